@@ -1,0 +1,182 @@
+//! Takes a serde enum apart into type and data, and puts it together again.
+//!
+//! Serde's derive knows each variant's name, so the enum itself is the registry of types: no table beside it that
+//! could disagree.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor,
+};
+use serde::{Serialize, forward_to_deserialize_any};
+
+/// Why [`decode`] failed.
+#[derive(Debug)]
+pub(crate) enum Error {
+    UnknownType,
+    Data(serde_json::Error),
+}
+
+/// The variant's name and its content. Serde writes a newtype variant as `{"name":content}`, and our names need no
+/// escaping, so the two come apart at the first `":`.
+pub(crate) fn encode(event: &(impl Serialize + ?Sized)) -> Result<(String, Vec<u8>), serde_json::Error> {
+    let tagged = serde_json::to_string(event)?;
+    let inner = tagged.strip_prefix("{\"").and_then(|rest| rest.strip_suffix('}'));
+    inner
+        .and_then(|inner| inner.split_once("\":"))
+        .map(|(name, data)| (name.to_owned(), data.as_bytes().to_vec()))
+        .ok_or_else(|| serde::ser::Error::custom("an event is an enum of newtype variants"))
+}
+
+/// The variant called `ce_type`, its content read from `data`.
+pub(crate) fn decode<E: DeserializeOwned>(ce_type: &str, data: &[u8]) -> Result<E, Error> {
+    E::deserialize(Tagged { ce_type, data })
+}
+
+/// Shows serde an enum whose variant name and content come from two places.
+struct Tagged<'a> {
+    ce_type: &'a str,
+    data: &'a [u8],
+}
+
+impl<'de> Deserializer<'de> for Tagged<'de> {
+    type Error = Error;
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if !variants.contains(&self.ce_type) {
+            return Err(Error::UnknownType);
+        }
+        visitor.visit_enum(self)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
+        Err(serde::de::Error::custom(
+            "an event is an enum of newtype variants",
+        ))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'de> EnumAccess<'de> for Tagged<'de> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
+        let name: StrDeserializer<'de, Error> = self.ce_type.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Tagged<'de> {
+    type Error = Error;
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        let mut json = serde_json::Deserializer::from_slice(self.data);
+        let value = seed.deserialize(&mut json).map_err(Error::Data)?;
+        json.end().map_err(Error::Data)?;
+        Ok(value)
+    }
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Err(serde::de::Error::custom("an event has data"))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value, Error> {
+        Err(serde::de::Error::custom("an event is a newtype variant"))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, Error> {
+        Err(serde::de::Error::custom("an event is a newtype variant"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownType => f.write_str("unknown type"),
+            Self::Data(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl serde::de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Data(serde::de::Error::custom(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Door {
+        #[serde(rename = "door.opened.v1")]
+        Opened(Opened),
+        #[serde(rename = "door.closed.v1")]
+        Closed(Opened),
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Opened {
+        by: String,
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_comes_back_as_it_went(by in any::<String>(), closed in any::<bool>()) {
+            let event = if closed { Door::Closed(Opened { by }) } else { Door::Opened(Opened { by }) };
+            let (ce_type, data) = encode(&event).unwrap();
+            prop_assert_eq!(decode::<Door>(&ce_type, &data).unwrap(), event);
+        }
+
+        #[test]
+        fn no_value_makes_it_panic(data in any::<Vec<u8>>()) {
+            let _ = decode::<Door>("door.opened.v1", &data);
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_is_told_from_a_value_that_does_not_parse() {
+        assert!(matches!(
+            decode::<Door>("door.painted.v1", b"{}"),
+            Err(Error::UnknownType)
+        ));
+        for broken in [
+            &b"{}"[..],
+            b"",
+            b"{\"by\":1}",
+            b"{\"by\":\"x\"} trailing",
+            b"[[[[",
+        ] {
+            assert!(matches!(
+                decode::<Door>("door.opened.v1", broken),
+                Err(Error::Data(_))
+            ));
+        }
+        let deep = "[".repeat(100_000);
+        assert!(matches!(
+            decode::<Door>("door.opened.v1", deep.as_bytes()),
+            Err(Error::Data(_))
+        ));
+    }
+}

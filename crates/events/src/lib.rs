@@ -1,0 +1,30 @@
+//! This shop's vocabulary: the values that its services exchange, and the events of each topic.
+//!
+//! Values are parsed once, at the edge, and trusted inside. Fields of events may be added, never renamed or retyped:
+//! `golden/` holds one JSON file an event, and a test fails when one changes or an old one does not parse any more.
+
+mod customers;
+mod notifications;
+mod orders;
+mod payments;
+mod products;
+mod reservations;
+mod stock;
+pub mod values;
+
+pub use customers::{CUSTOMERS, CustomerErased, CustomerEvent, CustomerRegistered};
+pub use notifications::{
+    Channel, DeliveryFailed, DeliverySent, NOTIFICATIONS, NotificationEvent, NotificationKind,
+    SubscriptionConfirmed, SubscriptionConverted,
+};
+pub use orders::{CancelReason, Item, ORDERS, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced};
+pub use payments::{
+    DeclineReason, PAYMENTS, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined,
+    PaymentEvent, PaymentRefunded, PaymentVoided,
+};
+pub use products::{PRODUCTS, Product, ProductEvent};
+pub use reservations::{
+    Line, RESERVATIONS, ReservationEvent, ShortLine, StockCommitted, StockRejected, StockReleased,
+    StockReserved,
+};
+pub use stock::{STOCK, StockEvent, StockLevel};

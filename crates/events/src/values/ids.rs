@@ -1,0 +1,94 @@
+//! Ids: `UUIDv7`, one newtype each so that one is never taken for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::{Builder, Uuid};
+
+/// A `UUIDv7` (RFC 9562) of `now` whose 74 random bits come straight from the system's generator: `Uuid::now_v7` counts
+/// up within a millisecond, so that its neighbours could be guessed.
+fn unguessable(now: OffsetDateTime) -> Uuid {
+    let mut random = [0; 10];
+    // The system's generator fails only where there is none at all; then no id may be given out.
+    #[expect(clippy::expect_used, reason = "without a generator nothing here may go on")]
+    getrandom::fill(&mut random).expect("the system's random generator");
+    let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(transparent)]
+        #[schema(value_type = Uuid)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new one, which nobody can guess.
+            pub fn new(now: OffsetDateTime) -> Self {
+                Self(unguessable(now))
+            }
+
+            /// As a database keeps it.
+            pub fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(
+    /// An order. Who knows it may read it.
+    OrderId
+);
+id!(
+    /// A customer: one address, until it is erased.
+    CustomerId
+);
+id!(
+    /// One message to one recipient on one channel.
+    DeliveryId
+);
+id!(
+    /// Someone's wish to be told when a product is back.
+    SubscriptionId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_version_7_sorted_by_time_and_far_apart() {
+        let now = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        let (first, second) = (OrderId::new(now), OrderId::new(now));
+        assert_eq!(first.uuid().get_version_num(), 7);
+        assert!(OrderId::new(now + time::Duration::SECOND) > first);
+        let different_bits = (first.uuid().as_u128() ^ second.uuid().as_u128()).count_ones();
+        assert!(different_bits > 10, "neighbours differ in {different_bits} bits");
+    }
+}

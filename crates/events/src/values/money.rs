@@ -1,0 +1,190 @@
+//! Money in minor units of a currency.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Invalid;
+
+/// An amount of money: `{"amount": 1299, "currency": "EUR"}` is 12.99 euros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"amount": 1299, "currency": "EUR"}))]
+pub struct Money {
+    /// In minor units (cents), never negative.
+    #[serde(deserialize_with = "non_negative")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: Currency,
+}
+
+/// What JSON numbers carry exactly everywhere (2⁵³ − 1).
+const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
+
+fn non_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let amount = i64::deserialize(deserializer)?;
+    if (0..=MAX_AMOUNT).contains(&amount) {
+        Ok(amount)
+    } else {
+        Err(serde::de::Error::custom(
+            "must be from 0 to 9,007,199,254,740,991 minor units",
+        ))
+    }
+}
+
+impl Money {
+    /// Nothing, in a currency.
+    pub fn zero(currency: Currency) -> Self {
+        Self { amount: 0, currency }
+    }
+
+    /// `quantity` times this; `None` when it does not fit.
+    pub fn times(self, quantity: i64) -> Option<Self> {
+        let amount = self
+            .amount
+            .checked_mul(quantity)
+            .filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
+        Some(Self { amount, ..self })
+    }
+
+    /// The sum; `None` when it does not fit or the currencies differ.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        let amount = self
+            .amount
+            .checked_add(other.amount)
+            .filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
+        (self.currency == other.currency).then_some(Self { amount, ..self })
+    }
+}
+
+/// `12.99 EUR`, with as many decimals as the currency has.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = self.currency.decimals();
+        let unit = 10_i64.pow(decimals);
+        match usize::try_from(decimals) {
+            Ok(width @ 1..) => {
+                write!(
+                    f,
+                    "{}.{:0width$} {}",
+                    self.amount / unit,
+                    self.amount % unit,
+                    self.currency
+                )
+            }
+            _ => write!(f, "{} {}", self.amount, self.currency),
+        }
+    }
+}
+
+/// An ISO 4217 currency code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
+pub struct Currency([u8; 3]);
+
+/// The active codes of ISO 4217 (2024) that money is paid in: no funds, metals or test codes.
+const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD \
+CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD \
+HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL \
+MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD \
+RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD \
+UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+impl Currency {
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// How many decimals its minor unit stands for.
+    fn decimals(self) -> u32 {
+        match self.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND"
+            | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl FromStr for Currency {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let code: [u8; 3] = text
+            .as_bytes()
+            .try_into()
+            .map_err(|_| Invalid("must be an ISO 4217 code like EUR"))?;
+        CODES
+            .split(' ')
+            .any(|known| known == text)
+            .then_some(Self(code))
+            .ok_or(Invalid("is no ISO 4217 code"))
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(amount: i64, currency: &str) -> Money {
+        Money {
+            amount,
+            currency: currency.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn reads_as_people_write_it() {
+        assert_eq!(money(1299, "EUR").to_string(), "12.99 EUR");
+        assert_eq!(money(5, "USD").to_string(), "0.05 USD");
+        assert_eq!(money(1299, "JPY").to_string(), "1299 JPY");
+        assert_eq!(money(1299, "KWD").to_string(), "1.299 KWD");
+    }
+
+    #[test]
+    fn refuses_what_is_no_money() {
+        for json in [
+            r#"{"amount":-1,"currency":"EUR"}"#,
+            r#"{"amount":1.5,"currency":"EUR"}"#,
+            r#"{"amount":9007199254740992,"currency":"EUR"}"#,
+            r#"{"amount":1,"currency":"eur"}"#,
+            r#"{"amount":1,"currency":"QQQ"}"#,
+            r#"{"amount":1,"currency":"EUR","x":1}"#,
+        ] {
+            assert!(serde_json::from_str::<Money>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn sums_never_overflow_or_mix_currencies() {
+        assert_eq!(money(2, "EUR").times(3), Some(money(6, "EUR")));
+        assert_eq!(money(i64::MAX / 2, "EUR").times(3), None);
+        assert_eq!(money(1, "EUR").plus(money(2, "EUR")), Some(money(3, "EUR")));
+        assert_eq!(money(1, "EUR").plus(money(2, "USD")), None);
+    }
+}
