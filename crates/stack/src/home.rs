@@ -1,0 +1,135 @@
+//! Where things are: the checkout, its services, and `.data/`, in which everything that runs keeps its files.
+//! Postgres refuses to run as root and then runs as `nobody`; where that user cannot reach `.data/` (a checkout below
+//! `/root`), its files lie under `/var/tmp` instead.
+
+use crate::error::{During, Error, Result};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The order in which the four services are listed, and so their ports; a further service follows by name.
+const FLOW: [&str; 4] = ["order", "payment", "inventory", "notification"];
+
+/// The checkout and its data folder.
+#[derive(Debug, Clone)]
+pub struct Home {
+    root: PathBuf,
+    data: PathBuf,
+}
+
+impl Home {
+    /// The checkout that this program was built in, with `.data/` created.
+    pub fn find() -> Result<Self> {
+        let program = std::env::current_exe().during(|| "asking for this program's path".into())?;
+        let built_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let root = program
+            .ancestors()
+            .find(|dir| is_checkout(dir))
+            .map_or_else(built_in, PathBuf::from);
+        let root = root
+            .canonicalize()
+            .during(|| format!("looking for the checkout at {}", root.display()))?;
+        let data = root.join(".data");
+        create_dir(&data)?;
+        Ok(Self { root, data })
+    }
+
+    /// The checkout.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `.data/`, or a folder or file in it.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
+    /// The binary of a service (or of this crate), as `cargo build --workspace` leaves it.
+    pub fn binary(&self, name: &str) -> PathBuf {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
+        target.join("debug").join(name)
+    }
+
+    /// The services, found by their folders, in the order of the flow.
+    pub fn services(&self) -> Result<Vec<String>> {
+        let folder = self.root.join("services");
+        let listing = fs::read_dir(&folder).during(|| format!("listing {}", folder.display()))?;
+        let mut names: Vec<String> = listing
+            .filter_map(std::result::Result::ok)
+            .filter(|entry| entry.path().join("Cargo.toml").exists())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        let rank = |name: &str| FLOW.iter().position(|known| *known == name).unwrap_or(FLOW.len());
+        names.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
+        Ok(names)
+    }
+
+    /// The place for files that Postgres' user must reach: `dir` (within `.data/`) itself where it can, else its twin
+    /// under `/var/tmp`.
+    pub fn reachable(&self, dir: &Path) -> Result<PathBuf> {
+        if crate::user::unprivileged()?.is_none() || self.data.ancestors().all(open_to_all) {
+            return Ok(dir.to_path_buf());
+        }
+        let twin = PathBuf::from("/var/tmp").join(format!("notifyme-{:016x}", hash(&self.data)));
+        create_dir(&twin)?;
+        let meta = fs::symlink_metadata(&twin).during(|| format!("looking at {}", twin.display()))?;
+        if !meta.is_dir() || meta.uid() != 0 {
+            let hint = format!("{} belongs to somebody else; remove it", twin.display());
+            return Err(Error::Machine(hint));
+        }
+        set_mode(&twin, 0o711)?;
+        let within = dir.strip_prefix(&self.data).unwrap_or(dir);
+        Ok(twin.join(within))
+    }
+}
+
+/// Creates a folder and those above it; one that is there is fine.
+pub(crate) fn create_dir(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).during(|| format!("creating {}", dir.display()))
+}
+
+/// Removes a folder with all that is in it; one that is not there is fine.
+pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Io {
+            what: format!("removing {}", dir.display()),
+            source: error,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file for its owner's eyes alone, whole or not at all.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let write = || -> std::io::Result<()> {
+        options.open(&draft)?.write_all(text.as_bytes())?;
+        fs::rename(&draft, path)
+    };
+    write().during(|| format!("writing {}", path.display()))
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    let permissions = fs::Permissions::from_mode(mode);
+    fs::set_permissions(path, permissions).during(|| format!("chmod {mode:o} {}", path.display()))
+}
+
+fn is_checkout(dir: &Path) -> bool {
+    dir.join("Cargo.toml").exists() && dir.join("services").is_dir()
+}
+
+fn open_to_all(dir: &Path) -> bool {
+    fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
+}
+
+fn hash(path: &Path) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,60 @@
+//! Java, asked for its version instead of guessed from a path: Kafka needs 17 or newer.
+
+use crate::error::{Error, Result};
+use std::path::PathBuf;
+use std::process::Command;
+
+const NEEDED: u32 = 17;
+
+/// The first Java of `JAVA_HOME` and `PATH` that is new enough.
+pub(crate) fn find() -> Result<PathBuf> {
+    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    let candidates: Vec<PathBuf> = home.into_iter().chain([PathBuf::from("java")]).collect();
+    let found: Vec<(PathBuf, u32)> = candidates
+        .into_iter()
+        .filter_map(|java| major_version(&java).map(|version| (java, version)))
+        .collect();
+    if let Some((java, _)) = found.iter().find(|(_, version)| *version >= NEEDED) {
+        return Ok(java.clone());
+    }
+    let has = found.first().map_or("none".to_owned(), |(java, version)| {
+        format!("{} is {version}", java.display())
+    });
+    Err(Error::Machine(format!(
+        "Kafka needs Java {NEEDED} or newer; {has}. Install a Java runtime (see ./scripts/up)"
+    )))
+}
+
+fn major_version(java: &PathBuf) -> Option<u32> {
+    let output = Command::new(java).arg("-version").output().ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stderr))
+}
+
+/// `openjdk version "17.0.15" 2025-04-15` → 17; `java version "1.8.0_402"` → 8.
+fn parse_version(text: &str) -> Option<u32> {
+    let quoted = text.split('"').nth(1)?;
+    let mut numbers = quoted
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|part| part.parse().ok());
+    match numbers.next()? {
+        1 => numbers.next(),
+        major => Some(major),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions_of_all_ages_are_read() {
+        assert_eq!(parse_version("openjdk version \"17.0.15\" 2025-04-15"), Some(17));
+        assert_eq!(parse_version("openjdk version \"25\" 2025-09-16"), Some(25));
+        assert_eq!(parse_version("openjdk version \"22-ea\" 2024-03-19"), Some(22));
+        assert_eq!(parse_version("java version \"1.8.0_402\""), Some(8));
+        assert_eq!(
+            parse_version("The operation couldn't be completed. Unable to locate a Java Runtime."),
+            None
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Fetches the servers by Maven, once: Kafka's jars and Postgres' binaries, pinned in `servers/pom.xml`, unpacked under
+//! `.data/servers/`, where every system of this checkout shares them.
+
+use crate::error::{During, Error, Result};
+use crate::home::{Home, create_dir, remove_dir, set_mode};
+use crate::program;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tokio::process::Command;
+
+/// The unpacked servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Installed {
+    /// The folder of Kafka's jars.
+    pub(crate) kafka: PathBuf,
+    /// The folder that has Postgres' `bin/`.
+    pub(crate) postgres: PathBuf,
+}
+
+/// What `servers/pom.xml` names, unpacked; the second call finds it there. `note` is told when it takes longer.
+pub(crate) async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
+    let pom = home.root().join("crates/stack/servers/pom.xml");
+    let wanted = fs::read_to_string(&pom).during(|| format!("reading {}", pom.display()))?;
+    let stamp = format!("{}\n{wanted}", platform()?);
+    let jars = home.data("servers");
+    let binaries = home.reachable(&jars)?;
+    let installed = Installed {
+        kafka: jars.join("kafka"),
+        postgres: binaries.join("postgres"),
+    };
+    let done = || {
+        fs::read_to_string(jars.join("stamp")).is_ok_and(|had| had == stamp)
+            && installed.postgres.join("bin/postgres").exists()
+    };
+    if done() {
+        return Ok(installed);
+    }
+    let _only_one = lock(home).await?;
+    if !done() {
+        note("fetching Kafka and Postgres by Maven (once)");
+        fetch(&pom, &jars, &binaries).await?;
+        fs::write(jars.join("stamp"), &stamp).during(|| "noting what is installed".into())?;
+    }
+    Ok(installed)
+}
+
+async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
+    remove_dir(jars)?;
+    create_dir(jars)?;
+    let mut maven = Command::new("mvn");
+    maven.args(["--quiet", "--batch-mode", "--file"]).arg(pom);
+    maven
+        .arg(format!("-Dservers={}", jars.display()))
+        .arg(format!("-Dpostgres.platform={}", platform()?));
+    program::run("Maven", maven.arg("package")).await?;
+    unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
+    remove_dir(&jars.join("archive"))?;
+    remove_dir(&jars.join("maven"))
+}
+
+async fn unpack(archive: &Path, into: &Path) -> Result<()> {
+    let listing = fs::read_dir(archive).during(|| format!("listing {}", archive.display()))?;
+    let is_txz = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "txz");
+    let file = listing
+        .filter_map(std::result::Result::ok)
+        .map(|entry| entry.path())
+        .find(is_txz);
+    let file = file.ok_or_else(|| Error::Machine("the Postgres artifact holds no .txz".into()))?;
+    remove_dir(into)?;
+    create_dir(into)?;
+    let mut tar = Command::new("tar");
+    tar.arg("-xJpf")
+        .arg(file)
+        .arg("--no-same-owner")
+        .arg("-C")
+        .arg(into);
+    program::run("unpacking Postgres (tar, xz)", &mut tar).await?;
+    // Postgres' own user reads them, whatever the umask.
+    into.ancestors().take(2).try_for_each(|dir| set_mode(dir, 0o755))
+}
+
+/// The artifact's name for this machine.
+fn platform() -> Result<&'static str> {
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => Ok("linux-amd64"),
+        ("linux", "aarch64") => Ok("linux-arm64v8"),
+        ("macos", "x86_64") => Ok("darwin-amd64"),
+        ("macos", "aarch64") => Ok("darwin-arm64v8"),
+        (os, arch) => {
+            let hint = "start a Postgres yourself and give POSTGRES_URL";
+            Err(Error::Machine(format!(
+                "there are no Postgres binaries for {os} on {arch}; {hint}"
+            )))
+        }
+    }
+}
+
+/// Held until dropped, or until this process is gone.
+async fn lock(home: &Home) -> Result<fs::File> {
+    let path = home.data("servers.lock");
+    let file = fs::File::create(&path).during(|| format!("creating {}", path.display()))?;
+    let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+    let locked = waiting.await.map_err(std::io::Error::other);
+    locked
+        .and_then(|locked| locked)
+        .during(|| format!("locking {}", path.display()))
+}

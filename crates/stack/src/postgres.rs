@@ -1,0 +1,146 @@
+//! A private Postgres: a cluster of its own with a generated admin password (scram, no trust), on 127.0.0.1 alone.
+
+use crate::daemon::Daemon;
+use crate::error::{During, Error, Result};
+use crate::home::{create_dir, remove_dir, set_mode, write_private};
+use crate::maven::Installed;
+use crate::process::Launch;
+use crate::program;
+use crate::ready::Ready;
+use crate::user::{Unprivileged, unprivileged};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+use tokio::process::Command;
+
+/// The administrator's name.
+const ADMIN: &str = "postgres";
+
+/// Whether it must survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// As Postgres comes.
+    PowerCut,
+    /// Survives a kill -9, and is faster: for tests.
+    Kill,
+}
+
+/// What one private Postgres is made of.
+#[derive(Debug)]
+pub(crate) struct Settings<'a> {
+    pub(crate) port: u16,
+    /// The cluster's folder, one that Postgres' user can reach.
+    pub(crate) data: PathBuf,
+    /// Where its pid and log files go.
+    pub(crate) run: &'a Path,
+    /// The administrator's password.
+    pub(crate) password: &'a str,
+    pub(crate) durability: Durability,
+}
+
+/// Creates the cluster where there is none yet, and describes the server on it.
+pub(crate) async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
+    let user = unprivileged()?;
+    if !settings.data.join("PG_VERSION").exists() {
+        init(installed, settings, user).await?;
+    }
+    let launch = Launch {
+        program: installed.postgres.join("bin/postgres"),
+        arguments: arguments(settings),
+        environment: vec![("LC_ALL".to_owned(), "C".to_owned())],
+        without: Vec::new(),
+        user,
+    };
+    let url = admin_url(settings.port, settings.password);
+    Ok(Daemon::new("postgres", settings.run, launch, Ready::Postgres(url)).stopped_by(Signal::SIGINT))
+}
+
+/// The administrator's URL of a private server.
+pub(crate) fn admin_url(port: u16, password: &str) -> String {
+    format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres")
+}
+
+/// The same server, user and password, another database.
+pub(crate) fn with_database(url: &str, database: &str) -> Result<String> {
+    let mut url = parse(url)?;
+    url.set_path(database);
+    Ok(url.into())
+}
+
+/// A Postgres URL, taken apart.
+pub(crate) fn parse(url: &str) -> Result<reqwest::Url> {
+    // The URL holds a password: the message must not.
+    let refused = |error| {
+        Error::Machine(format!(
+            "a Postgres URL looks like postgres://user:password@host/db: {error}"
+        ))
+    };
+    reqwest::Url::parse(url).map_err(refused)
+}
+
+/// Into a draft first: an interrupted `initdb` leaves nothing that looks like a cluster.
+async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unprivileged>) -> Result<()> {
+    let draft = settings.data.with_extension("draft");
+    remove_dir(&draft)?;
+    create_dir(&draft)?;
+    set_mode(&draft, 0o700)?;
+    let password = draft.with_extension("password");
+    write_private(&password, settings.password)?;
+    if let Some(owner) = user {
+        settings
+            .data
+            .parent()
+            .into_iter()
+            .try_for_each(|dir| set_mode(dir, 0o711))?;
+        hand_over(&draft, owner)?;
+        hand_over(&password, owner)?;
+    }
+    let mut initdb = Command::new(installed.postgres.join("bin/initdb"));
+    initdb
+        .arg("--pgdata")
+        .arg(&draft)
+        .arg("--pwfile")
+        .arg(&password)
+        .args(["--username", ADMIN]);
+    initdb.args([
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--no-locale",
+        "--no-instructions",
+        "--no-sync",
+    ]);
+    initdb.env("LC_ALL", "C");
+    if let Some(owner) = user {
+        initdb.uid(owner.uid).gid(owner.gid);
+    }
+    let done = program::run("creating a Postgres cluster (initdb)", &mut initdb).await;
+    std::fs::remove_file(&password).during(|| "removing the password file".into())?;
+    done?;
+    std::fs::rename(&draft, &settings.data).during(|| format!("naming {}", settings.data.display()))
+}
+
+fn hand_over(path: &Path, owner: Unprivileged) -> Result<()> {
+    let to = (Some(owner.uid), Some(owner.gid));
+    std::os::unix::fs::chown(path, to.0, to.1).during(|| format!("chown {}", path.display()))
+}
+
+fn arguments(settings: &Settings<'_>) -> Vec<String> {
+    let mut arguments = vec!["-D".to_owned(), settings.data.display().to_string()];
+    let port = settings.port.to_string();
+    let mut set = vec![
+        ("listen_addresses", "127.0.0.1"),
+        ("port", port.as_str()),
+        // TCP with a password is the only door.
+        ("unix_socket_directories", ""),
+        ("max_connections", "300"),
+        ("max_wal_size", "256MB"),
+        ("jit", "off"),
+        ("log_line_prefix", "%m %u@%d "),
+    ];
+    if settings.durability == Durability::Kill {
+        set.extend([("fsync", "off"), ("full_page_writes", "off")]);
+    }
+    for (name, value) in set {
+        arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    arguments
+}

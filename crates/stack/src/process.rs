@@ -1,0 +1,208 @@
+//! One running process with its files `NAME.pid` and `NAME.log`. The pid file outlives whoever started the process, so
+//! that another command, or the next run, finds it; the start time beside the pid keeps a stranger that was given the
+//! same pid from being taken for it.
+
+use crate::error::{During, Result};
+use crate::process_table::{self, look_up};
+use crate::user::Unprivileged;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A log that has grown beyond this is put aside when its process starts anew.
+const LOG_LIMIT: u64 = 16 << 20;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Set on top of what this process was given.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Not handed down.
+    pub(crate) without: Vec<String>,
+    /// Another user to run as.
+    pub(crate) user: Option<Unprivileged>,
+}
+
+/// A process that was started here, or by an earlier command that left its pid file.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: i32,
+    started: String,
+    child: Option<Child>,
+    pid_file: PathBuf,
+}
+
+impl Process {
+    /// Starts it in a process group of its own (a Ctrl-C at the terminal does not reach it), output into its log.
+    pub(crate) fn spawn(name: &str, launch: &Launch, dir: &Path) -> Result<Self> {
+        let log = open_log(&log_file(dir, name))?;
+        let errors = log.try_clone().during(|| "sharing a log".into())?;
+        let mut command = Command::new(&launch.program);
+        command
+            .args(&launch.arguments)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0);
+        for variable in &launch.without {
+            command.env_remove(variable);
+        }
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(user) = launch.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        let child = command
+            .spawn()
+            .during(|| format!("starting {}", launch.program.display()))?;
+        let pid = child.id().cast_signed();
+        let started = look_up(pid).map(|entry| entry.started).unwrap_or_default();
+        let pid_file = pid_file(dir, name);
+        fs::write(&pid_file, format!("{pid} {started}\n"))
+            .during(|| format!("writing {}", pid_file.display()))?;
+        Ok(Self {
+            pid,
+            started,
+            child: Some(child),
+            pid_file,
+        })
+    }
+
+    /// The living process that a pid file names.
+    pub(crate) fn adopt(dir: &Path, name: &str) -> Option<Self> {
+        let pid_file = pid_file(dir, name);
+        let text = fs::read_to_string(&pid_file).ok()?;
+        let mut words = text.split_whitespace();
+        let pid = words.next()?.parse().ok()?;
+        let process = Self {
+            pid,
+            started: words.next()?.to_owned(),
+            child: None,
+            pid_file,
+        };
+        process.is_there().then_some(process)
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// How it ended, or `None` while it runs: `died (signal 9)`, `ended (exit status: 0)`. Only its parent can know
+    /// the manner; for others a signal that `kill` noted in the pid file stands for it.
+    pub(crate) fn end(&mut self) -> Option<String> {
+        if let Some(child) = &mut self.child {
+            return child.try_wait().ok().flatten().map(manner);
+        }
+        (!self.is_there()).then(|| self.noted_end())
+    }
+
+    /// Sends a signal to it and to every process below it, whatever group they are in.
+    pub(crate) fn signal_tree(&self, signal: Signal) {
+        if self.is_there() {
+            for pid in process_table::tree(self.pid) {
+                _ = kill(Pid::from_raw(pid), signal);
+            }
+        }
+    }
+
+    /// Sends a signal to it alone.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if self.is_there() {
+            _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+
+    /// `kill -9`, waiting until it and all below it are gone; the pid file stays and says so.
+    pub(crate) fn kill(&mut self) {
+        let family = if self.is_there() {
+            process_table::tree(self.pid)
+        } else {
+            Vec::new()
+        };
+        _ = fs::write(&self.pid_file, format!("{} {} 9\n", self.pid, self.started));
+        for pid in &family {
+            _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        self.wait(Duration::from_secs(5));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let lingers = |pid: &i32| look_up(*pid).is_some_and(|entry| !entry.zombie);
+        while family.iter().any(lingers) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for its end, at most so long.
+    pub(crate) fn wait(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.end().is_none() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// Nobody is to look for it any more.
+    pub(crate) fn forget(&self) {
+        _ = fs::remove_file(&self.pid_file);
+    }
+
+    fn is_there(&self) -> bool {
+        look_up(self.pid).is_some_and(|entry| entry.started == self.started && !entry.zombie)
+    }
+
+    fn noted_end(&self) -> String {
+        let noted = fs::read_to_string(&self.pid_file).unwrap_or_default();
+        match (noted.is_empty(), noted.split_whitespace().nth(2)) {
+            (true, _) => "stopped".to_owned(),
+            (_, Some(signal)) => format!("died (signal {signal})"),
+            _ => "died".to_owned(),
+        }
+    }
+}
+
+/// The names in a folder's pid files, whether their processes live or not.
+pub(crate) fn names(dir: &Path) -> Vec<String> {
+    let Ok(listing) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let paths = listing
+        .filter_map(std::result::Result::ok)
+        .map(|entry| entry.path());
+    let pid_files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "pid"));
+    let mut names: Vec<String> = pid_files
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// `NAME.log` in a run folder.
+pub(crate) fn log_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.log"))
+}
+
+fn pid_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.pid"))
+}
+
+fn open_log(path: &Path) -> Result<fs::File> {
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
+        _ = fs::rename(path, path.with_extension("log.old"));
+    }
+    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.during(|| format!("opening {}", path.display()))
+}
+
+fn manner(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(signal) => format!("died (signal {signal})"),
+        None => format!("ended ({status})"),
+    }
+}

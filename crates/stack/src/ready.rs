@@ -1,0 +1,79 @@
+//! How to ask a process whether it is ready, by the question that its users would ask.
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use sqlx::{Connection as _, PgConnection};
+use std::time::Duration;
+
+/// One question must be answered within this.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The question.
+#[derive(Debug, Clone)]
+pub(crate) enum Ready {
+    /// 200 from this address.
+    Http(String),
+    /// A connection to this database.
+    Postgres(String),
+    /// Metadata with at least one broker from these bootstrap servers.
+    Kafka(String),
+}
+
+impl Ready {
+    /// `Ok` when it is ready, else what was answered.
+    pub(crate) async fn ask(&self) -> Result<(), String> {
+        match self {
+            Self::Http(url) => http(url).await,
+            Self::Postgres(url) => postgres(url).await,
+            Self::Kafka(brokers) => kafka(brokers).await,
+        }
+    }
+}
+
+async fn http(url: &str) -> Result<(), String> {
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .no_proxy()
+        .build()
+        .map_err(|error| error.to_string())?;
+    match client.get(url).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("{url}: {}", answer.status())),
+        Err(error) => Err(format!("{url}: {error}")),
+    }
+}
+
+async fn postgres(url: &str) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, PgConnection::connect(url)).await {
+        Ok(Ok(connection)) => connection.close().await.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer".to_owned()),
+    }
+}
+
+async fn kafka(brokers: &str) -> Result<(), String> {
+    // A refused connection tells at once; librdkafka would try for a while.
+    let mut refused = None;
+    for broker in brokers.split(',') {
+        match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(broker.trim())).await {
+            Ok(Ok(_)) => return metadata(brokers.to_owned()).await,
+            Ok(Err(error)) => refused = Some(error.to_string()),
+            Err(_) => refused = Some("no answer".to_owned()),
+        }
+    }
+    Err(format!("{brokers}: {}", refused.unwrap_or_default()))
+}
+
+async fn metadata(brokers: String) -> Result<(), String> {
+    let asking = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = crate::kafka::client(&brokers).create()?;
+        consumer
+            .fetch_metadata(None, PATIENCE)
+            .map(|metadata| metadata.brokers().len())
+    });
+    match asking.await {
+        Ok(Ok(0)) => Err("no broker is registered yet".to_owned()),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,127 @@
+//! Kafka and Postgres for tests: those of `KAFKA_BROKERS` and `POSTGRES_URL` when they are given, else a private pair on
+//! free ports that ends with the last user of it.
+
+use crate::daemon::Daemon;
+use crate::error::Result;
+use crate::home::Home;
+use crate::postgres::{self, Durability};
+use crate::scratch::Scratch;
+use crate::{kafka, maven, ports, random};
+use std::sync::{Arc, Weak};
+use tokio::sync::Mutex;
+
+/// A Kafka and a Postgres, private or given.
+#[derive(Debug)]
+pub struct Servers {
+    brokers: String,
+    postgres_url: String,
+    kafka: Option<Daemon>,
+    postgres: Option<Daemon>,
+    /// Dropped last: what runs has its files there.
+    _scratch: Option<Scratch>,
+}
+
+impl Servers {
+    /// The servers of this run: given by the environment, else one private pair for all tests of this process.
+    pub async fn shared() -> Result<Arc<Self>> {
+        static PAIR: Mutex<Weak<Servers>> = Mutex::const_new(Weak::new());
+        let mut pair = PAIR.lock().await;
+        if let Some(servers) = pair.upgrade() {
+            return Ok(servers);
+        }
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let servers = Arc::new(Self::start(given("KAFKA_BROKERS"), given("POSTGRES_URL")).await?);
+        *pair = Arc::downgrade(&servers);
+        Ok(servers)
+    }
+
+    /// A pair of one's own, to break.
+    pub async fn private() -> Result<Arc<Self>> {
+        Ok(Arc::new(Self::start(None, None).await?))
+    }
+
+    /// Starts what is not given.
+    pub async fn start(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
+        let (Some(brokers), Some(postgres_url)) = (&brokers, &postgres_url) else {
+            return Self::start_private(brokers, postgres_url).await;
+        };
+        let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
+        Ok(Self {
+            brokers,
+            postgres_url,
+            kafka: None,
+            postgres: None,
+            _scratch: None,
+        })
+    }
+
+    async fn start_private(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
+        let home = Home::find()?;
+        let scratch = Scratch::new(&home)?;
+        let installed = maven::install(&home, |_| ()).await?;
+        let (port, password) = (ports::free()?, random::hex(16)?);
+        let kafka_settings = kafka::Settings {
+            port: ports::free()?,
+            controller_port: ports::free()?,
+            data: scratch.dir().join("kafka"),
+            run: scratch.dir(),
+        };
+        let postgres_settings = postgres::Settings {
+            port,
+            data: scratch.reachable().join("postgres"),
+            run: scratch.dir(),
+            password: &password,
+            durability: Durability::Kill,
+        };
+        let start_kafka = async {
+            let Some(given) = brokers else {
+                let daemon = kafka::prepare(&installed, &kafka_settings).await?;
+                daemon.start().await?;
+                return Ok::<_, crate::Error>((format!("127.0.0.1:{}", kafka_settings.port), Some(daemon)));
+            };
+            Ok((given, None))
+        };
+        let start_postgres = async {
+            let Some(given) = postgres_url else {
+                let daemon = postgres::prepare(&installed, &postgres_settings).await?;
+                daemon.start().await?;
+                return Ok::<_, crate::Error>((postgres::admin_url(port, &password), Some(daemon)));
+            };
+            Ok((given, None))
+        };
+        let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(start_kafka, start_postgres)?;
+        Ok(Self {
+            brokers,
+            postgres_url,
+            kafka,
+            postgres,
+            _scratch: Some(scratch),
+        })
+    }
+
+    /// Kafka's bootstrap servers.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// An administrator's URL of Postgres.
+    pub fn postgres_url(&self) -> &str {
+        &self.postgres_url
+    }
+
+    /// The private Kafka; `None` when it was given.
+    pub fn kafka(&self) -> Option<&Daemon> {
+        self.kafka.as_ref()
+    }
+
+    /// The private Postgres; `None` when it was given.
+    pub fn postgres(&self) -> Option<&Daemon> {
+        self.postgres.as_ref()
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.kafka.iter().chain(&self.postgres).for_each(Daemon::put_away);
+    }
+}
