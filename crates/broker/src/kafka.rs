@@ -1,0 +1,66 @@
+//! The librdkafka settings that every client of this crate shares, and why they are not the defaults.
+
+use rdkafka::ClientConfig;
+
+use crate::settings::Settings;
+
+pub(crate) fn client(settings: &Settings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set(
+            "client.id",
+            settings.instance.as_deref().unwrap_or(&settings.service),
+        )
+        // A broker that comes back is found within a second, not ten.
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("log.connection.close", "false");
+    config
+}
+
+pub(crate) fn producer(settings: &Settings) -> ClientConfig {
+    let mut config = client(settings);
+    config
+        // acks=all, and no duplicate by librdkafka's own retries.
+        .set("enable.idempotence", "true")
+        // Finite, so that a dead partition is told and the others go on.
+        .set("message.timeout.ms", "10000")
+        .set(
+            "message.max.bytes",
+            crate::topics::MAX_DEAD_LETTER_BYTES.to_string(),
+        )
+        // The relay hands over many rows at once; waiting for more gains nothing.
+        .set("linger.ms", "0")
+        // The Java clients' placement, so that other tools agree on a key's partition.
+        .set("partitioner", "murmur2_random");
+    config
+}
+
+pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
+    let mut config = client(settings);
+    config
+        .set("group.id", settings.group())
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        // The position in the database decides; a position that the log does not have is an alarm, never a jump.
+        .set("auto.offset.reset", "error")
+        .set("enable.auto.offset.store", "false")
+        // Kafka's committed offsets are for lag displays alone.
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "1000")
+        // The broker's minimum: a member that died is noticed after 6 s, not 45.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1500")
+        // A member that waits for its database does not poll; the group goes on without it after this.
+        .set("max.poll.interval.ms", "60000")
+        // Memory: what is fetched ahead.
+        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.min.messages", "1000")
+        .set("fetch.max.bytes", "4194304")
+        .set("fetch.message.max.bytes", "262144")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("statistics.interval.ms", "2000");
+    if let Some(instance) = &settings.instance {
+        config.set("group.instance.id", format!("{}{instance}", settings.prefix));
+    }
+    config
+}

@@ -1,0 +1,77 @@
+//! A lease on a name: one holder at a time by the database's clock, free again by itself when the holder is gone.
+//!
+//! An advisory lock would not do: a frozen holder's session lives on and keeps it.
+
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// How long a lease lasts without being renewed; also the longest that another waits to take over.
+const TERM: Duration = Duration::from_secs(4);
+const RENEW_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Lease {
+    name: &'static str,
+    holder: Uuid,
+    /// When it was last asked for, and until when it is surely ours (both by our own clock; `None`: not ours).
+    asked: Option<Instant>,
+    until: Option<Instant>,
+}
+
+impl Lease {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            holder: Uuid::new_v4(),
+            asked: None,
+            until: None,
+        }
+    }
+
+    /// Whether the lease is surely ours at this moment.
+    pub(crate) fn held(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Takes or renews the lease when it is time to; tells whether it is ours.
+    pub(crate) async fn hold(&mut self, pool: &PgPool) -> sqlx::Result<bool> {
+        let due = self.asked.is_none_or(|asked| asked.elapsed() >= RENEW_AFTER);
+        if !due {
+            return Ok(self.held());
+        }
+        // Counted from before the question, so that our own view ends no later than the database's.
+        let asked = Instant::now();
+        let taken = sqlx::query_scalar!(
+            r#"
+            INSERT INTO broker.leases AS lease (name, holder, expires_at)
+            VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
+            ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+            WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()
+            RETURNING true AS "taken!"
+            "#,
+            self.name,
+            self.holder,
+            f64::from(u32::try_from(TERM.as_millis()).unwrap_or(u32::MAX)),
+        )
+        .fetch_optional(pool)
+        .await?;
+        self.asked = Some(asked);
+        self.until = taken.map(|_| asked + TERM);
+        Ok(self.held())
+    }
+
+    /// Gives the lease back, so that another need not wait for its end.
+    pub(crate) async fn release(&mut self, pool: &PgPool) -> sqlx::Result<()> {
+        self.until = None;
+        sqlx::query!(
+            "DELETE FROM broker.leases WHERE name = $1 AND holder = $2",
+            self.name,
+            self.holder
+        )
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+}

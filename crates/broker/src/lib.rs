@@ -1,0 +1,36 @@
+//! Events between services, on Kafka and Postgres: nothing lost, nothing doubled, order per key.
+//!
+//! Four ideas carry it: an event is appended inside the caller's transaction ([`Tx`]); the relay sends the next event of
+//! a key only after the one before is acknowledged and gone ([`Relay`]); the position of a reader lives in its database
+//! and advances with the effects ([`Consumer`]); a repetition is recognised by its sequence ([`Fold`]). The crate knows
+//! no event of any shop and can be lifted out: README.md has thirty lines of another system.
+
+mod consumer;
+mod dead_letter;
+mod failure;
+mod fold;
+mod kafka;
+mod lease;
+mod outbox;
+pub mod pause;
+mod positions;
+mod producer;
+mod record;
+mod relay;
+mod republish;
+mod settings;
+mod settle;
+pub mod topics;
+mod tx;
+
+pub use consumer::{Consumer, ConsumerError, ConsumerStatus};
+pub use failure::{Failure, Rejected};
+pub use fold::{Fold, Received, Subscription};
+pub use outbox::{AppendError, Appends, Cause, MAX_EVENT_BYTES};
+pub use relay::{Relay, RelayStatus};
+pub use republish::{Compacted, Keys};
+pub use settings::Settings;
+pub use tx::{Outbox, Tx};
+
+/// The crate's own tables; run them before the service's migrations.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -1,0 +1,94 @@
+//! Hands rows to Kafka and tells, row by row, what became of them.
+
+use rdkafka::ClientContext;
+use rdkafka::client::Client;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
+};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use crate::kafka;
+use crate::outbox::Row;
+use crate::settings::Settings;
+
+/// What became of the row with this id.
+#[derive(Debug)]
+pub(crate) struct Acknowledgement {
+    pub id: i64,
+    pub result: Result<(), KafkaError>,
+}
+
+pub(crate) struct Producer {
+    inner: ThreadedProducer<Context>,
+    acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
+}
+
+/// The delivery callback runs on librdkafka's thread: it only passes the word on.
+struct Context(mpsc::UnboundedSender<Acknowledgement>);
+
+impl ClientContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<i64>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, id: Box<i64>) {
+        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
+        let _ = self.0.send(Acknowledgement { id: *id, result });
+    }
+}
+
+impl Producer {
+    pub(crate) fn new(
+        settings: &Settings,
+        acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
+    ) -> Result<Self, KafkaError> {
+        let context = Context(acknowledgements.clone());
+        let inner: ThreadedProducer<Context, NoCustomPartitioner> =
+            kafka::producer(settings).create_with_context(context)?;
+        Ok(Self {
+            inner,
+            acknowledgements,
+        })
+    }
+
+    /// Hands the row over; the acknowledgement follows, also of a refusal on the spot.
+    pub(crate) fn send(&self, id: i64, topic: &str, row: &Row) {
+        let headers = row
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (name, value)| {
+                headers.insert(Header {
+                    key: name,
+                    value: value.bytes(),
+                })
+            });
+        let mut record: BaseRecord<'_, [u8], [u8], Box<i64>> =
+            BaseRecord::with_opaque_to(topic, Box::new(id)).headers(headers);
+        if let Some(key) = &row.key {
+            record = record.key(key.as_slice());
+        }
+        if let Some(value) = &row.value {
+            record = record.payload(value.as_slice());
+        }
+        if let Err((error, _)) = self.inner.send(record) {
+            let _ = self.acknowledgements.send(Acknowledgement {
+                id,
+                result: Err(error),
+            });
+        }
+    }
+
+    /// An error after which this producer never delivers again: it must be rebuilt.
+    pub(crate) fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        let client: &Client<Context> = self.inner.client();
+        client.fatal_error()
+    }
+
+    /// Waits, at most `bound`, until nothing is in flight. Blocks.
+    pub(crate) fn flush(&self, bound: Duration) -> Result<(), KafkaError> {
+        self.inner.flush(bound)
+    }
+}

@@ -1,0 +1,69 @@
+//! A record as it came from Kafka, copied out of librdkafka at once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use envelope::names;
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+
+use crate::outbox::{HeaderList, HeaderValue};
+
+/// Owned: a `BorrowedMessage` that is alive when its consumer is dropped makes the drop hang for ever.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// Without the system's prefix.
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    /// `None`: a header's name is no UTF-8, and rdkafka cannot read past it.
+    pub headers: Option<HeaderList>,
+}
+
+impl Record {
+    pub(crate) fn copy(message: &BorrowedMessage<'_>, topic: &str) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: copy_headers(message),
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers
+            .as_ref()?
+            .iter()
+            .find(|header| header.0 == name)?
+            .1
+            .bytes()
+    }
+
+    /// The event's type, where it can be read.
+    pub(crate) fn ce_type(&self) -> Option<&str> {
+        self.header(names::TYPE)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// rdkafka 0.39 panics on a header name that is no UTF-8 (`CStr::to_str().unwrap()`): anyone who may write to the topic
+/// could end the process with one record.
+fn copy_headers(message: &BorrowedMessage<'_>) -> Option<HeaderList> {
+    let Some(headers) = message.headers() else {
+        return Some(Vec::new());
+    };
+    let copy = || {
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), HeaderValue::of(header.value)))
+            .collect()
+    };
+    catch_unwind(AssertUnwindSafe(copy)).ok()
+}

@@ -1,0 +1,187 @@
+//! The rows that the relay holds: a chain per topic and key in the order of the outbox, its front perhaps in flight.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::outbox::Row;
+
+/// How many rows are held at most.
+const CAPACITY: usize = 4000;
+/// A chain of this length takes no more rows until it is shorter, so that a hot key cannot fill the relay.
+const LONG: usize = 100;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+type ChainKey = (String, Option<Vec<u8>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    by_key: HashMap<ChainKey, Chain>,
+    /// Which chain the row with this id is in.
+    held: HashMap<i64, ChainKey>,
+    /// Chains whose front has not been sent.
+    idle: HashSet<ChainKey>,
+}
+
+#[derive(Debug, Default)]
+struct Chain {
+    rows: VecDeque<(i64, Row)>,
+    refusals: u32,
+    retry_at: Option<Instant>,
+}
+
+impl Chains {
+    pub(super) fn push(&mut self, id: i64, row: Row) {
+        let key: ChainKey = (row.topic.clone(), row.key.clone());
+        self.held.insert(id, key.clone());
+        let chain = self.by_key.entry(key.clone()).or_default();
+        if chain.rows.is_empty() {
+            self.idle.insert(key);
+        }
+        chain.rows.push_back((id, row));
+    }
+
+    /// The fronts that may be sent now.
+    pub(super) fn ready(&self, now: Instant) -> Vec<i64> {
+        let chains = self.idle.iter().filter_map(|key| self.by_key.get(key));
+        let due = chains.filter(|chain| chain.retry_at.is_none_or(|at| at <= now));
+        let mut fronts: Vec<i64> = due
+            .filter_map(|chain| chain.rows.front())
+            .map(|(id, _)| *id)
+            .collect();
+        fronts.sort_unstable();
+        fronts
+    }
+
+    /// Takes the front with this id into flight.
+    pub(super) fn send(&mut self, id: i64) -> Option<&Row> {
+        let key = self.held.get(&id)?;
+        self.idle.remove(key);
+        self.by_key.get(key)?.rows.front().map(|(_, row)| row)
+    }
+
+    /// The row is published and gone; the next of its key may go. `None` when it is not held any more.
+    pub(super) fn finish(&mut self, id: i64) -> Option<Row> {
+        let key = self.held.remove(&id)?;
+        let chain = self.by_key.get_mut(&key)?;
+        let (_, row) = chain.rows.pop_front()?;
+        (chain.refusals, chain.retry_at) = (0, None);
+        if chain.rows.is_empty() {
+            self.by_key.remove(&key);
+        } else {
+            self.idle.insert(key);
+        }
+        Some(row)
+    }
+
+    /// The row was refused; it goes again after the returned pause. `None` when it is not held any more.
+    pub(super) fn refuse(&mut self, id: i64) -> Option<(&Row, Duration)> {
+        let key = self.held.get(&id)?;
+        let chain = self.by_key.get_mut(key)?;
+        let pause = (FIRST_PAUSE * 2_u32.saturating_pow(chain.refusals)).min(LONGEST_PAUSE);
+        chain.refusals = (chain.refusals + 1).min(16);
+        chain.retry_at = Some(Instant::now() + pause);
+        self.idle.insert(key.clone());
+        chain.rows.front().map(|(_, row)| (row, pause))
+    }
+
+    /// When the first refused row goes again.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.idle
+            .iter()
+            .filter_map(|key| self.by_key.get(key)?.retry_at)
+            .min()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.held.len() >= CAPACITY
+    }
+
+    /// The ids that are held: not to be selected again.
+    pub(super) fn ids(&self) -> Vec<i64> {
+        self.held.keys().copied().collect()
+    }
+
+    /// Keys that take no more rows for now: what is behind them would only fill the relay.
+    pub(super) fn closed(&self) -> impl Iterator<Item = &ChainKey> {
+        self.by_key
+            .iter()
+            .filter(|(_, chain)| chain.rows.len() >= LONG || chain.refusals > 0)
+            .map(|(key, _)| key)
+    }
+
+    /// Forgets all rows but those in flight: their acknowledgements still come, and until then they must not go again.
+    pub(super) fn forget_waiting(&mut self) {
+        let idle = std::mem::take(&mut self.idle);
+        self.by_key.retain(|key, _| !idle.contains(key));
+        for chain in self.by_key.values_mut() {
+            chain.rows.truncate(1);
+        }
+        let in_flight: HashSet<i64> = self
+            .by_key
+            .values()
+            .filter_map(|chain| Some(chain.rows.front()?.0))
+            .collect();
+        self.held.retain(|id, _| in_flight.contains(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str) -> Row {
+        Row {
+            topic: "t".into(),
+            key: Some(key.into()),
+            value: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn ready(chains: &Chains) -> Vec<i64> {
+        chains.ready(Instant::now())
+    }
+
+    #[test]
+    fn the_next_row_of_a_key_goes_only_when_the_one_before_is_gone() {
+        let mut chains = Chains::default();
+        for (id, key) in [(1, "a"), (2, "a"), (3, "b")] {
+            chains.push(id, row(key));
+        }
+        assert_eq!(ready(&chains), [1, 3]);
+        chains.send(1);
+        assert_eq!(ready(&chains), [3]);
+        chains.finish(1);
+        assert_eq!(ready(&chains), [2, 3]);
+    }
+
+    #[test]
+    fn a_refused_row_waits_and_its_key_behind_it() {
+        let mut chains = Chains::default();
+        for (id, key) in [(1, "a"), (2, "a"), (3, "b")] {
+            chains.push(id, row(key));
+        }
+        chains.send(1);
+        chains.refuse(1);
+        assert_eq!(ready(&chains), [3]);
+        assert_eq!(chains.closed().count(), 1);
+        let later = Instant::now() + Duration::from_secs(1);
+        assert_eq!(chains.ready(later), [1, 3]);
+    }
+
+    #[test]
+    fn forgetting_keeps_what_is_in_flight() {
+        let mut chains = Chains::default();
+        for (id, key) in [(1, "a"), (2, "a"), (3, "b")] {
+            chains.push(id, row(key));
+        }
+        chains.send(1);
+        chains.forget_waiting();
+        assert_eq!(chains.ids(), [1]);
+        chains.push(2, row("a"));
+        assert_eq!(ready(&chains), [0; 0], "row 1 is still in flight");
+        assert!(chains.finish(1).is_some());
+        assert_eq!(ready(&chains), [2]);
+    }
+}

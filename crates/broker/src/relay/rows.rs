@@ -1,0 +1,67 @@
+//! The relay's two statements.
+
+use sqlx::PgPool;
+use sqlx::types::Json;
+
+use super::chains::Chains;
+use crate::outbox::{HeaderList, Row};
+
+/// How many rows one look fetches at most.
+pub(super) const LIMIT: usize = 1000;
+/// And how many bytes: large events come in smaller steps, so that memory stays bounded.
+const BYTES: i64 = 8 << 20;
+
+/// The oldest rows that are not held, without those of closed keys.
+///
+/// Always from the oldest on, never after a last id seen: ids are not given out in commit order, and a transaction that
+/// commits late would be skipped.
+pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(i64, Row)>> {
+    let (topics, keys): (Vec<_>, Vec<_>) = chains.closed().cloned().unzip();
+    let rows = sqlx::query!(
+        r#"
+        SELECT id AS "id!", topic AS "topic!", key, value, headers AS "headers!: Json<HeaderList>"
+        FROM (
+            SELECT *, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+            FROM (
+                SELECT id, topic, key, value, headers, coalesce(octet_length(value), 0) AS bytes
+                FROM broker.outbox
+                WHERE id <> ALL ($1)
+                  AND NOT EXISTS (
+                      SELECT FROM unnest($2::text[], $3::bytea[]) AS closed (topic, key)
+                      WHERE closed.topic = outbox.topic AND closed.key IS NOT DISTINCT FROM outbox.key
+                  )
+                ORDER BY id
+                LIMIT $4
+            ) AS oldest
+        ) AS measured
+        WHERE bytes_before < $5::bigint
+        ORDER BY id
+        "#,
+        &chains.ids(),
+        &topics,
+        &keys as &[Option<Vec<u8>>],
+        i64::try_from(LIMIT).unwrap_or(i64::MAX),
+        BYTES,
+    )
+    .fetch_all(pool)
+    .await?;
+    let to_row = |key, value, topic, headers| Row {
+        topic,
+        key,
+        value,
+        headers,
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, to_row(row.key, row.value, row.topic, row.headers.0)))
+        .collect())
+}
+
+/// Deletes published rows and returns, sorted, the ids that were still there.
+pub(super) async fn delete(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<i64>> {
+    let mut deleted = sqlx::query_scalar!("DELETE FROM broker.outbox WHERE id = ANY ($1) RETURNING id", ids)
+        .fetch_all(pool)
+        .await?;
+    deleted.sort_unstable();
+    Ok(deleted)
+}

@@ -1,0 +1,196 @@
+//! Creates the topics of a system and checks that they are as it needs them. Kafka's own auto-creation stays off: it
+//! would make them with the wrong number of partitions and the wrong retention.
+
+use std::time::Duration;
+
+use envelope::{Cleanup, Topic};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::kafka;
+use crate::outbox::MAX_EVENT_BYTES;
+use crate::settings::Settings;
+
+/// The largest record of a topic: an event and Kafka's framing.
+const MAX_RECORD_BYTES: usize = MAX_EVENT_BYTES + 16 * 1024;
+/// The largest dead letter: a record and what was added about its death.
+pub(crate) const MAX_DEAD_LETTER_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
+const DAY: Duration = Duration::from_hours(24);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why topics cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    /// Kafka cannot be asked.
+    #[error("Kafka at {brokers} does not answer: {error}")]
+    Unreachable {
+        /// Where it was sought.
+        brokers: String,
+        /// What librdkafka says.
+        error: KafkaError,
+    },
+    /// Kafka refuses to create one.
+    #[error("Kafka refuses to create topic {topic}: {code}")]
+    Refused {
+        /// Its full name.
+        topic: String,
+        /// Kafka's reason.
+        code: RDKafkaErrorCode,
+    },
+    /// One is not there.
+    #[error("topic {topic} is missing; run: {service} migrate")]
+    Missing {
+        /// Its full name.
+        topic: String,
+        /// Who can create it.
+        service: String,
+    },
+    /// One has another number of partitions.
+    #[error(
+        "topic {topic} has {found} partitions and TOPIC_PARTITIONS is {wanted}: keys would change their partition. \
+         Set TOPIC_PARTITIONS={found}, or drain the topic and raise it as ARCHITECTURE.md explains"
+    )]
+    Partitions {
+        /// Its full name.
+        topic: String,
+        /// How many it has.
+        found: usize,
+        /// How many the settings say.
+        wanted: i32,
+    },
+}
+
+/// Creates those of `topics` that are missing, and the service's dead letter topic; then checks all of them.
+pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
+    let unreachable = |error| TopicsError::Unreachable {
+        brokers: settings.brokers.clone(),
+        error,
+    };
+    let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
+    let specs: Vec<Spec> = topics
+        .iter()
+        .map(|topic| Spec::of(settings, *topic))
+        .chain([Spec::of_dead_letters(settings)])
+        .collect();
+    let new: Vec<NewTopic<'_>> = specs
+        .iter()
+        .map(|spec| spec.new_topic(settings.partitions))
+        .collect();
+    let options = AdminOptions::new()
+        .request_timeout(Some(TIMEOUT))
+        .operation_timeout(Some(TIMEOUT));
+    for result in admin.create_topics(&new, &options).await.map_err(unreachable)? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(TopicsError::Refused { topic, code }),
+        }
+    }
+    wait_for(settings, topics).await
+}
+
+/// A topic that was just created takes a moment to reach every broker's metadata.
+async fn wait_for(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
+    let mut tries = 0;
+    loop {
+        match verify(settings, topics).await {
+            Err(TopicsError::Missing { .. }) if tries < 50 => tries += 1,
+            result => return result,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Checks that each of `topics` is there with the right number of partitions.
+pub async fn verify(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
+    let unreachable = |error| TopicsError::Unreachable {
+        brokers: settings.brokers.clone(),
+        error,
+    };
+    let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
+    let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, TIMEOUT))
+        .await
+        .map_err(|_| unreachable(KafkaError::Canceled))?
+        .map_err(unreachable)?;
+    for name in settings.names_of(topics) {
+        let found = metadata
+            .topics()
+            .iter()
+            .find(|topic| topic.name() == name && topic.error().is_none());
+        let Some(found) = found else {
+            return Err(TopicsError::Missing {
+                topic: name,
+                service: settings.service.clone(),
+            });
+        };
+        if i32::try_from(found.partitions().len()) != Ok(settings.partitions) {
+            let (found, wanted) = (found.partitions().len(), settings.partitions);
+            return Err(TopicsError::Partitions {
+                topic: name,
+                found,
+                wanted,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A topic's name on the cluster and its settings there.
+struct Spec {
+    name: String,
+    config: Vec<(&'static str, String)>,
+}
+
+impl Spec {
+    fn of(settings: &Settings, topic: Topic) -> Self {
+        let mut config = match topic.cleanup {
+            Cleanup::Delete => vec![
+                ("cleanup.policy", "delete".to_owned()),
+                retention(settings.retention),
+            ],
+            Cleanup::Compact => vec![
+                ("cleanup.policy", "compact".to_owned()),
+                // How long a reader that was away still finds tombstones.
+                ("delete.retention.ms", millis(30 * DAY)),
+            ],
+        };
+        if topic.personal {
+            // An erasure takes effect in days: the open segment is never compacted, so it must not stay open long.
+            config.push(("max.compaction.lag.ms", millis(DAY)));
+            config.push(("segment.ms", millis(DAY)));
+        }
+        config.push(("max.message.bytes", MAX_RECORD_BYTES.to_string()));
+        Self::with(settings.topic_name(topic.name), config)
+    }
+
+    fn of_dead_letters(settings: &Settings) -> Self {
+        let config = vec![
+            ("cleanup.policy", "delete".to_owned()),
+            retention(Some(30 * DAY)),
+            ("max.message.bytes", MAX_DEAD_LETTER_BYTES.to_string()),
+        ];
+        Self::with(settings.topic_name(&settings.dead_letter_topic()), config)
+    }
+
+    fn with(name: String, mut config: Vec<(&'static str, String)>) -> Self {
+        // A publisher's wrong clock must not make Kafka delete records too early or too late.
+        config.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+        Self { name, config }
+    }
+
+    fn new_topic(&self, partitions: i32) -> NewTopic<'_> {
+        // -1: the cluster's default replication.
+        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(-1));
+        self.config
+            .iter()
+            .fold(topic, |topic, (name, value)| topic.set(name, value))
+    }
+}
+
+fn retention(keep: Option<Duration>) -> (&'static str, String) {
+    ("retention.ms", keep.map_or("-1".to_owned(), millis))
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}

@@ -1,0 +1,163 @@
+//! The transactional outbox: a transaction that carries events.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use envelope::{Event, Sequence};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::outbox::{AppendError, Appends, Cause, Row};
+use crate::settings::Settings;
+
+/// A service's outbox: where transactions begin. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Outbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pool: PgPool,
+    source: String,
+    limit: i64,
+    /// Rows waiting, as last counted by the relay.
+    depth: AtomicI64,
+    /// Wakes the relay after a commit.
+    wake: Notify,
+}
+
+impl Outbox {
+    /// The outbox in the database of `pool`.
+    pub fn new(pool: PgPool, settings: &Settings) -> Self {
+        Self(Arc::new(Inner {
+            pool,
+            source: format!("/{}", settings.service),
+            limit: settings.outbox_limit,
+            depth: AtomicI64::new(0),
+            wake: Notify::new(),
+        }))
+    }
+
+    /// Begins a transaction that can append events.
+    pub async fn begin(&self) -> sqlx::Result<Tx> {
+        let transaction = self.0.pool.begin().await?;
+        let appends = Appends::new(self.0.source.clone(), OffsetDateTime::now_utc());
+        Ok(Tx {
+            transaction,
+            appends,
+            outbox: self.clone(),
+        })
+    }
+
+    /// The database, for what needs no transaction.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// More rows wait than the limit allows: refuse new work at the door until Kafka has caught up.
+    pub fn is_full(&self) -> bool {
+        self.0.depth.load(Ordering::Relaxed) > self.0.limit
+    }
+
+    pub(crate) fn set_depth(&self, depth: i64) {
+        self.0.depth.store(depth, Ordering::Relaxed);
+    }
+
+    pub(crate) fn limit(&self) -> i64 {
+        self.0.limit
+    }
+
+    /// Waits until a transaction with events has been committed here.
+    pub(crate) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+}
+
+/// A database transaction whose events are published if, and only if, it commits.
+///
+/// It is the only way to append: events are written in one statement just before the commit, and the relay is woken
+/// just after it. Dropped without [`commit`](Self::commit), it leaves nothing behind.
+#[derive(Debug)]
+pub struct Tx {
+    transaction: Transaction<'static, Postgres>,
+    appends: Appends,
+    outbox: Outbox,
+}
+
+impl Tx {
+    /// Appends `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
+    pub fn append<E: Event>(
+        &mut self,
+        cause: Cause,
+        sequence: Sequence,
+        event: &E,
+    ) -> Result<Uuid, AppendError> {
+        self.appends.caused_by(cause);
+        self.appends.append(sequence, event)
+    }
+
+    /// Commits the transaction with its events.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        let rows = std::mem::take(&mut self.appends.rows);
+        if rows.is_empty() {
+            return self.transaction.commit().await;
+        }
+        insert(&mut self.transaction, rows).await?;
+        self.transaction.commit().await?;
+        self.outbox.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// The events so far, for a decision to add to.
+    pub(crate) fn appends(&mut self) -> &mut Appends {
+        &mut self.appends
+    }
+
+    /// Adds a row that is no event of ours: a dead letter.
+    pub(crate) fn push(&mut self, row: Row) {
+        self.appends.rows.push(row);
+    }
+}
+
+async fn insert(connection: &mut PgConnection, rows: Vec<Row>) -> sqlx::Result<()> {
+    let (mut topics, mut keys, mut values, mut headers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        headers.push(serde_json::to_string(&row.headers).map_err(|error| sqlx::Error::Encode(error.into()))?);
+        topics.push(row.topic);
+        keys.push(row.key);
+        values.push(row.value);
+    }
+    // Ids rise in the order of the appends: the relay keeps that order within a key.
+    sqlx::query!(
+        r#"
+        INSERT INTO broker.outbox (topic, key, value, headers)
+        SELECT topic, key, value, headers::json
+        FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::text[])
+             WITH ORDINALITY AS appended (topic, key, value, headers, position)
+        ORDER BY position
+        "#,
+        &topics,
+        &keys as &[Option<Vec<u8>>],
+        &values as &[Option<Vec<u8>>],
+        &headers,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}

@@ -1,0 +1,68 @@
+//! A service as a value: its name, what it keeps and follows, and how its parts are wired.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use broker::{Compacted, Outbox, Subscription};
+use envelope::Topic;
+use sqlx::migrate::Migrator;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::settings::Common;
+
+/// What [`crate::run`] runs.
+pub struct Service<C> {
+    /// `order`: the binary's name, its consumer group, the source of its events.
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub about: &'static str,
+    /// Where it listens by default; the ops port is 1000 above.
+    pub port: u16,
+    /// The service's own schema, after the broker's.
+    pub migrations: &'static Migrator,
+    /// The topics that it publishes and those that it follows; `migrate` creates them.
+    pub topics: &'static [Topic],
+    /// Puts the parts together; nothing runs yet.
+    pub wire: fn(Context<C>) -> anyhow::Result<Parts>,
+}
+
+/// What a service's parts are made of.
+pub struct Context<C> {
+    /// The service's own settings.
+    pub config: C,
+    /// The settings that all services share.
+    pub common: Common,
+    /// Where transactions begin, and the pool.
+    pub outbox: Outbox,
+}
+
+/// A service's parts.
+#[derive(Default)]
+pub struct Parts {
+    /// Its HTTP contract.
+    pub api: OpenApiRouter,
+    /// What it follows.
+    pub subscriptions: Vec<Subscription>,
+    /// The compacted topics that it owns.
+    pub compacted: Vec<Arc<dyn Compacted>>,
+    /// Its workers.
+    pub tasks: Vec<Task>,
+}
+
+/// Something that runs beside the rest until it is told to stop.
+pub struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) start: Box<dyn FnOnce(CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+}
+
+impl Task {
+    /// A task called `name` in the log.
+    pub fn new<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self { name, start: Box::new(move |stop| Box::pin(run(stop))) }
+    }
+}
