@@ -1,0 +1,84 @@
+//! Reading a request's body within bounds of size and time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+
+use crate::Problem;
+
+/// The largest body that is taken.
+pub(crate) const LIMIT: usize = 64 * 1024;
+/// A client still writing a body that is too large sees the answer only if it is read to its end: up to here.
+const DRAIN: usize = 1024 * 1024;
+/// How long a client may take to send its body.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// The whole body of a JSON request: 415, 413, 408 or 400 when it is not to be had.
+pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The body must be JSON: send Content-Type: application/json.",
+        ));
+    }
+    let announced = announced_length(request.headers());
+    if announced > DRAIN {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(PATIENCE, collect(request.into_body())).await {
+        Ok(body) => body,
+        Err(_) if announced > LIMIT => Err(too_large()),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "The body did not arrive in time; send it again.",
+        )),
+    }
+}
+
+async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut kept = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("The body broke off before its end."))?;
+        let Some(data) = frame.data_ref() else { continue };
+        length += data.len();
+        if length > DRAIN {
+            break;
+        }
+        if length <= LIMIT {
+            kept.extend_from_slice(data);
+        }
+    }
+    if length > LIMIT {
+        Err(too_large())
+    } else {
+        Ok(kept)
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.")
+}
+
+fn announced_length(headers: &HeaderMap) -> usize {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// `application/json` or another `+json` type, whatever its parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
+        return false;
+    };
+    let media = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+}

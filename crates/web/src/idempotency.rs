@@ -1,0 +1,233 @@
+//! Idempotency keys: a client that did not hear the answer sends the same request with the same
+//! `Idempotency-Key` and gets the stored answer, byte for byte (draft-ietf-httpapi-idempotency-key-header).
+//! [`Idempotent`] reads key and body; [`claim`] and [`answer`] do the rest inside the caller's transaction, so
+//! that answer and effect are committed together.
+
+mod keys;
+
+use axum::extract::{FromRequest, MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use keys::{Claim, answer, claim, purge};
+
+use crate::{Problem, body, json};
+
+pub(crate) const HEADER: &str = "idempotency-key";
+
+/// The key that a client gave its request, and what tells whether a repetition is the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// What is asked for, as `POST /orders`: keys of different operations do not meet.
+    pub operation: String,
+    /// The client's own 1 to 255 visible ASCII characters.
+    pub value: String,
+    /// SHA-256 of path and body; two bodies that are the same JSON value are the same.
+    pub fingerprint: [u8; 32],
+}
+
+/// A body with the request's idempotency key, where the client gave one.
+#[derive(Debug, Clone)]
+pub struct Idempotent<T> {
+    /// The body.
+    pub value: T,
+    /// Its key.
+    pub key: Option<Key>,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Idempotent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let key = header_value(request.headers())?;
+        let path = request.uri().path().to_owned();
+        let matched = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map(|matched| matched.as_str().to_owned());
+        let operation = format!("{} {}", request.method(), matched.as_ref().unwrap_or(&path));
+        let body = body::read_json(request).await?;
+        let value = json::parse(&body)?;
+        let key = key.map(|value| {
+            let fingerprint = fingerprint(&path, &json::parse(&body)?);
+            Ok::<_, Problem>(Key {
+                operation,
+                value,
+                fingerprint,
+            })
+        });
+        Ok(Self {
+            value,
+            key: key.transpose()?,
+        })
+    }
+}
+
+fn header_value(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let visible =
+        |value: &&str| (1..=255).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_graphic());
+    match (value.to_str().ok().filter(visible), values.next()) {
+        (Some(key), None) => Ok(Some(key.to_owned())),
+        (_, Some(_)) => Err(Problem::bad_request("Idempotency-Key is given more than once.")),
+        (None, None) => Err(Problem::bad_request(
+            "Idempotency-Key must be 1 to 255 visible ASCII characters, no spaces.",
+        )),
+    }
+}
+
+fn fingerprint(path: &str, body: &Value) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(path);
+    feed(&mut hash, body);
+    hash.finalize().into()
+}
+
+/// Members by name, whatever their order was; every part with its kind and length, so that none runs into another.
+fn feed(hash: &mut Sha256, value: &Value) {
+    let mut text = |kind: char, text: &str| hash.update(format!("\n{kind}{}:{text}", text.len()));
+    match value {
+        Value::Null => text('z', ""),
+        Value::Bool(value) => text('b', if *value { "1" } else { "0" }),
+        Value::Number(number) => text('n', &number.to_string()),
+        Value::String(string) => text('s', string),
+        Value::Array(items) => {
+            text('a', &items.len().to_string());
+            for item in items {
+                feed(hash, item);
+            }
+        }
+        Value::Object(members) => {
+            text('o', &members.len().to_string());
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| name.as_str());
+            for (name, member) in members {
+                feed(hash, &Value::String(name.clone()));
+                feed(hash, member);
+            }
+        }
+    }
+}
+
+/// An answer that can be given again, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    status: u16,
+    location: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// A JSON answer, with its `Location` where it has one.
+    pub fn json(
+        status: StatusCode,
+        location: Option<String>,
+        body: &impl Serialize,
+    ) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(body).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            Problem::internal()
+        })?;
+        Ok(Self {
+            status: status.as_u16(),
+            location,
+            body,
+        })
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let Ok(status) = StatusCode::from_u16(self.status) else {
+            return Problem::internal().into_response();
+        };
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], self.body).into_response();
+        if let Some(location) = self
+            .location
+            .and_then(|location| HeaderValue::try_from(location).ok())
+        {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// 422: this key was used for another request.
+pub fn other_body() -> Problem {
+    Problem::refused("This Idempotency-Key was used with another body; use a new key for a new request.")
+}
+
+/// What a failed transaction with a claim in it answers: 409 while the same key is still in flight elsewhere
+/// (the wait for it ran into `lock_timeout`), else what any database error answers.
+pub fn failed(error: sqlx::Error) -> Problem {
+    if in_flight(&error) {
+        return Problem::conflict("A request with this Idempotency-Key is still being handled; try again.");
+    }
+    error.into()
+}
+
+/// Whether a claim waited in vain for another transaction that holds the same key.
+pub fn in_flight(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "55P03")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(a: &str, b: &str) -> bool {
+        let print = |body: &str| fingerprint("/orders", &serde_json::from_str(body).unwrap());
+        print(a) == print(b)
+    }
+
+    #[test]
+    fn the_same_value_is_the_same_request_however_it_is_written() {
+        assert!(same(
+            r#"{"a":1,"b":[true,null]}"#,
+            "{ \"b\" : [true, null],\n\"a\":1 }"
+        ));
+        assert!(same(r#""\u0041""#, r#""A""#));
+        for other in [
+            r#"{"a":2}"#,
+            r#"{"a":"1"}"#,
+            r#"{"b":1}"#,
+            r#"[{"a":1}]"#,
+            r#"{"a":1,"b":null}"#,
+        ] {
+            assert!(!same(r#"{"a":1}"#, other), "{other}");
+        }
+        assert!(!same(r#"["ab",""]"#, r#"["a","b"]"#) && !same("[[],1]", "[[1]]"));
+    }
+
+    #[test]
+    fn a_key_is_visible_ascii_of_bounded_length() {
+        let read = |values: &[&str]| {
+            let pairs = values.iter().map(|v| {
+                (
+                    HEADER.parse().unwrap(),
+                    HeaderValue::from_bytes(v.as_bytes()).unwrap(),
+                )
+            });
+            let mut headers = HeaderMap::new();
+            pairs.for_each(|(name, value): (header::HeaderName, _)| _ = headers.append(name, value));
+            header_value(&headers).map_err(|problem| problem.status().as_u16())
+        };
+        let longest = "k".repeat(255);
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[&longest]), Ok(Some(longest.clone())));
+        for bad in ["", "a b", "é", &"k".repeat(256)] {
+            assert_eq!(read(&[bad]), Err(400), "{bad}");
+        }
+        assert_eq!(read(&["a", "a"]), Err(400));
+    }
+}

@@ -1,0 +1,227 @@
+//! JSON in and out. [`Json`] reads a body into a type and says what is wrong with it: 400 when it is no JSON,
+//! 422 with a pointer when it is JSON of another shape. Types that it reads have `deny_unknown_fields`.
+
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::error::Category;
+
+pub use crate::pointer::pointer;
+use crate::pointer::{of_nul, of_path, push};
+use crate::{Problem, body};
+
+/// Sentences from the reader may quote the input; no more of it than this goes back.
+const LONGEST_DETAIL: usize = 200;
+
+/// A request's body, read, or an answer's, written.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse(&body::read_json(request).await?).map(Json)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Reads a body; the problem says where and why it cannot be.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Err(Problem::bad_request("The body is empty; JSON is expected."));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| refusal(body, error))?;
+    reader.end().map_err(|error| malformed(&error))?;
+    refuse_nul(body)?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::bad_request(shorten(format!("The body is not valid JSON: {error}.")))
+}
+
+/// 400 or 422. A field may be refused before the reader comes to where the body stops being JSON, and no
+/// JSON at all is the greater fault; so the rest is read too, and with it nesting beyond all measure found.
+fn refusal(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let pointer = of_path(error.path());
+    let error = error.into_inner();
+    let message = message(&error);
+    if message.starts_with("number out of range") {
+        return Problem::invalid(pointer, "is a number out of range");
+    }
+    if error.classify() != Category::Data {
+        return malformed(&error);
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Err(error) if !error.to_string().starts_with("number out of range") => malformed(&error),
+        _ => wrong_shape(pointer, &message),
+    }
+}
+
+/// Serde names a missing, unknown or doubled member in its sentence alone.
+fn wrong_shape(pointer: String, message: &str) -> Problem {
+    let named = |kind: &str| message.strip_prefix(kind)?.split('`').nth(1).map(str::to_owned);
+    // Whether the path already leads to the member depends on where the reader stopped.
+    let member = |name: &str| {
+        let there = pointer.ends_with(&push(String::new(), name));
+        if there {
+            pointer.clone()
+        } else {
+            push(pointer.clone(), name)
+        }
+    };
+    if let Some(name) = named("missing field") {
+        return Problem::invalid(push(pointer.clone(), &name), "is missing");
+    }
+    if let Some(name) = named("duplicate field") {
+        return Problem::invalid(member(&name), "is given twice");
+    }
+    if let Some(name) = named("unknown field") {
+        let detail = message.replacen(&format!(" `{name}`"), "", 1);
+        return Problem::invalid(member(&name), shorten(format!("is an {detail}")));
+    }
+    Problem::invalid(pointer, shorten(message.to_owned()))
+}
+
+/// The reader's sentence without the position, which a pointer says better.
+fn message(error: &serde_json::Error) -> String {
+    let mut message = error.to_string();
+    if let Some(end) = message.rfind(" at line ") {
+        message.truncate(end);
+    }
+    message
+}
+
+/// Postgres has no NUL in text, so none comes in: one place for all types.
+fn refuse_nul(body: &[u8]) -> Result<(), Problem> {
+    if !body.windows(6).any(|window| window == br"\u0000") {
+        return Ok(());
+    }
+    let value: Value = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    match of_nul(&value, "") {
+        Some(pointer) => Err(Problem::invalid(pointer, "contains a NUL character")),
+        None => Ok(()),
+    }
+}
+
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(LONGEST_DETAIL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Order {
+        email: String,
+        items: Vec<Item>,
+        notify_me: Option<bool>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Item {
+        sku: String,
+        quantity: u16,
+    }
+
+    fn refused(body: &str) -> (u16, String) {
+        let problem = parse::<Order>(body.as_bytes()).unwrap_err();
+        let pointer = problem.errors().first().map(|error| error.pointer.clone());
+        (problem.status().as_u16(), pointer.unwrap_or_default())
+    }
+
+    #[test]
+    fn what_is_no_json_is_400() {
+        let deep = format!(r#"{{"email":{}"#, "[".repeat(60_000));
+        let closed = format!(r#"{{"email":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+        let cases = [
+            "",
+            " \n",
+            "{",
+            "{]",
+            r#"{"email":"\ud800"}"#,
+            r#"{"wrong":1"#,
+            "{\"email\":\"a\0\"}",
+        ];
+        for body in cases.into_iter().chain([deep.as_str(), closed.as_str()]) {
+            assert_eq!(refused(body).0, 400, "{body:.40}");
+        }
+        assert_eq!(refused(r#"{"email":"a","items":[]} x"#).0, 400);
+        assert_eq!(
+            parse::<Order>(&[b'"', 0xff, b'"']).unwrap_err().status(),
+            StatusCode::BAD_REQUEST
+        );
+    }
+
+    #[test]
+    fn what_is_json_of_another_shape_is_422_with_a_pointer() {
+        for (body, pointer) in [
+            ("[]", ""),
+            ("1e999", ""),
+            ("{}", "/email"),
+            (r#"{"email":1}"#, "/email"),
+            (r#"{"email":"a","email":"b"}"#, "/email"),
+            (r#"{"email":"a","e/x":"b"}"#, "/e~1x"),
+            (r#"{"email":"a","items":[{"sku":"s"}]}"#, "/items/0/quantity"),
+            (
+                r#"{"email":"a","items":[{"sku":"s","quantity":70000}]}"#,
+                "/items/0/quantity",
+            ),
+            (
+                r#"{"email":"a","items":[{"sku":"s","quantity":1e999}]}"#,
+                "/items/0/quantity",
+            ),
+            (
+                r#"{"email":"a","items":[{"sku":"s","quantity":1,"more":{}}]}"#,
+                "/items/0/more",
+            ),
+            (
+                r#"{"email":"a","items":[{"sku":"a\u0000","quantity":1}]}"#,
+                "/items/0/sku",
+            ),
+            (r#"{"email":"a","items":[],"notify_me":"yes"}"#, "/notify_me"),
+        ] {
+            assert_eq!(refused(body), (422, pointer.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_backslash_is_no_nul() {
+        assert!(parse::<Order>(br#"{"email":"a\\u0000","items":[]}"#).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_body_is_bounded_and_typed() {
+        let read = |content_type: &'static str, length: usize| async move {
+            let request = Request::post("/").header("content-type", content_type);
+            let body = Body::from(format!("\"{}\"", "a".repeat(length - 2)));
+            let json = Json::<String>::from_request(request.body(body).unwrap(), &()).await;
+            json.map_or_else(|problem| problem.status().as_u16(), |_| 200)
+        };
+        assert_eq!(read("application/json; charset=utf-8", body::LIMIT).await, 200);
+        assert_eq!(read("application/merge-patch+JSON", 10).await, 200);
+        assert_eq!(read("application/json", body::LIMIT + 1).await, 413);
+        assert_eq!(read("text/plain", body::LIMIT + 1).await, 415);
+    }
+}

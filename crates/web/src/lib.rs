@@ -1,0 +1,31 @@
+//! What the HTTP doors of all services share: problem answers (RFC 9457), extractors that refuse bad
+//! input with a pointer to it, the operator's and other bearer tokens, idempotency keys, lists, limits per
+//! client, and the server with its time-outs. A service adds its routes and hands them to [`door`].
+
+mod body;
+pub mod client;
+pub mod idempotency;
+pub mod json;
+pub mod limit;
+mod middleware;
+pub mod openapi;
+pub mod operator;
+pub mod page;
+mod params;
+mod pointer;
+pub mod problem;
+pub mod server;
+mod sql;
+pub mod trace;
+
+pub use client::{ClientAddress, TrustedProxies};
+pub use idempotency::Idempotent;
+pub use json::Json;
+pub use limit::Limit;
+pub use openapi::About;
+pub use operator::{AdminToken, Operator, bearer};
+pub use page::{Page, Paging, PagingParams};
+pub use params::{Path, Query};
+pub use problem::{FieldError, Problem};
+pub use server::{bind, door, serve};
+pub use trace::Traceparent;

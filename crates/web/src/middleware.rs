@@ -1,0 +1,84 @@
+//! What happens around every request: its trace, its time-out, its line in the access log (debug; the route
+//! and never the query string) and its metrics.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use crate::{Problem, Traceparent, trace};
+
+/// A request is answered within this time, with 503 if need be; the promise to callers is three seconds.
+const TIME: Duration = Duration::from_millis(2800);
+
+/// Headers that every answer has unless its handler chose otherwise.
+const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+pub(crate) async fn around(mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = method_label(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::debug_span!(
+        target: trace::TARGET,
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    );
+    let traceparent = Traceparent::of(request.headers(), &span);
+    request.extensions_mut().insert(traceparent);
+
+    let answered = tokio::time::timeout(TIME, next.run(request))
+        .instrument(span.clone())
+        .await;
+    let mut response = answered.unwrap_or_else(|_| late().into_response());
+
+    for (name, value) in DEFAULTS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    record(method, route, status.as_u16(), start.elapsed());
+    response
+}
+
+fn late() -> Problem {
+    Problem::unavailable(
+        "This took too long and was given up; with an Idempotency-Key it is safe to try again.",
+    )
+}
+
+fn record(method: &'static str, route: String, status: u16, took: Duration) {
+    tracing::debug!(method, route, status, took = ?took, "answered");
+    let status = status.to_string();
+    metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
+        .increment(1);
+    metrics::histogram!("http_request_seconds", "method" => method, "route" => route).record(took);
+}
+
+/// Callers may make up methods; metrics may not grow with them.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,215 @@
+//! The description of a door (`OpenAPI` 3.1). Handlers describe what is their own; the errors that follow from
+//! an operation's shape (it has a body, a path parameter, a token) are described once and added here.
+
+use axum::http::StatusCode;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Object, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type};
+use utoipa::{PartialSchema, ToResponse, ToSchema};
+
+use crate::problem::{FieldError, MEDIA_TYPE};
+use crate::{Problem, idempotency};
+
+/// What a door is called in its description.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// The service's name, as `order`.
+    pub service: &'static str,
+    /// What it is for, in a few sentences (Markdown).
+    pub description: &'static str,
+    /// The crate's version.
+    pub version: &'static str,
+}
+
+/// A shared answer: its name in `#/components/responses/`, its status, what it means, a header it has.
+type Shared = (
+    &'static str,
+    StatusCode,
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
+
+const BAD_REQUEST: Shared = (
+    "BadRequest",
+    StatusCode::BAD_REQUEST,
+    "No JSON, an empty body, or a malformed header.",
+    None,
+);
+const UNAUTHORIZED: Shared = (
+    "Unauthorized",
+    StatusCode::UNAUTHORIZED,
+    "No token, or not the right one.",
+    Some(("WWW-Authenticate", "`Bearer`")),
+);
+const NOT_FOUND: Shared = (
+    "NotFound",
+    StatusCode::NOT_FOUND,
+    "Nothing is known under this path, or its id is malformed.",
+    None,
+);
+const REQUEST_TIMEOUT: Shared = (
+    "RequestTimeout",
+    StatusCode::REQUEST_TIMEOUT,
+    "The body did not arrive in time.",
+    None,
+);
+const CONFLICT: Shared = (
+    "Conflict",
+    StatusCode::CONFLICT,
+    "Not in the present state, or the same Idempotency-Key is still being handled.",
+    None,
+);
+const TOO_LARGE: Shared = (
+    "ContentTooLarge",
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "The body is larger than 64 KiB.",
+    None,
+);
+const MEDIA: Shared = (
+    "UnsupportedMediaType",
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "The body is not `application/json`.",
+    None,
+);
+const UNPROCESSABLE: Shared = (
+    "UnprocessableContent",
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "A field or parameter is missing, unknown or out of range; `errors` says where. \
+     Or the Idempotency-Key was used with another body.",
+    None,
+);
+const TOO_MANY: Shared = (
+    "TooManyRequests",
+    StatusCode::TOO_MANY_REQUESTS,
+    "Too many requests from this client.",
+    Some(("Retry-After", "Seconds until the next is free.")),
+);
+const UNAVAILABLE: Shared = (
+    "ServiceUnavailable",
+    StatusCode::SERVICE_UNAVAILABLE,
+    "The database is away or too much is waiting; nothing was changed, try again.",
+    Some(("Retry-After", "Seconds to wait.")),
+);
+const ALL: [Shared; 10] = [
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    NOT_FOUND,
+    REQUEST_TIMEOUT,
+    CONFLICT,
+    TOO_LARGE,
+    MEDIA,
+    UNPROCESSABLE,
+    TOO_MANY,
+    UNAVAILABLE,
+];
+
+/// 409 for a handler's description: `(status = 409, response = Conflict)`.
+pub struct Conflict;
+
+impl<'r> ToResponse<'r> for Conflict {
+    fn response() -> (&'r str, RefOr<Response>) {
+        (CONFLICT.0, RefOr::T(response(&CONFLICT)))
+    }
+}
+
+/// 429 for a handler's description.
+pub struct TooManyRequests;
+
+impl<'r> ToResponse<'r> for TooManyRequests {
+    fn response() -> (&'r str, RefOr<Response>) {
+        (TOO_MANY.0, RefOr::T(response(&TOO_MANY)))
+    }
+}
+
+/// Completes the description of a door.
+pub(crate) fn complete(about: &About, api: &mut OpenApi) {
+    api.info.title = format!("{} service", about.service);
+    api.info.description = Some(about.description.to_owned());
+    about.version.clone_into(&mut api.info.version);
+    api.info.license = None;
+    let components = api.components.get_or_insert_default();
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.description = Some("The operator's ADMIN_TOKEN, or where it says so another token.".to_owned());
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    for (name, schema) in [
+        (Problem::name(), Problem::schema()),
+        (FieldError::name(), FieldError::schema()),
+    ] {
+        components.schemas.insert(name.into_owned(), schema);
+    }
+    components
+        .responses
+        .extend(ALL.map(|shared| (shared.0.to_owned(), RefOr::T(response(&shared)))));
+    for item in api.paths.paths.values_mut() {
+        operations(item).for_each(add_errors);
+    }
+}
+
+fn response(&(_, _, description, header): &Shared) -> Response {
+    let problem = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .build();
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content(MEDIA_TYPE, problem);
+    let Some((name, meaning)) = header else {
+        return response.build();
+    };
+    let text = Object::with_type(Type::String);
+    response
+        .header(
+            name,
+            HeaderBuilder::new()
+                .schema(Some(text))
+                .description(Some(meaning))
+                .build(),
+        )
+        .build()
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.patch,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn add_errors(operation: &mut Operation) {
+    let mut errors = vec![UNAVAILABLE];
+    if operation.request_body.is_some() {
+        errors.extend([BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, MEDIA, UNPROCESSABLE]);
+    }
+    for parameter in operation.parameters.iter().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        match parameter.parameter_in {
+            ParameterIn::Path => errors.push(NOT_FOUND),
+            ParameterIn::Query => errors.push(UNPROCESSABLE),
+            ParameterIn::Header if parameter.name.eq_ignore_ascii_case(idempotency::HEADER) => {
+                errors.extend([BAD_REQUEST, CONFLICT, UNPROCESSABLE]);
+            }
+            _ => {}
+        }
+    }
+    if operation
+        .security
+        .as_ref()
+        .is_some_and(|schemes| !schemes.is_empty())
+    {
+        errors.push(UNAUTHORIZED);
+    }
+    for (name, status, ..) in errors {
+        let shared = RefOr::Ref(Ref::from_response_name(name));
+        operation
+            .responses
+            .responses
+            .entry(status.as_str().to_owned())
+            .or_insert(shared);
+    }
+}

@@ -1,0 +1,111 @@
+//! The server over real connections: bounds, and how it closes.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use web::Json;
+
+struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    done: JoinHandle<()>,
+}
+
+async fn start() -> Server {
+    let routes = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/slow", get(async || sleep(Duration::from_millis(500)).await))
+        .route("/", post(|Json(_): Json<String>| async { "read" }));
+    let listener = web::bind("127.0.0.1:0".parse().unwrap(), "LISTEN").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let done = tokio::spawn(web::serve(listener, web::server::plain(routes), stop.clone()));
+    Server { address, stop, done }
+}
+
+impl Server {
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn close(self) -> Duration {
+        let start = Instant::now();
+        self.stop.cancel();
+        self.done.await.unwrap();
+        start.elapsed()
+    }
+}
+
+async fn until_closed(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    let _ = timeout(Duration::from_secs(10), stream.read_to_string(&mut text))
+        .await
+        .expect("it closes");
+    text
+}
+
+#[tokio::test]
+async fn idle_connections_close_at_once_and_requests_are_finished() {
+    let server = start().await;
+    let silent = server.send("").await;
+    let mut idle = server.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut head = [0; 12];
+    idle.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let busy = server.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    sleep(Duration::from_millis(100)).await;
+    let took = server.close().await;
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert_eq!(until_closed(silent).await, "");
+    assert!(until_closed(idle).await.ends_with("hello"));
+    assert!(until_closed(busy).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_head_does_not_hold_the_door_open() {
+    let server = start().await;
+    let half = server.send("GET / HTTP/1.1\r\nHost:").await;
+    sleep(Duration::from_millis(100)).await;
+    assert!(server.close().await < Duration::from_secs(6));
+    until_closed(half).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_still_hears_why() {
+    let server = start().await;
+    for (length, status) in [(70_000, 413), (900_000, 413), (65_536, 200)] {
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let body = format!("\"{}\"", "a".repeat(length - 2));
+        let answer = until_closed(server.send(&(head + &body)).await).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{length}: {answer}"
+        );
+    }
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_the_setting_to_change() {
+    let server = start().await;
+    let error = web::bind(server.address, "OPS_LISTEN")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&server.address.to_string()) && error.contains("set OPS_LISTEN"),
+        "{error}"
+    );
+}
