@@ -41,3 +41,11 @@ CREATE TABLE broker.dead_letters (
     redriven_at timestamptz,                       -- NULL: still dead
     PRIMARY KEY (topic, partition, log_offset)
 );
+
+-- How far the daily republish of each compacted topic has come.
+CREATE TABLE broker.republishes (
+    topic     text        PRIMARY KEY,
+    after_key text,                                -- NULL: from the first key
+    due_at    timestamptz NOT NULL DEFAULT now(),  -- when the next step may run
+    began_at  timestamptz NOT NULL DEFAULT now()   -- when this round began
+);

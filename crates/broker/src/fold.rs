@@ -104,7 +104,6 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
     On,
-    #[allow(dead_code, reason = "the redrive command turns it off")]
     Off,
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::chains::Chains;
 use crate::lease::Lease;
 use crate::producer::{Acknowledgement, Producer};
-use crate::republish::{Compacted, Keys};
+use crate::republish::{self, Compacted};
 use crate::settings::Settings;
 use crate::tx::Outbox;
 use crate::{pause, topics::TopicsError};
@@ -240,11 +240,11 @@ impl Relay {
         let key = key.and_then(|key| std::str::from_utf8(key).ok());
         if let (Some(owner), Some(key)) = (owner, key)
             && owner.topic().cleanup == Cleanup::Compact
-            && let Err(error) = republish(&self.outbox, owner.as_ref(), key).await
+            && let Err(error) = republish::one(&self.outbox, owner.as_ref(), key).await
         {
             tracing::error!(
                 topic,
-                error,
+                %error,
                 "the state of a key could not be published again; the daily republish will"
             );
         }
@@ -264,15 +264,6 @@ impl Relay {
         }
         let _ = self.lease.release(self.outbox.pool()).await;
     }
-}
-
-async fn republish(outbox: &Outbox, owner: &dyn Compacted, key: &str) -> Result<(), String> {
-    let mut tx = outbox.begin().await.map_err(|error| error.to_string())?;
-    owner
-        .republish(&mut tx, Keys::One(key))
-        .await
-        .map_err(|error| error.to_string())?;
-    tx.commit().await.map_err(|error| error.to_string())
 }
 
 fn patience() -> impl Iterator<Item = Duration> {

@@ -1,13 +1,23 @@
 //! The current state of a compacted topic, published again by its owner: on command, once a day, and whenever a late
 //! repetition may have become the last record of a key.
+//!
+//! Once a day also because Kafka never compacts the segment that is being written: on a partition that nobody else
+//! writes to, what was erased would stay readable for ever.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use envelope::Topic;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::tx::Tx;
+use crate::tx::{Outbox, Tx};
+
+/// Keys a step. A step a second, so that the daily round is a trickle.
+const STEP: i64 = 100;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Which keys of a compacted topic to publish again.
 #[derive(Debug, Clone, Copy)]
@@ -37,4 +47,99 @@ pub trait Compacted: Send + Sync {
         tx: &'a mut Tx,
         keys: Keys<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>>;
+}
+
+/// Publishes the state of one key again.
+pub(crate) async fn one(outbox: &Outbox, owner: &dyn Compacted, key: &str) -> Result<(), Failure> {
+    let mut tx = outbox.begin().await?;
+    owner.republish(&mut tx, Keys::One(key)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Publishes the state of all keys again, waiting while the outbox is full; tells after each step how far it is.
+pub async fn republish_all(
+    outbox: &Outbox,
+    owner: &dyn Compacted,
+    mut progress: impl FnMut(&str),
+) -> Result<(), Failure> {
+    let mut after: Option<String> = None;
+    loop {
+        let mut tx = outbox.begin().await?;
+        let keys = Keys::After {
+            after: after.as_deref(),
+            limit: STEP,
+        };
+        let last = owner.republish(&mut tx, keys).await?;
+        tx.commit().await?;
+        let Some(last) = last else { return Ok(()) };
+        progress(&last);
+        after = Some(last);
+        while outbox.is_full() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Publishes everything again once a day, a step a second, whichever instance comes first; until `stop`.
+pub async fn republish_daily(outbox: Outbox, compacted: Vec<Arc<dyn Compacted>>, stop: CancellationToken) {
+    let mut failing = false;
+    while stop
+        .run_until_cancelled(tokio::time::sleep(PAUSE))
+        .await
+        .is_some()
+    {
+        for owner in &compacted {
+            match step(&outbox, owner.as_ref()).await {
+                Ok(()) => failing = false,
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::warn!(topic = owner.topic().name, %error, "the daily republish waits");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// One step, when one is due: its events and how far it came in one transaction.
+async fn step(outbox: &Outbox, owner: &dyn Compacted) -> Result<(), Failure> {
+    let topic = owner.topic().name;
+    let mut tx = outbox.begin().await?;
+    // The first round begins a day after the first start: what was just published need not be published again.
+    sqlx::query!(
+        "INSERT INTO broker.republishes (topic, due_at) SELECT $1::text, now() + interval '1 day'
+         WHERE NOT EXISTS (SELECT FROM broker.republishes WHERE topic = $1)
+         ON CONFLICT DO NOTHING",
+        topic
+    )
+    .execute(&mut *tx)
+    .await?;
+    let due = sqlx::query!(
+        "SELECT after_key FROM broker.republishes WHERE topic = $1 AND due_at <= now() FOR UPDATE SKIP LOCKED",
+        topic
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(due) = due else { return Ok(()) };
+    let keys = Keys::After {
+        after: due.after_key.as_deref(),
+        limit: STEP,
+    };
+    let last = owner.republish(&mut tx, keys).await?;
+    sqlx::query!(
+        "UPDATE broker.republishes SET
+             after_key = $2::text,
+             -- After the last key the next round begins a day after this one did.
+             due_at = CASE
+                 WHEN $2::text IS NOT NULL THEN now()
+                 WHEN after_key IS NULL THEN now() + interval '1 day'
+                 ELSE greatest(now(), began_at + interval '1 day')
+             END,
+             began_at = CASE WHEN after_key IS NULL THEN now() ELSE began_at END
+         WHERE topic = $1",
+        topic,
+        last
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
 }
