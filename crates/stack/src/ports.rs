@@ -121,6 +121,8 @@ fn linux_holder(port: u16) -> Option<String> {
         .ok()?
         .filter_map(std::result::Result::ok);
     processes.find_map(|process| {
+        // Beside the numbers there is `self`.
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let files = std::fs::read_dir(process.path().join("fd")).ok()?;
         let mut targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
         targets.find(|target| target.as_os_str() == socket.as_str())?;

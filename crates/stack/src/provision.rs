@@ -1,0 +1,106 @@
+//! What an administrator does before a service's first migration: a database with two roles, the migrator that owns it
+//! and the service that is granted what it needs by the migrations. Every step may be repeated.
+
+use crate::error::Result;
+use crate::postgres::parse;
+use crate::secrets::Secrets;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// One service's two ways into its database.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// As the service: least rights.
+    pub database_url: String,
+    /// As the owner, for migrations alone.
+    pub migrate_database_url: String,
+}
+
+/// Creates `PREFIX_SERVICE` with the roles `PREFIX_SERVICE` and `PREFIX_SERVICE_migrator`, or finds them there.
+pub async fn provision(
+    admin: &mut PgConnection,
+    url: &str,
+    prefix: &str,
+    service: &str,
+    secrets: &mut Secrets,
+) -> Result<Access> {
+    let database = format!("{prefix}_{service}");
+    let migrator = format!("{database}_migrator");
+    let password = secrets.get(&database)?;
+    let migrator_password = secrets.get(&migrator)?;
+    login_role(admin, &database, &password).await?;
+    login_role(admin, &migrator, &migrator_password).await?;
+    let there = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(&database);
+    if there.fetch_optional(&mut *admin).await?.is_none() {
+        // An administrator who is no superuser may only give a database to a role that it can act as.
+        run(admin, format!(r#"GRANT "{migrator}" TO CURRENT_USER"#)).await?;
+        run(
+            admin,
+            format!(r#"CREATE DATABASE "{database}" OWNER "{migrator}""#),
+        )
+        .await?;
+    }
+    run(
+        admin,
+        format!(r#"REVOKE ALL ON DATABASE "{database}" FROM PUBLIC"#),
+    )
+    .await?;
+    run(
+        admin,
+        format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#),
+    )
+    .await?;
+    Ok(Access {
+        database_url: login(url, &database, &password, &database)?,
+        migrate_database_url: login(url, &migrator, &migrator_password, &database)?,
+    })
+}
+
+/// Removes the databases of these services and their roles, with whoever is connected to them.
+pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String]) -> Result<()> {
+    for service in services {
+        let database = format!("{prefix}_{service}");
+        run(
+            admin,
+            format!(r#"DROP DATABASE IF EXISTS "{database}" WITH (FORCE)"#),
+        )
+        .await?;
+        run(admin, format!(r#"DROP ROLE IF EXISTS "{database}""#)).await?;
+        run(admin, format!(r#"DROP ROLE IF EXISTS "{database}_migrator""#)).await?;
+    }
+    Ok(())
+}
+
+/// A connection as the administrator.
+pub async fn connect(admin_url: &str) -> Result<PgConnection> {
+    Ok(PgConnection::connect(admin_url).await?)
+}
+
+async fn login_role(admin: &mut PgConnection, role: &str, password: &str) -> Result<()> {
+    let there = sqlx::query("SELECT FROM pg_roles WHERE rolname = $1").bind(role);
+    let verb = if there.fetch_optional(&mut *admin).await?.is_some() {
+        "ALTER"
+    } else {
+        "CREATE"
+    };
+    run(
+        admin,
+        format!(r#"{verb} ROLE "{role}" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{password}'"#),
+    )
+    .await
+}
+
+/// Names and passwords in these statements are this crate's own: a checked prefix, a folder's name, hexadecimal digits.
+async fn run(admin: &mut PgConnection, statement: String) -> Result<()> {
+    admin.execute(AssertSqlSafe(statement)).await?;
+    Ok(())
+}
+
+fn login(url: &str, user: &str, password: &str, database: &str) -> Result<String> {
+    let mut url = parse(url)?;
+    url.set_path(database);
+    let host_less = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
+    url.set_username(user)
+        .and_then(|()| url.set_password(Some(password)))
+        .map_err(host_less)?;
+    Ok(url.into())
+}

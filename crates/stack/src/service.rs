@@ -1,0 +1,129 @@
+//! One instance of a service: a binary found by the service's name, told everything by environment variables.
+
+use crate::daemon::Daemon;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::process::Launch;
+use crate::program;
+use crate::provision::Access;
+use crate::ready::Ready;
+use std::path::Path;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// A migration that takes longer waits for something that does not come.
+const MIGRATION_PATIENCE: Duration = Duration::from_mins(2);
+
+/// What each instance must have for itself, or must not see: never handed down from the caller's environment.
+pub const OWN: [&str; 9] = [
+    "LISTEN",
+    "OPS_LISTEN",
+    "INSTANCE",
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "MIGRATE_DATABASE_URL",
+    "MIGRATE_DATABASE_URL_FILE",
+    "POSTGRES_URL",
+    "PORT_BASE",
+];
+
+/// What all instances of one service have in common.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The folder's and the binary's name.
+    pub name: String,
+    /// Its database.
+    pub access: Access,
+    /// Kafka's bootstrap servers.
+    pub brokers: String,
+    /// Its settings, on top of what the caller's environment holds.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Where one instance listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors {
+    /// Customers' and operators' requests.
+    pub http: u16,
+    /// Health and metrics.
+    pub ops: u16,
+}
+
+impl Doors {
+    /// The address of its HTTP door.
+    pub fn url(self) -> String {
+        format!("http://127.0.0.1:{}", self.http)
+    }
+
+    /// The address of its operators' door.
+    pub fn ops_url(self) -> String {
+        format!("http://127.0.0.1:{}", self.ops)
+    }
+}
+
+impl Service {
+    /// `SERVICE migrate`: schema, rights and topics.
+    pub async fn migrate(&self, home: &Home) -> Result<()> {
+        let mut command = Command::new(home.binary(&self.name));
+        command.arg("migrate").envs(self.common());
+        for variable in OWN {
+            command.env_remove(variable);
+        }
+        command.env("DATABASE_URL", &self.access.database_url);
+        command.env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
+        let what = format!("{} migrate", self.name);
+        let migration = tokio::time::timeout(MIGRATION_PATIENCE, program::run(&what, &mut command));
+        migration
+            .await
+            .map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
+    }
+
+    /// Instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
+    pub fn instance(&self, home: &Home, number: usize, doors: Doors, run: &Path) -> Daemon {
+        let mut environment = self.common();
+        environment.extend([
+            ("DATABASE_URL".to_owned(), self.access.database_url.clone()),
+            ("LISTEN".to_owned(), format!("127.0.0.1:{}", doors.http)),
+            ("OPS_LISTEN".to_owned(), format!("127.0.0.1:{}", doors.ops)),
+            // Keeps its partitions over a restart (static membership).
+            ("INSTANCE".to_owned(), format!("{}-{number}", self.name)),
+        ]);
+        let launch = Launch {
+            program: home.binary(&self.name),
+            arguments: Vec::new(),
+            environment,
+            without: OWN.map(str::to_owned).to_vec(),
+            user: None,
+        };
+        let ready = Ready::Http(format!("{}/health/ready", doors.ops_url()));
+        Daemon::new(&instance_name(&self.name, number), run, launch, ready)
+    }
+
+    fn common(&self) -> Vec<(String, String)> {
+        let mut variables = self.settings.clone();
+        variables.push(("KAFKA_BROKERS".to_owned(), self.brokers.clone()));
+        variables
+    }
+}
+
+/// The name of an instance's files.
+pub fn instance_name(service: &str, number: usize) -> String {
+    if number == 1 {
+        service.to_owned()
+    } else {
+        format!("{service}-{number}")
+    }
+}
+
+/// Waits until an instance reads all its topics, at most so long.
+pub async fn wait_consuming(doors: Doors, limit: Duration) -> Result<(), String> {
+    let question = Ready::Http(format!("{}/health/consuming", doors.ops_url()));
+    let deadline = std::time::Instant::now() + limit;
+    while let Err(answer) = question.ask().await {
+        if std::time::Instant::now() > deadline {
+            return Err(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! How a test's system is put together.
+
+use crate::error::{During, Error, Result};
+use crate::home::Home;
+use crate::scratch::Scratch;
+use crate::secrets::Secrets;
+use crate::servers::Servers;
+use crate::service::{self, Doors, Service};
+use crate::system::{Member, System};
+use crate::{ports, provision, random};
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+/// How long a service may take until it reads its topics.
+const JOINING: Duration = Duration::from_secs(30);
+
+/// What is to be different from one instance of each service with the usual settings on the shared servers.
+#[derive(Debug, Default)]
+pub struct Builder {
+    servers: Option<Arc<Servers>>,
+    private: bool,
+    instances: HashMap<String, usize>,
+    settings: Vec<(Option<String>, String, String)>,
+    asleep: Vec<String>,
+}
+
+impl Builder {
+    /// These servers instead of the shared ones.
+    #[must_use]
+    pub fn servers(mut self, servers: Arc<Servers>) -> Self {
+        self.servers = Some(servers);
+        self
+    }
+
+    /// A Kafka and a Postgres of its own, to break.
+    #[must_use]
+    pub fn private_servers(mut self) -> Self {
+        self.private = true;
+        self
+    }
+
+    /// So many instances of a service.
+    #[must_use]
+    pub fn instances(mut self, service: &str, count: usize) -> Self {
+        self.instances.insert(service.to_owned(), count);
+        self
+    }
+
+    /// An environment variable for one service.
+    #[must_use]
+    pub fn env(mut self, service: &str, name: &str, value: impl Into<String>) -> Self {
+        self.settings
+            .push((Some(service.to_owned()), name.to_owned(), value.into()));
+        self
+    }
+
+    /// An environment variable for all services.
+    #[must_use]
+    pub fn env_all(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.push((None, name.to_owned(), value.into()));
+        self
+    }
+
+    /// This service is migrated but not started: the test does that when it likes.
+    #[must_use]
+    pub fn not_started(mut self, service: &str) -> Self {
+        self.asleep.push(service.to_owned());
+        self
+    }
+
+    /// Builds the services, provisions, migrates and starts them; returns when each is ready and reads its topics.
+    pub async fn start(self) -> Result<System> {
+        let home = Home::find()?;
+        build(&home).await?;
+        let servers = match (self.servers.clone(), self.private) {
+            (Some(servers), _) => servers,
+            (None, true) => Servers::private().await?,
+            (None, false) => Servers::shared().await?,
+        };
+        let mark = random::hex(4)?;
+        let mut secrets = Secrets::default();
+        let mut system = System {
+            database_prefix: format!("t_{mark}"),
+            topic_prefix: format!("t-{mark}."),
+            admin_token: secrets.get("ADMIN_TOKEN")?,
+            members: Vec::new(),
+            // Until all of it runs, there is nothing to ask.
+            leave_queues: AtomicBool::new(true),
+            scratch: Scratch::new(&home)?,
+            home,
+            servers,
+        };
+        self.provision(&mut system, &mut secrets).await?;
+        migrate(&system).await?;
+        self.launch(&system).await?;
+        system.leave_queues = AtomicBool::new(false);
+        Ok(system)
+    }
+
+    async fn provision(&self, system: &mut System, secrets: &mut Secrets) -> Result<()> {
+        let url = system.servers.postgres_url().to_owned();
+        let mut admin = provision::connect(&url).await?;
+        let token_key = secrets.get("TOKEN_KEY")?;
+        for name in system.home.services()? {
+            let access =
+                provision::provision(&mut admin, &url, &system.database_prefix, &name, secrets).await?;
+            let settings = self.settings_of(&name, system, &token_key);
+            let service = Service {
+                name: name.clone(),
+                access,
+                brokers: system.brokers().to_owned(),
+                settings,
+            };
+            let mut instances = Vec::new();
+            for number in 1..=self.instances.get(&name).copied().unwrap_or(1) {
+                let doors = Doors {
+                    http: ports::free()?,
+                    ops: ports::free()?,
+                };
+                instances.push((
+                    doors,
+                    service.instance(&system.home, number, doors, system.scratch.dir()),
+                ));
+            }
+            system.members.push(Member { service, instances });
+        }
+        Ok(())
+    }
+
+    fn settings_of(&self, service: &str, system: &System, token_key: &str) -> Vec<(String, String)> {
+        let usual = [
+            ("TOPIC_PREFIX", system.topic_prefix()),
+            ("TOPIC_PARTITIONS", "4"),
+            ("ADMIN_TOKEN", system.admin_token()),
+            ("TOKEN_KEY", token_key),
+            ("LOG_FORMAT", "pretty"),
+            ("LOG_MESSAGES", "true"),
+        ];
+        let mut settings: HashMap<String, String> = usual
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let for_it = self
+            .settings
+            .iter()
+            .filter(|(whose, ..)| whose.as_deref().is_none_or(|name| name == service));
+        settings.extend(for_it.map(|(_, name, value)| (name.clone(), value.clone())));
+        settings.into_iter().collect()
+    }
+
+    async fn launch(&self, system: &System) -> Result<()> {
+        let awake = |member: &&Member| !self.asleep.contains(&member.service.name);
+        let instances = || {
+            system
+                .members
+                .iter()
+                .filter(awake)
+                .flat_map(|member| &member.instances)
+        };
+        instances().try_for_each(|(_, daemon)| daemon.spawn())?;
+        for (_, daemon) in instances() {
+            daemon.wait_ready().await?;
+        }
+        for (doors, daemon) in instances() {
+            let joined = service::wait_consuming(*doors, JOINING).await;
+            joined.map_err(|last| Error::NotReady {
+                name: daemon.name().to_owned(),
+                seconds: JOINING.as_secs(),
+                last,
+                log: daemon.log(),
+                tail: daemon.last_words(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+async fn migrate(system: &System) -> Result<()> {
+    let migrations = system
+        .members
+        .iter()
+        .map(|member| member.service.migrate(&system.home));
+    futures::future::try_join_all(migrations).await.map(|_| ())
+}
+
+/// The services as they stand in the checkout, built once a process.
+async fn build(home: &Home) -> Result<()> {
+    static BUILT: OnceCell<()> = OnceCell::const_new();
+    let build = || async {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["build", "--quiet", "--workspace", "--bins"])
+            .current_dir(home.root())
+            .stdin(Stdio::null());
+        let output = cargo
+            .kill_on_drop(true)
+            .output()
+            .await
+            .during(|| "starting cargo".into())?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let failed = || Error::Program {
+            program: "cargo build".to_owned(),
+            status: output.status.to_string(),
+            output: text,
+        };
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(failed())
+        }
+    };
+    BUILT.get_or_try_init(build).await.copied()
+}
