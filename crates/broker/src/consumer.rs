@@ -72,12 +72,7 @@ impl Consumer {
     pub fn new(settings: Settings, outbox: Outbox, subscriptions: Vec<Subscription>) -> Self {
         let by_topic = |subscription: Subscription| (subscription.topic().name.to_owned(), subscription);
         let subscriptions = subscriptions.into_iter().map(by_topic).collect();
-        Self {
-            settings,
-            outbox,
-            subscriptions,
-            status: watch::Sender::default(),
-        }
+        Self { settings, outbox, subscriptions, status: watch::Sender::default() }
     }
 
     /// Follows what the consumer tells of itself.
@@ -112,9 +107,7 @@ impl Consumer {
         let topics: Vec<Topic> = self.subscriptions.values().map(Subscription::topic).collect();
         let mut told = String::new();
         loop {
-            let Some(verified) = stop
-                .run_until_cancelled(topics::verify(&self.settings, &topics))
-                .await
+            let Some(verified) = stop.run_until_cancelled(topics::verify(&self.settings, &topics)).await
             else {
                 return Ok(false);
             };
@@ -129,11 +122,7 @@ impl Consumer {
                 }
                 Err(error) => return Err(error.into()),
             }
-            if stop
-                .run_until_cancelled(tokio::time::sleep(TOPICS_AGAIN))
-                .await
-                .is_none()
-            {
+            if stop.run_until_cancelled(tokio::time::sleep(TOPICS_AGAIN)).await.is_none() {
                 return Ok(false);
             }
         }

@@ -54,21 +54,14 @@ pub(crate) async fn bury(
 /// value: a dead letter is kept for 30 days, whoever asks to be forgotten meanwhile.
 fn letter(settings: &Settings, topic: Topic, record: &Record, cause: &str) -> Row {
     let text = |name: &str, value: String| (name.to_owned(), HeaderValue::Text(value));
-    let mut headers = if topic.personal {
-        Vec::new()
-    } else {
-        record.headers.clone().unwrap_or_default()
-    };
+    let mut headers = if topic.personal { Vec::new() } else { record.headers.clone().unwrap_or_default() };
     headers.extend([
         text("dlq_service", settings.service.clone()),
         text("dlq_topic", record.topic.clone()),
         text("dlq_partition", record.partition.to_string()),
         text("dlq_offset", record.offset.to_string()),
         text("dlq_cause", cause.to_owned()),
-        text(
-            "dlq_time",
-            OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-        ),
+        text("dlq_time", OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()),
     ]);
     let value = if topic.personal {
         let value = record.value.as_deref().unwrap_or_default();
@@ -82,12 +75,7 @@ fn letter(settings: &Settings, topic: Topic, record: &Record, cause: &str) -> Ro
     };
     // A key of a personal topic that is no id of ours may be anything, an address too.
     let key = record.key.clone().filter(|key| !topic.personal || is_uuid(key));
-    Row {
-        topic: settings.dead_letter_topic(),
-        key,
-        value,
-        headers,
-    }
+    Row { topic: settings.dead_letter_topic(), key, value, headers }
 }
 
 fn is_uuid(key: &[u8]) -> bool {

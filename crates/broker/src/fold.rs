@@ -36,10 +36,7 @@ pub struct Received<E> {
 impl<E> Received<E> {
     /// This event as the cause of others.
     pub fn cause(&self) -> Cause {
-        Cause {
-            event_id: Some(self.id),
-            traceparent: self.traceparent.clone(),
-        }
+        Cause { event_id: Some(self.id), traceparent: self.traceparent.clone() }
     }
 }
 
@@ -174,10 +171,7 @@ impl<F: Fold> Handler for F {
 }
 
 async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
-    let mut handled = Handled {
-        outcomes: Vec::with_capacity(batch.records.len()),
-        causes: BTreeMap::new(),
-    };
+    let mut handled = Handled { outcomes: Vec::with_capacity(batch.records.len()), causes: BTreeMap::new() };
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
     for (index, record) in batch.records.iter().enumerate() {
         let parsed = match batch.condemned.get(&index) {
@@ -278,11 +272,7 @@ fn parse<E: Event>(record: &Record) -> Parsed<E> {
         Ok(headers) => headers,
         Err(error) => return Parsed::Dead(error.to_string()),
     };
-    let Some(key) = record
-        .key
-        .as_deref()
-        .and_then(|key| std::str::from_utf8(key).ok())
-    else {
+    let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else {
         return Parsed::Dead("the key is missing or no UTF-8".to_owned());
     };
     match E::parse(ce_type, key, record.value.as_deref()) {

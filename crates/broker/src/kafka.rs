@@ -8,10 +8,7 @@ pub(crate) fn client(settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &settings.brokers)
-        .set(
-            "client.id",
-            settings.instance.as_deref().unwrap_or(&settings.service),
-        )
+        .set("client.id", settings.instance.as_deref().unwrap_or(&settings.service))
         // A broker that comes back is found within a second, not ten.
         .set("reconnect.backoff.max.ms", "1000")
         .set("log.connection.close", "false");
@@ -25,10 +22,7 @@ pub(crate) fn producer(settings: &Settings) -> ClientConfig {
         .set("enable.idempotence", "true")
         // Finite, so that a dead partition is told and the others go on.
         .set("message.timeout.ms", "10000")
-        .set(
-            "message.max.bytes",
-            crate::topics::MAX_DEAD_LETTER_BYTES.to_string(),
-        )
+        .set("message.max.bytes", crate::topics::MAX_DEAD_LETTER_BYTES.to_string())
         // The relay hands over many rows at once; waiting for more gains nothing.
         .set("linger.ms", "0")
         // The Java clients' placement, so that other tools agree on a key's partition.

@@ -22,12 +22,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            holder: Uuid::new_v4(),
-            asked: None,
-            until: None,
-        }
+        Self { name, holder: Uuid::new_v4(), asked: None, until: None }
     }
 
     /// Whether the lease is surely ours at this moment.
@@ -65,13 +60,9 @@ impl Lease {
     /// Gives the lease back, so that another need not wait for its end.
     pub(crate) async fn release(&mut self, pool: &PgPool) -> sqlx::Result<()> {
         self.until = None;
-        sqlx::query!(
-            "DELETE FROM broker.leases WHERE name = $1 AND holder = $2",
-            self.name,
-            self.holder
-        )
-        .execute(pool)
-        .await?;
+        sqlx::query!("DELETE FROM broker.leases WHERE name = $1 AND holder = $2", self.name, self.holder)
+            .execute(pool)
+            .await?;
         Ok(())
     }
 }

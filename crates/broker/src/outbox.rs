@@ -39,10 +39,7 @@ pub struct Cause {
 impl Cause {
     /// A request or a timer: no event, perhaps a trace.
     pub fn traced(traceparent: Option<String>) -> Self {
-        Self {
-            event_id: None,
-            traceparent,
-        }
+        Self { event_id: None, traceparent }
     }
 }
 
@@ -95,12 +92,7 @@ pub struct Appends {
 
 impl Appends {
     pub(crate) fn new(source: String, now: OffsetDateTime) -> Self {
-        Self {
-            source,
-            now,
-            cause: Cause::default(),
-            rows: Vec::new(),
-        }
+        Self { source, now, cause: Cause::default(), rows: Vec::new() }
     }
 
     /// What causes the events that follow.
@@ -127,15 +119,9 @@ impl Appends {
         let pairs = headers.pairs();
         let bytes = key.len()
             + value.as_ref().map_or(0, Vec::len)
-            + pairs
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum::<usize>();
+            + pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         if bytes > MAX_EVENT_BYTES {
-            return Err(AppendError::TooLarge {
-                ce_type: headers.event_type,
-                bytes,
-            });
+            return Err(AppendError::TooLarge { ce_type: headers.event_type, bytes });
         }
         self.rows.push(Row {
             topic: E::TOPIC.name.to_owned(),

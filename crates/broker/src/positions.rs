@@ -24,11 +24,8 @@ pub(crate) struct Advance {
 /// Reads the positions of `partitions`; one that was never read starts at the log's beginning.
 pub(crate) async fn read(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positions> {
     let mut positions = select(pool, partitions).await?;
-    let missing: Vec<Partition> = partitions
-        .iter()
-        .filter(|partition| !positions.contains_key(*partition))
-        .cloned()
-        .collect();
+    let missing: Vec<Partition> =
+        partitions.iter().filter(|partition| !positions.contains_key(*partition)).cloned().collect();
     if !missing.is_empty() {
         // Only those that are missing: an INSERT waits for whoever holds the row, even when it would do nothing.
         let (topics, numbers): (Vec<_>, Vec<_>) = missing.iter().cloned().unzip();
@@ -59,10 +56,7 @@ async fn select(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positio
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| ((row.topic, row.partition), row.next_offset))
-        .collect())
+    Ok(rows.into_iter().map(|row| ((row.topic, row.partition), row.next_offset)).collect())
 }
 
 /// Moves the positions on. `false`: someone else was here meanwhile (a rebalance, a frozen twin, an operator's rewind),
@@ -70,10 +64,8 @@ async fn select(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positio
 pub(crate) async fn advance(connection: &mut PgConnection, advances: &[Advance]) -> sqlx::Result<bool> {
     let (topics, numbers): (Vec<_>, Vec<_>) =
         advances.iter().map(|advance| advance.partition.clone()).unzip();
-    let (expected, next): (Vec<_>, Vec<_>) = advances
-        .iter()
-        .map(|advance| (advance.expected, advance.next))
-        .unzip();
+    let (expected, next): (Vec<_>, Vec<_>) =
+        advances.iter().map(|advance| (advance.expected, advance.next)).unzip();
     let result = sqlx::query!(
         "UPDATE broker.positions SET next_offset = step.next
          FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS step (topic, partition, expected, next)

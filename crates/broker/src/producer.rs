@@ -48,23 +48,14 @@ impl Producer {
         let context = Context(acknowledgements.clone());
         let inner: ThreadedProducer<Context, NoCustomPartitioner> =
             kafka::producer(settings).create_with_context(context)?;
-        Ok(Self {
-            inner,
-            acknowledgements,
-        })
+        Ok(Self { inner, acknowledgements })
     }
 
     /// Hands the row over; the acknowledgement follows, also of a refusal on the spot.
     pub(crate) fn send(&self, id: i64, topic: &str, row: &Row) {
-        let headers = row
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |headers, (name, value)| {
-                headers.insert(Header {
-                    key: name,
-                    value: value.bytes(),
-                })
-            });
+        let headers = row.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+            headers.insert(Header { key: name, value: value.bytes() })
+        });
         let mut record: BaseRecord<'_, [u8], [u8], Box<i64>> =
             BaseRecord::with_opaque_to(topic, Box::new(id)).headers(headers);
         if let Some(key) = &row.key {
@@ -74,10 +65,7 @@ impl Producer {
             record = record.payload(value.as_slice());
         }
         if let Err((error, _)) = self.inner.send(record) {
-            let _ = self.acknowledgements.send(Acknowledgement {
-                id,
-                result: Err(error),
-            });
+            let _ = self.acknowledgements.send(Acknowledgement { id, result: Err(error) });
         }
     }
 

@@ -34,18 +34,12 @@ impl Record {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers
-            .as_ref()?
-            .iter()
-            .find(|header| header.0 == name)?
-            .1
-            .bytes()
+        self.headers.as_ref()?.iter().find(|header| header.0 == name)?.1.bytes()
     }
 
     /// The event's type, where it can be read.
     pub(crate) fn ce_type(&self) -> Option<&str> {
-        self.header(names::TYPE)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        self.header(names::TYPE).and_then(|bytes| std::str::from_utf8(bytes).ok())
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -59,11 +53,7 @@ fn copy_headers(message: &BorrowedMessage<'_>) -> Option<HeaderList> {
     let Some(headers) = message.headers() else {
         return Some(Vec::new());
     };
-    let copy = || {
-        headers
-            .iter()
-            .map(|header| (header.key.to_owned(), HeaderValue::of(header.value)))
-            .collect()
-    };
+    let copy =
+        || headers.iter().map(|header| (header.key.to_owned(), HeaderValue::of(header.value))).collect();
     catch_unwind(AssertUnwindSafe(copy)).ok()
 }

@@ -96,22 +96,15 @@ pub async fn redrive(
     mut tell: impl FnMut(Report),
 ) -> Result<(), RedriveError> {
     let asked = settings.clone();
-    let letters = tokio::task::spawn_blocking(move || read(&asked))
-        .await
-        .map_err(|_| KafkaError::Canceled)??;
+    let letters =
+        tokio::task::spawn_blocking(move || read(&asked)).await.map_err(|_| KafkaError::Canceled)??;
     for letter in letters.into_iter().filter(|letter| wanted.include(letter)) {
-        let subscription = subscriptions
-            .iter()
-            .find(|subscription| subscription.topic().name == letter.record.topic);
+        let subscription =
+            subscriptions.iter().find(|subscription| subscription.topic().name == letter.record.topic);
         let Some(subscription) = subscription else {
             continue;
         };
-        let Record {
-            topic,
-            partition,
-            offset,
-            ..
-        } = &letter.record;
+        let Record { topic, partition, offset, .. } = &letter.record;
         let result = handle(outbox, subscription, &letter, dry_run).await;
         let result = result.map_err(|failure| RedriveError::World {
             origin: format!("{topic}/{partition}@{offset}"),
@@ -155,11 +148,8 @@ async fn handle(
     if dry_run {
         return Ok(Some(Redriven::Found));
     }
-    let batch = Batch {
-        records: std::slice::from_ref(record),
-        condemned: &BTreeMap::new(),
-        guard: Guard::Off,
-    };
+    let batch =
+        Batch { records: std::slice::from_ref(record), condemned: &BTreeMap::new(), guard: Guard::Off };
     let handled = match subscription.handle(&mut tx, batch).await {
         Ok(handled) => handled,
         Err(Failure::Record { cause, .. } | Failure::SomeRecord(cause)) => {
@@ -170,9 +160,7 @@ async fn handle(
     let result = match handled.outcomes.first() {
         Some(Outcome::Applied) => Redriven::Applied,
         Some(Outcome::Dead) => {
-            return Ok(Some(Redriven::StillDead(
-                handled.causes.into_values().next().unwrap_or_default(),
-            )));
+            return Ok(Some(Redriven::StillDead(handled.causes.into_values().next().unwrap_or_default())));
         }
         Some(Outcome::Repeated | Outcome::Skipped) | None => Redriven::Nothing,
     };
@@ -191,15 +179,9 @@ async fn handle(
 impl Letters {
     fn include(&self, letter: &Letter) -> bool {
         let record = &letter.record;
-        let key = record
-            .key
-            .as_deref()
-            .and_then(|key| std::str::from_utf8(key).ok());
+        let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
         self.topic.as_deref().is_none_or(|topic| topic == record.topic)
-            && self
-                .event_type
-                .as_deref()
-                .is_none_or(|wanted| record.ce_type() == Some(wanted))
+            && self.event_type.as_deref().is_none_or(|wanted| record.ce_type() == Some(wanted))
             && self.key.as_deref().is_none_or(|wanted| key == Some(wanted))
             && self.since.is_none_or(|since| letter.died_at >= since)
     }
@@ -228,13 +210,8 @@ fn read(settings: &Settings) -> Result<Vec<Letter>, KafkaError> {
         }
     }
     letters.sort_by(|one, other| {
-        let origin = |letter: &Letter| {
-            (
-                letter.record.topic.clone(),
-                letter.record.partition,
-                letter.record.offset,
-            )
-        };
+        let origin =
+            |letter: &Letter| (letter.record.topic.clone(), letter.record.partition, letter.record.offset);
         origin(one).cmp(&origin(other))
     });
     Ok(letters)
@@ -243,16 +220,8 @@ fn read(settings: &Settings) -> Result<Vec<Letter>, KafkaError> {
 impl Letter {
     /// The record that died; `None` when this is no dead letter of ours.
     fn open(letter: &Record) -> Option<Self> {
-        let text = |name| {
-            letter
-                .header(name)
-                .and_then(|bytes| std::str::from_utf8(bytes).ok())
-        };
-        let headers = letter
-            .headers
-            .as_ref()?
-            .iter()
-            .filter(|header| !header.0.starts_with("dlq_"));
+        let text = |name| letter.header(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let headers = letter.headers.as_ref()?.iter().filter(|header| !header.0.starts_with("dlq_"));
         Some(Self {
             cause: text("dlq_cause")?.to_owned(),
             died_at: OffsetDateTime::parse(text("dlq_time")?, &Rfc3339).ok()?,

@@ -127,9 +127,8 @@ impl Relay {
 
     async fn lead(&mut self) -> sqlx::Result<bool> {
         let leading = self.lease.hold(self.outbox.pool()).await?;
-        let changed = self
-            .status
-            .send_if_modified(|status| std::mem::replace(&mut status.leading, leading) != leading);
+        let changed =
+            self.status.send_if_modified(|status| std::mem::replace(&mut status.leading, leading) != leading);
         if changed {
             tracing::debug!(leading, "relay lease");
             // What another relay did meanwhile is not known: start from what the outbox says.
@@ -142,11 +141,7 @@ impl Relay {
     /// Adds rows that are not held yet, and decides when to look again.
     async fn fetch(&mut self) -> sqlx::Result<()> {
         let rows = rows::select(self.outbox.pool(), &self.chains).await?;
-        self.poll = if rows.is_empty() {
-            (self.poll * 2).min(SLOWEST_POLL)
-        } else {
-            FASTEST_POLL
-        };
+        self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
         let more = rows.len() >= rows::LIMIT;
         self.look_at = Instant::now() + if more { Duration::ZERO } else { self.poll };
         for (id, row) in rows {
@@ -173,9 +168,7 @@ impl Relay {
         let mut news = Vec::new();
         let full = self.chains.is_full();
         let until = tokio::time::Instant::from_std(
-            self.chains
-                .next_retry()
-                .map_or(self.look_at, |at| if full { at } else { at.min(self.look_at) }),
+            self.chains.next_retry().map_or(self.look_at, |at| if full { at } else { at.min(self.look_at) }),
         );
         tokio::select! {
             () = stop.cancelled() => {}
@@ -202,18 +195,14 @@ impl Relay {
         pause::at("relay.acknowledged").await;
         // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
         let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
-        self.status
-            .send_if_modified(|status| status.refused.take().is_some());
+        self.status.send_if_modified(|status| status.refused.take().is_some());
         for id in std::mem::take(&mut self.delivered) {
             let Some(row) = self.chains.finish(id) else {
                 continue;
             };
             metrics::counter!("relay_published_total", "topic" => row.topic.clone()).increment(1);
             if deleted.binary_search(&id).is_err() {
-                tracing::warn!(
-                    topic = row.topic,
-                    "an event was published twice: another relay was faster"
-                );
+                tracing::warn!(topic = row.topic, "an event was published twice: another relay was faster");
                 self.repair(&row.topic, row.key.as_deref()).await;
             }
         }
@@ -222,12 +211,7 @@ impl Relay {
 
     fn refused(&mut self, id: i64, error: &str) {
         if let Some((row, pause)) = self.chains.refuse(id) {
-            tracing::error!(
-                topic = row.topic,
-                error,
-                ?pause,
-                "Kafka did not take an event; its key waits"
-            );
+            tracing::error!(topic = row.topic, error, ?pause, "Kafka did not take an event; its key waits");
             self.status.send_if_modified(|status| {
                 status.refused.replace(error.to_owned()).as_deref() != Some(error)
             });

@@ -65,10 +65,7 @@ pub async fn republish_all(
     let mut after: Option<String> = None;
     loop {
         let mut tx = outbox.begin().await?;
-        let keys = Keys::After {
-            after: after.as_deref(),
-            limit: STEP,
-        };
+        let keys = Keys::After { after: after.as_deref(), limit: STEP };
         let last = owner.republish(&mut tx, keys).await?;
         tx.commit().await?;
         let Some(last) = last else { return Ok(()) };
@@ -83,11 +80,7 @@ pub async fn republish_all(
 /// Publishes everything again once a day, a step a second, whichever instance comes first; until `stop`.
 pub async fn republish_daily(outbox: Outbox, compacted: Vec<Arc<dyn Compacted>>, stop: CancellationToken) {
     let mut failing = false;
-    while stop
-        .run_until_cancelled(tokio::time::sleep(PAUSE))
-        .await
-        .is_some()
-    {
+    while stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_some() {
         for owner in &compacted {
             match step(&outbox, owner.as_ref()).await {
                 Ok(()) => failing = false,
@@ -120,10 +113,7 @@ async fn step(outbox: &Outbox, owner: &dyn Compacted) -> Result<(), Failure> {
     .fetch_optional(&mut *tx)
     .await?;
     let Some(due) = due else { return Ok(()) };
-    let keys = Keys::After {
-        after: due.after_key.as_deref(),
-        limit: STEP,
-    };
+    let keys = Keys::After { after: due.after_key.as_deref(), limit: STEP };
     let last = owner.republish(&mut tx, keys).await?;
     sqlx::query!(
         "UPDATE broker.republishes SET

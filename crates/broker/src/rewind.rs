@@ -73,12 +73,9 @@ pub async fn rewind(
     let targets = targets.await.map_err(|_| KafkaError::Canceled)??;
     let mut transaction = pool.begin().await?;
     // The lock in a statement of its own: whoever is settling a batch finishes first, and what we then read is new.
-    sqlx::query!(
-        "SELECT FROM broker.positions WHERE topic = $1 ORDER BY partition FOR UPDATE",
-        topic
-    )
-    .fetch_all(&mut *transaction)
-    .await?;
+    sqlx::query!("SELECT FROM broker.positions WHERE topic = $1 ORDER BY partition FOR UPDATE", topic)
+        .fetch_all(&mut *transaction)
+        .await?;
     let mut rewound = Vec::with_capacity(targets.len());
     for (partition, to) in targets {
         let from = sqlx::query_scalar!(
@@ -105,28 +102,19 @@ pub async fn rewind(
 }
 
 fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<Vec<(i32, i64)>, RewindError> {
-    let consumer: BaseConsumer = kafka::client(settings)
-        .set("group.id", settings.group())
-        .create()?;
+    let consumer: BaseConsumer = kafka::client(settings).set("group.id", settings.group()).create()?;
     let partitions = 0..settings.partitions;
     let bounds = |partition| consumer.fetch_watermarks(topic, partition, TIMEOUT);
     match to {
         RewindTo::Beginning => Ok(partitions.map(|partition| (partition, BEGINNING)).collect()),
-        RewindTo::End => partitions
-            .map(|partition| Ok((partition, bounds(partition)?.1)))
-            .collect(),
+        RewindTo::End => partitions.map(|partition| Ok((partition, bounds(partition)?.1))).collect(),
         RewindTo::Offset(offset) => partitions
             .map(|partition| {
                 let (low, high) = bounds(partition)?;
                 if (low..=high).contains(&offset) {
                     Ok((partition, offset))
                 } else {
-                    Err(RewindError::Outside {
-                        offset,
-                        partition,
-                        low,
-                        high,
-                    })
+                    Err(RewindError::Outside { offset, partition, low, high })
                 }
             })
             .collect(),

@@ -59,13 +59,7 @@ impl Settler {
         status: watch::Sender<ConsumerStatus>,
         stop: CancellationToken,
     ) -> Self {
-        Self {
-            settings,
-            outbox,
-            status,
-            stop,
-            deaths_in_a_row: 0,
-        }
+        Self { settings, outbox, status, stop, deaths_in_a_row: 0 }
     }
 
     /// Settles `records`, all of one topic and in log order, and moves `positions` on.
@@ -78,19 +72,10 @@ impl Settler {
         let mut condemned = BTreeMap::new();
         let mut patience = patience();
         // The parts that are not settled yet, the next one last.
-        let mut open = Vec::from([Range {
-            start: 0,
-            end: records.len(),
-        }]);
+        let mut open = Vec::from([Range { start: 0, end: records.len() }]);
         while let Some(range) = open.pop() {
             let failure = match self
-                .attempt(
-                    subscription,
-                    &records[range.clone()],
-                    &range,
-                    &condemned,
-                    positions,
-                )
+                .attempt(subscription, &records[range.clone()], &range, &condemned, positions)
                 .await
             {
                 Ok(()) => {
@@ -121,11 +106,7 @@ impl Settler {
                     open.push(range);
                 }
             }
-            if wait
-                && !self
-                    .wait_out(subscription, patience.next().unwrap_or(LONGEST_PAUSE))
-                    .await
-            {
+            if wait && !self.wait_out(subscription, patience.next().unwrap_or(LONGEST_PAUSE)).await {
                 return Settled::Stopped;
             }
         }
@@ -142,18 +123,13 @@ impl Settler {
         positions: &mut Positions,
     ) -> Result<(), Attempt> {
         let started = Instant::now();
-        let condemned = condemned
-            .range(range.clone())
-            .map(|(index, cause)| (index - range.start, cause.clone()));
+        let condemned =
+            condemned.range(range.clone()).map(|(index, cause)| (index - range.start, cause.clone()));
         let condemned = condemned.collect();
         let advances = advances(records, positions);
         let result = self.transact(
             subscription,
-            Batch {
-                records,
-                condemned: &condemned,
-                guard: Guard::On,
-            },
+            Batch { records, condemned: &condemned, guard: Guard::On },
             &advances,
         );
         let handled = result.await.inspect_err(|attempt| {
@@ -165,8 +141,7 @@ impl Settler {
             positions.insert(advance.partition, advance.next);
         }
         self.deaths_in_a_row = deaths_in_a_row(self.deaths_in_a_row, &handled.outcomes);
-        self.status
-            .send_if_modified(|status| status.stuck.take().is_some());
+        self.status.send_if_modified(|status| status.stuck.take().is_some());
         subscription.committed();
         count(subscription, records, &handled.outcomes, started.elapsed());
         Ok(())
@@ -186,11 +161,8 @@ impl Settler {
         if deaths_in_a_row(self.deaths_in_a_row, &handled.outcomes) > self.settings.dead_letter_limit {
             return Err(Attempt::Failed(Failure::Retry(TOO_MANY_DEATHS.into())));
         }
-        let dead: Vec<_> = handled
-            .causes
-            .iter()
-            .map(|(index, cause)| (&batch.records[*index], cause.clone()))
-            .collect();
+        let dead: Vec<_> =
+            handled.causes.iter().map(|(index, cause)| (&batch.records[*index], cause.clone())).collect();
         dead_letter::bury(&mut tx, &self.settings, subscription.topic(), &dead).await?;
         pause::at("consumer.applied").await;
         tx.commit().await?;
@@ -221,15 +193,8 @@ impl Settler {
 
     /// Waits without polling Kafka; `false`: the process is to stop.
     async fn wait_out(&self, subscription: &Subscription, pause: Duration) -> bool {
-        tracing::debug!(
-            topic = subscription.topic().name,
-            ?pause,
-            "waiting before the batch is tried again"
-        );
-        self.stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_some()
+        tracing::debug!(topic = subscription.topic().name, ?pause, "waiting before the batch is tried again");
+        self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 }
 
@@ -259,11 +224,7 @@ fn advances(records: &[Record], positions: &Positions) -> Vec<Advance> {
         next.insert((record.topic.clone(), record.partition), record.offset + 1);
     }
     let expected = |partition: &Partition| positions.get(partition).copied().unwrap_or(positions::BEGINNING);
-    let advance = |(partition, next)| Advance {
-        expected: expected(&partition),
-        partition,
-        next,
-    };
+    let advance = |(partition, next)| Advance { expected: expected(&partition), partition, next };
     next.into_iter().map(advance).collect()
 }
 

@@ -63,23 +63,15 @@ pub enum TopicsError {
 
 /// Creates those of `topics` that are missing, and the service's dead letter topic; then checks all of them.
 pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
-    let unreachable = |error| TopicsError::Unreachable {
-        brokers: settings.brokers.clone(),
-        error,
-    };
+    let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
     let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
     let specs: Vec<Spec> = topics
         .iter()
         .map(|topic| Spec::of(settings, *topic))
         .chain([Spec::of_dead_letters(settings)])
         .collect();
-    let new: Vec<NewTopic<'_>> = specs
-        .iter()
-        .map(|spec| spec.new_topic(settings.partitions))
-        .collect();
-    let options = AdminOptions::new()
-        .request_timeout(Some(TIMEOUT))
-        .operation_timeout(Some(TIMEOUT));
+    let new: Vec<NewTopic<'_>> = specs.iter().map(|spec| spec.new_topic(settings.partitions)).collect();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
     for result in admin.create_topics(&new, &options).await.map_err(unreachable)? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -103,33 +95,20 @@ async fn wait_for(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsErr
 
 /// Checks that each of `topics` is there with the right number of partitions.
 pub async fn verify(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
-    let unreachable = |error| TopicsError::Unreachable {
-        brokers: settings.brokers.clone(),
-        error,
-    };
+    let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
     let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
     let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, TIMEOUT))
         .await
         .map_err(|_| unreachable(KafkaError::Canceled))?
         .map_err(unreachable)?;
     for name in settings.names_of(topics) {
-        let found = metadata
-            .topics()
-            .iter()
-            .find(|topic| topic.name() == name && topic.error().is_none());
+        let found = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
         let Some(found) = found else {
-            return Err(TopicsError::Missing {
-                topic: name,
-                service: settings.service.clone(),
-            });
+            return Err(TopicsError::Missing { topic: name, service: settings.service.clone() });
         };
         if i32::try_from(found.partitions().len()) != Ok(settings.partitions) {
             let (found, wanted) = (found.partitions().len(), settings.partitions);
-            return Err(TopicsError::Partitions {
-                topic: name,
-                found,
-                wanted,
-            });
+            return Err(TopicsError::Partitions { topic: name, found, wanted });
         }
     }
     Ok(())
@@ -144,10 +123,7 @@ struct Spec {
 impl Spec {
     fn of(settings: &Settings, topic: Topic) -> Self {
         let mut config = match topic.cleanup {
-            Cleanup::Delete => vec![
-                ("cleanup.policy", "delete".to_owned()),
-                retention(settings.retention),
-            ],
+            Cleanup::Delete => vec![("cleanup.policy", "delete".to_owned()), retention(settings.retention)],
             Cleanup::Compact => vec![
                 ("cleanup.policy", "compact".to_owned()),
                 // How long a reader that was away still finds tombstones.
@@ -181,9 +157,7 @@ impl Spec {
     fn new_topic(&self, partitions: i32) -> NewTopic<'_> {
         // -1: the cluster's default replication.
         let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(-1));
-        self.config
-            .iter()
-            .fold(topic, |topic, (name, value)| topic.set(name, value))
+        self.config.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
     }
 }
 

@@ -44,11 +44,7 @@ impl Outbox {
     pub async fn begin(&self) -> sqlx::Result<Tx> {
         let transaction = self.0.pool.begin().await?;
         let appends = Appends::new(self.0.source.clone(), OffsetDateTime::now_utc());
-        Ok(Tx {
-            transaction,
-            appends,
-            outbox: self.clone(),
-        })
+        Ok(Tx { transaction, appends, outbox: self.clone() })
     }
 
     /// The database, for what needs no transaction.

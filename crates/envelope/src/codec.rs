@@ -56,9 +56,7 @@ impl<'de> Deserializer<'de> for Tagged<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
-        Err(serde::de::Error::custom(
-            "an event is an enum of newtype variants",
-        ))
+        Err(serde::de::Error::custom("an event is an enum of newtype variants"))
     }
 
     forward_to_deserialize_any! {
@@ -157,26 +155,11 @@ mod tests {
 
     #[test]
     fn an_unknown_type_is_told_from_a_value_that_does_not_parse() {
-        assert!(matches!(
-            decode::<Door>("door.painted.v1", b"{}"),
-            Err(Error::UnknownType)
-        ));
-        for broken in [
-            &b"{}"[..],
-            b"",
-            b"{\"by\":1}",
-            b"{\"by\":\"x\"} trailing",
-            b"[[[[",
-        ] {
-            assert!(matches!(
-                decode::<Door>("door.opened.v1", broken),
-                Err(Error::Data(_))
-            ));
+        assert!(matches!(decode::<Door>("door.painted.v1", b"{}"), Err(Error::UnknownType)));
+        for broken in [&b"{}"[..], b"", b"{\"by\":1}", b"{\"by\":\"x\"} trailing", b"[[[["] {
+            assert!(matches!(decode::<Door>("door.opened.v1", broken), Err(Error::Data(_))));
         }
         let deep = "[".repeat(100_000);
-        assert!(matches!(
-            decode::<Door>("door.opened.v1", deep.as_bytes()),
-            Err(Error::Data(_))
-        ));
+        assert!(matches!(decode::<Door>("door.opened.v1", deep.as_bytes()), Err(Error::Data(_))));
     }
 }

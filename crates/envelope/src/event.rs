@@ -57,10 +57,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Whether `ce_type` is a type of this topic that this program knows.
     fn knows(ce_type: &str) -> bool {
-        !matches!(
-            codec::decode::<Self>(ce_type, b""),
-            Err(codec::Error::UnknownType)
-        )
+        !matches!(codec::decode::<Self>(ce_type, b""), Err(codec::Error::UnknownType))
     }
 
     /// Reads what [`encode`](Self::encode) wrote.

@@ -70,11 +70,7 @@ impl Headers {
             (names::SEQUENCE, self.sequence.to_string()),
         ];
         pairs.extend(self.causation.map(|id| (names::CAUSATION, id.to_string())));
-        pairs.extend(
-            self.traceparent
-                .clone()
-                .map(|parent| (names::TRACEPARENT, parent)),
-        );
+        pairs.extend(self.traceparent.clone().map(|parent| (names::TRACEPARENT, parent)));
         pairs.push((names::CONTENT_TYPE, "application/json".to_owned()));
         pairs
     }
@@ -92,9 +88,7 @@ impl Headers {
             return Err(HeadersError::Unreadable(names::SPEC_VERSION));
         }
         Ok(Self {
-            id: required(names::ID)?
-                .parse()
-                .map_err(|_| HeadersError::Unreadable(names::ID))?,
+            id: required(names::ID)?.parse().map_err(|_| HeadersError::Unreadable(names::ID))?,
             event_type: required(names::TYPE)?.to_owned(),
             sequence: required(names::SEQUENCE)?
                 .parse()
@@ -128,12 +122,7 @@ mod tests {
     }
 
     fn read(pairs: &[(&'static str, String)]) -> Result<Headers, HeadersError> {
-        Headers::read(|name| {
-            pairs
-                .iter()
-                .find(|pair| pair.0 == name)
-                .map(|pair| pair.1.as_bytes())
-        })
+        Headers::read(|name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_bytes()))
     }
 
     #[test]
@@ -143,13 +132,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_senseless_header_is_named() {
-        let without = |name| {
-            headers()
-                .pairs()
-                .into_iter()
-                .filter(|pair| pair.0 != name)
-                .collect::<Vec<_>>()
-        };
+        let without = |name| headers().pairs().into_iter().filter(|pair| pair.0 != name).collect::<Vec<_>>();
         assert_eq!(read(&without(names::ID)), Err(HeadersError::Missing(names::ID)));
         let mut pairs = without(names::SEQUENCE);
         pairs.push((names::SEQUENCE, "0".into()));

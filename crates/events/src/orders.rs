@@ -9,12 +9,8 @@ use crate::reservations::ShortLine;
 use crate::values::{ClaimHash, CustomerId, Money, OrderId, PaymentMethod, ProductName, Quantity, Sku};
 
 /// The history of each order.
-pub const ORDERS: Topic = Topic {
-    name: "orders",
-    key: "order id",
-    cleanup: Cleanup::Delete,
-    personal: false,
-};
+pub const ORDERS: Topic =
+    Topic { name: "orders", key: "order id", cleanup: Cleanup::Delete, personal: false };
 
 /// Everything that is published on [`ORDERS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,12 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::values::{Money, OrderId};
 
 /// The history of each order's payment.
-pub const PAYMENTS: Topic = Topic {
-    name: "payments",
-    key: "order id",
-    cleanup: Cleanup::Delete,
-    personal: false,
-};
+pub const PAYMENTS: Topic =
+    Topic { name: "payments", key: "order id", cleanup: Cleanup::Delete, personal: false };
 
 /// Everything that is published on [`PAYMENTS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

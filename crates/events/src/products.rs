@@ -6,12 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::values::{Money, ProductName, Sku};
 
 /// The catalogue.
-pub const PRODUCTS: Topic = Topic {
-    name: "products",
-    key: "sku",
-    cleanup: Cleanup::Compact,
-    personal: false,
-};
+pub const PRODUCTS: Topic =
+    Topic { name: "products", key: "sku", cleanup: Cleanup::Compact, personal: false };
 
 /// Everything that is published on [`PRODUCTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

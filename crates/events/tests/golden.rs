@@ -41,10 +41,7 @@ fn check<E: Event>(samples: &[E]) {
 }
 
 fn money() -> Money {
-    Money {
-        amount: 2598,
-        currency: "EUR".parse().unwrap(),
-    }
+    Money { amount: 2598, currency: "EUR".parse().unwrap() }
 }
 
 fn quantity() -> Quantity {
@@ -56,26 +53,16 @@ fn items() -> Vec<Item> {
         sku: "MUG-BLUE".parse().unwrap(),
         name: "Blue mug".parse().unwrap(),
         quantity: quantity(),
-        unit_price: Money {
-            amount: 1299,
-            ..money()
-        },
+        unit_price: Money { amount: 1299, ..money() },
     }]
 }
 
 fn lines() -> Vec<Line> {
-    vec![Line {
-        sku: "MUG-BLUE".parse().unwrap(),
-        quantity: quantity(),
-    }]
+    vec![Line { sku: "MUG-BLUE".parse().unwrap(), quantity: quantity() }]
 }
 
 fn short() -> Vec<ShortLine> {
-    vec![ShortLine {
-        sku: "MUG-BLUE".parse().unwrap(),
-        wanted: quantity(),
-        available: 1,
-    }]
+    vec![ShortLine { sku: "MUG-BLUE".parse().unwrap(), wanted: quantity(), available: 1 }]
 }
 
 const ID: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
@@ -119,11 +106,7 @@ fn payments() {
     let (order_id, amount) = (ID.into(), money());
     check(&[
         PaymentEvent::Authorized(PaymentAuthorized { order_id, amount }),
-        PaymentEvent::Declined(PaymentDeclined {
-            order_id,
-            amount,
-            reason: DeclineReason::CardDeclined,
-        }),
+        PaymentEvent::Declined(PaymentDeclined { order_id, amount, reason: DeclineReason::CardDeclined }),
         PaymentEvent::Captured(PaymentCaptured { order_id, amount }),
         PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, amount }),
         PaymentEvent::Voided(PaymentVoided { order_id, amount }),
@@ -135,43 +118,20 @@ fn payments() {
 fn reservations() {
     let order_id = ID.into();
     check(&[
-        ReservationEvent::Reserved(StockReserved {
-            order_id,
-            lines: lines(),
-        }),
-        ReservationEvent::Rejected(StockRejected {
-            order_id,
-            short: short(),
-        }),
-        ReservationEvent::Committed(StockCommitted {
-            order_id,
-            lines: lines(),
-        }),
-        ReservationEvent::Released(StockReleased {
-            order_id,
-            lines: lines(),
-        }),
+        ReservationEvent::Reserved(StockReserved { order_id, lines: lines() }),
+        ReservationEvent::Rejected(StockRejected { order_id, short: short() }),
+        ReservationEvent::Committed(StockCommitted { order_id, lines: lines() }),
+        ReservationEvent::Released(StockReleased { order_id, lines: lines() }),
     ]);
 }
 
 #[test]
 fn stock_and_products() {
-    let level = StockLevel {
-        sku: "MUG-BLUE".parse().unwrap(),
-        available: 7,
-        on_hand: 9,
-        restocks: 3,
-    };
+    let level = StockLevel { sku: "MUG-BLUE".parse().unwrap(), available: 7, on_hand: 9, restocks: 3 };
     check(&[StockEvent::Replenished(level.clone()), StockEvent::Changed(level)]);
-    let product = Product {
-        sku: "MUG-BLUE".parse().unwrap(),
-        name: "Blue mug".parse().unwrap(),
-        price: money(),
-    };
-    check(&[
-        ProductEvent::Listed(product.clone()),
-        ProductEvent::Delisted(product),
-    ]);
+    let product =
+        Product { sku: "MUG-BLUE".parse().unwrap(), name: "Blue mug".parse().unwrap(), price: money() };
+    check(&[ProductEvent::Listed(product.clone()), ProductEvent::Delisted(product)]);
 }
 
 #[test]
@@ -182,15 +142,10 @@ fn customers() {
         registered_at: OffsetDateTime::UNIX_EPOCH,
     });
     check(&[registered]);
-    let erased = CustomerEvent::Erased(CustomerErased {
-        customer_id: ID.into(),
-    });
+    let erased = CustomerEvent::Erased(CustomerErased { customer_id: ID.into() });
     let (ce_type, data) = erased.encode().unwrap();
     assert_eq!(data, None, "an erasure is a tombstone");
-    assert_eq!(
-        CustomerEvent::parse(&ce_type, &erased.key(), None).unwrap(),
-        erased
-    );
+    assert_eq!(CustomerEvent::parse(&ce_type, &erased.key(), None).unwrap(), erased);
 }
 
 #[test]

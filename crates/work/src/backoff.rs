@@ -8,9 +8,7 @@ use rand::RngExt as _;
 /// half of it and all of it), so that what failed together does not come back together (AWS Architecture Blog,
 /// "Exponential Backoff and Jitter").
 pub fn backoff(attempts: u32, first: Duration, longest: Duration) -> Duration {
-    let pause = first
-        .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
-        .min(longest);
+    let pause = first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(longest);
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 

@@ -60,12 +60,7 @@ const RECORD_AGAIN: Duration = Duration::from_millis(300);
 impl<Q: Queue> Worker<Q> {
     /// A worker on `queue`, woken by `wake`, with at most `concurrency` calls at a time, each shorter than `lease`.
     pub fn new(queue: Q, wake: Arc<Notify>, concurrency: usize, lease: Duration) -> Self {
-        Self {
-            queue: Arc::new(queue),
-            wake,
-            concurrency,
-            lease,
-        }
+        Self { queue: Arc::new(queue), wake, concurrency, lease }
     }
 
     /// Runs until `stop`; calls that are under way are finished and recorded first.
@@ -74,11 +69,7 @@ impl<Q: Queue> Worker<Q> {
         let mut failing = false;
         while !stop.is_cancelled() {
             let free = self.concurrency - calls.len();
-            let claimed = if free > 0 {
-                self.claim(free, &mut calls, &mut failing).await
-            } else {
-                0
-            };
+            let claimed = if free > 0 { self.claim(free, &mut calls, &mut failing).await } else { 0 };
             // A full claim: there is more, as soon as a call ends.
             let look_again = claimed < free;
             tokio::select! {
@@ -89,10 +80,7 @@ impl<Q: Queue> Worker<Q> {
             }
         }
         while let Some(first) = calls.join_next().await {
-            if tokio::time::timeout(self.lease, self.record(first, &mut calls))
-                .await
-                .is_err()
-            {
+            if tokio::time::timeout(self.lease, self.record(first, &mut calls)).await.is_err() {
                 tracing::warn!(
                     queue = Q::NAME,
                     "results could not be written; they are found again after a restart"

@@ -34,15 +34,7 @@ impl Context {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Rebalance>) {
         let (rebalances, receiver) = mpsc::unbounded_channel();
         let (closing, connected) = (AtomicBool::new(false), AtomicBool::new(true));
-        (
-            Self {
-                rebalances,
-                closing,
-                logs: Mutex::default(),
-                connected,
-            },
-            receiver,
-        )
+        (Self { rebalances, closing, logs: Mutex::default(), connected }, receiver)
     }
 
     /// From now on nobody reads the rebalances: they are carried out on the spot.
@@ -69,10 +61,7 @@ impl ClientContext for Context {
             for (number, partition) in statistics.partitions {
                 // Negative: not known yet.
                 if partition.hi_offset >= 0 {
-                    let bounds = LogBounds {
-                        low: partition.lo_offset.max(0),
-                        high: partition.hi_offset,
-                    };
+                    let bounds = LogBounds { low: partition.lo_offset.max(0), high: partition.hi_offset };
                     logs.insert((topic.clone(), number), bounds);
                 }
             }

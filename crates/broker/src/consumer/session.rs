@@ -54,20 +54,12 @@ impl<'a> Session<'a> {
         let (context, rebalances) = Context::new();
         let consumer: StreamConsumer<Context> =
             kafka::consumer(&owner.settings).create_with_context(context)?;
-        let names: Vec<String> = owner
-            .subscriptions
-            .keys()
-            .map(|topic| owner.settings.topic_name(topic))
-            .collect();
+        let names: Vec<String> =
+            owner.subscriptions.keys().map(|topic| owner.settings.topic_name(topic)).collect();
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let status = owner.status.clone();
         Ok(Self {
-            settler: Settler::new(
-                owner.settings.clone(),
-                owner.outbox.clone(),
-                status.clone(),
-                stop.clone(),
-            ),
+            settler: Settler::new(owner.settings.clone(), owner.outbox.clone(), status.clone(), stop.clone()),
             owner,
             status,
             stop,
@@ -115,11 +107,7 @@ impl<'a> Session<'a> {
                 self.rebalance(rebalance).await?;
             }
             let full = self.batch.len() >= BATCH_RECORDS || self.batch_bytes >= BATCH_BYTES;
-            received = if full {
-                None
-            } else {
-                consumer.recv().now_or_never()
-            };
+            received = if full { None } else { consumer.recv().now_or_never() };
         }
         self.settle().await
     }
@@ -130,11 +118,7 @@ impl<'a> Session<'a> {
         };
         let partition = (topic.to_owned(), message.partition());
         // Of a partition that was just revoked, or before a position that has moved on.
-        if self
-            .held
-            .get(&partition)
-            .is_some_and(|next| message.offset() >= *next)
-        {
+        if self.held.get(&partition).is_some_and(|next| message.offset() >= *next) {
             let record = Record::copy(message, topic);
             self.batch_bytes += record.bytes();
             self.batch.push(record);
@@ -169,16 +153,10 @@ impl<'a> Session<'a> {
     /// Tells Kafka where we are, for lag displays alone.
     fn store_offsets(&self, records: &[Record]) {
         let mut offsets = TopicPartitionList::new();
-        let partitions: std::collections::BTreeSet<(&str, i32)> = records
-            .iter()
-            .map(|record| (record.topic.as_str(), record.partition))
-            .collect();
+        let partitions: std::collections::BTreeSet<(&str, i32)> =
+            records.iter().map(|record| (record.topic.as_str(), record.partition)).collect();
         for (topic, partition) in partitions {
-            if let Some(next) = self
-                .held
-                .get(&(topic.to_owned(), partition))
-                .filter(|next| **next >= 0)
-            {
+            if let Some(next) = self.held.get(&(topic.to_owned(), partition)).filter(|next| **next >= 0) {
                 let topic = self.owner.settings.topic_name(topic);
                 let _ = offsets.add_partition_offset(&topic, partition, Offset::Offset(*next));
             }
@@ -204,8 +182,7 @@ impl<'a> Session<'a> {
                 tracing::debug!(count = partitions.len(), "partitions revoked");
                 self.held.retain(|partition, _| !partitions.contains(partition));
                 self.lost.retain(|lost| !partitions.contains(&lost.partition));
-                self.batch
-                    .retain(|record| !partitions.contains(&(record.topic.clone(), record.partition)));
+                self.batch.retain(|record| !partitions.contains(&(record.topic.clone(), record.partition)));
                 self.consumer.incremental_unassign(&list)?;
             }
         }
@@ -233,10 +210,7 @@ impl<'a> Session<'a> {
         if moved.is_empty() {
             return Ok(());
         }
-        tracing::info!(
-            partitions = moved.len(),
-            "positions were moved; reading on from there"
-        );
+        tracing::info!(partitions = moved.len(), "positions were moved; reading on from there");
         self.lost.retain(|lost| !moved.contains_key(&lost.partition));
         // A seek fails on partitions that were only just assigned; giving them up and taking them again never does,
         // and drops what was fetched ahead.
@@ -278,9 +252,7 @@ impl<'a> Session<'a> {
                 Ok(positions) => return Some(positions),
                 Err(error) => tracing::warn!(%error, "positions cannot be read; trying again"),
             }
-            self.stop
-                .run_until_cancelled(tokio::time::sleep(POSITIONS_AGAIN))
-                .await?;
+            self.stop.run_until_cancelled(tokio::time::sleep(POSITIONS_AGAIN)).await?;
         }
     }
 
@@ -304,20 +276,12 @@ impl<'a> Session<'a> {
     }
 
     fn tell(&self) {
-        let stopped: Vec<String> = self
-            .lost
-            .iter()
-            .map(|lost| lost.explain(&self.owner.settings.service))
-            .collect();
+        let stopped: Vec<String> =
+            self.lost.iter().map(|lost| lost.explain(&self.owner.settings.service)).collect();
         let reached = self.consumer.context().is_connected();
         let partitions = self.joined.then_some(self.held.len());
         self.status.send_if_modified(|status| {
-            let now = ConsumerStatus {
-                reached,
-                partitions,
-                stopped,
-                stuck: status.stuck.clone(),
-            };
+            let now = ConsumerStatus { reached, partitions, stopped, stuck: status.stuck.clone() };
             std::mem::replace(status, now.clone()) != now
         });
     }

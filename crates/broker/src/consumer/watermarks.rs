@@ -23,12 +23,7 @@ pub(super) struct Lost {
 impl Lost {
     /// What happened, and the command that repairs it.
     pub(super) fn explain(&self, service: &str) -> String {
-        let Self {
-            partition: (topic, number),
-            position,
-            low,
-            high,
-        } = self;
+        let Self { partition: (topic, number), position, low, high } = self;
         if position < low {
             let gone = low - position;
             format!(
@@ -55,12 +50,7 @@ pub(super) async fn find_lost(
             let topic = settings.topic_name(&partition.0);
             let (low, high) = consumer.fetch_watermarks(&topic, partition.1, TIMEOUT).ok()?;
             let lost = position != BEGINNING && (position < low || position > high);
-            lost.then_some(Lost {
-                partition,
-                position,
-                low,
-                high,
-            })
+            lost.then_some(Lost { partition, position, low, high })
         };
         held.into_iter().filter_map(outside).collect()
     };

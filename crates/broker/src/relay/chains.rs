@@ -45,10 +45,7 @@ impl Chains {
     pub(super) fn ready(&self, now: Instant) -> Vec<i64> {
         let chains = self.idle.iter().filter_map(|key| self.by_key.get(key));
         let due = chains.filter(|chain| chain.retry_at.is_none_or(|at| at <= now));
-        let mut fronts: Vec<i64> = due
-            .filter_map(|chain| chain.rows.front())
-            .map(|(id, _)| *id)
-            .collect();
+        let mut fronts: Vec<i64> = due.filter_map(|chain| chain.rows.front()).map(|(id, _)| *id).collect();
         fronts.sort_unstable();
         fronts
     }
@@ -87,10 +84,7 @@ impl Chains {
 
     /// When the first refused row goes again.
     pub(super) fn next_retry(&self) -> Option<Instant> {
-        self.idle
-            .iter()
-            .filter_map(|key| self.by_key.get(key)?.retry_at)
-            .min()
+        self.idle.iter().filter_map(|key| self.by_key.get(key)?.retry_at).min()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -117,11 +111,8 @@ impl Chains {
         for chain in self.by_key.values_mut() {
             chain.rows.truncate(1);
         }
-        let in_flight: HashSet<i64> = self
-            .by_key
-            .values()
-            .filter_map(|chain| Some(chain.rows.front()?.0))
-            .collect();
+        let in_flight: HashSet<i64> =
+            self.by_key.values().filter_map(|chain| Some(chain.rows.front()?.0)).collect();
         self.held.retain(|id, _| in_flight.contains(id));
     }
 }
@@ -131,12 +122,7 @@ mod tests {
     use super::*;
 
     fn row(key: &str) -> Row {
-        Row {
-            topic: "t".into(),
-            key: Some(key.into()),
-            value: None,
-            headers: Vec::new(),
-        }
+        Row { topic: "t".into(), key: Some(key.into()), value: None, headers: Vec::new() }
     }
 
     fn ready(chains: &Chains) -> Vec<i64> {

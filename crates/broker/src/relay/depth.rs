@@ -17,11 +17,7 @@ pub(super) async fn keep(outbox: Outbox, stop: CancellationToken) {
             tracing::debug!(%error, "the outbox cannot be counted");
         }
         let pause = EVERY.max(started.elapsed() * 10);
-        if stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
     }

@@ -45,16 +45,8 @@ pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(
     )
     .fetch_all(pool)
     .await?;
-    let to_row = |key, value, topic, headers| Row {
-        topic,
-        key,
-        value,
-        headers,
-    };
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.id, to_row(row.key, row.value, row.topic, row.headers.0)))
-        .collect())
+    let to_row = |key, value, topic, headers| Row { topic, key, value, headers };
+    Ok(rows.into_iter().map(|row| (row.id, to_row(row.key, row.value, row.topic, row.headers.0))).collect())
 }
 
 /// Deletes published rows and returns, sorted, the ids that were still there.

@@ -33,14 +33,8 @@ impl TryFrom<String> for ClaimHash {
 
     fn try_from(text: String) -> Result<Self, Invalid> {
         let hex = text.len() == 64
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        if hex {
-            Ok(Self(text))
-        } else {
-            Err(Invalid("must be 64 lower-case hex digits"))
-        }
+            && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if hex { Ok(Self(text)) } else { Err(Invalid("must be 64 lower-case hex digits")) }
     }
 }
 

@@ -29,9 +29,7 @@ fn non_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64
     if (0..=MAX_AMOUNT).contains(&amount) {
         Ok(amount)
     } else {
-        Err(serde::de::Error::custom(
-            "must be from 0 to 9,007,199,254,740,991 minor units",
-        ))
+        Err(serde::de::Error::custom("must be from 0 to 9,007,199,254,740,991 minor units"))
     }
 }
 
@@ -43,19 +41,14 @@ impl Money {
 
     /// `quantity` times this; `None` when it does not fit.
     pub fn times(self, quantity: i64) -> Option<Self> {
-        let amount = self
-            .amount
-            .checked_mul(quantity)
-            .filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
+        let amount = self.amount.checked_mul(quantity).filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
         Some(Self { amount, ..self })
     }
 
     /// The sum; `None` when it does not fit or the currencies differ.
     pub fn plus(self, other: Self) -> Option<Self> {
-        let amount = self
-            .amount
-            .checked_add(other.amount)
-            .filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
+        let amount =
+            self.amount.checked_add(other.amount).filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
         (self.currency == other.currency).then_some(Self { amount, ..self })
     }
 }
@@ -67,13 +60,7 @@ impl fmt::Display for Money {
         let unit = 10_i64.pow(decimals);
         match usize::try_from(decimals) {
             Ok(width @ 1..) => {
-                write!(
-                    f,
-                    "{}.{:0width$} {}",
-                    self.amount / unit,
-                    self.amount % unit,
-                    self.currency
-                )
+                write!(f, "{}.{:0width$} {}", self.amount / unit, self.amount % unit, self.currency)
             }
             _ => write!(f, "{} {}", self.amount, self.currency),
         }
@@ -115,10 +102,8 @@ impl FromStr for Currency {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let code: [u8; 3] = text
-            .as_bytes()
-            .try_into()
-            .map_err(|_| Invalid("must be an ISO 4217 code like EUR"))?;
+        let code: [u8; 3] =
+            text.as_bytes().try_into().map_err(|_| Invalid("must be an ISO 4217 code like EUR"))?;
         CODES
             .split(' ')
             .any(|known| known == text)
@@ -152,10 +137,7 @@ mod tests {
     use super::*;
 
     fn money(amount: i64, currency: &str) -> Money {
-        Money {
-            amount,
-            currency: currency.parse().unwrap(),
-        }
+        Money { amount, currency: currency.parse().unwrap() }
     }
 
     #[test]
