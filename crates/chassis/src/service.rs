@@ -1,11 +1,10 @@
 //! A service as a value: its name, what it keeps and follows, and how its parts are wired.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use broker::{Compacted, Outbox, Subscription};
 use envelope::Topic;
+use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -51,10 +50,12 @@ pub struct Parts {
     pub tasks: Vec<Task>,
 }
 
+type Start = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+
 /// Something that runs beside the rest until it is told to stop.
 pub struct Task {
     pub(crate) name: &'static str,
-    pub(crate) start: Box<dyn FnOnce(CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    pub(crate) start: Start,
 }
 
 impl Task {

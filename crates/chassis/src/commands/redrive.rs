@@ -1,0 +1,94 @@
+//! `SERVICE redrive`
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use broker::{Letters, Redriven, Report};
+use clap::Args;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Cli;
+use crate::service::Service;
+use crate::{parts, settings};
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// Only say which ones it would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Only those of this topic
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// Only those of this type, as order.placed.v1
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only those with this key
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Only those that died in the last while, as 2h, or since a moment, as 2026-11-25T08:00:00Z
+    #[arg(long, value_name = "DURATION|TIME", value_parser = moment)]
+    since: Option<OffsetDateTime>,
+}
+
+/// A moment, or how long ago it was.
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let ago = |duration: Duration| OffsetDateTime::now_utc() - duration;
+    OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| settings::duration(text).map(ago))
+        .map_err(|_| "a duration as 2h, or a moment as 2026-11-25T08:00:00Z, is expected".to_owned())
+}
+
+pub(super) async fn run<C: Args + Clone>(
+    service: &Service<C>,
+    cli: &Cli<C>,
+    options: Options,
+) -> anyhow::Result<()> {
+    let (parts, outbox, broker) = parts::without_running(service, cli).await?;
+    if let Some(topic) = &options.topic {
+        let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
+        parts::expect_one_of(topic, "is not a topic that this service follows", followed)?;
+    }
+    let wanted = Letters {
+        topic: options.topic,
+        event_type: options.event_type,
+        key: options.key,
+        since: options.since,
+    };
+    let (mut found, mut left) = (0, 0);
+    let tell = |report: Report| {
+        found += 1;
+        left += u32::from(matches!(report.result, Redriven::StillDead(_) | Redriven::NoValue));
+        print(&report);
+    };
+    broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, options.dry_run, tell)
+        .await
+        .context("what was told above is done; run it again for the rest")?;
+    match (found, options.dry_run) {
+        (0, _) => println!("no dead letters"),
+        (_, true) => println!("{found} dead letters; nothing was changed"),
+        (_, false) => println!("{found} dead letters handled, {left} still dead"),
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    let (topic, partition, offset) = &report.origin;
+    let result = match &report.result {
+        Redriven::Found => "would be tried",
+        Redriven::Applied => "applied",
+        Redriven::Nothing => "nothing to do, its effect is there",
+        Redriven::StillDead(_) => "still dead",
+        Redriven::NoValue => "holds no value: ask its owner to republish",
+    };
+    let cause = match &report.result {
+        Redriven::StillDead(cause) => cause,
+        _ => &report.cause,
+    };
+    let event_type = report.event_type.as_deref().unwrap_or("-");
+    println!(
+        "{topic}/{partition}@{offset} {} {result} ({})",
+        event_type.escape_debug(),
+        cause.escape_debug()
+    );
+}

@@ -1,0 +1,46 @@
+//! `SERVICE rewind`
+
+use broker::RewindTo;
+use clap::Args;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Cli;
+use crate::parts;
+use crate::service::Service;
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// The topic, without `TOPIC_PREFIX`
+    topic: String,
+    /// `beginning`, `end`, an offset, or a moment as 2026-11-25T08:00:00Z
+    #[arg(long, value_name = "WHERE", value_parser = target)]
+    to: RewindTo,
+}
+
+fn target(text: &str) -> Result<RewindTo, String> {
+    let offset = |text: &str| text.parse().ok().filter(|offset| *offset >= 0).map(RewindTo::Offset);
+    let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok().map(RewindTo::Time);
+    match text {
+        "beginning" => Ok(RewindTo::Beginning),
+        "end" => Ok(RewindTo::End),
+        text => offset(text).or_else(|| time(text)).ok_or_else(|| {
+            "beginning, end, an offset or a moment as 2026-11-25T08:00:00Z is expected".to_owned()
+        }),
+    }
+}
+
+pub(super) async fn run<C: Args + Clone>(
+    service: &Service<C>,
+    cli: &Cli<C>,
+    options: Options,
+) -> anyhow::Result<()> {
+    let (parts, outbox, broker) = parts::without_running(service, cli).await?;
+    let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
+    parts::expect_one_of(&options.topic, "is not a topic that this service follows", followed)?;
+    let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
+    for moved in broker::rewind(&broker, outbox.pool(), &options.topic, options.to).await? {
+        println!("{}/{} {} -> {}", options.topic, moved.partition, place(moved.from), place(moved.to));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What the role of a running service may do: read and write rows, change no table, read which migrations are
+//! applied. And how long its statements may take: a frozen instance must not hold locks for longer than its
+//! membership of a consumer group lasts.
+
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+/// Role defaults rather than connection parameters: poolers refuse those at connect.
+const TIMEOUTS: [(&str, &str); 3] =
+    [("statement_timeout", "10s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "5s")];
+
+/// Gives `role` rights on all that the current role owns; `bookkeeping` are the tables of migrations.
+pub(super) async fn give(
+    connection: &mut PgConnection,
+    role: &str,
+    bookkeeping: &[&str],
+) -> sqlx::Result<()> {
+    let owned = "SELECT quote_ident($1) AS role,
+            (SELECT string_agg(quote_ident(nspname), ', ') FROM pg_namespace n WHERE EXISTS
+                (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner = current_user::regrole
+                    AND c.relkind IN ('r', 'p') AND NOT c.relispartition)) AS schemas,
+            (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+                WHERE relowner = current_user::regrole AND relkind IN ('r', 'p', 'v')
+                    AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                    AND relnamespace::regnamespace::text NOT LIKE 'pg\\_%') AS tables,
+            (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+                WHERE relowner = current_user::regrole AND relkind = 'S') AS sequences";
+    let owned = sqlx::query(owned).bind(role).fetch_one(&mut *connection).await?;
+    let role: String = owned.try_get("role")?;
+    let mut statements = vec!["REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned()];
+    let mut grant = |right: &str, kind: &str, objects: Option<String>| {
+        statements.extend(objects.map(|objects| format!("GRANT {right} ON {kind} {objects} TO {role}")));
+    };
+    grant("USAGE", "SCHEMA", owned.try_get("schemas")?);
+    grant("SELECT, INSERT, UPDATE, DELETE", "TABLE", owned.try_get("tables")?);
+    grant("USAGE", "SEQUENCE", owned.try_get("sequences")?);
+    let revoke = |table: &&str| format!("REVOKE INSERT, UPDATE, DELETE ON TABLE {table} FROM {role}");
+    statements.extend(bookkeeping.iter().map(revoke));
+    let all = format!("BEGIN; {}; COMMIT", statements.join("; "));
+    sqlx::raw_sql(AssertSqlSafe(all)).execute(connection).await.map(drop)
+}
+
+/// Sets the time-outs of the current role, which any role may do for itself.
+pub(super) async fn set_timeouts(connection: &mut PgConnection) -> sqlx::Result<()> {
+    for (name, value) in TIMEOUTS {
+        let shown = sqlx::query_scalar::<_, String>("SELECT current_setting($1)").bind(name);
+        // Only where it differs: two roles of several databases may be one, changed by several at once.
+        if shown.fetch_one(&mut *connection).await? != value {
+            let alter = format!("ALTER ROLE CURRENT_USER SET {name} = '{value}'");
+            sqlx::raw_sql(AssertSqlSafe(alter)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Migrations: made by `migrate` with an owner's rights, verified by a starting service with its own.
+
+use sqlx::migrate::{Migrate, Migration, Migrator};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+
+use super::{Database, DatabaseError, grants};
+
+/// Brings the schema to this version (`owner` is `MIGRATE_DATABASE_URL`), then gives the service's role what it
+/// needs and no more, and its time-outs. Repeating it changes nothing; a newer schema is left as it is.
+pub async fn migrate(
+    migrators: &[&Migrator],
+    owner: &Database,
+    service: &Database,
+) -> Result<(), DatabaseError> {
+    let mut connection = owner.options.connect().await?;
+    // The service's own time-outs are not meant for this, nor may two of these run at once.
+    sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = '30s'").execute(&mut connection).await?;
+    sqlx::raw_sql("SELECT pg_advisory_lock(hashtext('migrate'))").execute(&mut connection).await?;
+    for migrator in migrators {
+        accepting_newer(migrator).run_direct(None, &mut connection, false).await?;
+    }
+    if owner.role() != service.role() {
+        let bookkeeping: Vec<&str> = migrators.iter().map(|migrator| &*migrator.table_name).collect();
+        grants::give(&mut connection, service.role(), &bookkeeping).await?;
+    }
+    connection.close().await?;
+    let mut connection = service.options.connect().await?;
+    grants::set_timeouts(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// An older version's `migrate` may run after a newer one's, as when a deployment is taken back.
+fn accepting_newer(migrator: &Migrator) -> Migrator {
+    let mut copy = Migrator::with_migrations(migrator.iter().cloned().collect());
+    copy.dangerous_set_table_name(migrator.table_name.clone());
+    migrator.create_schemas.iter().for_each(|schema| _ = copy.create_schema(schema.clone()));
+    copy.set_ignore_missing(true);
+    copy
+}
+
+/// Checks that every migration of this binary is applied, and as it is; further ones are a newer version's.
+pub async fn verify(
+    service: &'static str,
+    migrators: &[&Migrator],
+    pool: &PgPool,
+) -> Result<(), DatabaseError> {
+    let mut connection = pool.acquire().await?;
+    for migrator in migrators {
+        let missing = |what: String| DatabaseError::Schema { what, service };
+        let table = &*migrator.table_name;
+        if let Some(version) = dirty(&mut connection, table).await.map_err(|e| explain(e, missing))? {
+            return Err(missing(format!("migration {version} in {table} broke off")));
+        }
+        let applied = connection.list_applied_migrations(table).await?;
+        for Migration { version, checksum, description, .. } in migrator.iter() {
+            match applied.iter().find(|applied| applied.version == *version) {
+                None => return Err(missing(format!("migration {version} {description} is not applied"))),
+                Some(applied) if applied.checksum != *checksum => {
+                    return Err(DatabaseError::Changed { version: *version });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn dirty(connection: &mut PgConnection, table: &str) -> Result<Option<i64>, sqlx::Error> {
+    let query = format!("SELECT version FROM {table} WHERE NOT success ORDER BY version LIMIT 1");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_optional(connection).await
+}
+
+/// No table, no schema, no right to read it: `migrate` has not been here.
+fn explain(error: sqlx::Error, missing: impl Fn(String) -> DatabaseError) -> DatabaseError {
+    let code = error.as_database_error().and_then(|refusal| refusal.code()).unwrap_or_default();
+    if matches!(&*code, "42P01" | "3F000" | "42501") {
+        missing("it is empty".to_owned())
+    } else {
+        error.into()
+    }
+}

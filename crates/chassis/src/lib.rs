@@ -1,0 +1,54 @@
+//! Runs a service that is a value: its commands and settings, logs and traces, database, health, metrics and shutdown.
+//!
+//! A service says what it is ([`Service`]) and puts its parts together ([`Parts`]); everything else that all services
+//! do alike is here, once.
+
+mod commands;
+pub mod database;
+pub mod logging;
+mod metrics;
+mod migrate;
+mod ops;
+mod parts;
+mod probe;
+mod run;
+mod service;
+pub mod settings;
+mod shutdown;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+pub use service::{Context, Parts, Service, Task};
+pub use settings::{Common, duration};
+
+/// Does what the command line says: runs the service, or carries out a command.
+pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
+    match start(service) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", service.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start<C: Args + Clone>(service: &Service<C>) -> anyhow::Result<()> {
+    let cli = commands::parse(service)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        let source = logging::Source { service: service.name, instance: cli.common.instance.clone() };
+        let endpoint = cli.common.otel_exporter_otlp_endpoint.as_deref();
+        let (telemetry, spans) = telemetry::start(endpoint, &source)?;
+        logging::start(cli.common.log_format, &cli.common.rust_log, source, spans)?;
+        let result = match &cli.command {
+            None => run::run(service, &cli).await,
+            Some(command) => commands::carry_out(service, &cli, command.clone()).await,
+        };
+        telemetry.shutdown().await;
+        result
+    })
+}

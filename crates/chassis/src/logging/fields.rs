@@ -1,0 +1,118 @@
+//! The fields of an event, collected, and their escaping.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// What an event says, and its fields after those of the spans it happened in.
+#[derive(Default)]
+pub(super) struct Fields {
+    pub(super) message: String,
+    pub(super) pairs: Vec<(String, Value)>,
+}
+
+impl Fields {
+    pub(super) fn of<S>(context: &FmtContext<'_, S, JsonFields>, event: &Event<'_>) -> Self
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let mut fields = Self::default();
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        {
+            let extensions = span.extensions();
+            let recorded = extensions.get::<FormattedFields<JsonFields>>();
+            let recorded = recorded.and_then(|fields| serde_json::from_str::<Map<_, _>>(&fields.fields).ok());
+            recorded.unwrap_or_default().into_iter().for_each(|(name, value)| fields.set(&name, value));
+        }
+        event.record(&mut fields);
+        fields
+    }
+
+    /// Takes a field out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        let index = self.pairs.iter().position(|(known, _)| known == name)?;
+        Some(self.pairs.remove(index).1)
+    }
+
+    /// An inner span's field, and the event's own, replace an outer one.
+    fn set(&mut self, name: &str, value: Value) {
+        match self.pairs.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.pairs.push((name.to_owned(), value)),
+        }
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        // `log.*` are of the bridge from the log crate.
+        if !field.name().starts_with("log.") {
+            self.set(field.name(), value.into());
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            _ => self.put(field, value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            _ => self.put(field, format!("{value:?}")),
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.put(field, value.to_string());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+}
+
+/// Text of outsiders as it may go to a terminal: control characters, and those that turn the direction of
+/// writing, show as escapes.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |c: char| if is_unsafe(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_an_outsider_reaches_the_terminal_raw() {
+        assert_eq!(escape("Grüße, 你好"), "Grüße, 你好");
+        assert_eq!(escape("a\x1b[2Jb\r\n\u{202e}c\0"), "a\\u{1b}[2Jb\\r\\n\\u{202e}c\\u{0}");
+    }
+}

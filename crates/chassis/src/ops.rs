@@ -1,0 +1,168 @@
+//! The ops port: is it alive, ready, consuming; and its metrics. Ready means that this process can keep its
+//! HTTP contract (database and schema; not Kafka: an order service without Kafka still takes orders);
+//! consuming means that it reads all that it should. Both answer 200 or 503, with what was found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::metrics::Metrics;
+
+/// A check that does not come back counts as failed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a check found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// As it should be.
+    pub ok: bool,
+    /// What else there is to tell.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub detail: Value,
+}
+
+impl Finding {
+    /// Fine, or not, with a detail for whoever looks.
+    pub fn new(ok: bool, detail: impl Into<Value>) -> Self {
+        Self { ok, detail: detail.into() }
+    }
+}
+
+type Check = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
+
+/// What is looked at when the ops port is asked.
+#[derive(Clone, Default)]
+pub struct Health {
+    ready: Vec<(&'static str, Check)>,
+    consuming: Vec<(&'static str, Check)>,
+}
+
+impl Health {
+    /// Adds something without which the HTTP contract cannot be kept.
+    #[must_use]
+    pub fn ready<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+    {
+        self.ready.push((name, boxed(check)));
+        self
+    }
+
+    /// Adds something without which events are not read or published; `/health/ready` tells of it too.
+    #[must_use]
+    pub fn consuming<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+    {
+        self.consuming.push((name, boxed(check)));
+        self
+    }
+}
+
+fn boxed<F>(check: impl Fn() -> F + Send + Sync + 'static) -> Check
+where
+    F: Future<Output = Finding> + Send + 'static,
+{
+    Arc::new(move || check().boxed())
+}
+
+/// The ops port's routes.
+pub fn router(health: Health, metrics: Metrics) -> Router {
+    let write =
+        move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) };
+    routes(health).route("/metrics", get(write))
+}
+
+fn routes(health: Health) -> Router {
+    Router::new()
+        .route("/health/live", get(|| async { Json(json!({"ok": true})) }))
+        .route("/health/ready", get(ready))
+        .route("/health/consuming", get(consuming))
+        .with_state(health)
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let (needed, told) = tokio::join!(look(&health.ready), look(&health.consuming));
+    let ok = all_ok(&needed);
+    answer(ok, needed.into_iter().chain(told))
+}
+
+async fn consuming(State(health): State<Health>) -> Response {
+    let found = look(&health.consuming).await;
+    answer(all_ok(&found), found)
+}
+
+type Found = Vec<(&'static str, Finding)>;
+
+async fn look(checks: &[(&'static str, Check)]) -> Found {
+    let one = async |(name, check): &(&'static str, Check)| {
+        let found = tokio::time::timeout(PATIENCE, check()).await;
+        (*name, found.unwrap_or_else(|_| Finding::new(false, "no answer within 2 s")))
+    };
+    join_all(checks.iter().map(one)).await
+}
+
+fn all_ok(found: &Found) -> bool {
+    found.iter().all(|(_, finding)| finding.ok)
+}
+
+fn answer(ok: bool, found: impl IntoIterator<Item = (&'static str, Finding)>) -> Response {
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let checks: Map<_, _> =
+        found.into_iter().map(|(name, finding)| (name.to_owned(), json!(finding))).collect();
+    (status, Json(json!({"ok": ok, "checks": checks}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::probe::{self, Unhealthy};
+
+    async fn serve(health: Health) -> (std::net::SocketAddr, CancellationToken) {
+        let listener = web::bind("127.0.0.1:0".parse().unwrap(), "OPS_LISTEN").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        tokio::spawn(web::serve(listener, routes(health), stop.clone()));
+        (address, stop)
+    }
+
+    #[tokio::test]
+    async fn without_kafka_a_service_is_ready_and_says_so() {
+        let health = Health::default()
+            .ready("database", async || Finding::new(true, ()))
+            .consuming("kafka", async || Finding::new(false, "no broker answers"));
+        let (address, _stop) = serve(health.clone()).await;
+        let body: Value = serde_json::from_str(&probe::ready(address).await.unwrap()).unwrap();
+        let expected = json!({"ok": true, "checks": {
+            "database": {"ok": true}, "kafka": {"ok": false, "detail": "no broker answers"}}});
+        assert_eq!(body, expected);
+        assert_eq!(consuming(State(health)).await.status(), 503);
+    }
+
+    #[tokio::test]
+    async fn a_check_that_does_not_come_back_is_not_waited_for() {
+        let health = Health::default().ready("database", std::future::pending);
+        let (address, stop) = serve(health).await;
+        assert!(
+            matches!(probe::ready(address).await, Err(Unhealthy::NotReady(body)) if body.contains("database"))
+        );
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_service_that_does_not_run_is_unhealthy() {
+        let gone =
+            web::bind("127.0.0.1:0".parse().unwrap(), "OPS_LISTEN").await.unwrap().local_addr().unwrap();
+        assert!(matches!(probe::ready(gone).await, Err(Unhealthy::Unreachable { .. })));
+    }
+}

@@ -1,0 +1,125 @@
+//! Runs a service: its doors, its relay, its consumer and its workers, from the start to a bounded end.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use broker::{Consumer, ConsumerStatus, MIGRATIONS, Outbox, Relay, RelayStatus};
+use clap::Args;
+use serde_json::json;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use web::About;
+
+use crate::commands::Cli;
+use crate::database::{self, Database, DatabaseError};
+use crate::ops::{Finding, Health};
+use crate::service::{Parts, Service, Task};
+use crate::{metrics, ops, parts, shutdown};
+
+/// What has not ended by then is left behind: everything here survives a kill.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Parts that run beside each other; the first that cannot go on ends the process.
+type Running = JoinSet<anyhow::Result<()>>;
+
+/// Runs `service` until SIGTERM or Ctrl-C, or until a part of it cannot go on.
+pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
+    let common = &cli.common;
+    let stop = shutdown::on_signal()?;
+    // Both ports first: one that is taken is told at once, not after Postgres has come.
+    let door = web::bind(common.listen, "LISTEN").await?;
+    let ops_door = web::bind(common.ops_listen, "OPS_LISTEN").await?;
+    let metrics = metrics::install()?;
+    let settings = parts::broker_settings(service.name, common);
+    let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
+    let pool = database.pool();
+    let outbox = Outbox::new(pool.clone(), &settings);
+    let Parts { api, subscriptions, compacted, tasks } = parts::wire(service, cli, &outbox)?;
+    let consumer = Consumer::new(settings.clone(), outbox.clone(), subscriptions);
+    let relay = Relay::new(settings, outbox.clone(), compacted.clone());
+    let (schema, is_right) = watch::channel(false);
+
+    let mut running = Running::new();
+    let health = health(pool.clone(), is_right, consumer.status(), relay.status());
+    let ops_routes = web::server::plain(ops::router(health, metrics.clone()));
+    spawn(&mut running, web::serve(ops_door, ops_routes, stop.clone()));
+    spawn(&mut running, metrics.upkeep(stop.clone()));
+    match database.wait(&stop).await {
+        Err(DatabaseError::Stopped) => return wait(running, stop).await,
+        answered => answered?,
+    }
+    database::verify(service.name, &[&MIGRATIONS, service.migrations], &pool).await?;
+    schema.send_replace(true);
+
+    let about =
+        About { service: service.name, description: service.about, version: env!("CARGO_PKG_VERSION") };
+    let routes = web::door(&about, api, common.trusted_proxies.clone());
+    spawn(&mut running, web::serve(door, routes, stop.clone()));
+    spawn(&mut running, broker::republish_daily(outbox, compacted, stop.clone()));
+    let (to_relay, to_consume) = (stop.clone(), stop.clone());
+    running.spawn(async { Ok(relay.run(to_relay).await?) });
+    running.spawn(async { Ok(consumer.run(to_consume).await?) });
+    for Task { name, start } in tasks {
+        tracing::debug!(task = name, "started");
+        spawn(&mut running, start(stop.clone()));
+    }
+    tracing::info!("listening on http://{}", common.listen);
+    wait(running, stop).await
+}
+
+fn spawn(running: &mut Running, part: impl Future<Output = ()> + Send + 'static) {
+    running.spawn(async {
+        part.await;
+        Ok(())
+    });
+}
+
+/// Waits until `stop` and then, for a while, until all parts have ended. A part that ends before is a failure.
+async fn wait(mut running: Running, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut failure = None;
+    while let Some(Some(ended)) = stop.run_until_cancelled(running.join_next()).await {
+        if let Err(error) = ended.unwrap_or_else(|error| Err(anyhow!(error))) {
+            failure = Some(error);
+            stop.cancel();
+        }
+    }
+    tracing::debug!("stopping");
+    let all = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
+        tracing::warn!("not everything ended within {GRACE:?}; the rest is found again after a restart");
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// What the ops port looks at.
+fn health(
+    pool: PgPool,
+    schema: watch::Receiver<bool>,
+    consumer: watch::Receiver<ConsumerStatus>,
+    relay: watch::Receiver<RelayStatus>,
+) -> Health {
+    let database = move || {
+        let (pool, is_right) = (pool.clone(), *schema.borrow());
+        async move {
+            let found = database::reachable(pool).await;
+            if found.ok && !is_right { Finding::new(false, "the schema is not checked yet") } else { found }
+        }
+    };
+    let consuming = move || {
+        let status = consumer.borrow().clone();
+        let detail = json!({"reached": status.reached, "partitions": status.partitions,
+                            "stuck": status.stuck, "stopped": status.stopped});
+        async move { Finding::new(status.is_consuming(), detail) }
+    };
+    let publishing = move || {
+        let status = relay.borrow().clone();
+        let detail = json!({"leading": status.leading, "refused": status.refused});
+        async move { Finding::new(status.refused.is_none(), detail) }
+    };
+    Health::default()
+        .ready("database", database)
+        .consuming("consumer", consuming)
+        .consuming("relay", publishing)
+}

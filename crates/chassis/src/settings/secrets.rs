@@ -1,0 +1,137 @@
+//! What clap does not do by itself: every setting that hides its value may also come from the file that
+//! `NAME_FILE` names (as container secrets do), an empty variable counts as unset, and the ports are the
+//! service's own.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::Resettable;
+use clap::{Arg, Command};
+
+use super::SettingError;
+
+/// Prepares a service's command, to be called before it is parsed. `port` is where the service listens unless
+/// `LISTEN` says otherwise, on loopback; the ops port is 1000 above.
+pub fn complete(command: Command, port: u16) -> Result<Command, SettingError> {
+    complete_from(command, port, &|name| std::env::var_os(name))
+}
+
+type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn complete_from(command: Command, port: u16, environment: Environment) -> Result<Command, SettingError> {
+    let mut failed = None;
+    let command = command.mut_args(|arg| {
+        let arg = match arg.get_id().as_str() {
+            "listen" => arg.default_value(format!("127.0.0.1:{port}")),
+            "ops_listen" => arg.default_value(format!("127.0.0.1:{}", port + 1000)),
+            _ => arg,
+        };
+        from_environment(arg.clone(), environment).unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            arg
+        })
+    });
+    failed.map_or(Ok(command), Err)
+}
+
+fn from_environment(arg: Arg, environment: Environment) -> Result<Arg, SettingError> {
+    let Some(name) = arg.get_env().and_then(|name| name.to_str()).map(str::to_owned) else { return Ok(arg) };
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let given = set(&name).is_some();
+    let secret = arg.is_hide_env_values_set();
+    let arg = if secret { mention_file(arg, &name) } else { arg };
+    let arg = if given { arg } else { forget_empty(arg, &name, environment) };
+    match set(&format!("{name}_FILE")).filter(|_| secret) {
+        Some(_) if given => Err(SettingError::Twice { name }),
+        Some(path) => Ok(arg.default_value(read(name, path.into())?).hide_default_value(true)),
+        None => Ok(arg),
+    }
+}
+
+fn mention_file(arg: Arg, name: &str) -> Arg {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    arg.help(format!("{help} [file: {name}_FILE]"))
+}
+
+/// An empty variable would be an empty value to clap.
+fn forget_empty(arg: Arg, name: &str, environment: Environment) -> Arg {
+    if environment(name).is_some() { arg.env(Resettable::Reset) } else { arg }
+}
+
+fn read(name: String, path: PathBuf) -> Result<String, SettingError> {
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Err(SettingError::Empty { name, path }),
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(source) => Err(SettingError::Unreadable { name, path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+    use secrecy::ExposeSecret;
+
+    use super::super::Common;
+    use super::*;
+
+    fn command(variables: &[(&str, &str)]) -> Result<Command, SettingError> {
+        let command = Common::augment_args(Command::new("order"));
+        let find =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| OsString::from(v));
+        complete_from(command, 8080, &find)
+    }
+
+    fn settings(variables: &[(&str, &str)], options: &[&str]) -> Common {
+        let line = std::iter::once(&"order").chain(options);
+        let matches = command(variables).unwrap().try_get_matches_from(line).unwrap();
+        Common::from_arg_matches(&matches).unwrap()
+    }
+
+    fn file(name: &str, content: &str) -> String {
+        let path = std::env::temp_dir().join(format!("chassis-{name}-{}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let common = settings(&[], &[]);
+        assert_eq!((common.listen.to_string().as_str(), common.ops_listen.port()), ("127.0.0.1:8080", 9080));
+        assert_eq!((common.topic_partitions, common.outbox_limit), (12, 1_000_000));
+        assert_eq!(common.public_url(), "http://127.0.0.1:8080");
+        assert_eq!(
+            common.database_url().unwrap_err().to_string(),
+            "DATABASE_URL is not set (nor DATABASE_URL_FILE); --help explains it"
+        );
+        assert_eq!(
+            settings(&[], &["--topic-retention", "-1"]).topic_retention,
+            super::super::Retention::Forever
+        );
+    }
+
+    #[test]
+    fn a_secret_comes_from_its_file() {
+        let path = file("token", "  s3cret\n");
+        let common = settings(&[("ADMIN_TOKEN_FILE", &path), ("ADMIN_TOKEN", "")], &[]);
+        assert_eq!(common.admin_token.unwrap().expose_secret(), "s3cret");
+        let help = command(&[("ADMIN_TOKEN_FILE", &path)]).unwrap().render_long_help().to_string();
+        assert!(!help.contains("s3cret") && help.contains("[file: ADMIN_TOKEN_FILE]"), "{help}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_said() {
+        let refused = |variables: &[(&str, &str)]| command(variables).unwrap_err().to_string();
+        let twice = refused(&[("TOKEN_KEY", "a"), ("TOKEN_KEY_FILE", "b")]);
+        assert_eq!(twice, "both TOKEN_KEY and TOKEN_KEY_FILE are set: set one of them");
+        assert!(
+            refused(&[("TOKEN_KEY_FILE", "/nowhere/key")])
+                .starts_with("TOKEN_KEY_FILE: cannot read /nowhere/key: ")
+        );
+        assert!(refused(&[("TOKEN_KEY_FILE", &file("empty", "\n"))]).ends_with(" is empty"));
+    }
+
+    #[test]
+    fn only_secrets_come_from_files() {
+        assert_eq!(settings(&[("KAFKA_BROKERS_FILE", "/nowhere")], &[]).kafka_brokers, "127.0.0.1:19092");
+    }
+}

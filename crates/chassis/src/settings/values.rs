@@ -1,0 +1,90 @@
+//! How the values of settings are read.
+
+use std::convert::Infallible;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// How long a topic keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Older ones are deleted.
+    For(Duration),
+    /// All are kept.
+    Forever,
+}
+
+impl Retention {
+    /// The time, where there is one.
+    pub fn time(self) -> Option<Duration> {
+        match self {
+            Self::For(time) => Some(time),
+            Self::Forever => None,
+        }
+    }
+}
+
+impl FromStr for Retention {
+    type Err = humantime::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "-1" { Ok(Self::Forever) } else { duration(text).map(Self::For) }
+    }
+}
+
+/// A duration as `15m`, `2s`, `1h 30m`; for `value_parser`.
+pub fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+/// A secret; for `value_parser`, together with `hide_env_values`.
+pub fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(text.into())
+}
+
+/// What Kafka takes in the name of a topic.
+pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
+    names(text, 100)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "letters, digits, '.', '_' and '-' only".to_owned())
+}
+
+pub(super) fn instance(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && names(text, 64);
+    good.then(|| text.to_owned()).ok_or_else(|| "1 to 64 letters, digits, '.', '_' and '-' only".to_owned())
+}
+
+fn names(text: &str, longest: usize) -> bool {
+    text.len() <= longest && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// An http(s) URL, without the slash at its end.
+pub(super) fn public_url(text: &str) -> Result<String, String> {
+    let url = axum::http::Uri::from_str(text).ok();
+    let good = url.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none() && url.host().is_some()
+    });
+    let trimmed = || text.trim_end_matches('/').to_owned();
+    good.then(trimmed).ok_or_else(|| "a URL such as https://shop.example is expected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_is_a_duration_or_for_ever() {
+        assert_eq!("30d".parse(), Ok(Retention::For(Duration::from_hours(720))));
+        assert_eq!("-1".parse(), Ok(Retention::Forever));
+        assert!("30".parse::<Retention>().is_err() && "-2".parse::<Retention>().is_err());
+    }
+
+    #[test]
+    fn names_and_urls_are_checked() {
+        assert!(topic_prefix("").is_ok() && topic_prefix("blue.").is_ok() && topic_prefix("a b").is_err());
+        assert!(instance("payment-2").is_ok() && instance("").is_err());
+        assert_eq!(public_url("https://a.example/shop/").as_deref(), Ok("https://a.example/shop"));
+        assert!(public_url("a.example").is_err() && public_url("ftp://a").is_err());
+    }
+}

@@ -1,0 +1,38 @@
+//! Instances of a service share its partitions.
+
+use futures::future::join_all;
+use serde_json::Value;
+use stack::System;
+use system_tests::{Shop, eventually};
+
+const SERVICES: [&str; 4] = ["order", "payment", "inventory", "notification"];
+
+#[tokio::test]
+async fn two_instances_of_each_service_share_the_partitions_and_do_everything_once() {
+    let builder = SERVICES.iter().fold(System::builder(), |builder, service| builder.instances(service, 2));
+    let shop = Shop::with(builder).await;
+    shop.stock("MUG", 1000).await;
+    for service in SERVICES {
+        eventually(&format!("both instances of {service} hold partitions"), async || {
+            let held = join_all([1, 2].map(|number| partitions(&shop, service, number))).await;
+            held.iter().all(|held| *held > 0).then_some(())
+        })
+        .await;
+    }
+    let orders = join_all((0..100).map(|_| shop.order("MUG", 1, "pm_card_visa"))).await;
+    for order in &orders {
+        shop.confirmed(&order.id).await;
+        shop.told(&order.id, "order_confirmed").await;
+        let told = shop.notifications(&format!("order_id={}", order.id)).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+    assert_eq!(shop.available("MUG").await, 900);
+    shop.system.settled().await.unwrap();
+}
+
+/// How many partitions an instance holds, as its health says.
+async fn partitions(shop: &Shop, service: &str, number: usize) -> u64 {
+    let url = format!("{}/health/consuming", shop.system.ops_url(service, number));
+    let health: Value = shop.http().get(url).send().await.unwrap().json().await.unwrap_or_default();
+    health["partitions"].as_u64().unwrap_or_default()
+}
