@@ -82,11 +82,14 @@ pub struct Database {
 impl Database {
     /// Reads the URL that `setting` (`DATABASE_URL`) holds; `application` is what Postgres shows of us.
     pub fn new(setting: &'static str, url: &SecretString, application: &str) -> Result<Self, DatabaseError> {
-        let options = url.expose_secret().parse::<PgConnectOptions>();
+        let url = url.expose_secret();
+        let options = match url.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => url.parse::<PgConnectOptions>(),
+            // The driver itself would take any scheme for its own.
+            _ => Err(sqlx::Error::Configuration("it does not begin with postgres://".into())),
+        };
         let options = options.map_err(|source| DatabaseError::Url { setting, source })?;
-        let options =
-            options.application_name(application).log_slow_statements(log::LevelFilter::Warn, ACQUIRE);
-        Ok(Self { setting, options })
+        Ok(Self { setting, options: options.application_name(application) })
     }
 
     /// The role that connects.
@@ -133,12 +136,12 @@ impl Database {
 
 /// Wrong password or role, no such database: an operator's to mend. "Starting up" and the like pass.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
 }
 
 /// Whether the pool's database answers, for [`crate::ops::Health::ready`].
-pub async fn reachable(pool: PgPool) -> Finding {
+pub(crate) async fn reachable(pool: PgPool) -> Finding {
     match sqlx::query("SELECT 1").execute(&pool).await {
         Ok(_) => Finding::new(true, ()),
         Err(error) => Finding::new(false, error.to_string()),

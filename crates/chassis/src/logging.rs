@@ -69,3 +69,96 @@ fn colour() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
     !set("NO_COLOR") && (set("FORCE_COLOR") || std::io::stdout().is_terminal())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+    use tracing::{debug_span, error, info};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn source() -> Source {
+        Source { service: "order", instance: Some("order-1".to_owned()) }
+    }
+
+    fn said(layer: SpanLayer, lines: &Lines, say: impl FnOnce()) -> String {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn pretty(coloured: bool, say: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let layer = fmt::layer().fmt_fields(JsonFields::new()).with_writer(lines.clone());
+        said(layer.event_format(pretty::Pretty::new(&source(), coloured)).boxed(), &lines, say)
+    }
+
+    #[test]
+    fn people_read_what_happened_first() {
+        let text = pretty(false, || {
+            info!(order_id = "0197", total = 12, traceparent = "00-a-b-01", note = "", "order placed");
+            error!(cause = "a\x1b[2J b", "no stock");
+            info!(target: NOTICE, text = "Dear j\u{202e},\nthanks", kind = "order_confirmed", "to j…@example.org");
+        });
+        let lines: Vec<&str> = text.lines().map(|line| line.get(13..).unwrap_or(line)).collect();
+        assert_eq!(
+            lines,
+            [
+                "order-1      order placed order_id=0197 total=12 note=\"\"",
+                "order-1      ERROR no stock cause=\"a\\u{1b}[2J b\"",
+                "order-1       ✉ to j…@example.org  kind=order_confirmed",
+                "│ Dear j\\u{202e},",
+                "│ thanks"
+            ],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn colours_come_only_when_asked_for() {
+        assert!(!pretty(false, || error!("x")).contains('\x1b'));
+        assert!(pretty(true, || error!("x")).contains("\x1b[1;31mERROR"));
+    }
+
+    #[test]
+    fn machines_read_a_flat_object() {
+        let lines = Lines::default();
+        let layer = fmt::layer().fmt_fields(JsonFields::new()).with_writer(lines.clone());
+        let text = said(layer.event_format(json::Json::new(source())).boxed(), &lines, || {
+            let _batch = debug_span!("batch", topic = "orders", partition = 3).entered();
+            info!(order_id = "0197", offset = 7, topic = "payments", traceparent = "00-abc-b-01", "a\nb");
+        });
+        let mut line: Value = serde_json::from_str(text.trim_end()).unwrap();
+        assert!(line.as_object_mut().unwrap().remove("timestamp").unwrap().as_str().unwrap().ends_with('Z'));
+        assert_eq!(
+            line,
+            json!({"level": "INFO", "service": "order", "instance": "order-1", "message": "a\nb", "trace_id": "abc",
+                "target": "chassis::logging::tests", "order_id": "0197", "offset": 7, "topic": "payments", "partition": 3})
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
+}

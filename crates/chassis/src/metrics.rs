@@ -15,7 +15,7 @@ const BATCH: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 
 
 /// The metrics of this process.
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     handle: PrometheusHandle,
     process: Collector,
 }
@@ -27,7 +27,7 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 }
 
 /// Starts to keep metrics, for the whole process.
-pub fn install() -> Result<Metrics, BuildError> {
+pub(crate) fn install() -> Result<Metrics, BuildError> {
     let handle = builder()?.install_recorder()?;
     let process = Collector::default();
     process.describe();
@@ -36,13 +36,13 @@ pub fn install() -> Result<Metrics, BuildError> {
 
 impl Metrics {
     /// All of them, in Prometheus' text format.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         self.process.collect();
         self.handle.render()
     }
 
     /// Keeps histograms from growing between two scrapes, until `stop`.
-    pub async fn upkeep(self, stop: CancellationToken) {
+    pub(crate) async fn upkeep(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(Duration::from_secs(5));
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             self.handle.run_upkeep();

@@ -22,17 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a check found.
 #[derive(Debug, Clone, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// As it should be.
-    pub ok: bool,
+    pub(crate) ok: bool,
     /// What else there is to tell.
     #[serde(skip_serializing_if = "Value::is_null")]
-    pub detail: Value,
+    pub(crate) detail: Value,
 }
 
 impl Finding {
     /// Fine, or not, with a detail for whoever looks.
-    pub fn new(ok: bool, detail: impl Into<Value>) -> Self {
+    pub(crate) fn new(ok: bool, detail: impl Into<Value>) -> Self {
         Self { ok, detail: detail.into() }
     }
 }
@@ -41,7 +41,7 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
 
 /// What is looked at when the ops port is asked.
 #[derive(Clone, Default)]
-pub struct Health {
+pub(crate) struct Health {
     ready: Vec<(&'static str, Check)>,
     consuming: Vec<(&'static str, Check)>,
 }
@@ -49,7 +49,11 @@ pub struct Health {
 impl Health {
     /// Adds something without which the HTTP contract cannot be kept.
     #[must_use]
-    pub fn ready<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn ready<F>(
+        mut self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Finding> + Send + 'static,
     {
@@ -59,7 +63,11 @@ impl Health {
 
     /// Adds something without which events are not read or published; `/health/ready` tells of it too.
     #[must_use]
-    pub fn consuming<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn consuming<F>(
+        mut self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Finding> + Send + 'static,
     {
@@ -76,7 +84,7 @@ where
 }
 
 /// The ops port's routes.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub(crate) fn router(health: Health, metrics: Metrics) -> Router {
     let write =
         move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) };
     routes(health).route("/metrics", get(write))

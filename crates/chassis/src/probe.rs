@@ -12,7 +12,7 @@ const ANSWER: u64 = 64 * 1024;
 
 /// Why a service is not healthy.
 #[derive(Debug, thiserror::Error)]
-pub enum Unhealthy {
+pub(crate) enum Unhealthy {
     /// Nobody answers.
     #[error("no answer from {address}: {source}")]
     Unreachable {
@@ -27,7 +27,7 @@ pub enum Unhealthy {
 }
 
 /// Asks `/health/ready` on the ops port at `listen`; the answer's body is what the service tells of itself.
-pub async fn ready(listen: SocketAddr) -> Result<String, Unhealthy> {
+pub(crate) async fn ready(listen: SocketAddr) -> Result<String, Unhealthy> {
     let address = reachable(listen);
     let answer = tokio::time::timeout(PATIENCE, ask(address)).await;
     let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));

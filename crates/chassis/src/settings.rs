@@ -18,6 +18,7 @@ const SHORTEST_KEY: usize = 16;
 
 /// What every service can be told.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[command(next_help_heading = "Settings of every service")]
 pub struct Common {
     /// The service's own Postgres database, with the rights that it runs with: postgres://role:password@host:port/database

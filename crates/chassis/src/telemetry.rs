@@ -20,10 +20,10 @@ use crate::logging::{Source, SpanLayer};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The exporter; [`Telemetry::shutdown`] sends what is still here.
-pub struct Telemetry(Option<SdkTracerProvider>);
+pub(crate) struct Telemetry(Option<SdkTracerProvider>);
 
 /// Starts the exporter, inside a Tokio runtime; without an endpoint there is none, and no layer.
-pub fn start(
+pub(crate) fn start(
     endpoint: Option<&str>,
     source: &Source,
 ) -> Result<(Telemetry, Option<SpanLayer>), ExporterBuildError> {
@@ -51,12 +51,75 @@ fn resource(source: &Source) -> Resource {
 
 impl Telemetry {
     /// Sends what is still here, as far as the collector takes it within two seconds.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         let Some(provider) = self.0 else { return };
         // The exporter runs on this runtime, so waiting for it must not hold a worker of it.
         let stopped = tokio::task::spawn_blocking(move || provider.shutdown());
         if !matches!(tokio::time::timeout(PATIENCE, stopped).await, Ok(Ok(Ok(())))) {
             tracing::warn!("the last spans did not reach the collector");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tower::ServiceExt;
+    use tracing_subscriber::layer::SubscriberExt;
+    use web::Traceparent;
+
+    use super::*;
+
+    const TRACE: [u8; 16] =
+        [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
+    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// Takes one request, answers it, and returns it.
+    async fn collect(listener: TcpListener) -> Vec<u8> {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        while !request.windows(TRACE.len()).any(|window| window == TRACE) {
+            let length = stream.read(&mut buffer).await.unwrap();
+            request.extend_from_slice(&buffer[..length]);
+            assert_ne!(length, 0, "the exporter broke off");
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        request
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_becomes_a_span_of_the_callers_trace() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let collected = tokio::spawn(collect(listener));
+        let source = Source { service: "order", instance: None };
+        let (exporter, layer) = start(Some(&endpoint), &source).unwrap();
+
+        let door = web::server::plain(
+            Router::new().route("/orders/{id}", get(|trace: Traceparent| async { trace.0 })),
+        );
+        let request =
+            Request::get("/orders/1?claim=secret").header("traceparent", CALLER).body(Body::empty()).unwrap();
+        let subscriber = tracing_subscriber::registry().with(layer);
+        let response = {
+            let _here = tracing::subscriber::set_default(subscriber);
+            door.oneshot(request).await.unwrap()
+        };
+        let own = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+        let own = String::from_utf8(own.to_vec()).unwrap();
+        assert!(own.starts_with(&CALLER[..36]) && own.ends_with("-01") && own != CALLER, "{own}");
+
+        exporter.shutdown().await;
+        let request =
+            tokio::time::timeout(Duration::from_secs(5), collected).await.expect("spans arrive").unwrap();
+        let text = String::from_utf8_lossy(&request);
+        assert!(text.starts_with("POST /v1/traces ") && text.contains("GET /orders/{id}"), "{text}");
+        assert!(!text.contains("secret"));
     }
 }

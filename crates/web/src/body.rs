@@ -32,10 +32,9 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     match tokio::time::timeout(PATIENCE, collect(request.into_body())).await {
         Ok(body) => body,
         Err(_) if announced > LIMIT => Err(too_large()),
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "The body did not arrive in time; send it again.",
-        )),
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time; send it again."))
+        }
     }
 }
 
@@ -53,11 +52,7 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
             kept.extend_from_slice(data);
         }
     }
-    if length > LIMIT {
-        Err(too_large())
-    } else {
-        Ok(kept)
-    }
+    if length > LIMIT { Err(too_large()) } else { Ok(kept) }
 }
 
 fn too_large() -> Problem {
@@ -74,11 +69,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;
     };
-    let media = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }

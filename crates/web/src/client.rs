@@ -31,10 +31,7 @@ impl TrustedProxies {
     /// The nearest address that is no trusted proxy's.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let lists = headers
-            .get_all(FORWARDED_FOR)
-            .iter()
-            .map(|value| value.to_str().unwrap_or_default());
+        let lists = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default());
         let hops: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
         for hop in hops.into_iter().rev() {
             if !self.contain(client) {
@@ -58,9 +55,7 @@ impl FromStr for TrustedProxies {
     fn from_str(list: &str) -> Result<Self, NoNetwork> {
         let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
         let network = |part: &str| {
-            let network = part
-                .parse::<IpNet>()
-                .or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+            let network = part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
             network.map_err(|_| NoNetwork(part.to_owned()))
         };
         parts.map(network).collect::<Result<_, _>>().map(Self)
@@ -92,15 +87,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // A request that came over no connection (a test's) is its own client.
-        let peer = parts
-            .extensions
-            .get::<Peer>()
-            .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
-        let proxies = parts
-            .extensions
-            .get::<TrustedProxies>()
-            .cloned()
-            .unwrap_or_default();
+        let peer = parts.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+        let proxies = parts.extensions.get::<TrustedProxies>().cloned().unwrap_or_default();
         Ok(Self::of(proxies.client(peer, &parts.headers)))
     }
 }
@@ -127,10 +115,7 @@ mod tests {
     #[test]
     fn the_nearest_stranger_behind_trusted_proxies_is_the_client() {
         let trusted = "10.0.0.0/8, 127.0.0.1";
-        assert_eq!(
-            client(trusted, "127.0.0.1", &["6.6.6.6, 1.1.1.1", "10.2.3.4"]),
-            "1.1.1.1"
-        );
+        assert_eq!(client(trusted, "127.0.0.1", &["6.6.6.6, 1.1.1.1", "10.2.3.4"]), "1.1.1.1");
         assert_eq!(client(trusted, "::ffff:127.0.0.1", &["1.1.1.1"]), "1.1.1.1");
         assert_eq!(client(trusted, "10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(client(trusted, "10.0.0.1", &[]), "10.0.0.1");

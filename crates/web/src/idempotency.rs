@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use keys::{Claim, answer, claim, purge};
+pub use keys::{Claim, answer, claim, purge, release};
 
 use crate::{Problem, body, json};
 
@@ -45,25 +45,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Idempotent<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let key = header_value(request.headers())?;
         let path = request.uri().path().to_owned();
-        let matched = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map(|matched| matched.as_str().to_owned());
+        let matched = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
         let operation = format!("{} {}", request.method(), matched.as_ref().unwrap_or(&path));
         let body = body::read_json(request).await?;
         let value = json::parse(&body)?;
         let key = key.map(|value| {
             let fingerprint = fingerprint(&path, &json::parse(&body)?);
-            Ok::<_, Problem>(Key {
-                operation,
-                value,
-                fingerprint,
-            })
+            Ok::<_, Problem>(Key { operation, value, fingerprint })
         });
-        Ok(Self {
-            value,
-            key: key.transpose()?,
-        })
+        Ok(Self { value, key: key.transpose()? })
     }
 }
 
@@ -77,9 +67,9 @@ fn header_value(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     match (value.to_str().ok().filter(visible), values.next()) {
         (Some(key), None) => Ok(Some(key.to_owned())),
         (_, Some(_)) => Err(Problem::bad_request("Idempotency-Key is given more than once.")),
-        (None, None) => Err(Problem::bad_request(
-            "Idempotency-Key must be 1 to 255 visible ASCII characters, no spaces.",
-        )),
+        (None, None) => {
+            Err(Problem::bad_request("Idempotency-Key must be 1 to 255 visible ASCII characters, no spaces."))
+        }
     }
 }
 
@@ -135,11 +125,18 @@ impl Answer {
             tracing::error!(%error, "an answer cannot be written as JSON");
             Problem::internal()
         })?;
-        Ok(Self {
-            status: status.as_u16(),
-            location,
-            body,
-        })
+        Ok(Self { status: status.as_u16(), location, body })
+    }
+
+    /// Where what was made is found.
+    pub fn location(&self) -> Option<&str> {
+        self.location.as_deref()
+    }
+
+    /// The answer with another body: what may not be stored is added whenever it is given.
+    #[must_use]
+    pub fn map_body(self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
+        Self { body: change(self.body), ..self }
     }
 }
 
@@ -149,10 +146,7 @@ impl IntoResponse for Answer {
             return Problem::internal().into_response();
         };
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], self.body).into_response();
-        if let Some(location) = self
-            .location
-            .and_then(|location| HeaderValue::try_from(location).ok())
-        {
+        if let Some(location) = self.location.and_then(|location| HeaderValue::try_from(location).ok()) {
             response.headers_mut().insert(header::LOCATION, location);
         }
         response
@@ -175,9 +169,7 @@ pub fn failed(error: sqlx::Error) -> Problem {
 
 /// Whether a claim waited in vain for another transaction that holds the same key.
 pub fn in_flight(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == "55P03")
 }
 
@@ -192,18 +184,9 @@ mod tests {
 
     #[test]
     fn the_same_value_is_the_same_request_however_it_is_written() {
-        assert!(same(
-            r#"{"a":1,"b":[true,null]}"#,
-            "{ \"b\" : [true, null],\n\"a\":1 }"
-        ));
+        assert!(same(r#"{"a":1,"b":[true,null]}"#, "{ \"b\" : [true, null],\n\"a\":1 }"));
         assert!(same(r#""\u0041""#, r#""A""#));
-        for other in [
-            r#"{"a":2}"#,
-            r#"{"a":"1"}"#,
-            r#"{"b":1}"#,
-            r#"[{"a":1}]"#,
-            r#"{"a":1,"b":null}"#,
-        ] {
+        for other in [r#"{"a":2}"#, r#"{"a":"1"}"#, r#"{"b":1}"#, r#"[{"a":1}]"#, r#"{"a":1,"b":null}"#] {
             assert!(!same(r#"{"a":1}"#, other), "{other}");
         }
         assert!(!same(r#"["ab",""]"#, r#"["a","b"]"#) && !same("[[],1]", "[[1]]"));
@@ -212,12 +195,9 @@ mod tests {
     #[test]
     fn a_key_is_visible_ascii_of_bounded_length() {
         let read = |values: &[&str]| {
-            let pairs = values.iter().map(|v| {
-                (
-                    HEADER.parse().unwrap(),
-                    HeaderValue::from_bytes(v.as_bytes()).unwrap(),
-                )
-            });
+            let pairs = values
+                .iter()
+                .map(|v| (HEADER.parse().unwrap(), HeaderValue::from_bytes(v.as_bytes()).unwrap()));
             let mut headers = HeaderMap::new();
             pairs.for_each(|(name, value): (header::HeaderName, _)| _ = headers.append(name, value));
             header_value(&headers).map_err(|problem| problem.status().as_u16())

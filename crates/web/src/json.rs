@@ -73,11 +73,7 @@ fn wrong_shape(pointer: String, message: &str) -> Problem {
     // Whether the path already leads to the member depends on where the reader stopped.
     let member = |name: &str| {
         let there = pointer.ends_with(&push(String::new(), name));
-        if there {
-            pointer.clone()
-        } else {
-            push(pointer.clone(), name)
-        }
+        if there { pointer.clone() } else { push(pointer.clone(), name) }
     };
     if let Some(name) = named("missing field") {
         return Problem::invalid(push(pointer.clone(), &name), "is missing");
@@ -155,23 +151,12 @@ mod tests {
     fn what_is_no_json_is_400() {
         let deep = format!(r#"{{"email":{}"#, "[".repeat(60_000));
         let closed = format!(r#"{{"email":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
-        let cases = [
-            "",
-            " \n",
-            "{",
-            "{]",
-            r#"{"email":"\ud800"}"#,
-            r#"{"wrong":1"#,
-            "{\"email\":\"a\0\"}",
-        ];
+        let cases = ["", " \n", "{", "{]", r#"{"email":"\ud800"}"#, r#"{"wrong":1"#, "{\"email\":\"a\0\"}"];
         for body in cases.into_iter().chain([deep.as_str(), closed.as_str()]) {
             assert_eq!(refused(body).0, 400, "{body:.40}");
         }
         assert_eq!(refused(r#"{"email":"a","items":[]} x"#).0, 400);
-        assert_eq!(
-            parse::<Order>(&[b'"', 0xff, b'"']).unwrap_err().status(),
-            StatusCode::BAD_REQUEST
-        );
+        assert_eq!(parse::<Order>(&[b'"', 0xff, b'"']).unwrap_err().status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]
@@ -184,22 +169,10 @@ mod tests {
             (r#"{"email":"a","email":"b"}"#, "/email"),
             (r#"{"email":"a","e/x":"b"}"#, "/e~1x"),
             (r#"{"email":"a","items":[{"sku":"s"}]}"#, "/items/0/quantity"),
-            (
-                r#"{"email":"a","items":[{"sku":"s","quantity":70000}]}"#,
-                "/items/0/quantity",
-            ),
-            (
-                r#"{"email":"a","items":[{"sku":"s","quantity":1e999}]}"#,
-                "/items/0/quantity",
-            ),
-            (
-                r#"{"email":"a","items":[{"sku":"s","quantity":1,"more":{}}]}"#,
-                "/items/0/more",
-            ),
-            (
-                r#"{"email":"a","items":[{"sku":"a\u0000","quantity":1}]}"#,
-                "/items/0/sku",
-            ),
+            (r#"{"email":"a","items":[{"sku":"s","quantity":70000}]}"#, "/items/0/quantity"),
+            (r#"{"email":"a","items":[{"sku":"s","quantity":1e999}]}"#, "/items/0/quantity"),
+            (r#"{"email":"a","items":[{"sku":"s","quantity":1,"more":{}}]}"#, "/items/0/more"),
+            (r#"{"email":"a","items":[{"sku":"a\u0000","quantity":1}]}"#, "/items/0/sku"),
             (r#"{"email":"a","items":[],"notify_me":"yes"}"#, "/notify_me"),
         ] {
             assert_eq!(refused(body), (422, pointer.to_owned()), "{body}");

@@ -77,10 +77,6 @@ mod tests {
         (0..SWEEP * 3).for_each(|client| limit.check(&client).unwrap());
         std::thread::sleep(Duration::from_millis(1));
         (0..SWEEP).for_each(|client| limit.check(&client).unwrap());
-        assert!(
-            limit.limiter.len() < SWEEP as usize * 2,
-            "{}",
-            limit.limiter.len()
-        );
+        assert!(limit.limiter.len() < SWEEP as usize * 2, "{}", limit.limiter.len());
     }
 }

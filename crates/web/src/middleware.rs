@@ -16,13 +16,20 @@ const TIME: Duration = Duration::from_millis(2800);
 
 /// Headers that every answer has unless its handler chose otherwise.
 const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+
+/// What the metrics of every door mean, for the recorder that is installed.
+pub(crate) fn describe() {
+    metrics::describe_counter!("http_requests_total", "Requests answered, by method, route and status.");
+    metrics::describe_histogram!(
+        "http_request_seconds",
+        metrics::Unit::Seconds,
+        "Time from a request's head to its answer, by method and route."
+    );
+}
 
 pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     let start = Instant::now();
@@ -41,9 +48,7 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     let traceparent = Traceparent::of(request.headers(), &span);
     request.extensions_mut().insert(traceparent);
 
-    let answered = tokio::time::timeout(TIME, next.run(request))
-        .instrument(span.clone())
-        .await;
+    let answered = tokio::time::timeout(TIME, next.run(request)).instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| late().into_response());
 
     for (name, value) in DEFAULTS {

@@ -24,55 +24,30 @@ pub struct About {
 }
 
 /// A shared answer: its name in `#/components/responses/`, its status, what it means, a header it has.
-type Shared = (
-    &'static str,
-    StatusCode,
-    &'static str,
-    Option<(&'static str, &'static str)>,
-);
+type Shared = (&'static str, StatusCode, &'static str, Option<(&'static str, &'static str)>);
 
-const BAD_REQUEST: Shared = (
-    "BadRequest",
-    StatusCode::BAD_REQUEST,
-    "No JSON, an empty body, or a malformed header.",
-    None,
-);
+const BAD_REQUEST: Shared =
+    ("BadRequest", StatusCode::BAD_REQUEST, "No JSON, an empty body, or a malformed header.", None);
 const UNAUTHORIZED: Shared = (
     "Unauthorized",
     StatusCode::UNAUTHORIZED,
     "No token, or not the right one.",
     Some(("WWW-Authenticate", "`Bearer`")),
 );
-const NOT_FOUND: Shared = (
-    "NotFound",
-    StatusCode::NOT_FOUND,
-    "Nothing is known under this path, or its id is malformed.",
-    None,
-);
-const REQUEST_TIMEOUT: Shared = (
-    "RequestTimeout",
-    StatusCode::REQUEST_TIMEOUT,
-    "The body did not arrive in time.",
-    None,
-);
+const NOT_FOUND: Shared =
+    ("NotFound", StatusCode::NOT_FOUND, "Nothing is known under this path, or its id is malformed.", None);
+const REQUEST_TIMEOUT: Shared =
+    ("RequestTimeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.", None);
 const CONFLICT: Shared = (
     "Conflict",
     StatusCode::CONFLICT,
     "Not in the present state, or the same Idempotency-Key is still being handled.",
     None,
 );
-const TOO_LARGE: Shared = (
-    "ContentTooLarge",
-    StatusCode::PAYLOAD_TOO_LARGE,
-    "The body is larger than 64 KiB.",
-    None,
-);
-const MEDIA: Shared = (
-    "UnsupportedMediaType",
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    "The body is not `application/json`.",
-    None,
-);
+const TOO_LARGE: Shared =
+    ("ContentTooLarge", StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.", None);
+const MEDIA: Shared =
+    ("UnsupportedMediaType", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not `application/json`.", None);
 const UNPROCESSABLE: Shared = (
     "UnprocessableContent",
     StatusCode::UNPROCESSABLE_ENTITY,
@@ -133,52 +108,27 @@ pub(crate) fn complete(about: &About, api: &mut OpenApi) {
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.description = Some("The operator's ADMIN_TOKEN, or where it says so another token.".to_owned());
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    for (name, schema) in [
-        (Problem::name(), Problem::schema()),
-        (FieldError::name(), FieldError::schema()),
-    ] {
+    for (name, schema) in [(Problem::name(), Problem::schema()), (FieldError::name(), FieldError::schema())] {
         components.schemas.insert(name.into_owned(), schema);
     }
-    components
-        .responses
-        .extend(ALL.map(|shared| (shared.0.to_owned(), RefOr::T(response(&shared)))));
+    components.responses.extend(ALL.map(|shared| (shared.0.to_owned(), RefOr::T(response(&shared)))));
     for item in api.paths.paths.values_mut() {
         operations(item).for_each(add_errors);
     }
 }
 
 fn response(&(_, _, description, header): &Shared) -> Response {
-    let problem = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(Problem::name())))
-        .build();
-    let response = ResponseBuilder::new()
-        .description(description)
-        .content(MEDIA_TYPE, problem);
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+    let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, problem);
     let Some((name, meaning)) = header else {
         return response.build();
     };
     let text = Object::with_type(Type::String);
-    response
-        .header(
-            name,
-            HeaderBuilder::new()
-                .schema(Some(text))
-                .description(Some(meaning))
-                .build(),
-        )
-        .build()
+    response.header(name, HeaderBuilder::new().schema(Some(text)).description(Some(meaning)).build()).build()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.delete,
-        &mut item.patch,
-    ]
-    .into_iter()
-    .flatten()
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 
 fn add_errors(operation: &mut Operation) {
@@ -197,19 +147,11 @@ fn add_errors(operation: &mut Operation) {
             _ => {}
         }
     }
-    if operation
-        .security
-        .as_ref()
-        .is_some_and(|schemes| !schemes.is_empty())
-    {
+    if operation.security.as_ref().is_some_and(|schemes| !schemes.is_empty()) {
         errors.push(UNAUTHORIZED);
     }
     for (name, status, ..) in errors {
         let shared = RefOr::Ref(Ref::from_response_name(name));
-        operation
-            .responses
-            .responses
-            .entry(status.as_str().to_owned())
-            .or_insert(shared);
+        operation.responses.responses.entry(status.as_str().to_owned()).or_insert(shared);
     }
 }

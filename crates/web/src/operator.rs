@@ -27,9 +27,7 @@ impl AdminToken {
 
     /// Whether `presented` is the operator's token.
     pub fn matches(&self, presented: &str) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|expected| same(expected, &Sha256::digest(presented).into()))
+        self.0.as_ref().is_some_and(|expected| same(expected, &Sha256::digest(presented).into()))
     }
 }
 
@@ -39,10 +37,7 @@ fn same(expected: &[u8; 32], presented: &[u8; 32]) -> bool {
 
 /// Whether two tokens are the same, in constant time; for tokens other than the operator's.
 pub fn token_matches(expected: &str, presented: &str) -> bool {
-    same(
-        &Sha256::digest(expected).into(),
-        &Sha256::digest(presented).into(),
-    )
+    same(&Sha256::digest(expected).into(), &Sha256::digest(presented).into())
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750); none when it is absent, doubled or of another scheme.

@@ -27,10 +27,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// The same page of something else: rows become what the caller sees.
     pub fn map<U>(self, view: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            items: self.items.into_iter().map(view).collect(),
-            next: self.next,
-        }
+        Page { items: self.items.into_iter().map(view).collect(), next: self.next }
     }
 }
 
@@ -64,9 +61,7 @@ impl<C: Serialize> Paging<C> {
         let more = rows.len() > usize::from(self.limit);
         rows.truncate(self.limit.into());
         let last = rows.last().filter(|_| more).map(cursor);
-        let next = last
-            .and_then(|key| serde_json::to_vec(&key).ok())
-            .map(|key| URL_SAFE_NO_PAD.encode(key));
+        let next = last.and_then(|key| serde_json::to_vec(&key).ok()).map(|key| URL_SAFE_NO_PAD.encode(key));
         Page { items: rows, next }
     }
 }
@@ -81,10 +76,7 @@ impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for Paging<C> {
             return Err(Problem::refused("limit must be from 1 to 200."));
         }
         let unknown = || Problem::refused("This cursor is none that a list gave.");
-        let after = asked
-            .cursor
-            .map(|cursor| read(&cursor).ok_or_else(unknown))
-            .transpose()?;
+        let after = asked.cursor.map(|cursor| read(&cursor).ok_or_else(unknown)).transpose()?;
         Ok(Self { after, limit })
     }
 }
@@ -101,10 +93,7 @@ mod tests {
     use super::*;
 
     async fn paging(query: &str) -> Result<Paging<(u32, String)>, Problem> {
-        let (mut parts, ()) = Request::get(format!("/products?{query}"))
-            .body(())
-            .unwrap()
-            .into_parts();
+        let (mut parts, ()) = Request::get(format!("/products?{query}")).body(()).unwrap().into_parts();
         Paging::from_request_parts(&mut parts, &()).await
     }
 
@@ -115,9 +104,7 @@ mod tests {
         assert_eq!(first.rows(), 3);
         let page = first.page(vec![1, 2, 3], key);
         assert_eq!(page.items, [1, 2]);
-        let second = paging(&format!("limit=2&cursor={}", page.next.unwrap()))
-            .await
-            .unwrap();
+        let second = paging(&format!("limit=2&cursor={}", page.next.unwrap())).await.unwrap();
         assert_eq!(second.after, Some((2, "sku-2".to_owned())));
         let page = second.page(vec![3, 4], key).map(|row| row * 10);
         assert_eq!((page.items, page.next), (vec![30, 40], None));
@@ -126,14 +113,8 @@ mod tests {
     #[tokio::test]
     async fn a_bad_limit_or_cursor_is_422() {
         let nul = URL_SAFE_NO_PAD.encode(r#"[1,"\u0000"]"#);
-        for query in [
-            "limit=0",
-            "limit=201",
-            "limit=x",
-            "cursor=%00",
-            "cursor=abc",
-            &format!("cursor={nul}"),
-        ] {
+        for query in ["limit=0", "limit=201", "limit=x", "cursor=%00", "cursor=abc", &format!("cursor={nul}")]
+        {
             assert_eq!(paging(query).await.unwrap_err().status().as_u16(), 422, "{query}");
         }
     }

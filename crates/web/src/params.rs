@@ -40,9 +40,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Ok(AxumQuery(value)) => Ok(Self(value)),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map_or(String::new(), |e| format!(": {e}"));
-                Err(Problem::refused(format!(
-                    "A query parameter cannot be read{cause}."
-                )))
+                Err(Problem::refused(format!("A query parameter cannot be read{cause}.")))
             }
         }
     }

@@ -5,9 +5,7 @@ use serde_path_to_error::{Path, Segment};
 
 /// The pointer to a place: `pointer(["items", "0", "sku"])` is `/items/0/sku`.
 pub fn pointer<S: AsRef<str>>(segments: impl IntoIterator<Item = S>) -> String {
-    segments
-        .into_iter()
-        .fold(String::new(), |pointer, segment| push(pointer, segment.as_ref()))
+    segments.into_iter().fold(String::new(), |pointer, segment| push(pointer, segment.as_ref()))
 }
 
 /// The pointer one step further down.
@@ -38,11 +36,7 @@ pub(crate) fn of_nul(value: &Value, at: &str) -> Option<String> {
         }
         Value::Object(members) => members.iter().find_map(|(name, member)| {
             let here = push(at.to_owned(), name);
-            if name.contains('\0') {
-                Some(here)
-            } else {
-                of_nul(member, &here)
-            }
+            if name.contains('\0') { Some(here) } else { of_nul(member, &here) }
         }),
         _ => None,
     }

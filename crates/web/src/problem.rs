@@ -26,10 +26,7 @@ pub struct FieldError {
 impl FieldError {
     /// An error at `pointer`, a JSON pointer such as [`crate::json::pointer`] makes.
     pub fn new(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
+        Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
@@ -109,10 +106,7 @@ impl Problem {
             [one] => format!("The body is refused at {}: {}.", one.pointer, one.detail),
             many => format!("The body is refused for {} reasons; see errors.", many.len()),
         };
-        Self {
-            errors,
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-        }
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
     /// 422 for what no field of a body is to blame for: a query parameter, a key used for another body.
@@ -123,26 +117,17 @@ impl Problem {
     /// 429 with `Retry-After` in seconds.
     pub fn too_many_requests(retry_after: u32) -> Self {
         let detail = format!("Too many requests from this client; try again in {retry_after} s.");
-        Self {
-            retry_after: Some(retry_after),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
-        }
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// 503 with `Retry-After`: the request is right and the world is not.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            retry_after: Some(2),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        }
+        Self { retry_after: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
     /// 500: a bug. What it was stands in the log, not in the answer.
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Something went wrong here; it has been logged.",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged.")
     }
 
     /// The status this problem answers with.
@@ -162,9 +147,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -195,15 +178,7 @@ mod tests {
         let response = Problem::unauthorized("no").into_response();
         assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
         assert_eq!(response.headers()[CONTENT_TYPE], MEDIA_TYPE);
-        assert!(
-            Problem::unavailable("away")
-                .into_response()
-                .headers()
-                .contains_key(RETRY_AFTER)
-        );
-        assert_eq!(
-            Problem::too_many_requests(7).into_response().headers()[RETRY_AFTER],
-            "7"
-        );
+        assert!(Problem::unavailable("away").into_response().headers().contains_key(RETRY_AFTER));
+        assert_eq!(Problem::too_many_requests(7).into_response().headers()[RETRY_AFTER], "7");
     }
 }

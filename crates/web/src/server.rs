@@ -37,6 +37,7 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// A service's door: its routes, `/openapi.json` and `/docs`, problems for all else.
 pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies) -> Router {
+    middleware::describe();
     let (routes, mut api) = routes.split_for_parts();
     openapi::complete(about, &mut api);
     // Its badge would ask a validator on the internet.
@@ -68,10 +69,8 @@ async fn wrong_method() -> Problem {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
-    let text = cause
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| cause.downcast_ref::<String>().map(String::as_str));
+    let text =
+        cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("unknown"), "a handler panicked");
     Problem::internal().into_response()
 }
@@ -101,16 +100,10 @@ pub enum BindError {
 
 /// Opens a port; an error names `setting`, the one to change.
 pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            ErrorKind::AddrInUse => BindError::Taken { address, setting },
-            _ => BindError::Refused {
-                address,
-                setting,
-                source,
-            },
-        })
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => BindError::Taken { address, setting },
+        _ => BindError::Refused { address, setting, source },
+    })
 }
 
 /// Serves until `stop`, then closes idle connections at once and the others when they are answered, within
@@ -127,10 +120,7 @@ pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) 
     drop(listener);
     connections.close();
     if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "closing connections that did not finish in time"
-        );
+        tracing::warn!(connections = connections.len(), "closing connections that did not finish in time");
         cut.cancel();
         connections.wait().await;
     }
@@ -147,10 +137,7 @@ async fn accept(
             Ok((stream, peer)) => return Some((stream, peer.ip(), place)),
             // The peer's doing, seen at accept; the next one is waiting.
             Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
-                ) => {}
+                if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections at the moment");
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -9,19 +9,10 @@ impl From<sqlx::Error> for Problem {
         if is_bug(&error) {
             // The server's message may quote the value; the code and the constraint cannot.
             let refusal = error.as_database_error();
-            let sqlstate = refusal
-                .and_then(sqlx::error::DatabaseError::code)
-                .unwrap_or_default()
-                .into_owned();
-            let constraint = refusal
-                .and_then(|e| e.constraint())
-                .unwrap_or_default()
-                .to_owned();
-            let kind = if refusal.is_some() {
-                String::new()
-            } else {
-                error.to_string()
-            };
+            let sqlstate =
+                refusal.and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
+            let constraint = refusal.and_then(|e| e.constraint()).unwrap_or_default().to_owned();
+            let kind = if refusal.is_some() { String::new() } else { error.to_string() };
             tracing::error!(sqlstate, constraint, kind, "a query was refused by the database");
             return Self::internal();
         }
@@ -33,9 +24,9 @@ impl From<sqlx::Error> for Problem {
 /// Whether the query itself is at fault, so that trying again cannot help.
 fn is_bug(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(refusal) => refusal
-            .code()
-            .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+        sqlx::Error::Database(refusal) => {
+            refusal.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        }
         sqlx::Error::RowNotFound
         | sqlx::Error::Decode(_)
         | sqlx::Error::ColumnDecode { .. }
@@ -52,18 +43,9 @@ mod tests {
 
     #[test]
     fn an_outage_can_be_tried_again_and_a_bug_cannot() {
-        assert_eq!(
-            Problem::from(sqlx::Error::PoolTimedOut).status(),
-            StatusCode::SERVICE_UNAVAILABLE
-        );
+        assert_eq!(Problem::from(sqlx::Error::PoolTimedOut).status(), StatusCode::SERVICE_UNAVAILABLE);
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        assert_eq!(
-            Problem::from(sqlx::Error::Io(reset)).status(),
-            StatusCode::SERVICE_UNAVAILABLE
-        );
-        assert_eq!(
-            Problem::from(sqlx::Error::RowNotFound).status(),
-            StatusCode::INTERNAL_SERVER_ERROR
-        );
+        assert_eq!(Problem::from(sqlx::Error::Io(reset)).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(Problem::from(sqlx::Error::RowNotFound).status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

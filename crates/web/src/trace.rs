@@ -23,20 +23,13 @@ impl Traceparent {
     /// The trace of a request with these headers, whose span this is: the span becomes part of the caller's
     /// trace, and what follows becomes part of the span. Without a recorded span the caller's own is passed on.
     pub(crate) fn of(headers: &HeaderMap, span: &Span) -> Self {
-        let caller = headers
-            .get("traceparent")
-            .and_then(|value| value.to_str().ok())
-            .and_then(parse);
+        let caller = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(parse);
         if let Some(caller) = &caller {
             // Nobody records: nothing to set.
             let _ = span.set_parent(Context::new().with_remote_span_context(caller.clone()));
         }
         let own = span.context().span().span_context().clone();
-        Self(format(&if own.is_valid() {
-            own
-        } else {
-            caller.unwrap_or_else(begin)
-        }))
+        Self(format(&if own.is_valid() { own } else { caller.unwrap_or_else(begin) }))
     }
 }
 
@@ -69,12 +62,7 @@ pub fn parse(header: &str) -> Option<SpanContext> {
 
 /// Writes a `traceparent`.
 pub fn format(context: &SpanContext) -> String {
-    format!(
-        "00-{}-{}-{:02x}",
-        context.trace_id(),
-        context.span_id(),
-        context.trace_flags().to_u8()
-    )
+    format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8())
 }
 
 /// A new trace that nobody records.
@@ -101,9 +89,7 @@ mod tests {
     const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn of(header: &'static str) -> String {
-        let headers = [("traceparent".parse().unwrap(), header.parse().unwrap())]
-            .into_iter()
-            .collect();
+        let headers = [("traceparent".parse().unwrap(), header.parse().unwrap())].into_iter().collect();
         Traceparent::of(&headers, &Span::none()).0
     }
 
@@ -114,11 +100,7 @@ mod tests {
 
     #[test]
     fn without_a_readable_one_a_trace_begins() {
-        for header in [
-            "",
-            "00-abc",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-        ] {
+        for header in ["", "00-abc", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
             let begun = of(header);
             assert!(parse(&begun).is_some() && begun.ends_with("-00"), "{begun}");
         }

@@ -62,19 +62,10 @@ async fn slow() {
 }
 
 fn door() -> Router {
-    let routes = OpenApiRouter::new()
-        .routes(routes!(put_thing))
-        .routes(routes!(post_thing));
-    let routes = routes
-        .route("/who", get(who))
-        .route("/bug", get(bug))
-        .route("/slow", get(slow));
+    let routes = OpenApiRouter::new().routes(routes!(put_thing)).routes(routes!(post_thing));
+    let routes = routes.route("/who", get(who)).route("/bug", get(bug)).route("/slow", get(slow));
     let state = State(AdminToken::new(Some(&"token".into())));
-    let about = About {
-        service: "thing",
-        description: "Keeps things.",
-        version: "1.2.3",
-    };
+    let about = About { service: "thing", description: "Keeps things.", version: "1.2.3" };
     web::door(&about, routes.with_state(state), "10.0.0.0/8".parse().unwrap())
 }
 
@@ -92,12 +83,9 @@ fn request(method: &str, path: &str) -> axum::http::request::Builder {
 
 #[tokio::test]
 async fn what_no_handler_answers_is_a_problem_too() {
-    for (method, path, status) in [
-        ("GET", "/nowhere", 404),
-        ("POST", "/who", 405),
-        ("GET", "/bug", 500),
-        ("DELETE", "/things", 405),
-    ] {
+    for (method, path, status) in
+        [("GET", "/nowhere", 404), ("POST", "/who", 405), ("GET", "/bug", 500), ("DELETE", "/things", 405)]
+    {
         let (got, headers, body) = ask(request(method, path).body(Body::empty()).unwrap()).await;
         assert_eq!(got.as_u16(), status, "{path}");
         assert_eq!(headers["content-type"], "application/problem+json");
@@ -120,17 +108,12 @@ async fn a_request_that_takes_too_long_is_503_within_three_seconds() {
 #[tokio::test]
 async fn the_operator_is_judged_before_path_and_body() {
     let put = |path: &str, token: &str, kind: &str, body: &'static str| {
-        let request = request("PUT", path)
-            .header("authorization", token)
-            .header("content-type", kind);
+        let request = request("PUT", path).header("authorization", token).header("content-type", kind);
         ask(request.body(Body::from(body)).unwrap())
     };
     let json = "application/json";
     let (status, headers, _) = put("/things/x", "Bearer wrong", "text/plain", "").await;
-    assert_eq!(
-        (status.as_u16(), &headers["www-authenticate"]),
-        (401, &"Bearer".parse().unwrap())
-    );
+    assert_eq!((status.as_u16(), &headers["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
     for (path, kind, body, expected) in [
         ("/things/x", json, "{}", 404),
         ("/things/%00", json, "{}", 404),
@@ -148,10 +131,7 @@ async fn the_operator_is_judged_before_path_and_body() {
 async fn a_key_belongs_to_its_operation_and_must_be_readable() {
     let post = |key: &'static str| {
         let request = request("POST", "/things").header("idempotency-key", key);
-        ask(request
-            .header("content-type", "application/json")
-            .body(Body::from(r#"{"count":1}"#))
-            .unwrap())
+        ask(request.header("content-type", "application/json").body(Body::from(r#"{"count":1}"#)).unwrap())
     };
     let (status, headers, body) = post("k-1").await;
     assert_eq!((status.as_u16(), body), (202, "POST /things".into()));
@@ -162,11 +142,8 @@ async fn a_key_belongs_to_its_operation_and_must_be_readable() {
 #[tokio::test]
 async fn a_callers_trace_is_handed_on() {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let (_, _, body) = ask(request("GET", "/who")
-        .header("traceparent", parent)
-        .body(Body::empty())
-        .unwrap())
-    .await;
+    let (_, _, body) =
+        ask(request("GET", "/who").header("traceparent", parent).body(Body::empty()).unwrap()).await;
     assert_eq!(body, format!("0.0.0.0 {parent}"));
 }
 
@@ -175,30 +152,16 @@ async fn the_description_has_every_error_of_an_operation_once() {
     let (status, _, api) = ask(request("GET", "/openapi.json").body(Body::empty()).unwrap()).await;
     assert_eq!(status, 200);
     assert_eq!(api["openapi"], "3.1.0");
-    assert_eq!(
-        (&api["info"]["title"], &api["info"]["version"]),
-        (&"thing service".into(), &"1.2.3".into())
-    );
+    assert_eq!((&api["info"]["title"], &api["info"]["version"]), (&"thing service".into(), &"1.2.3".into()));
     assert_eq!(api["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     let statuses = |pointer: &str| {
-        let responses = api
-            .pointer(pointer)
-            .and_then(Value::as_object)
-            .expect("an operation");
+        let responses = api.pointer(pointer).and_then(Value::as_object).expect("an operation");
         responses.keys().cloned().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(
-        statuses("/paths/~1things~1{id}/put/responses"),
-        "200 400 401 404 408 409 413 415 422 503"
-    );
-    assert_eq!(
-        statuses("/paths/~1things/post/responses"),
-        "202 400 408 409 413 415 422 503"
-    );
+    assert_eq!(statuses("/paths/~1things~1{id}/put/responses"), "200 400 401 404 408 409 413 415 422 503");
+    assert_eq!(statuses("/paths/~1things/post/responses"), "202 400 408 409 413 415 422 503");
     let reference = &api["paths"]["/things"]["post"]["responses"]["422"]["$ref"];
-    let shared = api
-        .pointer(&reference.as_str().unwrap()[1..])
-        .expect("a shared response");
+    let shared = api.pointer(&reference.as_str().unwrap()[1..]).expect("a shared response");
     assert_eq!(
         shared["content"]["application/problem+json"]["schema"]["$ref"],
         "#/components/schemas/Problem"
@@ -211,16 +174,6 @@ async fn the_readable_page_needs_no_internet() {
     let (status, _, page) = ask(request("GET", "/docs/").body(Body::empty()).unwrap()).await;
     let page = page.as_str().unwrap();
     assert_eq!(status, 200);
-    assert!(
-        page.contains("swagger-ui-bundle.js") && !page.contains("https://"),
-        "{page}"
-    );
-    assert_eq!(
-        ask(request("GET", "/docs/swagger-ui-bundle.js")
-            .body(Body::empty())
-            .unwrap())
-        .await
-        .0,
-        200
-    );
+    assert!(page.contains("swagger-ui-bundle.js") && !page.contains("https://"), "{page}");
+    assert_eq!(ask(request("GET", "/docs/swagger-ui-bundle.js").body(Body::empty()).unwrap()).await.0, 200);
 }

@@ -16,10 +16,7 @@ async fn database(schema: &str) -> PgPool {
     let options: PgConnectOptions = url.parse().unwrap();
     let schema = format!("web_{schema}_{}", std::process::id());
     let admin = PgPool::connect_with(options.clone()).await.unwrap();
-    admin
-        .execute(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
-        .await
-        .unwrap();
+    admin.execute(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await.unwrap();
     let options = options.options([("search_path", schema.as_str()), ("lock_timeout", "300ms")]);
     let pool = PgPoolOptions::new().connect_with(options).await.unwrap();
     pool.execute(MIGRATION).await.unwrap();
@@ -27,11 +24,7 @@ async fn database(schema: &str) -> PgPool {
 }
 
 fn key(value: &str, body: u8) -> Key {
-    Key {
-        operation: "POST /orders".to_owned(),
-        value: value.to_owned(),
-        fingerprint: [body; 32],
-    }
+    Key { operation: "POST /orders".to_owned(), value: value.to_owned(), fingerprint: [body; 32] }
 }
 
 fn accepted(body: &str) -> Answer {
@@ -44,13 +37,8 @@ async fn a_repeated_request_gets_the_stored_answer() {
     let (a, b, other) = (key("a", 1), key("b", 1), key("a", 2));
     let mut tx = pool.begin().await.unwrap();
     let claims = claim(&mut tx, &[&b, &a, &a, &other]).await.unwrap();
-    assert_eq!(
-        claims,
-        [Claim::New, Claim::New, Claim::Repeats(1), Claim::OtherBody]
-    );
-    answer(&mut tx, &[(&b, &accepted("b")), (&a, &accepted("a"))])
-        .await
-        .unwrap();
+    assert_eq!(claims, [Claim::New, Claim::New, Claim::Repeats(1), Claim::OtherBody]);
+    answer(&mut tx, &[(&b, &accepted("b")), (&a, &accepted("a"))]).await.unwrap();
     tx.commit().await.unwrap();
 
     let mut tx = pool.begin().await.unwrap();

@@ -48,9 +48,7 @@ impl Server {
 
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut text = String::new();
-    let _ = timeout(Duration::from_secs(10), stream.read_to_string(&mut text))
-        .await
-        .expect("it closes");
+    let _ = timeout(Duration::from_secs(10), stream.read_to_string(&mut text)).await.expect("it closes");
     text
 }
 
@@ -89,10 +87,7 @@ async fn a_client_that_sends_too_much_still_hears_why() {
         );
         let body = format!("\"{}\"", "a".repeat(length - 2));
         let answer = until_closed(server.send(&(head + &body)).await).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{length}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
     }
     server.close().await;
 }
@@ -100,12 +95,6 @@ async fn a_client_that_sends_too_much_still_hears_why() {
 #[tokio::test]
 async fn a_taken_port_is_named_with_the_setting_to_change() {
     let server = start().await;
-    let error = web::bind(server.address, "OPS_LISTEN")
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains(&server.address.to_string()) && error.contains("set OPS_LISTEN"),
-        "{error}"
-    );
+    let error = web::bind(server.address, "OPS_LISTEN").await.unwrap_err().to_string();
+    assert!(error.contains(&server.address.to_string()) && error.contains("set OPS_LISTEN"), "{error}");
 }

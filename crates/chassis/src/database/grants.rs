@@ -8,23 +8,26 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 const TIMEOUTS: [(&str, &str); 3] =
     [("statement_timeout", "10s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "5s")];
 
+/// What the current role owns outside the catalogues, as lists for GRANT; and the other role's quoted name.
+const OWNED: &str = r"
+    WITH owned AS (
+        SELECT c.oid::regclass::text AS name, quote_ident(n.nspname) AS schema, c.relkind = 'S' AS is_sequence
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relowner = current_user::regrole AND c.relkind IN ('r', 'p', 'v', 'S') AND NOT c.relispartition
+            AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%')
+    SELECT quote_ident($1) AS role,
+        string_agg(DISTINCT schema, ', ') AS schemas,
+        string_agg(name, ', ') FILTER (WHERE NOT is_sequence) AS tables,
+        string_agg(name, ', ') FILTER (WHERE is_sequence) AS sequences
+    FROM owned";
+
 /// Gives `role` rights on all that the current role owns; `bookkeeping` are the tables of migrations.
 pub(super) async fn give(
     connection: &mut PgConnection,
     role: &str,
     bookkeeping: &[&str],
 ) -> sqlx::Result<()> {
-    let owned = "SELECT quote_ident($1) AS role,
-            (SELECT string_agg(quote_ident(nspname), ', ') FROM pg_namespace n WHERE EXISTS
-                (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner = current_user::regrole
-                    AND c.relkind IN ('r', 'p') AND NOT c.relispartition)) AS schemas,
-            (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
-                WHERE relowner = current_user::regrole AND relkind IN ('r', 'p', 'v')
-                    AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-                    AND relnamespace::regnamespace::text NOT LIKE 'pg\\_%') AS tables,
-            (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
-                WHERE relowner = current_user::regrole AND relkind = 'S') AS sequences";
-    let owned = sqlx::query(owned).bind(role).fetch_one(&mut *connection).await?;
+    let owned = sqlx::query(OWNED).bind(role).fetch_one(&mut *connection).await?;
     let role: String = owned.try_get("role")?;
     let mut statements = vec!["REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned()];
     let mut grant = |right: &str, kind: &str, objects: Option<String>| {

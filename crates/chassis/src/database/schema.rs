@@ -72,7 +72,7 @@ async fn dirty(connection: &mut PgConnection, table: &str) -> Result<Option<i64>
 
 /// No table, no schema, no right to read it: `migrate` has not been here.
 fn explain(error: sqlx::Error, missing: impl Fn(String) -> DatabaseError) -> DatabaseError {
-    let code = error.as_database_error().and_then(|refusal| refusal.code()).unwrap_or_default();
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     if matches!(&*code, "42P01" | "3F000" | "42501") {
         missing("it is empty".to_owned())
     } else {

@@ -1,7 +1,7 @@
 //! Lines for people: the time (UTC), who, what happened, then the details in grey. A notice stands out, and
 //! its text follows as a block.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -32,9 +32,9 @@ pub(super) struct Pretty {
 impl Pretty {
     pub(super) fn new(source: &Source, coloured: bool) -> Self {
         let name = source.instance.as_deref().unwrap_or(source.service);
-        // Services are not listed anywhere; a name has its colour from its letters.
-        let sum = source.service.bytes().fold(0, |sum, byte| sum * 31 + usize::from(byte));
-        let colour = COLOURS[sum % COLOURS.len()].to_string();
+        // Services are listed nowhere: a name has its colour from its letters.
+        let hash = source.service.bytes().fold(0_u8, |hash, byte| hash.wrapping_mul(7).wrapping_add(byte));
+        let colour = COLOURS[usize::from(hash) % COLOURS.len()].to_string();
         Self { name: format!("{name:<12}"), colour, coloured }
     }
 
@@ -88,7 +88,7 @@ where
         writer.write_char(' ')?;
         self.level(&mut writer, *metadata.level())?;
         if notice {
-            self.paint(&mut writer, NOTICE_STYLE, &format!(" \u{2709} {} ", message))?;
+            self.paint(&mut writer, NOTICE_STYLE, &format!(" \u{2709} {message} "))?;
         } else {
             self.paint(&mut writer, if *metadata.level() <= Level::WARN { BOLD } else { "0" }, &message)?;
         }

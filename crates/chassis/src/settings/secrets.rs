@@ -22,8 +22,8 @@ fn complete_from(command: Command, port: u16, environment: Environment) -> Resul
     let mut failed = None;
     let command = command.mut_args(|arg| {
         let arg = match arg.get_id().as_str() {
-            "listen" => arg.default_value(format!("127.0.0.1:{port}")),
-            "ops_listen" => arg.default_value(format!("127.0.0.1:{}", port + 1000)),
+            "listen" => arg.required(false).default_value(format!("127.0.0.1:{port}")),
+            "ops_listen" => arg.required(false).default_value(format!("127.0.0.1:{}", port + 1000)),
             _ => arg,
         };
         from_environment(arg.clone(), environment).unwrap_or_else(|error| {

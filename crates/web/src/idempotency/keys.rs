@@ -30,9 +30,7 @@ pub enum Claim {
 pub async fn claim(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result<Vec<Claim>> {
     let mut first = HashMap::new();
     for (index, key) in keys.iter().enumerate() {
-        first
-            .entry((key.operation.as_str(), key.value.as_str()))
-            .or_insert(index);
+        first.entry((key.operation.as_str(), key.value.as_str())).or_insert(index);
     }
     let held = insert(connection, first.values().map(|&index| keys[index])).await?;
     let claim = |(index, key): (usize, &&Key)| {
@@ -72,11 +70,8 @@ async fn insert(
     .await?;
     let held = rows.into_iter().map(|row| {
         let status = row.status.and_then(|status| u16::try_from(status).ok());
-        let answer = status.zip(row.body).map(|(status, body)| Answer {
-            status,
-            location: row.location,
-            body,
-        });
+        let answer =
+            status.zip(row.body).map(|(status, body)| Answer { status, location: row.location, body });
         ((row.operation, row.key), (row.fingerprint, answer))
     });
     Ok(held.collect())
@@ -86,14 +81,8 @@ async fn insert(
 pub async fn answer(connection: &mut PgConnection, answers: &[(&Key, &Answer)]) -> sqlx::Result<()> {
     let operations: Vec<String> = answers.iter().map(|(key, _)| key.operation.clone()).collect();
     let values: Vec<String> = answers.iter().map(|(key, _)| key.value.clone()).collect();
-    let statuses: Vec<i16> = answers
-        .iter()
-        .map(|(_, answer)| answer.status.cast_signed())
-        .collect();
-    let locations: Vec<Option<String>> = answers
-        .iter()
-        .map(|(_, answer)| answer.location.clone())
-        .collect();
+    let statuses: Vec<i16> = answers.iter().map(|(_, answer)| answer.status.cast_signed()).collect();
+    let locations: Vec<Option<String>> = answers.iter().map(|(_, answer)| answer.location.clone()).collect();
     let bodies: Vec<Vec<u8>> = answers.iter().map(|(_, answer)| answer.body.clone()).collect();
     sqlx::query!(
         "UPDATE idempotency_keys AS held
@@ -106,6 +95,22 @@ pub async fn answer(connection: &mut PgConnection, answers: &[(&Key, &Answer)]) 
         &statuses,
         &locations as &[Option<String>],
         &bodies,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Gives claimed keys back, in the transaction that claimed them: what they were for was refused, and may be asked for
+/// again.
+pub async fn release(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result<()> {
+    let operations: Vec<String> = keys.iter().map(|key| key.operation.clone()).collect();
+    let values: Vec<String> = keys.iter().map(|key| key.value.clone()).collect();
+    sqlx::query!(
+        "DELETE FROM idempotency_keys AS held USING unnest($1::text[], $2::text[]) AS given (operation, key)
+         WHERE held.operation = given.operation AND held.key = given.key",
+        &operations,
+        &values,
     )
     .execute(connection)
     .await?;
