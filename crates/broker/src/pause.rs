@@ -1,11 +1,20 @@
-//! Named points where a test can hold a process to kill it at exactly that moment. They exist in debug builds alone.
+//! Named points where a test can hold a process, to kill or freeze it at exactly that moment. They exist in debug builds
+//! alone.
+//!
+//! `PAUSE_AT` names the point: the process says so in its log and stays there, for ever or until the file that
+//! `PAUSE_UNTIL` names exists.
 
-/// Stops here for ever when the environment variable `PAUSE_AT` names this point; says so in the log first.
+/// Holds here when this point was asked for.
 #[cfg(debug_assertions)]
 pub async fn at(point: &'static str) {
     if std::env::var("PAUSE_AT").is_ok_and(|wanted| wanted == point) {
         tracing::warn!(point, "paused at {point}");
-        std::future::pending::<()>().await;
+        let Some(until) = std::env::var_os("PAUSE_UNTIL").map(std::path::PathBuf::from) else {
+            return std::future::pending().await;
+        };
+        while !until.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 }
 

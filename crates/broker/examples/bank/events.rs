@@ -1,0 +1,72 @@
+//! What the two services say to each other.
+
+use envelope::{Cleanup, Event, Topic};
+use serde::{Deserialize, Serialize};
+
+/// What happened at a till; a history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Deposits {
+    #[serde(rename = "deposit.made.v1")]
+    Made(Made),
+    #[serde(rename = "account.closed.v1")]
+    Closed(Account),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    pub(crate) account: String,
+    pub(crate) amount: i64,
+    #[serde(default)]
+    pub(crate) memo: String,
+}
+
+/// What an account is now; a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Balances {
+    #[serde(rename = "account.changed.v1")]
+    Changed(Balance),
+    /// A tombstone.
+    #[serde(rename = "account.erased.v1")]
+    Erased(Account),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Balance {
+    pub(crate) account: String,
+    pub(crate) balance: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) account: String,
+}
+
+impl Event for Deposits {
+    const TOPIC: Topic =
+        Topic { name: "deposits", key: "account", cleanup: Cleanup::Delete, personal: false };
+
+    fn key(&self) -> String {
+        match self {
+            Self::Made(Made { account, .. }) | Self::Closed(Account { account }) => account.clone(),
+        }
+    }
+}
+
+impl Event for Balances {
+    const TOPIC: Topic =
+        Topic { name: "balances", key: "account", cleanup: Cleanup::Compact, personal: false };
+
+    fn key(&self) -> String {
+        match self {
+            Self::Changed(Balance { account, .. }) | Self::Erased(Account { account }) => account.clone(),
+        }
+    }
+
+    fn is_tombstone(&self) -> bool {
+        matches!(self, Self::Erased(_))
+    }
+
+    fn from_tombstone(ce_type: &str, key: &str) -> Option<Self> {
+        (ce_type == "account.erased.v1").then(|| Self::Erased(Account { account: key.to_owned() }))
+    }
+}

@@ -1,0 +1,13 @@
+//! The broker crate on real Kafka and Postgres, broken at every seam: two small services (`examples/bank`) whose
+//! deposits must each be booked once, in order, whatever dies, freezes or comes twice.
+
+#[path = "../../examples/bank/events.rs"]
+mod events;
+#[path = "../../examples/bank/ledger.rs"]
+mod ledger;
+#[path = "../../examples/bank/till.rs"]
+mod till;
+
+mod support;
+
+mod crash;

@@ -1,0 +1,195 @@
+//! The bank: two databases of a role of its own, topics under a prefix of its own, on servers that may be shared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Consumer, ConsumerStatus, Outbox, Relay, Settings, Subscription};
+use envelope::Event as _;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
+use stack::Servers;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Process;
+use crate::events::{Balances, Deposits};
+use crate::{ledger, till};
+
+const SERVICES: [(&str, &str); 2] = [("till", till::SCHEMA), ("ledger", ledger::SCHEMA)];
+
+/// How a bank differs from the usual one.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) partitions: i32,
+    pub(crate) outbox_limit: i64,
+    pub(crate) dead_letter_limit: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { partitions: 3, outbox_limit: 1_000_000, dead_letter_limit: 1000 }
+    }
+}
+
+pub(crate) struct Bank {
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) plan: Plan,
+    /// `t_<8 hex>`: the role, and what its databases begin with.
+    name: String,
+    pub(crate) till: Outbox,
+    pub(crate) ledger: Outbox,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Bank {
+    pub(crate) async fn open() -> Self {
+        Self::planned(Plan::default()).await
+    }
+
+    pub(crate) async fn planned(plan: Plan) -> Self {
+        Self::on(Servers::shared().await.unwrap(), plan).await
+    }
+
+    /// On servers of its own, to break.
+    pub(crate) async fn private() -> Self {
+        Self::on(Servers::private().await.unwrap(), Plan::default()).await
+    }
+
+    async fn on(servers: Arc<Servers>, plan: Plan) -> Self {
+        let name = format!("t_{:08x}", uuid::Uuid::new_v4().as_fields().0);
+        let mut admin = PgConnection::connect(servers.postgres_url()).await.unwrap();
+        run(&mut admin, format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'")).await;
+        // No superuser, so that a right can be missing; no waiting for one that is frozen or gone.
+        run(&mut admin, format!("ALTER ROLE {name} SET lock_timeout = '3s'")).await;
+        run(&mut admin, format!("ALTER ROLE {name} SET idle_in_transaction_session_timeout = '4s'")).await;
+        let mut pools = Vec::new();
+        for (service, schema) in SERVICES {
+            run(&mut admin, format!("CREATE DATABASE {name}_{service} OWNER {name}")).await;
+            let pool = PgPoolOptions::new()
+                .max_connections(5)
+                .acquire_timeout(Duration::from_secs(3))
+                .connect_lazy(&database_url(&servers, &name, service))
+                .unwrap();
+            broker::MIGRATIONS.run(&pool).await.unwrap();
+            pool.execute(AssertSqlSafe(schema)).await.unwrap();
+            pools.push(pool);
+        }
+        let [till, ledger] = pools.try_into().unwrap();
+        let settings = |service| settings(&servers, &name, &plan, service);
+        let (till, ledger) =
+            (Outbox::new(till, &settings("till")), Outbox::new(ledger, &settings("ledger")));
+        let bank = Self {
+            plan: plan.clone(),
+            till,
+            ledger,
+            stop: CancellationToken::new(),
+            tasks: Vec::new(),
+            servers: servers.clone(),
+            name: name.clone(),
+        };
+        let topics = [Deposits::TOPIC, Balances::TOPIC];
+        broker::topics::create(&bank.settings("ledger"), &topics).await.unwrap();
+        bank
+    }
+
+    pub(crate) fn settings(&self, service: &str) -> Settings {
+        settings(&self.servers, &self.name, &self.plan, service)
+    }
+
+    /// The full name of a topic.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        self.settings("till").topic_name(name)
+    }
+
+    /// A service as a process of its own, not started yet.
+    pub(crate) fn process(&self, service: &str) -> Process {
+        let settings = self.settings(service);
+        Process::of(service, &self.name)
+            .with("DATABASE_URL", database_url(&self.servers, &self.name, service))
+            .with("KAFKA_BROKERS", &settings.brokers)
+            .with("TOPIC_PREFIX", &settings.prefix)
+            .with("TOPIC_PARTITIONS", settings.partitions.to_string())
+            .with("DEAD_LETTER_LIMIT", settings.dead_letter_limit.to_string())
+    }
+
+    /// A service within this process, until the bank closes.
+    pub(crate) fn run_till(&mut self) {
+        self.relay("till");
+    }
+
+    /// A service within this process, until the bank closes; returns what its consumer tells of itself.
+    pub(crate) fn run_ledger(&mut self) -> watch::Receiver<ConsumerStatus> {
+        self.relay("ledger");
+        self.consume(self.settings("ledger"))
+    }
+
+    pub(crate) fn relay(&mut self, service: &str) {
+        let compacted: Vec<Arc<dyn broker::Compacted>> = match service {
+            "ledger" => vec![Arc::new(ledger::Ledger)],
+            _ => Vec::new(),
+        };
+        let relay = Relay::new(self.settings(service), self.outbox(service), compacted);
+        let stop = self.stop.clone();
+        self.tasks.push(tokio::spawn(async move { relay.run(stop).await.unwrap() }));
+    }
+
+    pub(crate) fn consume(&mut self, settings: Settings) -> watch::Receiver<ConsumerStatus> {
+        let consumer =
+            Consumer::new(settings, self.ledger.clone(), vec![Subscription::new(ledger::Ledger)]);
+        let (status, stop) = (consumer.status(), self.stop.clone());
+        self.tasks.push(tokio::spawn(async move { consumer.run(stop).await.unwrap() }));
+        status
+    }
+
+    fn outbox(&self, service: &str) -> Outbox {
+        if service == "till" { self.till.clone() } else { self.ledger.clone() }
+    }
+
+    pub(crate) fn pool(&self, service: &str) -> PgPool {
+        self.outbox(service).pool().clone()
+    }
+
+    /// Stops what runs within this process and removes what the bank leaves on shared servers.
+    pub(crate) async fn close(mut self) {
+        self.stop.cancel();
+        for task in self.tasks.drain(..) {
+            task.await.unwrap();
+        }
+        for outbox in [&self.till, &self.ledger] {
+            outbox.pool().close().await;
+        }
+        let mut admin = PgConnection::connect(self.servers.postgres_url()).await.unwrap();
+        for (service, _) in SERVICES {
+            run(&mut admin, format!("DROP DATABASE {}_{service} WITH (FORCE)", self.name)).await;
+        }
+        run(&mut admin, format!("DROP ROLE {}", self.name)).await;
+        self.delete_topics(&["deposits", "balances", "dlq.till", "dlq.ledger"]).await;
+    }
+}
+
+fn settings(servers: &Servers, name: &str, plan: &Plan, service: &str) -> Settings {
+    Settings {
+        service: service.to_owned(),
+        brokers: servers.brokers().to_owned(),
+        prefix: format!("{name}."),
+        partitions: plan.partitions,
+        retention: None,
+        instance: None,
+        outbox_limit: plan.outbox_limit,
+        dead_letter_limit: plan.dead_letter_limit,
+    }
+}
+
+fn database_url(servers: &Servers, name: &str, service: &str) -> String {
+    let url = stack::postgres::with_database(servers.postgres_url(), &format!("{name}_{service}")).unwrap();
+    let mut url = stack::postgres::parse(&url).unwrap();
+    url.set_username(name).unwrap();
+    url.set_password(Some(name)).unwrap();
+    url.into()
+}
+
+async fn run(admin: &mut PgConnection, statement: String) {
+    admin.execute(AssertSqlSafe(statement)).await.unwrap();
+}

@@ -1,0 +1,117 @@
+//! A service as a process that can be held, frozen and killed.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::until;
+
+pub(crate) struct Process {
+    command: Command,
+    log: PathBuf,
+    until: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// `service` of the bank called `bank`, told nothing yet.
+    pub(crate) fn of(service: &str, bank: &str) -> Self {
+        // Cargo puts examples beside the folder that this program lies in.
+        let program = std::env::current_exe().unwrap().parent().unwrap().join("../examples/bank");
+        assert!(program.exists(), "the example is not built: cargo build -p broker --example bank");
+        let unique = uuid::Uuid::new_v4().as_fields().0;
+        let file = |extension| {
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+                .join(format!("{bank}-{service}-{unique:08x}.{extension}"))
+        };
+        let mut command = Command::new(program);
+        command.arg(service).stdin(Stdio::null()).env_remove("INSTANCE");
+        Self { command, log: file("log"), until: file("until"), child: None }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.command.env(name, value.as_ref());
+        self
+    }
+
+    /// It will hold at this point, until [`go_on`](Self::go_on).
+    pub(crate) fn held_at(self, point: &str) -> Self {
+        let until = self.until.display().to_string();
+        self.with("PAUSE_AT", point).with("PAUSE_UNTIL", until)
+    }
+
+    pub(crate) fn start(mut self) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        self.command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(self.command.spawn().unwrap());
+        self
+    }
+
+    /// Waits until it is held at the point that was asked for.
+    pub(crate) async fn paused(&self) {
+        self.says("paused at").await;
+    }
+
+    /// Waits until its log holds `text`.
+    pub(crate) async fn says(&self, text: &str) {
+        until(&format!("the log says {text:?}"), async || self.output().contains(text)).await;
+    }
+
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub(crate) fn go_on(&self) {
+        std::fs::write(&self.until, "").unwrap();
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks it to stop, and returns how long that took; it must end well.
+    pub(crate) async fn stop(&mut self) -> Duration {
+        let asked = std::time::Instant::now();
+        self.signal(Signal::SIGTERM);
+        let mut child = self.child.take().unwrap();
+        until("the process ends", || std::future::ready(child.try_wait().unwrap().is_some())).await;
+        assert!(child.wait().unwrap().success(), "it ended badly:\n{}", self.output());
+        asked.elapsed()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.as_ref().unwrap().id();
+        kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let output = self.output();
+            let lines: Vec<&str> = output.lines().collect();
+            eprintln!("--- the end of {}:\n{}", self.log.display(), lines[lines.len().saturating_sub(25)..].join("\n"));
+        }
+        let _ = std::fs::remove_file(&self.log);
+        let _ = std::fs::remove_file(&self.until);
+    }
+}
