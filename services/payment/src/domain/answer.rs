@@ -1,0 +1,65 @@
+//! What a call to the gateway can bring.
+
+use events::DeclineReason;
+
+/// How a call ended.
+pub type Outcome = Result<Answer, Failure>;
+
+/// What the gateway says has happened to the money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The amount is held, under this name.
+    Authorized(String),
+    /// Refused for good.
+    Declined(DeclineReason),
+    /// The money was taken.
+    Captured,
+    /// It will not let us take it, ever.
+    CaptureRefused,
+    /// A capture that may have been sent did not take place.
+    NotCaptured,
+    /// Nothing is held any more.
+    Voided,
+    /// The money went back.
+    Refunded,
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// An error that the gateway keeps under the idempotency key: no effect, now or later. Another key may do better.
+    #[error("the gateway failed")]
+    Failed,
+    /// The gateway took nothing in: this call has no effect. The key is as good as before.
+    #[error("the gateway is not available")]
+    Unavailable,
+    /// A time-out, a lost connection: the call may have had its effect, or may still have it.
+    #[error("the outcome is not known")]
+    Unknown,
+}
+
+impl Answer {
+    /// The word in metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Authorized(_) => "authorized",
+            Self::Declined(_) => "declined",
+            Self::Captured => "captured",
+            Self::CaptureRefused => "refused",
+            Self::NotCaptured => "not_captured",
+            Self::Voided => "voided",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+impl Failure {
+    /// The word in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+        }
+    }
+}

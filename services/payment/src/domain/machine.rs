@@ -1,0 +1,122 @@
+//! The state machine: from goal and status follows the operation, from an outcome the next status.
+
+use events::values::Money;
+use events::{
+    PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefunded,
+    PaymentVoided,
+};
+use time::OffsetDateTime;
+
+use super::{Answer, Failure, Goal, Operation, Outcome, Payment, Status};
+
+impl Payment {
+    /// Moves the goal on, never back. Returns what is thereby answered at once.
+    pub(super) fn pursue(&mut self, goal: Goal, now: OffsetDateTime) -> Option<PaymentEvent> {
+        self.goal = self.goal.max(goal);
+        let event = self.plan();
+        event.inspect(|event| self.tell(event, now))
+    }
+
+    /// Takes in what a call brought. `unresolved`: the operation may have reached the gateway before that call. Returns
+    /// what is to be published.
+    pub fn resolve(
+        &mut self,
+        unresolved: bool,
+        outcome: Outcome,
+        now: OffsetDateTime,
+    ) -> Option<PaymentEvent> {
+        let answered = match outcome {
+            Ok(answer) => {
+                self.started = false;
+                self.failures = 0;
+                self.accept(answer)
+            }
+            Err(failure) => {
+                self.fail(failure, unresolved);
+                None
+            }
+        };
+        let closed = self.plan();
+        answered.or(closed).inspect(|event| self.tell(event, now))
+    }
+
+    fn fail(&mut self, failure: Failure, unresolved: bool) {
+        self.failures = self.failures.saturating_add(1);
+        match failure {
+            // The key is spent: an earlier call under it has had, or will have, the same answer.
+            Failure::Failed => {
+                self.generation = self.generation.saturating_add(1);
+                self.started = false;
+            }
+            // It says nothing of an earlier call.
+            Failure::Unavailable => self.started = unresolved,
+            Failure::Unknown => self.started = true,
+        }
+    }
+
+    /// Chooses the next operation from goal and status, unless one is open. With nothing at the gateway, reversing is
+    /// done at once.
+    fn plan(&mut self) -> Option<PaymentEvent> {
+        if self.started {
+            return None;
+        }
+        let next = match (self.goal, self.status) {
+            (Goal::Authorized | Goal::Captured, Status::Pending) => Some(Operation::Authorize),
+            (Goal::Captured, Status::Authorized) => Some(Operation::Capture),
+            (Goal::Reversed, Status::Authorized | Status::CaptureFailed) => Some(Operation::Void),
+            (Goal::Reversed, Status::Captured) => Some(Operation::Refund),
+            // The goal is reached; or it cannot be, and the order will be cancelled for it.
+            _ => None,
+        };
+        if next != self.operation {
+            self.operation = next;
+            self.failures = 0;
+        }
+        if (self.goal, self.status) != (Goal::Reversed, Status::Pending) {
+            return None;
+        }
+        self.status = Status::Voided;
+        Some(self.voided())
+    }
+
+    fn accept(&mut self, answer: Answer) -> Option<PaymentEvent> {
+        let (order_id, amount) = (self.order_id, self.amount);
+        let (status, event) = match answer {
+            Answer::Authorized(gateway_id) => {
+                self.gateway_id = Some(gateway_id);
+                let event = PaymentAuthorized { order_id, amount };
+                (Status::Authorized, PaymentEvent::Authorized(event))
+            }
+            Answer::Declined(reason) => {
+                let event = PaymentDeclined { order_id, amount, reason };
+                (Status::Declined, PaymentEvent::Declined(event))
+            }
+            // Also when a void comes too late: a capture that was given up for lost has taken place.
+            Answer::Captured => {
+                let event = PaymentCaptured { order_id, amount };
+                (Status::Captured, PaymentEvent::Captured(event))
+            }
+            Answer::CaptureRefused => {
+                let event = PaymentCaptureFailed { order_id, amount };
+                (Status::CaptureFailed, PaymentEvent::CaptureFailed(event))
+            }
+            Answer::NotCaptured => return None,
+            Answer::Voided => (Status::Voided, self.voided()),
+            Answer::Refunded => {
+                let event = PaymentRefunded { order_id, amount };
+                (Status::Refunded, PaymentEvent::Refunded(event))
+            }
+        };
+        self.status = status;
+        Some(event)
+    }
+
+    /// What is held is let go of: the whole amount, or 0 when nothing ever was.
+    pub(super) fn voided(&self) -> PaymentEvent {
+        let amount = match self.gateway_id {
+            Some(_) => self.amount,
+            None => Money::zero(self.amount.currency),
+        };
+        PaymentEvent::Voided(PaymentVoided { order_id: self.order_id, amount })
+    }
+}

@@ -1,0 +1,91 @@
+//! What an operator sees and sets at the gateway: its own ledger of one order, and how it behaves just now.
+
+use events::values::{Money, OrderId};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// The longest latency that can be set, in milliseconds.
+pub(crate) const LONGEST_LATENCY_MS: i32 = 60_000;
+
+/// The gateway's books, read and set by an operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    pool: PgPool,
+}
+
+/// Money that moved, as the gateway has it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Entry {
+    /// The gateway's own id.
+    #[schema(example = "ch_01939f2c3a8e7cc0a1b2c3d4e5f60718")]
+    pub id: String,
+    /// How much.
+    pub amount: Money,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// How the simulated gateway behaves, for all instances, until it is set again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Switch {
+    /// How long each answer takes, in milliseconds; calls are given up after twelve seconds and tried again.
+    #[serde(deserialize_with = "latency")]
+    #[schema(minimum = 0, maximum = 60_000, example = 250)]
+    pub latency_ms: i32,
+    /// Every call is answered with an error and has no effect.
+    pub outage: bool,
+}
+
+fn latency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let ms = i64::deserialize(deserializer)?;
+    let good = i32::try_from(ms).ok().filter(|ms| (0..=LONGEST_LATENCY_MS).contains(ms));
+    good.ok_or_else(|| serde::de::Error::custom("must be from 0 to 60,000 milliseconds"))
+}
+
+impl Books {
+    /// The books in the database of `pool`.
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// What was captured of an order and what went back, oldest first. What is merely held is not listed.
+    pub(crate) async fn entries(&self, order: OrderId) -> sqlx::Result<(Vec<Entry>, Vec<Entry>)> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT id AS "id!", amount AS "amount!", currency AS "currency!", captured_at AS "at!",
+                   true AS "is_charge!"
+            FROM gateway.authorizations WHERE reference = $1 AND captured_at IS NOT NULL
+            UNION ALL
+            SELECT id, amount, currency, refunded_at, false FROM gateway.refunds WHERE reference = $1
+            ORDER BY 4
+            "#,
+            order.uuid(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let (mut charges, mut refunds) = (Vec::new(), Vec::new());
+        for row in rows {
+            let currency = row.currency.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let amount = Money { amount: row.amount, currency };
+            let entry = Entry { id: row.id, amount, at: row.at };
+            if row.is_charge { &mut charges } else { &mut refunds }.push(entry);
+        }
+        Ok((charges, refunds))
+    }
+
+    /// Sets the switch.
+    pub(crate) async fn set(&self, switch: Switch) -> sqlx::Result<()> {
+        sqlx::query!(
+            "UPDATE gateway.switch SET latency_ms = $1, outage = $2",
+            switch.latency_ms,
+            switch.outage
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

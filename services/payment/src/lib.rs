@@ -1,0 +1,70 @@
+//! The payment service: holds an order's money when it is placed, takes it when it is confirmed, and gives it back when
+//! it is cancelled.
+//!
+//! It owns the payments and follows `orders`; what becomes of the money it tells on `payments`. The consumer moves
+//! each payment's goal and the [`worker`](mod@worker) asks the gateway until it is reached, outside any transaction;
+//! [`domain`] decides what is asked and what an outcome means. The gateway is simulated; its books are its own.
+
+mod announce;
+mod api;
+mod config;
+mod consumer;
+pub mod domain;
+mod gateway;
+mod store;
+mod worker;
+
+use std::sync::Arc;
+
+use broker::Subscription;
+use chassis::{Context, Parts, Service, Task};
+use events::{ORDERS, PAYMENTS};
+use sqlx::migrate::Migrator;
+use tokio::sync::Notify;
+use web::AdminToken;
+
+use crate::api::Api;
+use crate::consumer::Orders;
+use crate::gateway::Books;
+use crate::worker::Payments;
+
+pub use config::Config;
+
+/// The schema: the service's tables, and the books of the simulated gateway.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
+
+/// The service as a value.
+pub fn service() -> Service<Config> {
+    Service {
+        name: "payment",
+        about: "Authorizes, captures and reverses the payments of orders",
+        port: 8081,
+        migrations: &MIGRATIONS,
+        topics: &[ORDERS, PAYMENTS],
+        wire,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other services can fail here")]
+fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
+    let Context { config, common, outbox } = context;
+    let pool = outbox.pool().clone();
+    let (gateway, remote) = gateway::connect(pool.clone(), config.gateway_latency);
+    let wake = Arc::new(Notify::new());
+    let worker = worker::worker(Payments { outbox, gateway }, Arc::clone(&wake));
+    let api = Api {
+        books: Books::new(pool.clone()),
+        pool,
+        admin_token: AdminToken::new(common.admin_token.as_ref()),
+    };
+    Ok(Parts {
+        api: api::routes(api),
+        subscriptions: vec![Subscription::new(Orders { wake })],
+        tasks: vec![
+            Task::new("worker", |stop| worker.run(stop)),
+            // It answers until nobody asks any more.
+            Task::new("gateway", |_| remote.run()),
+        ],
+        ..Parts::default()
+    })
+}

@@ -1,0 +1,67 @@
+//! All SQL on the service's own tables, batch in and batch out.
+
+mod queue;
+mod rows;
+mod write;
+
+use events::values::{Money, OrderId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::domain::{Entry, Payment, Status};
+
+pub(crate) use queue::{Claimed, claim, lock_claimed, ready};
+pub(crate) use write::{Written, insert, update};
+
+use rows::{Row, undecodable};
+
+/// A payment as an operator sees it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Where it stands.
+    pub status: Status,
+    /// The order's total.
+    pub amount: Money,
+    /// Calls to the gateway so far.
+    pub attempts: i32,
+    /// What happened, oldest first.
+    pub history: Vec<Entry>,
+}
+
+/// The payments of these orders, locked in key order; those that do not exist are not there.
+pub(crate) async fn lock(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Payment>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, goal, status, amount, currency, payment_method, gateway_id, operation, started, generation,
+               failures, version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent
+        FROM payments WHERE id = ANY($1) ORDER BY id FOR UPDATE
+        "#,
+        orders,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// One payment to look at.
+pub(crate) async fn see(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Seen>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT status, amount, currency, attempts, history AS "history: sqlx::types::Json<Vec<Entry>>"
+        FROM payments WHERE id = $1
+        "#,
+        order.uuid(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| {
+        Ok(Seen {
+            status: Status::parse(&row.status).ok_or_else(|| undecodable("status", &row.status))?,
+            amount: rows::money(row.amount, &row.currency)?,
+            attempts: row.attempts,
+            history: row.history.0,
+        })
+    })
+    .transpose()
+}

@@ -1,0 +1,95 @@
+//! The payments as a queue of work: what is due is claimed, and found again with the claim's token.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::rows::Row;
+use crate::domain::Payment;
+
+/// A payment whose operation is about to be carried out.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// The payment.
+    pub payment: Payment,
+    /// The operation may have reached the gateway before this claim.
+    pub unresolved: bool,
+    /// Proof of the claim.
+    pub token: Uuid,
+}
+
+/// Claims payments that are due, for `lease`, and marks their operations as started: whatever becomes of this process,
+/// the next one knows that the gateway may have been asked.
+pub(crate) async fn claim(
+    pool: &PgPool,
+    token: Uuid,
+    limit: i64,
+    lease: Duration,
+) -> sqlx::Result<Vec<Claimed>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        WITH due AS (
+            SELECT id, started FROM payments
+            WHERE operation IS NOT NULL AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+            ORDER BY next_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE payments
+        SET token = $1, leased_until = now() + make_interval(secs => $3), started = true, attempts = attempts + 1
+        FROM due
+        WHERE payments.id = due.id
+        RETURNING payments.id, goal, status, amount, currency, payment_method, gateway_id, operation,
+                  due.started, generation, failures, version, seen_orders, placed_by, confirmed_by, cancelled_by,
+                  traceparent
+        "#,
+        token,
+        limit,
+        lease.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    let claimed = rows.into_iter().map(|row| {
+        let mut payment = Payment::try_from(row)?;
+        let unresolved = std::mem::replace(&mut payment.started, true);
+        Ok(Claimed { payment, unresolved, token })
+    });
+    claimed.collect()
+}
+
+/// The payments of these orders that are still claimed under these tokens, as they are now, locked in key order.
+pub(crate) async fn lock_claimed(
+    connection: &mut PgConnection,
+    orders: &[Uuid],
+    tokens: &[Uuid],
+) -> sqlx::Result<Vec<Payment>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT payments.id, goal, status, amount, currency, payment_method, gateway_id, operation, started,
+               generation, failures, version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent
+        FROM payments JOIN unnest($1::uuid[], $2::uuid[]) AS mine (id, token) USING (id, token)
+        ORDER BY payments.id
+        FOR UPDATE OF payments
+        "#,
+        orders,
+        tokens,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// How many payments are due now.
+pub(crate) async fn ready(pool: &PgPool) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!" FROM payments
+        WHERE operation IS NOT NULL AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+        "#
+    )
+    .fetch_one(pool)
+    .await
+}

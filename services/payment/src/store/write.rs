@@ -1,0 +1,157 @@
+//! Writing payments: each batch one statement, in key order.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::{Entry, Payment};
+
+/// A payment that was changed.
+#[derive(Debug)]
+pub(crate) struct Written<'a> {
+    /// As it is to be.
+    pub payment: &'a Payment,
+    /// When its operation is due, from now; `None` leaves that as it is.
+    pub due_in: Option<Duration>,
+}
+
+/// Adds new payments, due at once. Returns how many: fewer than given when somebody else was quicker.
+pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment]) -> sqlx::Result<u64> {
+    let columns = Columns::of(payments.iter().copied())?;
+    let (mut amounts, mut currencies, mut methods, mut placed_by) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for payment in payments {
+        amounts.push(payment.amount.amount);
+        currencies.push(payment.amount.currency.to_string());
+        methods.push(payment.method.as_ref().map(ToString::to_string));
+        placed_by.push(payment.asked_by.placed);
+    }
+    let inserted = sqlx::query!(
+        r#"
+        INSERT INTO payments (id, goal, status, amount, currency, payment_method, operation, started, generation,
+                              failures, next_at, version, seen_orders, placed_by, confirmed_by, cancelled_by,
+                              traceparent, history)
+        SELECT id, goal, status, amount, currency, payment_method, operation, false, 0,
+               0, now(), version, seen_orders, placed_by, confirmed_by, cancelled_by,
+               traceparent, news::jsonb
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                    $8::bigint[], $9::bigint[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[])
+             AS new (id, goal, status, amount, currency, payment_method, operation,
+                     version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent, news)
+        ORDER BY id
+        ON CONFLICT (id) DO NOTHING
+        "#,
+        &columns.ids,
+        &columns.goals as &[&str],
+        &columns.statuses as &[&str],
+        &amounts,
+        &currencies,
+        &methods as &[Option<String>],
+        &columns.operations as &[Option<&str>],
+        &columns.versions,
+        &columns.seen_orders,
+        &placed_by as &[Option<Uuid>],
+        &columns.confirmed_by as &[Option<Uuid>],
+        &columns.cancelled_by as &[Option<Uuid>],
+        &columns.traceparents as &[Option<&str>],
+        &columns.news,
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+/// Writes changed payments, which are locked. `release`: whoever worked on them is done.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    written: &[Written<'_>],
+    release: bool,
+) -> sqlx::Result<()> {
+    let columns = Columns::of(written.iter().map(|written| written.payment))?;
+    let (mut gateway_ids, mut started, mut generations, mut failures, mut due_in) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Written { payment, due_in: pause } in written {
+        gateway_ids.push(payment.gateway_id.as_deref());
+        started.push(payment.started);
+        generations.push(payment.generation);
+        failures.push(payment.failures);
+        due_in.push(pause.map(|pause| pause.as_secs_f64()));
+    }
+    sqlx::query!(
+        r#"
+        UPDATE payments
+        SET goal = new.goal, status = new.status, gateway_id = new.gateway_id, operation = new.operation,
+            started = new.started, generation = new.generation, failures = new.failures, version = new.version,
+            seen_orders = new.seen_orders, confirmed_by = new.confirmed_by, cancelled_by = new.cancelled_by,
+            traceparent = new.traceparent, history = history || news::jsonb,
+            next_at = COALESCE(now() + make_interval(secs => due_in), next_at),
+            token = CASE WHEN $15 THEN NULL ELSE token END,
+            leased_until = CASE WHEN $15 THEN NULL ELSE leased_until END
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::integer[],
+                    $8::integer[], $9::double precision[], $10::bigint[], $11::bigint[], $12::uuid[], $13::uuid[],
+                    $14::text[], $16::text[])
+             AS new (id, goal, status, gateway_id, operation, started, generation,
+                     failures, due_in, version, seen_orders, confirmed_by, cancelled_by,
+                     traceparent, news)
+        WHERE payments.id = new.id
+        "#,
+        &columns.ids,
+        &columns.goals as &[&str],
+        &columns.statuses as &[&str],
+        &gateway_ids as &[Option<&str>],
+        &columns.operations as &[Option<&str>],
+        &started,
+        &generations,
+        &failures,
+        &due_in as &[Option<f64>],
+        &columns.versions,
+        &columns.seen_orders,
+        &columns.confirmed_by as &[Option<Uuid>],
+        &columns.cancelled_by as &[Option<Uuid>],
+        &columns.traceparents as &[Option<&str>],
+        release,
+        &columns.news,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What every write of a payment carries, by column.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    goals: Vec<&'static str>,
+    statuses: Vec<&'static str>,
+    operations: Vec<Option<&'static str>>,
+    versions: Vec<i64>,
+    seen_orders: Vec<i64>,
+    confirmed_by: Vec<Option<Uuid>>,
+    cancelled_by: Vec<Option<Uuid>>,
+    traceparents: Vec<Option<&'a str>>,
+    news: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(payments: impl Iterator<Item = &'a Payment>) -> sqlx::Result<Self> {
+        let mut columns = Self::default();
+        for payment in payments {
+            columns.ids.push(payment.order_id.uuid());
+            columns.goals.push(payment.goal.as_str());
+            columns.statuses.push(payment.status.as_str());
+            columns.operations.push(payment.operation.map(crate::domain::Operation::as_str));
+            columns.versions.push(payment.version.to_i64());
+            columns.seen_orders.push(payment.seen_orders.to_i64());
+            columns.confirmed_by.push(payment.asked_by.confirmed);
+            columns.cancelled_by.push(payment.asked_by.cancelled);
+            columns.traceparents.push(payment.asked_by.traceparent.as_deref());
+            columns.news.push(json(&payment.news)?);
+        }
+        Ok(columns)
+    }
+}
+
+fn json(news: &[Entry]) -> sqlx::Result<String> {
+    serde_json::to_string(news).map_err(|error| sqlx::Error::Encode(error.into()))
+}

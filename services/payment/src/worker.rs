@@ -1,0 +1,96 @@
+//! Brings each payment to its goal: one operation at a time, asked of the gateway outside any transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::Outbox;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use uuid::Uuid;
+use work::{Queue, Worker, backoff};
+
+use crate::announce::announce;
+use crate::domain::{Failure, Outcome, Payment};
+use crate::gateway::Gateway;
+use crate::store::{self, Claimed, Written};
+
+/// Calls at the same time, by this instance.
+const CONCURRENCY: usize = 64;
+/// How long a claim holds; a call is given four fifths of it. Another instance takes over after that.
+const LEASE: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The payments that are not where they should be.
+pub(crate) struct Payments {
+    pub outbox: Outbox,
+    pub gateway: Gateway,
+}
+
+/// A worker on the payments, woken by `wake`.
+pub(crate) fn worker(payments: Payments, wake: Arc<Notify>) -> Worker<Payments> {
+    Worker::new(payments, wake, CONCURRENCY, LEASE)
+}
+
+impl Queue for Payments {
+    type Job = Claimed;
+    type Outcome = Outcome;
+
+    const NAME: &'static str = "payments";
+
+    async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Claimed>> {
+        store::claim(self.outbox.pool(), token, limit, lease).await
+    }
+
+    async fn perform(&self, job: &Claimed) -> Outcome {
+        let Some(request) = job.payment.request(job.unresolved) else {
+            // The schema allows no such row.
+            tracing::error!(order_id = %job.payment.order_id, "a payment is due and nothing can be asked for it");
+            return Err(Failure::Unknown);
+        };
+        self.gateway.ask(request).await
+    }
+
+    fn timed_out(&self, _: &Claimed) -> Outcome {
+        Err(Failure::Unknown)
+    }
+
+    async fn record(&self, done: &[(Claimed, Outcome)]) -> sqlx::Result<()> {
+        let (orders, tokens): (Vec<_>, Vec<_>) =
+            done.iter().map(|(job, _)| (job.payment.order_id.uuid(), job.token)).unzip();
+        let brought: HashMap<_, _> =
+            done.iter().map(|(job, outcome)| (job.payment.order_id, (job.unresolved, outcome))).collect();
+        let now = OffsetDateTime::now_utc();
+        let mut tx = self.outbox.begin().await?;
+        // As they are now: the order may have asked for something else meanwhile.
+        let mut payments = store::lock_claimed(&mut tx, &orders, &tokens).await?;
+        let mut events = Vec::new();
+        for payment in &mut payments {
+            let Some(&(unresolved, outcome)) = brought.get(&payment.order_id) else { continue };
+            let Some(event) = payment.resolve(unresolved, outcome.clone(), now) else { continue };
+            tx.append(payment.cause(&event), payment.version, &event)
+                .map_err(|error| sqlx::Error::Encode(error.into()))?;
+            events.push(event);
+        }
+        let written: Vec<_> = payments.iter().map(after).collect();
+        store::update(&mut tx, &written, true).await?;
+        tx.commit().await?;
+        events.iter().for_each(announce);
+        Ok(())
+    }
+
+    async fn ready(&self) -> sqlx::Result<i64> {
+        store::ready(self.outbox.pool()).await
+    }
+}
+
+/// What failed waits; what comes next is due at once.
+fn after(payment: &Payment) -> Written<'_> {
+    let failures = u32::try_from(payment.failures).unwrap_or_default();
+    let pause = match failures {
+        0 => Duration::ZERO,
+        failures => backoff(failures, FIRST_PAUSE, LONGEST_PAUSE),
+    };
+    Written { payment, due_in: Some(pause) }
+}
