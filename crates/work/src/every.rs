@@ -1,6 +1,7 @@
 //! One transaction, every so often, or sooner when woken.
 
 use std::fmt::Display;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -8,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs `turn` at once, then every `interval` and whenever `wake` is notified, until `stop`. A turn that fails is told
 /// and tried again with the next one; a turn is never cut off by `stop`.
-pub async fn every<E: Display>(
+pub async fn every<E: Display, F: Future<Output = Result<(), E>>>(
     name: &'static str,
     interval: Duration,
     wake: &Notify,
     stop: CancellationToken,
-    mut turn: impl AsyncFnMut() -> Result<(), E>,
+    mut turn: impl FnMut() -> F,
 ) {
     let mut failing = false;
     while !stop.is_cancelled() {
