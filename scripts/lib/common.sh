@@ -28,5 +28,22 @@ need_stack() {
   [ -x "$stack" ] || fail "nothing is built yet: run ./scripts/up first"
 }
 
+# Always the whole workspace: built one by one, the crates' features differ, and half is built again.
+build() {
+  printf '  … building (the first time takes some minutes)\n'
+  (cd "$root" && cargo build --workspace)
+}
+
+# A system that runs out of room half way leaves a mess: better told before.
+need_room() {
+  local free memory
+  free="$(df -Pk "$root" | awk 'NR == 2 { print int($4 / 1024) }')"
+  [ "$free" -ge 2048 ] || fail "only $free MiB are free on the disk of $root; 2048 are needed"
+  if [ -r /proc/meminfo ] && [ ! -e "$root/.data/run/kafka.pid" ]; then
+    memory="$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)"
+    [ "${memory:-1536}" -ge 1536 ] || fail "only $memory MiB of memory are available; 1536 are needed"
+  fi
+}
+
 # What is needed to build and to start the servers: found, or installed by apt when this is root's, or named.
 . "$root/scripts/lib/prerequisites.sh"

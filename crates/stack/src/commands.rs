@@ -1,3 +1,11 @@
 //! One file a command.
 
+pub(crate) mod control;
+pub(crate) mod events;
+pub(crate) mod groups;
+pub(crate) mod kafka_tool;
+pub(crate) mod logs;
 pub(crate) mod sqlx_prepare;
+pub(crate) mod token;
+pub(crate) mod up;
+pub(crate) mod with_servers;

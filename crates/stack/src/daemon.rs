@@ -115,9 +115,7 @@ impl Daemon {
 
     /// `None` while it runs; else how it ended: `died (signal 9)`.
     pub fn end(&self) -> Option<String> {
-        self.process()
-            .as_mut()
-            .map_or_else(|| Some("is not running".to_owned()), Process::end)
+        self.process().as_mut().map_or_else(|| Some("is not running".to_owned()), Process::end)
     }
 
     /// Asks it to stop and waits; what has not ended within `limit` is killed. Whether it ended by itself.
@@ -132,11 +130,10 @@ impl Daemon {
         by_itself
     }
 
-    /// Sends the signal that asks it to stop; a frozen one is thawed, or it could not.
+    /// Sends the signal that asks it to stop.
     pub fn ask_to_stop(&self) {
         if let Some(process) = self.process().as_ref() {
-            process.signal(self.stop_signal);
-            process.signal_tree(Signal::SIGCONT);
+            process.ask_to_stop(self.stop_signal);
         }
     }
 
@@ -158,7 +155,7 @@ impl Daemon {
     }
 
     /// Kills what is left of it and removes its pid file.
-    pub(crate) fn put_away(&self) {
+    pub fn put_away(&self) {
         if let Some(mut process) = self.process().take() {
             if process.end().is_none() {
                 process.kill();

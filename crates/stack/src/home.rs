@@ -22,13 +22,9 @@ impl Home {
     pub fn find() -> Result<Self> {
         let program = std::env::current_exe().during(|| "asking for this program's path".into())?;
         let built_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let root = program
-            .ancestors()
-            .find(|dir| is_checkout(dir))
-            .map_or_else(built_in, PathBuf::from);
-        let root = root
-            .canonicalize()
-            .during(|| format!("looking for the checkout at {}", root.display()))?;
+        let root = program.ancestors().find(|dir| is_checkout(dir)).map_or_else(built_in, PathBuf::from);
+        let root =
+            root.canonicalize().during(|| format!("looking for the checkout at {}", root.display()))?;
         let data = root.join(".data");
         create_dir(&data)?;
         Ok(Self { root, data })
@@ -66,42 +62,51 @@ impl Home {
     }
 
     /// The place for files that Postgres' user must reach: `dir` (within `.data/`) itself where it can, else its twin
-    /// under `/var/tmp`.
+    /// under `/var/tmp`. The folders above it are there and passable.
     pub fn reachable(&self, dir: &Path) -> Result<PathBuf> {
-        if crate::user::unprivileged()?.is_none() || self.data.ancestors().all(open_to_all) {
+        if crate::user::unprivileged()?.is_none() {
             return Ok(dir.to_path_buf());
         }
+        let base = if self.data.ancestors().all(open_to_all) { self.data.clone() } else { self.twin()? };
+        let within = dir.strip_prefix(&self.data).unwrap_or(dir);
+        let mut above = base.clone();
+        for part in within.parent().into_iter().flatten() {
+            above.push(part);
+            create_dir(&above)?;
+            set_mode(&above, 0o755)?;
+        }
+        Ok(base.join(within))
+    }
+
+    fn twin(&self) -> Result<PathBuf> {
         let twin = PathBuf::from("/var/tmp").join(format!("notifyme-{:016x}", hash(&self.data)));
         create_dir(&twin)?;
         let meta = fs::symlink_metadata(&twin).during(|| format!("looking at {}", twin.display()))?;
         if !meta.is_dir() || meta.uid() != 0 {
-            let hint = format!("{} belongs to somebody else; remove it", twin.display());
-            return Err(Error::Machine(hint));
+            return Err(Error::Machine(format!("{} belongs to somebody else; remove it", twin.display())));
         }
         set_mode(&twin, 0o711)?;
-        let within = dir.strip_prefix(&self.data).unwrap_or(dir);
-        Ok(twin.join(within))
+        Ok(twin)
     }
 }
 
 /// Creates a folder and those above it; one that is there is fine.
-pub(crate) fn create_dir(dir: &Path) -> Result<()> {
+pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).during(|| format!("creating {}", dir.display()))
 }
 
 /// Removes a folder with all that is in it; one that is not there is fine.
-pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
+pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Io {
-            what: format!("removing {}", dir.display()),
-            source: error,
-        }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Io { what: format!("removing {}", dir.display()), source: error })
+        }
         _ => Ok(()),
     }
 }
 
 /// Writes a file for its owner's eyes alone, whole or not at all.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let draft = path.with_extension(format!("{}.draft", std::process::id()));

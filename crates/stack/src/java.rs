@@ -7,7 +7,7 @@ use std::process::Command;
 const NEEDED: u32 = 17;
 
 /// The first Java of `JAVA_HOME` and `PATH` that is new enough.
-pub(crate) fn find() -> Result<PathBuf> {
+pub fn find() -> Result<PathBuf> {
     let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let candidates: Vec<PathBuf> = home.into_iter().chain([PathBuf::from("java")]).collect();
     let found: Vec<(PathBuf, u32)> = candidates
@@ -17,9 +17,8 @@ pub(crate) fn find() -> Result<PathBuf> {
     if let Some((java, _)) = found.iter().find(|(_, version)| *version >= NEEDED) {
         return Ok(java.clone());
     }
-    let has = found.first().map_or("none".to_owned(), |(java, version)| {
-        format!("{} is {version}", java.display())
-    });
+    let has =
+        found.first().map_or("none".to_owned(), |(java, version)| format!("{} is {version}", java.display()));
     Err(Error::Machine(format!(
         "Kafka needs Java {NEEDED} or newer; {has}. Install a Java runtime (see ./scripts/up)"
     )))
@@ -33,9 +32,7 @@ fn major_version(java: &PathBuf) -> Option<u32> {
 /// `openjdk version "17.0.15" 2025-04-15` → 17; `java version "1.8.0_402"` → 8.
 fn parse_version(text: &str) -> Option<u32> {
     let quoted = text.split('"').nth(1)?;
-    let mut numbers = quoted
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|part| part.parse().ok());
+    let mut numbers = quoted.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
     match numbers.next()? {
         1 => numbers.next(),
         major => Some(major),

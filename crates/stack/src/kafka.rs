@@ -22,19 +22,19 @@ const PROPERTIES: &str = include_str!("../servers/kafka.properties");
 
 /// What one private Kafka is made of.
 #[derive(Debug)]
-pub(crate) struct Settings<'a> {
+pub struct Settings<'a> {
     /// Clients connect here; the controller listens on the next one.
-    pub(crate) port: u16,
+    pub port: u16,
     /// The controller's.
-    pub(crate) controller_port: u16,
+    pub controller_port: u16,
     /// Its folder: configuration and log.
-    pub(crate) data: PathBuf,
+    pub data: PathBuf,
     /// Where its pid and log files go.
-    pub(crate) run: &'a Path,
+    pub run: &'a Path,
 }
 
 /// Formats its storage where there is none yet, and describes the server on it.
-pub(crate) async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
+pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
     let java = java::find()?;
     create_dir(&settings.data)?;
     let properties = settings.data.join("server.properties");
@@ -45,48 +45,31 @@ pub(crate) async fn prepare(installed: &Installed, settings: &Settings<'_>) -> R
     if !settings.data.join("log/meta.properties").exists() {
         remove_dir(&settings.data.join("log"))?;
         let mut format = Command::new(&java);
-        format
-            .args(jvm(installed, &logging))
-            .arg("kafka.tools.StorageTool")
-            .arg("format");
-        format
-            .arg("--standalone")
-            .arg("--cluster-id")
-            .arg(cluster_id())
-            .arg("--config")
-            .arg(&properties);
+        format.args(jvm(installed, &logging)).arg("kafka.tools.StorageTool").arg("format");
+        format.arg("--standalone").arg("--cluster-id").arg(cluster_id()).arg("--config").arg(&properties);
         program::run("formatting Kafka's storage", &mut format).await?;
     }
     let mut arguments = jvm(installed, &logging);
     arguments.extend(["kafka.Kafka".to_owned(), properties.display().to_string()]);
-    let launch = Launch {
-        program: java,
-        arguments,
-        environment: Vec::new(),
-        without: Vec::new(),
-        user: None,
-    };
+    let launch =
+        Launch { program: java, arguments, environment: Vec::new(), without: Vec::new(), user: None };
     let brokers = format!("127.0.0.1:{}", settings.port);
     Ok(Daemon::new("kafka", settings.run, launch, Ready::Kafka(brokers)))
 }
 
 /// A client's settings for these servers.
-pub(crate) fn client(brokers: &str) -> ClientConfig {
+pub fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("client.id", "stack");
     config
 }
 
 /// The command line of one of Kafka's own programs, up to its main class.
-pub(crate) fn jvm(installed: &Installed, logging: &Path) -> Vec<String> {
-    let mut arguments: Vec<String> = [
-        "-Xmx512m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+ExitOnOutOfMemoryError",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+pub fn jvm(installed: &Installed, logging: &Path) -> Vec<String> {
+    let mut arguments: Vec<String> =
+        ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
+            .map(str::to_owned)
+            .to_vec();
     arguments.push("-Djava.awt.headless=true".to_owned());
     arguments.push(format!("-Dlog4j2.configurationFile={}", logging.display()));
     arguments.push("-cp".to_owned());
@@ -95,12 +78,7 @@ pub(crate) fn jvm(installed: &Installed, logging: &Path) -> Vec<String> {
 }
 
 fn configuration(settings: &Settings<'_>) -> String {
-    let Settings {
-        port,
-        controller_port,
-        data,
-        ..
-    } = settings;
+    let Settings { port, controller_port, data, .. } = settings;
     let log = data.join("log");
     format!(
         "{PROPERTIES}\n\

@@ -3,10 +3,11 @@
 //! Two users: the commands in `scripts/` (through the binary of this crate) keep one system at fixed ports under
 //! `.data/`; tests ([`Servers`], [`System`]) start as many as they like beside each other. The library prints nothing.
 
+pub mod assignment;
 mod daemon;
 mod error;
-mod home;
-mod java;
+pub mod home;
+pub mod java;
 pub mod kafka;
 pub mod maven;
 pub mod ports;
@@ -16,7 +17,8 @@ mod process_table;
 mod program;
 pub mod provision;
 mod random;
-mod ready;
+pub mod ready;
+pub mod running;
 mod scratch;
 pub mod secrets;
 mod servers;

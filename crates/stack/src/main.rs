@@ -1,8 +1,19 @@
 //! The commands behind `scripts/`; each script says what its command is for.
 
 mod commands;
+mod env_file;
+mod follow;
+mod local;
+mod lock;
+mod log_reader;
+mod prepare;
+mod screen;
+mod seed;
+mod tour;
 
 use clap::{Parser, Subcommand};
+use commands::{control, events, groups, kafka_tool, logs, sqlx_prepare, token, up, with_servers};
+use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -13,20 +24,57 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Starts everything and follows the logs.
+    Up(up::Arguments),
+    /// Stops everything.
+    Down,
+    /// Starts one service, or N instances of it, or a server.
+    Start(control::Arguments),
+    /// Stops it in good order.
+    Stop(control::Arguments),
+    /// Kills it with -9.
+    Kill(control::Arguments),
+    /// Shows the log, a line a record.
+    Events(events::Arguments),
+    /// Shows who reads what and how far behind.
+    Groups,
+    /// Shows what the services said.
+    Logs(logs::Arguments),
+    /// Prints the operator's token.
+    Token,
+    /// Runs one of Kafka's own tools.
+    Kafka(kafka_tool::Arguments),
     /// Writes the .sqlx folders of the crates, or says whether they are up to date.
-    SqlxPrepare(commands::sqlx_prepare::Arguments),
+    SqlxPrepare(sqlx_prepare::Arguments),
+    /// Runs a command beside a private Kafka and Postgres.
+    WithServers(with_servers::Arguments),
 }
 
 #[tokio::main]
-async fn main() -> std::process::ExitCode {
-    let done = match Arguments::parse().command {
-        Command::SqlxPrepare(arguments) => commands::sqlx_prepare::run(&arguments).await,
-    };
-    match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
-            std::process::ExitCode::FAILURE
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(arguments) => up::run(&arguments).await?,
+        Command::Down => control::down().await?,
+        Command::Start(arguments) => control::start(&arguments).await?,
+        Command::Stop(arguments) => control::stop(&arguments).await?,
+        Command::Kill(arguments) => control::kill(&arguments)?,
+        Command::Events(arguments) => events::run(arguments).await?,
+        Command::Groups => groups::run().await?,
+        Command::Logs(arguments) => logs::run(&arguments).await?,
+        Command::Token => token::run()?,
+        Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
+        Command::SqlxPrepare(arguments) => sqlx_prepare::run(&arguments).await?,
+        Command::WithServers(arguments) => return with_servers::run(&arguments).await,
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -10,24 +10,21 @@ use tokio::process::Command;
 
 /// The unpacked servers.
 #[derive(Debug, Clone)]
-pub(crate) struct Installed {
+pub struct Installed {
     /// The folder of Kafka's jars.
-    pub(crate) kafka: PathBuf,
+    pub kafka: PathBuf,
     /// The folder that has Postgres' `bin/`.
-    pub(crate) postgres: PathBuf,
+    pub postgres: PathBuf,
 }
 
 /// What `servers/pom.xml` names, unpacked; the second call finds it there. `note` is told when it takes longer.
-pub(crate) async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
+pub async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
     let pom = home.root().join("crates/stack/servers/pom.xml");
     let wanted = fs::read_to_string(&pom).during(|| format!("reading {}", pom.display()))?;
     let stamp = format!("{}\n{wanted}", platform()?);
     let jars = home.data("servers");
     let binaries = home.reachable(&jars)?;
-    let installed = Installed {
-        kafka: jars.join("kafka"),
-        postgres: binaries.join("postgres"),
-    };
+    let installed = Installed { kafka: jars.join("kafka"), postgres: binaries.join("postgres") };
     let done = || {
         fs::read_to_string(jars.join("stamp")).is_ok_and(|had| had == stamp)
             && installed.postgres.join("bin/postgres").exists()
@@ -49,9 +46,7 @@ async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     create_dir(jars)?;
     let mut maven = Command::new("mvn");
     maven.args(["--quiet", "--batch-mode", "--file"]).arg(pom);
-    maven
-        .arg(format!("-Dservers={}", jars.display()))
-        .arg(format!("-Dpostgres.platform={}", platform()?));
+    maven.arg(format!("-Dservers={}", jars.display())).arg(format!("-Dpostgres.platform={}", platform()?));
     program::run("Maven", maven.arg("package")).await?;
     unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
     remove_dir(&jars.join("archive"))?;
@@ -61,22 +56,16 @@ async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
 async fn unpack(archive: &Path, into: &Path) -> Result<()> {
     let listing = fs::read_dir(archive).during(|| format!("listing {}", archive.display()))?;
     let is_txz = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "txz");
-    let file = listing
-        .filter_map(std::result::Result::ok)
-        .map(|entry| entry.path())
-        .find(is_txz);
+    let file = listing.filter_map(std::result::Result::ok).map(|entry| entry.path()).find(is_txz);
     let file = file.ok_or_else(|| Error::Machine("the Postgres artifact holds no .txz".into()))?;
     remove_dir(into)?;
     create_dir(into)?;
     let mut tar = Command::new("tar");
-    tar.arg("-xJpf")
-        .arg(file)
-        .arg("--no-same-owner")
-        .arg("-C")
-        .arg(into);
+    tar.arg("-xJpf").arg(file).arg("--no-same-owner").arg("-C").arg(into);
     program::run("unpacking Postgres (tar, xz)", &mut tar).await?;
     // Postgres' own user reads them, whatever the umask.
-    into.ancestors().take(2).try_for_each(|dir| set_mode(dir, 0o755))
+    program::run("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(into)).await?;
+    into.parent().map_or(Ok(()), |dir| set_mode(dir, 0o755))
 }
 
 /// The artifact's name for this machine.
@@ -88,9 +77,7 @@ fn platform() -> Result<&'static str> {
         ("macos", "aarch64") => Ok("darwin-arm64v8"),
         (os, arch) => {
             let hint = "start a Postgres yourself and give POSTGRES_URL";
-            Err(Error::Machine(format!(
-                "there are no Postgres binaries for {os} on {arch}; {hint}"
-            )))
+            Err(Error::Machine(format!("there are no Postgres binaries for {os} on {arch}; {hint}")))
         }
     }
 }
@@ -101,7 +88,5 @@ async fn lock(home: &Home) -> Result<fs::File> {
     let file = fs::File::create(&path).during(|| format!("creating {}", path.display()))?;
     let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
     let locked = waiting.await.map_err(std::io::Error::other);
-    locked
-        .and_then(|locked| locked)
-        .during(|| format!("locking {}", path.display()))
+    locked.and_then(|locked| locked).during(|| format!("locking {}", path.display()))
 }

@@ -27,9 +27,7 @@ impl Ports {
         let highest = u16::MAX - CONTROLLER;
         match given.parse() {
             Ok(base) if (1024..=highest).contains(&base) => Ok(Self { base }),
-            _ => Err(Error::Machine(format!(
-                "PORT_BASE is a number from 1024 to {highest}, not `{given}`"
-            ))),
+            _ => Err(Error::Machine(format!("PORT_BASE is a number from 1024 to {highest}, not `{given}`"))),
         }
     }
 
@@ -65,11 +63,7 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
         return Ok(());
     }
     let holder = holder(port).unwrap_or_else(|| "a process that this user may not see".to_owned());
-    Err(Error::PortTaken {
-        port,
-        wanted_for: wanted_for.to_owned(),
-        holder,
-    })
+    Err(Error::PortTaken { port, wanted_for: wanted_for.to_owned(), holder })
 }
 
 /// A port that nobody listens on, below the range that the system gives to outgoing connections, and not the same one
@@ -99,10 +93,8 @@ fn holder(port: u16) -> Option<String> {
     if cfg!(target_os = "linux") {
         return linux_holder(port);
     }
-    let output = Command::new("lsof")
-        .args(["-nP", "-sTCP:LISTEN", "-Fpc", &format!("-iTCP:{port}")])
-        .output()
-        .ok()?;
+    let output =
+        Command::new("lsof").args(["-nP", "-sTCP:LISTEN", "-Fpc", &format!("-iTCP:{port}")]).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let field = |letter: char| text.lines().find_map(|line| line.strip_prefix(letter));
     Some(format!("{} (pid {})", field('c')?, field('p')?))
@@ -112,14 +104,9 @@ fn holder(port: u16) -> Option<String> {
 fn linux_holder(port: u16) -> Option<String> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
-    let inode = tables
-        .iter()
-        .flat_map(|table| table.lines())
-        .find_map(|line| listening_inode(line, port))?;
+    let inode = tables.iter().flat_map(|table| table.lines()).find_map(|line| listening_inode(line, port))?;
     let socket = format!("socket:[{inode}]");
-    let mut processes = std::fs::read_dir("/proc")
-        .ok()?
-        .filter_map(std::result::Result::ok);
+    let mut processes = std::fs::read_dir("/proc").ok()?.filter_map(std::result::Result::ok);
     processes.find_map(|process| {
         // Beside the numbers there is `self`.
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
@@ -127,11 +114,7 @@ fn linux_holder(port: u16) -> Option<String> {
         let mut targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
         targets.find(|target| target.as_os_str() == socket.as_str())?;
         let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
-        Some(format!(
-            "{} (pid {})",
-            name.trim(),
-            process.file_name().to_string_lossy()
-        ))
+        Some(format!("{} (pid {pid})", name.trim()))
     })
 }
 
@@ -161,10 +144,7 @@ mod tests {
         let port = free().unwrap();
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         let message = require_free(port, "a test").unwrap_err().to_string();
-        assert!(
-            message.contains(&format!("pid {}", std::process::id())),
-            "{message}"
-        );
+        assert!(message.contains(&format!("pid {}", std::process::id())), "{message}");
         drop(listener);
         require_free(port, "a test").unwrap();
     }

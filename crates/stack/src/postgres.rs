@@ -17,7 +17,7 @@ const ADMIN: &str = "postgres";
 
 /// Whether it must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub enum Durability {
     /// As Postgres comes.
     PowerCut,
     /// Survives a kill -9, and is faster: for tests.
@@ -26,19 +26,21 @@ pub(crate) enum Durability {
 
 /// What one private Postgres is made of.
 #[derive(Debug)]
-pub(crate) struct Settings<'a> {
-    pub(crate) port: u16,
+pub struct Settings<'a> {
+    /// Where it listens.
+    pub port: u16,
     /// The cluster's folder, one that Postgres' user can reach.
-    pub(crate) data: PathBuf,
+    pub data: PathBuf,
     /// Where its pid and log files go.
-    pub(crate) run: &'a Path,
+    pub run: &'a Path,
     /// The administrator's password.
-    pub(crate) password: &'a str,
-    pub(crate) durability: Durability,
+    pub password: &'a str,
+    /// What it must survive.
+    pub durability: Durability,
 }
 
 /// Creates the cluster where there is none yet, and describes the server on it.
-pub(crate) async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
+pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
     let user = unprivileged()?;
     if !settings.data.join("PG_VERSION").exists() {
         init(installed, settings, user).await?;
@@ -55,24 +57,22 @@ pub(crate) async fn prepare(installed: &Installed, settings: &Settings<'_>) -> R
 }
 
 /// The administrator's URL of a private server.
-pub(crate) fn admin_url(port: u16, password: &str) -> String {
+pub fn admin_url(port: u16, password: &str) -> String {
     format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres")
 }
 
 /// The same server, user and password, another database.
-pub(crate) fn with_database(url: &str, database: &str) -> Result<String> {
+pub fn with_database(url: &str, database: &str) -> Result<String> {
     let mut url = parse(url)?;
     url.set_path(database);
     Ok(url.into())
 }
 
 /// A Postgres URL, taken apart.
-pub(crate) fn parse(url: &str) -> Result<reqwest::Url> {
+pub fn parse(url: &str) -> Result<reqwest::Url> {
     // The URL holds a password: the message must not.
     let refused = |error| {
-        Error::Machine(format!(
-            "a Postgres URL looks like postgres://user:password@host/db: {error}"
-        ))
+        Error::Machine(format!("a Postgres URL looks like postgres://user:password@host/db: {error}"))
     };
     reqwest::Url::parse(url).map_err(refused)
 }
@@ -86,28 +86,12 @@ async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unpri
     let password = draft.with_extension("password");
     write_private(&password, settings.password)?;
     if let Some(owner) = user {
-        settings
-            .data
-            .parent()
-            .into_iter()
-            .try_for_each(|dir| set_mode(dir, 0o711))?;
         hand_over(&draft, owner)?;
         hand_over(&password, owner)?;
     }
     let mut initdb = Command::new(installed.postgres.join("bin/initdb"));
-    initdb
-        .arg("--pgdata")
-        .arg(&draft)
-        .arg("--pwfile")
-        .arg(&password)
-        .args(["--username", ADMIN]);
-    initdb.args([
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--no-locale",
-        "--no-instructions",
-        "--no-sync",
-    ]);
+    initdb.arg("--pgdata").arg(&draft).arg("--pwfile").arg(&password).args(["--username", ADMIN]);
+    initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions", "--no-sync"]);
     initdb.env("LC_ALL", "C");
     if let Some(owner) = user {
         initdb.uid(owner.uid).gid(owner.gid);

@@ -31,7 +31,7 @@ pub(crate) struct Launch {
 
 /// A process that was started here, or by an earlier command that left its pid file.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     pid: i32,
     started: String,
     child: Option<Child>,
@@ -44,12 +44,7 @@ impl Process {
         let log = open_log(&log_file(dir, name))?;
         let errors = log.try_clone().during(|| "sharing a log".into())?;
         let mut command = Command::new(&launch.program);
-        command
-            .args(&launch.arguments)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .process_group(0);
+        command.args(&launch.arguments).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
         for variable in &launch.without {
             command.env_remove(variable);
         }
@@ -57,48 +52,38 @@ impl Process {
         if let Some(user) = launch.user {
             command.uid(user.uid).gid(user.gid);
         }
-        let child = command
-            .spawn()
-            .during(|| format!("starting {}", launch.program.display()))?;
+        let child = command.spawn().during(|| format!("starting {}", launch.program.display()))?;
         let pid = child.id().cast_signed();
         let started = look_up(pid).map(|entry| entry.started).unwrap_or_default();
         let pid_file = pid_file(dir, name);
         fs::write(&pid_file, format!("{pid} {started}\n"))
             .during(|| format!("writing {}", pid_file.display()))?;
-        Ok(Self {
-            pid,
-            started,
-            child: Some(child),
-            pid_file,
-        })
+        Ok(Self { pid, started, child: Some(child), pid_file })
     }
 
     /// The living process that a pid file names.
-    pub(crate) fn adopt(dir: &Path, name: &str) -> Option<Self> {
+    pub fn adopt(dir: &Path, name: &str) -> Option<Self> {
         let pid_file = pid_file(dir, name);
         let text = fs::read_to_string(&pid_file).ok()?;
         let mut words = text.split_whitespace();
         let pid = words.next()?.parse().ok()?;
-        let process = Self {
-            pid,
-            started: words.next()?.to_owned(),
-            child: None,
-            pid_file,
-        };
+        let process = Self { pid, started: words.next()?.to_owned(), child: None, pid_file };
         process.is_there().then_some(process)
     }
 
-    pub(crate) fn pid(&self) -> i32 {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// How it ended, or `None` while it runs: `died (signal 9)`, `ended (exit status: 0)`. Only its parent can know
-    /// the manner; for others a signal that `kill` noted in the pid file stands for it.
-    pub(crate) fn end(&mut self) -> Option<String> {
+    /// How it ended, or `None` while it runs: `died (signal 9)`, `stopped`, `ended (exit status: 1)`. Only its parent can
+    /// know the manner; for others, what `kill` or `stop` noted in the pid file stands for it.
+    pub fn end(&mut self) -> Option<String> {
         if let Some(child) = &mut self.child {
-            return child.try_wait().ok().flatten().map(manner);
+            let status = child.try_wait().ok().flatten()?;
+            return Some(self.noted_end().filter(|_| status.success()).unwrap_or_else(|| manner(status)));
         }
-        (!self.is_there()).then(|| self.noted_end())
+        (!self.is_there()).then(|| self.noted_end().unwrap_or_else(|| "died".to_owned()))
     }
 
     /// Sends a signal to it and to every process below it, whatever group they are in.
@@ -110,21 +95,19 @@ impl Process {
         }
     }
 
-    /// Sends a signal to it alone.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Asks it to stop, by the signal that means that to it; a frozen one is thawed, or it could not.
+    pub(crate) fn ask_to_stop(&self, signal: Signal) {
         if self.is_there() {
+            self.note("stop");
             _ = kill(Pid::from_raw(self.pid), signal);
+            self.signal_tree(Signal::SIGCONT);
         }
     }
 
     /// `kill -9`, waiting until it and all below it are gone; the pid file stays and says so.
-    pub(crate) fn kill(&mut self) {
-        let family = if self.is_there() {
-            process_table::tree(self.pid)
-        } else {
-            Vec::new()
-        };
-        _ = fs::write(&self.pid_file, format!("{} {} 9\n", self.pid, self.started));
+    pub fn kill(&mut self) {
+        let family = if self.is_there() { process_table::tree(self.pid) } else { Vec::new() };
+        self.note("9");
         for pid in &family {
             _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
@@ -137,7 +120,7 @@ impl Process {
     }
 
     /// Waits for its end, at most so long.
-    pub(crate) fn wait(&mut self, limit: Duration) -> bool {
+    pub fn wait(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         while self.end().is_none() {
             if Instant::now() > deadline {
@@ -149,7 +132,7 @@ impl Process {
     }
 
     /// Nobody is to look for it any more.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         _ = fs::remove_file(&self.pid_file);
     }
 
@@ -157,34 +140,41 @@ impl Process {
         look_up(self.pid).is_some_and(|entry| entry.started == self.started && !entry.zombie)
     }
 
-    fn noted_end(&self) -> String {
-        let noted = fs::read_to_string(&self.pid_file).unwrap_or_default();
-        match (noted.is_empty(), noted.split_whitespace().nth(2)) {
-            (true, _) => "stopped".to_owned(),
-            (_, Some(signal)) => format!("died (signal {signal})"),
-            _ => "died".to_owned(),
+    /// Without a pid file it was stopped, and that command is done with it.
+    fn noted_end(&self) -> Option<String> {
+        let Ok(noted) = fs::read_to_string(&self.pid_file) else { return Some("stopped".to_owned()) };
+        match noted.split_whitespace().nth(2)? {
+            "stop" => Some("stopped".to_owned()),
+            signal => Some(format!("died (signal {signal})")),
         }
+    }
+
+    /// Notes why it is about to end.
+    fn note(&self, why: &str) {
+        _ = fs::write(&self.pid_file, format!("{} {} {why}\n", self.pid, self.started));
     }
 }
 
 /// The names in a folder's pid files, whether their processes live or not.
-pub(crate) fn names(dir: &Path) -> Vec<String> {
+pub fn names(dir: &Path) -> Vec<String> {
     let Ok(listing) = fs::read_dir(dir) else {
         return Vec::new();
     };
-    let paths = listing
-        .filter_map(std::result::Result::ok)
-        .map(|entry| entry.path());
+    let paths = listing.filter_map(std::result::Result::ok).map(|entry| entry.path());
     let pid_files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "pid"));
-    let mut names: Vec<String> = pid_files
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
+    let mut names: Vec<String> =
+        pid_files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     names
 }
 
+/// Removes a pid file.
+pub(crate) fn forget(dir: &Path, name: &str) {
+    _ = fs::remove_file(pid_file(dir, name));
+}
+
 /// `NAME.log` in a run folder.
-pub(crate) fn log_file(dir: &Path, name: &str) -> PathBuf {
+pub fn log_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.log"))
 }
 

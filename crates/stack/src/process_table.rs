@@ -28,11 +28,7 @@ pub(crate) fn tree(root: i32) -> Vec<i32> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
-        found.extend(
-            all.iter()
-                .filter(|entry| entry.parent == parent)
-                .map(|entry| entry.pid),
-        );
+        found.extend(all.iter().filter(|entry| entry.parent == parent).map(|entry| entry.pid));
         next += 1;
     }
     found
@@ -63,9 +59,7 @@ fn parse_stat(text: &str) -> Option<Entry> {
 
 fn ps(arguments: &[&str]) -> Vec<Entry> {
     let output = Command::new("ps").args(arguments).env("LC_ALL", "C").output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().filter_map(parse_ps).collect()
 }
 
@@ -95,18 +89,12 @@ mod tests {
     fn a_name_with_brackets_does_not_confuse() {
         let line = "12 (a) b (c) Z 1 12 12 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let entry = parse_stat(line).unwrap();
-        assert_eq!(
-            (entry.pid, entry.parent, entry.started.as_str(), entry.zombie),
-            (12, 1, "4711", true)
-        );
+        assert_eq!((entry.pid, entry.parent, entry.started.as_str(), entry.zombie), (12, 1, "4711", true));
     }
 
     #[test]
     fn the_words_of_ps_are_read() {
         let entry = parse_ps("  77     1 Ss   Tue Nov 24 10:00:00 2026").unwrap();
-        assert_eq!(
-            (entry.pid, entry.parent, entry.started.as_str()),
-            (77, 1, "Tue-Nov-24-10:00:00-2026")
-        );
+        assert_eq!((entry.pid, entry.parent, entry.started.as_str()), (77, 1, "Tue-Nov-24-10:00:00-2026"));
     }
 }

@@ -15,55 +15,42 @@ pub struct Access {
     pub migrate_database_url: String,
 }
 
+/// The URLs that `provision` makes true.
+pub fn access(url: &str, prefix: &str, service: &str, secrets: &mut Secrets) -> Result<Access> {
+    let database = format!("{prefix}_{service}");
+    let migrator = format!("{database}_migrator");
+    Ok(Access {
+        database_url: login(url, &database, &secrets.get(&database)?, &database)?,
+        migrate_database_url: login(url, &migrator, &secrets.get(&migrator)?, &database)?,
+    })
+}
+
 /// Creates `PREFIX_SERVICE` with the roles `PREFIX_SERVICE` and `PREFIX_SERVICE_migrator`, or finds them there.
 pub async fn provision(
     admin: &mut PgConnection,
-    url: &str,
     prefix: &str,
     service: &str,
     secrets: &mut Secrets,
-) -> Result<Access> {
+) -> Result<()> {
     let database = format!("{prefix}_{service}");
     let migrator = format!("{database}_migrator");
-    let password = secrets.get(&database)?;
-    let migrator_password = secrets.get(&migrator)?;
-    login_role(admin, &database, &password).await?;
-    login_role(admin, &migrator, &migrator_password).await?;
+    login_role(admin, &database, &secrets.get(&database)?).await?;
+    login_role(admin, &migrator, &secrets.get(&migrator)?).await?;
     let there = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(&database);
     if there.fetch_optional(&mut *admin).await?.is_none() {
         // An administrator who is no superuser may only give a database to a role that it can act as.
         run(admin, format!(r#"GRANT "{migrator}" TO CURRENT_USER"#)).await?;
-        run(
-            admin,
-            format!(r#"CREATE DATABASE "{database}" OWNER "{migrator}""#),
-        )
-        .await?;
+        run(admin, format!(r#"CREATE DATABASE "{database}" OWNER "{migrator}""#)).await?;
     }
-    run(
-        admin,
-        format!(r#"REVOKE ALL ON DATABASE "{database}" FROM PUBLIC"#),
-    )
-    .await?;
-    run(
-        admin,
-        format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#),
-    )
-    .await?;
-    Ok(Access {
-        database_url: login(url, &database, &password, &database)?,
-        migrate_database_url: login(url, &migrator, &migrator_password, &database)?,
-    })
+    run(admin, format!(r#"REVOKE ALL ON DATABASE "{database}" FROM PUBLIC"#)).await?;
+    run(admin, format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#)).await
 }
 
 /// Removes the databases of these services and their roles, with whoever is connected to them.
 pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String]) -> Result<()> {
     for service in services {
         let database = format!("{prefix}_{service}");
-        run(
-            admin,
-            format!(r#"DROP DATABASE IF EXISTS "{database}" WITH (FORCE)"#),
-        )
-        .await?;
+        run(admin, format!(r#"DROP DATABASE IF EXISTS "{database}" WITH (FORCE)"#)).await?;
         run(admin, format!(r#"DROP ROLE IF EXISTS "{database}""#)).await?;
         run(admin, format!(r#"DROP ROLE IF EXISTS "{database}_migrator""#)).await?;
     }
@@ -77,16 +64,8 @@ pub async fn connect(admin_url: &str) -> Result<PgConnection> {
 
 async fn login_role(admin: &mut PgConnection, role: &str, password: &str) -> Result<()> {
     let there = sqlx::query("SELECT FROM pg_roles WHERE rolname = $1").bind(role);
-    let verb = if there.fetch_optional(&mut *admin).await?.is_some() {
-        "ALTER"
-    } else {
-        "CREATE"
-    };
-    run(
-        admin,
-        format!(r#"{verb} ROLE "{role}" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{password}'"#),
-    )
-    .await
+    let verb = if there.fetch_optional(&mut *admin).await?.is_some() { "ALTER" } else { "CREATE" };
+    run(admin, format!(r#"{verb} ROLE "{role}" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{password}'"#)).await
 }
 
 /// Names and passwords in these statements are this crate's own: a checked prefix, a folder's name, hexadecimal digits.
@@ -99,8 +78,6 @@ fn login(url: &str, user: &str, password: &str, database: &str) -> Result<String
     let mut url = parse(url)?;
     url.set_path(database);
     let host_less = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
-    url.set_username(user)
-        .and_then(|()| url.set_password(Some(password)))
-        .map_err(host_less)?;
+    url.set_username(user).and_then(|()| url.set_password(Some(password))).map_err(host_less)?;
     Ok(url.into())
 }

@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The question.
 #[derive(Debug, Clone)]
-pub(crate) enum Ready {
+pub enum Ready {
     /// 200 from this address.
     Http(String),
     /// A connection to this database.
@@ -20,7 +20,7 @@ pub(crate) enum Ready {
 
 impl Ready {
     /// `Ok` when it is ready, else what was answered.
-    pub(crate) async fn ask(&self) -> Result<(), String> {
+    pub async fn ask(&self) -> Result<(), String> {
         match self {
             Self::Http(url) => http(url).await,
             Self::Postgres(url) => postgres(url).await,
@@ -30,11 +30,8 @@ impl Ready {
 }
 
 async fn http(url: &str) -> Result<(), String> {
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .no_proxy()
-        .build()
-        .map_err(|error| error.to_string())?;
+    let client =
+        reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().map_err(|error| error.to_string())?;
     match client.get(url).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("{url}: {}", answer.status())),
@@ -66,9 +63,7 @@ async fn kafka(brokers: &str) -> Result<(), String> {
 async fn metadata(brokers: String) -> Result<(), String> {
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = crate::kafka::client(&brokers).create()?;
-        consumer
-            .fetch_metadata(None, PATIENCE)
-            .map(|metadata| metadata.brokers().len())
+        consumer.fetch_metadata(None, PATIENCE).map(|metadata| metadata.brokers().len())
     });
     match asking.await {
         Ok(Ok(0)) => Err("no broker is registered yet".to_owned()),

@@ -2,9 +2,8 @@
 //! then the next one finds the folder, ends what was left running, and removes it.
 
 use crate::error::{During, Result};
-use crate::home::{Home, create_dir, remove_dir};
-use crate::process::{self, Process};
-use crate::random;
+use crate::home::{Home, create_dir, remove_dir, set_mode};
+use crate::{random, running};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -28,11 +27,8 @@ impl Scratch {
         file.lock().during(|| "locking a scratch folder".into())?;
         let reachable = home.reachable(&dir)?;
         create_dir(&reachable)?;
-        Ok(Self {
-            dir,
-            reachable,
-            _lock: file,
-        })
+        set_mode(&reachable, 0o755)?;
+        Ok(Self { dir, reachable, _lock: file })
     }
 
     /// For pid files and logs.
@@ -48,34 +44,21 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        end_all(&self.dir);
+        running::kill_all(&self.dir);
         _ = remove_dir(&self.reachable);
         _ = remove_dir(&self.dir);
     }
 }
 
-/// Ends every process that has a pid file in this folder, at once.
-pub(crate) fn end_all(dir: &Path) {
-    for name in process::names(dir) {
-        if let Some(mut process) = Process::adopt(dir, &name) {
-            process.kill();
-            process.forget();
-        }
-    }
-}
-
 fn sweep(home: &Home, all: &Path) {
     let Ok(listing) = fs::read_dir(all) else { return };
-    for dir in listing
-        .filter_map(std::result::Result::ok)
-        .map(|entry| entry.path())
-    {
+    for dir in listing.filter_map(std::result::Result::ok).map(|entry| entry.path()) {
         // A folder without a lock is just being made, or unmade, by somebody else.
         let Ok(file) = File::open(dir.join("lock")) else {
             continue;
         };
         if file.try_lock().is_ok() {
-            end_all(&dir);
+            running::kill_all(&dir);
             _ = home.reachable(&dir).and_then(|twin| remove_dir(&twin));
             _ = remove_dir(&dir);
         }

@@ -23,10 +23,7 @@ impl Secrets {
         };
         let unreadable =
             |error| Error::Machine(format!("{} is damaged ({error}); remove it", file.display()));
-        Ok(Self {
-            values: serde_json::from_str(&text).map_err(unreadable)?,
-            file: Some(file.to_path_buf()),
-        })
+        Ok(Self { values: serde_json::from_str(&text).map_err(unreadable)?, file: Some(file.to_path_buf()) })
     }
 
     /// 32 random bytes in hexadecimal digits, always the same for one name.

@@ -46,13 +46,7 @@ impl Servers {
             return Self::start_private(brokers, postgres_url).await;
         };
         let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
-        Ok(Self {
-            brokers,
-            postgres_url,
-            kafka: None,
-            postgres: None,
-            _scratch: None,
-        })
+        Ok(Self { brokers, postgres_url, kafka: None, postgres: None, _scratch: None })
     }
 
     async fn start_private(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
@@ -90,13 +84,7 @@ impl Servers {
             Ok((given, None))
         };
         let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(start_kafka, start_postgres)?;
-        Ok(Self {
-            brokers,
-            postgres_url,
-            kafka,
-            postgres,
-            _scratch: Some(scratch),
-        })
+        Ok(Self { brokers, postgres_url, kafka, postgres, _scratch: Some(scratch) })
     }
 
     /// Kafka's bootstrap servers.

@@ -73,9 +73,7 @@ impl Service {
         command.env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
         let migration = tokio::time::timeout(MIGRATION_PATIENCE, program::run(&what, &mut command));
-        migration
-            .await
-            .map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
+        migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
     }
 
     /// Instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
@@ -108,11 +106,7 @@ impl Service {
 
 /// The name of an instance's files.
 pub fn instance_name(service: &str, number: usize) -> String {
-    if number == 1 {
-        service.to_owned()
-    } else {
-        format!("{service}-{number}")
-    }
+    if number == 1 { service.to_owned() } else { format!("{service}-{number}") }
 }
 
 /// Waits until an instance reads all its topics, at most so long.

@@ -1,13 +1,8 @@
 //! Whether a system has come to rest: every outbox empty, every position at the end of its partition, no dead letter.
 
 use crate::error::Result;
-use crate::kafka;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use crate::topics;
 use sqlx::{Connection as _, PgConnection, Row as _};
-use std::time::Duration;
-
-/// Kafka is asked for the end of one partition within this.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far a service has read one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,31 +42,29 @@ pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix
         ("broker.dead_letters", "redriven_at IS NULL", "dead letters"),
     ] {
         let count = format!("SELECT count(*) FROM {table} WHERE {condition}");
-        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
-            .fetch_one(&mut connection)
-            .await?;
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut connection).await?;
         if count > 0 {
             look.waiting.push(format!("{service}: {count} {what}"));
         }
     }
     connection.close().await?;
     for position in positions(database_url, brokers, topic_prefix).await? {
-        let (
-            lag,
-            Position {
-                topic,
-                partition,
-                end,
-                ..
-            },
-        ) = (position.lag(), &position);
+        let (lag, Position { topic, partition, end, .. }) = (position.lag(), &position);
         look.ends += end;
         if lag > 0 {
-            look.waiting
-                .push(format!("{service}: lag {lag} on {topic} [{partition}]"));
+            look.waiting.push(format!("{service}: lag {lag} on {topic} [{partition}]"));
         }
     }
     Ok(look)
+}
+
+/// The topics that a service has read, without the system's prefix.
+pub async fn topics(database_url: &str) -> Result<Vec<String>> {
+    let mut connection = PgConnection::connect(database_url).await?;
+    let topics =
+        sqlx::query_scalar("SELECT DISTINCT topic FROM broker.positions").fetch_all(&mut connection).await?;
+    connection.close().await?;
+    Ok(topics)
 }
 
 /// Where a service reads on in each partition, beside each partition's end.
@@ -85,22 +78,16 @@ pub async fn positions(database_url: &str, brokers: &str, topic_prefix: &str) ->
         .iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
         .collect::<Result<_>>()?;
-    let (brokers, prefix) = (brokers.to_owned(), topic_prefix.to_owned());
-    let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        let with_end = |(topic, partition, next): (String, i32, i64)| {
-            let (start, end) = consumer.fetch_watermarks(&format!("{prefix}{topic}"), partition, PATIENCE)?;
-            // -2 stands for the beginning of the log.
-            Ok(Position {
-                topic,
-                partition,
-                next: next.max(start),
-                end,
-            })
-        };
-        rows.into_iter().map(with_end).collect()
-    });
-    asking
-        .await
-        .map_err(|error| crate::Error::Machine(error.to_string()))?
+    let wanted: Vec<(String, i32)> =
+        rows.iter().map(|(topic, partition, _)| (format!("{topic_prefix}{topic}"), *partition)).collect();
+    let (starts, ends) = topics::bounds(brokers, wanted).await?;
+    let bounded = rows.into_iter().zip(starts).zip(ends).map(|((row, start), end)| (row, start, end));
+    // -2 stands for the beginning of the log.
+    let position = |((topic, partition, next), start, end): ((String, i32, i64), i64, i64)| Position {
+        topic,
+        partition,
+        next: next.max(start),
+        end,
+    };
+    Ok(bounded.map(position).collect())
 }

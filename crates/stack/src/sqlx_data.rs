@@ -28,19 +28,12 @@ pub fn crates(home: &Home, named: &[String]) -> Result<Vec<Checked>> {
     let mut found = Vec::new();
     for folder in ["crates", "services"] {
         let listing = fs::read_dir(home.root().join(folder)).during(|| format!("listing {folder}/"))?;
-        let dirs = listing
-            .filter_map(std::result::Result::ok)
-            .map(|entry| entry.path());
+        let dirs = listing.filter_map(std::result::Result::ok).map(|entry| entry.path());
         found.extend(dirs.filter_map(checked));
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some(unknown) = named
-        .iter()
-        .find(|name| !found.iter().any(|checked| checked.name == **name))
-    {
-        return Err(Error::Machine(format!(
-            "there is no crate `{unknown}` with a sqlx.toml"
-        )));
+    if let Some(unknown) = named.iter().find(|name| !found.iter().any(|checked| checked.name == **name)) {
+        return Err(Error::Machine(format!("there is no crate `{unknown}` with a sqlx.toml")));
     }
     found.retain(|checked| named.is_empty() || named.contains(&checked.name));
     Ok(found)
@@ -48,15 +41,9 @@ pub fn crates(home: &Home, named: &[String]) -> Result<Vec<Checked>> {
 
 fn checked(dir: PathBuf) -> Option<Checked> {
     let settings = fs::read_to_string(dir.join("sqlx.toml")).ok()?;
-    let variable = settings
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("database-url-var"))?;
+    let variable = settings.lines().find_map(|line| line.trim().strip_prefix("database-url-var"))?;
     let variable = variable.split('"').nth(1)?.to_owned();
-    Some(Checked {
-        name: dir.file_name()?.to_str()?.to_owned(),
-        dir,
-        variable,
-    })
+    Some(Checked { name: dir.file_name()?.to_str()?.to_owned(), dir, variable })
 }
 
 /// A private Postgres with one migrated database a service.
@@ -83,11 +70,7 @@ impl Databases {
         };
         let daemon = postgres::prepare(&installed, &settings).await?;
         let admin = postgres::admin_url(port, &password);
-        let mut databases = Self {
-            urls: Vec::new(),
-            daemon,
-            _scratch: scratch,
-        };
+        let mut databases = Self { urls: Vec::new(), daemon, _scratch: scratch };
         databases.daemon.start().await?;
         for service in home.services()? {
             let url = postgres::with_database(&admin, &format!("check_{service}"))?;
@@ -102,9 +85,7 @@ impl Databases {
     pub async fn write(&self, home: &Home, checked: &Checked, into: Option<&Path>) -> Result<PathBuf> {
         let folder = into.map_or_else(|| checked.dir.join(".sqlx"), |dir| dir.join(&checked.name));
         // Written beside, then moved: whoever compiles meanwhile finds a whole folder.
-        let draft = home
-            .data("sqlx")
-            .join(format!("{}-{}", checked.name, std::process::id()));
+        let draft = home.data("sqlx").join(format!("{}-{}", checked.name, std::process::id()));
         remove_dir(&draft)?;
         create_dir(&draft)?;
         let touched = fs::File::open(checked.dir.join("src/lib.rs"));
@@ -118,11 +99,7 @@ impl Databases {
         cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", &draft);
         // Its own variable alone: the crates below it go on using what is written, and write nothing here.
         cargo.envs(self.url(&checked.variable).map(|url| (&checked.variable, url)));
-        let status = cargo
-            .kill_on_drop(true)
-            .status()
-            .await
-            .during(|| "starting cargo".into())?;
+        let status = cargo.kill_on_drop(true).status().await.during(|| "starting cargo".into())?;
         if !status.success() {
             remove_dir(&draft)?;
             return Err(Error::Machine(format!("{} does not compile", checked.name)));
@@ -136,11 +113,7 @@ impl Databases {
     /// `ORDER_DATABASE_URL` is the order service's; the tables of a crate are in all databases.
     fn url(&self, variable: &str) -> Option<&str> {
         let service = variable.trim_end_matches("_DATABASE_URL").to_lowercase();
-        let own = self
-            .urls
-            .iter()
-            .find(|(name, _)| *name == service)
-            .or(self.urls.first());
+        let own = self.urls.iter().find(|(name, _)| *name == service).or(self.urls.first());
         own.map(|(_, url)| url.as_str())
     }
 }
@@ -160,9 +133,7 @@ fn contents(dir: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let Ok(listing) = fs::read_dir(dir) else {
         return Ok(BTreeMap::new());
     };
-    let files = listing
-        .filter_map(std::result::Result::ok)
-        .map(|entry| entry.path());
+    let files = listing.filter_map(std::result::Result::ok).map(|entry| entry.path());
     let read = |path: PathBuf| {
         let bytes = fs::read(&path).during(|| format!("reading {}", path.display()))?;
         Ok((PathBuf::from(path.file_name().unwrap_or_default()), bytes))
@@ -172,9 +143,7 @@ fn contents(dir: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
 
 async fn create(admin: &str, database: &str) -> Result<()> {
     let mut connection = PgConnection::connect(admin).await?;
-    connection
-        .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {database}")))
-        .await?;
+    connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {database}"))).await?;
     Ok(connection.close().await?)
 }
 
@@ -185,9 +154,6 @@ async fn migrate(home: &Home, service: &str, url: &str) -> Result<()> {
     let mut broker = Migrator::new(home.root().join("crates/broker/migrations")).await?;
     broker.dangerous_set_table_name("broker._sqlx_migrations");
     broker.run(&mut connection).await?;
-    Migrator::new(home.root().join("migrations").join(service))
-        .await?
-        .run(&mut connection)
-        .await?;
+    Migrator::new(home.root().join("migrations").join(service)).await?.run(&mut connection).await?;
     Ok(connection.close().await?)
 }

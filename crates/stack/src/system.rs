@@ -123,19 +123,10 @@ impl System {
 
     /// A command of a service (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, service: &str) -> tokio::process::Command {
-        let Service {
-            name,
-            access,
-            brokers,
-            settings,
-        } = &self.member(service).service;
+        let Service { name, access, brokers, settings } = &self.member(service).service;
         let mut command = tokio::process::Command::new(self.home.binary(name));
-        command
-            .envs(settings.iter().cloned())
-            .env("KAFKA_BROKERS", brokers);
-        command
-            .env("DATABASE_URL", &access.database_url)
-            .kill_on_drop(true);
+        command.envs(settings.iter().cloned()).env("KAFKA_BROKERS", brokers);
+        command.env("DATABASE_URL", &access.database_url).kill_on_drop(true);
         command
     }
 
@@ -152,10 +143,7 @@ impl System {
             }
             if Instant::now() > deadline {
                 let what: Vec<String> = looks.into_iter().flat_map(|look| look.waiting).collect();
-                return Err(Error::NotSettled {
-                    seconds: SETTLING.as_secs(),
-                    what: what.join(", "),
-                });
+                return Err(Error::NotSettled { seconds: SETTLING.as_secs(), what: what.join(", ") });
             }
             before = Some(looks);
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -191,36 +179,21 @@ impl System {
     }
 
     fn daemons(&self) -> impl Iterator<Item = &Daemon> {
-        self.members
-            .iter()
-            .flat_map(|member| &member.instances)
-            .map(|(_, daemon)| daemon)
+        self.members.iter().flat_map(|member| &member.instances).map(|(_, daemon)| daemon)
     }
 
     /// Shown when a test fails: what each process said last.
     fn show_logs(&self) {
-        for daemon in self
-            .daemons()
-            .chain(self.servers.kafka())
-            .chain(self.servers.postgres())
-        {
+        for daemon in self.daemons().chain(self.servers.kafka()).chain(self.servers.postgres()) {
             let state = daemon.end().unwrap_or_else(|| "is running".to_owned());
-            eprintln!(
-                "--- {} {state}; the end of its log:\n{}",
-                daemon.name(),
-                daemon.last_words()
-            );
+            eprintln!("--- {} {state}; the end of its log:\n{}", daemon.name(), daemon.last_words());
         }
     }
 
     /// On shared servers nothing stays behind.
     async fn clear(&self) -> Result<()> {
-        topics::delete(self.brokers(), &self.topic_prefix).await?;
-        let names: Vec<String> = self
-            .members
-            .iter()
-            .map(|member| member.service.name.clone())
-            .collect();
+        topics::delete(self.brokers(), &self.topic_prefix, &[]).await?;
+        let names: Vec<String> = self.members.iter().map(|member| member.service.name.clone()).collect();
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
         provision::remove(&mut admin, &self.database_prefix, &names).await
     }
@@ -257,10 +230,7 @@ fn finish(future: impl Future<Output = Result<()>> + Send) -> Result<()> {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime
-                .map_err(|source| Error::Io {
-                    what: "starting a runtime".to_owned(),
-                    source,
-                })?
+                .map_err(|source| Error::Io { what: "starting a runtime".to_owned(), source })?
                 .block_on(future)
         });
         thread

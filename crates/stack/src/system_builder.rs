@@ -54,8 +54,7 @@ impl Builder {
     /// An environment variable for one service.
     #[must_use]
     pub fn env(mut self, service: &str, name: &str, value: impl Into<String>) -> Self {
-        self.settings
-            .push((Some(service.to_owned()), name.to_owned(), value.into()));
+        self.settings.push((Some(service.to_owned()), name.to_owned(), value.into()));
         self
     }
 
@@ -107,25 +106,15 @@ impl Builder {
         let mut admin = provision::connect(&url).await?;
         let token_key = secrets.get("TOKEN_KEY")?;
         for name in system.home.services()? {
-            let access =
-                provision::provision(&mut admin, &url, &system.database_prefix, &name, secrets).await?;
+            provision::provision(&mut admin, &system.database_prefix, &name, secrets).await?;
+            let access = provision::access(&url, &system.database_prefix, &name, secrets)?;
             let settings = self.settings_of(&name, system, &token_key);
-            let service = Service {
-                name: name.clone(),
-                access,
-                brokers: system.brokers().to_owned(),
-                settings,
-            };
+            let service =
+                Service { name: name.clone(), access, brokers: system.brokers().to_owned(), settings };
             let mut instances = Vec::new();
             for number in 1..=self.instances.get(&name).copied().unwrap_or(1) {
-                let doors = Doors {
-                    http: ports::free()?,
-                    ops: ports::free()?,
-                };
-                instances.push((
-                    doors,
-                    service.instance(&system.home, number, doors, system.scratch.dir()),
-                ));
+                let doors = Doors { http: ports::free()?, ops: ports::free()? };
+                instances.push((doors, service.instance(&system.home, number, doors, system.scratch.dir())));
             }
             system.members.push(Member { service, instances });
         }
@@ -141,27 +130,17 @@ impl Builder {
             ("LOG_FORMAT", "pretty"),
             ("LOG_MESSAGES", "true"),
         ];
-        let mut settings: HashMap<String, String> = usual
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let for_it = self
-            .settings
-            .iter()
-            .filter(|(whose, ..)| whose.as_deref().is_none_or(|name| name == service));
+        let mut settings: HashMap<String, String> =
+            usual.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let for_it =
+            self.settings.iter().filter(|(whose, ..)| whose.as_deref().is_none_or(|name| name == service));
         settings.extend(for_it.map(|(_, name, value)| (name.clone(), value.clone())));
         settings.into_iter().collect()
     }
 
     async fn launch(&self, system: &System) -> Result<()> {
         let awake = |member: &&Member| !self.asleep.contains(&member.service.name);
-        let instances = || {
-            system
-                .members
-                .iter()
-                .filter(awake)
-                .flat_map(|member| &member.instances)
-        };
+        let instances = || system.members.iter().filter(awake).flat_map(|member| &member.instances);
         instances().try_for_each(|(_, daemon)| daemon.spawn())?;
         for (_, daemon) in instances() {
             daemon.wait_ready().await?;
@@ -181,10 +160,7 @@ impl Builder {
 }
 
 async fn migrate(system: &System) -> Result<()> {
-    let migrations = system
-        .members
-        .iter()
-        .map(|member| member.service.migrate(&system.home));
+    let migrations = system.members.iter().map(|member| member.service.migrate(&system.home));
     futures::future::try_join_all(migrations).await.map(|_| ())
 }
 
@@ -197,22 +173,14 @@ async fn build(home: &Home) -> Result<()> {
             .args(["build", "--quiet", "--workspace", "--bins"])
             .current_dir(home.root())
             .stdin(Stdio::null());
-        let output = cargo
-            .kill_on_drop(true)
-            .output()
-            .await
-            .during(|| "starting cargo".into())?;
+        let output = cargo.kill_on_drop(true).output().await.during(|| "starting cargo".into())?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let failed = || Error::Program {
             program: "cargo build".to_owned(),
             status: output.status.to_string(),
             output: text,
         };
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(failed())
-        }
+        if output.status.success() { Ok(()) } else { Err(failed()) }
     };
     BUILT.get_or_try_init(build).await.copied()
 }

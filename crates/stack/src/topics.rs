@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::kafka;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,32 +15,53 @@ pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = kafka::client(&brokers).create()?;
         let metadata = consumer.fetch_metadata(None, PATIENCE)?;
-        let names = metadata
-            .topics()
-            .iter()
-            .map(rdkafka::metadata::MetadataTopic::name);
+        let names = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name);
         Ok(names
             .filter(|name| name.starts_with(&prefix) && !name.starts_with("__"))
             .map(str::to_owned)
             .collect())
     });
-    asking
-        .await
-        .map_err(|error| crate::Error::Machine(error.to_string()))?
+    asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
 }
 
-/// Deletes them. An empty prefix would mean all topics of the cluster: nothing is done then.
-pub async fn delete(brokers: &str, prefix: &str) -> Result<()> {
-    if prefix.is_empty() {
-        return Ok(());
+/// Where these partitions begin and end: the oldest offset, and the one that the next record will get.
+pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<(Vec<i64>, Vec<i64>)> {
+    let brokers = brokers.to_owned();
+    let asking = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
+        Ok((
+            offsets(&consumer, &partitions, Offset::Beginning)?,
+            offsets(&consumer, &partitions, Offset::End)?,
+        ))
+    });
+    asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
+}
+
+/// One request a broker instead of one a partition; the two ends of a log stand for points in time there.
+fn offsets(consumer: &BaseConsumer, partitions: &[(String, i32)], end: Offset) -> Result<Vec<i64>> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        asked.add_partition_offset(topic, *partition, end)?;
     }
-    let names = list(brokers, prefix).await?;
-    let admin: AdminClient<_> = kafka::client(brokers).create()?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if !names.is_empty() {
-        admin
-            .delete_topics(&names, &AdminOptions::new().operation_timeout(Some(PATIENCE)))
-            .await?;
+    let told = consumer.offsets_for_times(asked, PATIENCE)?;
+    let offset = |(topic, partition): &(String, i32)| {
+        let element = told.find_partition(topic, *partition);
+        let unknown = || crate::Error::Machine(format!("Kafka does not know {topic} [{partition}]"));
+        let element = element.ok_or_else(unknown)?;
+        element.error()?;
+        element.offset().to_raw().ok_or_else(unknown)
+    };
+    partitions.iter().map(offset).collect()
+}
+
+/// Deletes the topics that begin with the prefix. An empty one would mean all topics of the cluster: then those named.
+pub async fn delete(brokers: &str, prefix: &str, named: &[String]) -> Result<()> {
+    let mut doomed = list(brokers, prefix).await?;
+    doomed.retain(|name| !prefix.is_empty() || named.contains(name));
+    let doomed: Vec<&str> = doomed.iter().map(String::as_str).collect();
+    if !doomed.is_empty() {
+        let admin: AdminClient<_> = kafka::client(brokers).create()?;
+        admin.delete_topics(&doomed, &AdminOptions::new().operation_timeout(Some(PATIENCE))).await?;
     }
     Ok(())
 }

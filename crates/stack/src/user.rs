@@ -15,10 +15,7 @@ pub(crate) fn unprivileged() -> Result<Option<Unprivileged>> {
         return Ok(None);
     }
     match nix::unistd::User::from_name("nobody") {
-        Ok(Some(user)) => Ok(Some(Unprivileged {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-        })),
+        Ok(Some(user)) => Ok(Some(Unprivileged { uid: user.uid.as_raw(), gid: user.gid.as_raw() })),
         _ => Err(Error::Machine(
             "Postgres does not run as root, and there is no user `nobody` to run it as".into(),
         )),

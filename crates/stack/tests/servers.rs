@@ -9,10 +9,7 @@ use std::time::Duration;
 async fn killed_servers_come_back_with_what_they_had() {
     let servers = Servers::private().await.unwrap();
     let mut connection = PgConnection::connect(servers.postgres_url()).await.unwrap();
-    connection
-        .execute("CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES")
-        .await
-        .unwrap();
+    connection.execute("CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES").await.unwrap();
 
     let (kafka, postgres) = (servers.kafka().unwrap(), servers.postgres().unwrap());
     kafka.kill();
@@ -22,20 +19,11 @@ async fn killed_servers_come_back_with_what_they_had() {
     tokio::try_join!(kafka.start(), postgres.start()).unwrap();
 
     let mut connection = PgConnection::connect(servers.postgres_url()).await.unwrap();
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM kept")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&mut connection).await.unwrap();
     assert_eq!(rows, 1);
     assert!(topics::list(servers.brokers(), "none").await.unwrap().is_empty());
-    assert!(
-        kafka.stop(Duration::from_secs(20)).await,
-        "Kafka stops when it is asked"
-    );
-    assert!(
-        postgres.stop(Duration::from_secs(20)).await,
-        "Postgres stops when it is asked"
-    );
+    assert!(kafka.stop(Duration::from_secs(20)).await, "Kafka stops when it is asked");
+    assert!(postgres.stop(Duration::from_secs(20)).await, "Postgres stops when it is asked");
 }
 
 #[tokio::test]
@@ -60,36 +48,18 @@ async fn a_service_has_a_database_of_its_own_and_no_other() {
     for _twice in 0..2 {
         accesses.clear();
         for service in ["one", "other"] {
-            accesses.push(
-                provision::provision(&mut admin, url, "t_rights", service, &mut secrets)
-                    .await
-                    .unwrap(),
-            );
+            provision::provision(&mut admin, "t_rights", service, &mut secrets).await.unwrap();
+            accesses.push(provision::access(url, "t_rights", service, &mut secrets).unwrap());
         }
     }
-    let mut owner = PgConnection::connect(&accesses[0].migrate_database_url)
-        .await
-        .unwrap();
+    let mut owner = PgConnection::connect(&accesses[0].migrate_database_url).await.unwrap();
     owner.execute("CREATE TABLE secret ()").await.unwrap();
     let mut service = PgConnection::connect(&accesses[0].database_url).await.unwrap();
-    assert!(
-        service.execute("CREATE TABLE mine ()").await.is_err(),
-        "the service creates nothing"
-    );
-    assert!(
-        service.execute("SELECT FROM secret").await.is_err(),
-        "what is not granted is not read"
-    );
-    let others = accesses[0]
-        .database_url
-        .replace("/t_rights_one", "/t_rights_other");
+    assert!(service.execute("CREATE TABLE mine ()").await.is_err(), "the service creates nothing");
+    assert!(service.execute("SELECT FROM secret").await.is_err(), "what is not granted is not read");
+    let others = accesses[0].database_url.replace("/t_rights_one", "/t_rights_other");
     assert_ne!(others, accesses[0].database_url);
-    assert!(
-        PgConnection::connect(&others).await.is_err(),
-        "another service's database is closed"
-    );
+    assert!(PgConnection::connect(&others).await.is_err(), "another service's database is closed");
     drop((owner, service));
-    provision::remove(&mut admin, "t_rights", &["one".to_owned(), "other".to_owned()])
-        .await
-        .unwrap();
+    provision::remove(&mut admin, "t_rights", &["one".to_owned(), "other".to_owned()]).await.unwrap();
 }

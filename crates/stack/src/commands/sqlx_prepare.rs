@@ -22,11 +22,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for checked in &crates {
         let into = arguments.check.then_some(fresh.as_path());
         let folder = databases.write(&home, checked, into).await?;
-        println!(
-            "{}: {} queries checked",
-            checked.name,
-            std::fs::read_dir(&folder)?.count()
-        );
+        println!("{}: {} queries checked", checked.name, std::fs::read_dir(&folder)?.count());
         if arguments.check && !sqlx_data::same(checked, &folder)? {
             stale.push(checked.name.as_str());
         }

@@ -1,0 +1,174 @@
+//! `start`, `stop`, `kill` one process, and `down` for all of them.
+
+use crate::local::{Local, run_dir};
+use crate::lock;
+use crate::screen::say;
+use stack::service::{Doors, instance_name};
+use stack::{Daemon, Home, maven, ports, process, running};
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A service, one instance of it (`payment-2`), `kafka` or `postgres`.
+    name: String,
+    /// How many instances: for `start` in all, for `stop` and `kill` how many to end (otherwise all).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=50))]
+    instances: Option<u16>,
+}
+
+/// What a name on the command line stands for.
+enum Target {
+    Server(String),
+    Service(String),
+    Instance(String, usize),
+}
+
+pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let local = Local::load(&home)?;
+    match target(&home, arguments)? {
+        Target::Server(name) => start_server(&home, &local, &name).await,
+        Target::Instance(name, number) => start_instance(&home, &local, &name, number).await,
+        Target::Service(name) => {
+            for number in 1..=usize::from(arguments.instances.unwrap_or(1)) {
+                start_instance(&home, &local, &name, number).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+pub(crate) async fn stop(arguments: &Arguments) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let names = chosen(&home, arguments)?;
+    running::stop(&run_dir(&home), &names, |what| say(what)).await;
+    Ok(())
+}
+
+pub(crate) fn kill(arguments: &Arguments) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    for name in chosen(&home, arguments)? {
+        if running::kill(&run_dir(&home), &name) {
+            say(format_args!("{name} killed"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn down() -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let dir = run_dir(&home);
+    if let Some(pid) = lock::holder(&home) {
+        say(format_args!("asking the up of another terminal (pid {pid}) to stop"));
+        lock::ask_to_stop(pid);
+        while lock::holder(&home) == Some(pid) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    } else if running::names(&dir).is_empty() {
+        say("nothing is running");
+    }
+    running::stop_all(&dir, |what| say(what)).await;
+    Ok(())
+}
+
+async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<()> {
+    let given = if name == "kafka" { &local.given_brokers } else { &local.given_postgres };
+    anyhow::ensure!(given.is_none(), "{name} was given to ./scripts/up; it is not started or stopped here");
+    if running::is_running(&run_dir(home), name) {
+        say(format_args!("{name} is running already"));
+        return Ok(());
+    }
+    let port = if name == "kafka" { local.ports.kafka() } else { local.ports.postgres() };
+    ports::require_free(port, name)?;
+    let installed = maven::install(home, |what| say(what)).await?;
+    let daemon = if name == "kafka" {
+        local.kafka(home, &installed).await?
+    } else {
+        local.postgres(home, &installed).await?
+    };
+    started(&daemon, &format!("127.0.0.1:{port}")).await
+}
+
+async fn start_instance(home: &Home, local: &Local, service: &str, number: usize) -> anyhow::Result<()> {
+    let dir = run_dir(home);
+    let private = [("kafka", &local.given_brokers), ("postgres", &local.given_postgres)];
+    let servers = private.iter().filter(|(_, given)| given.is_none()).map(|(name, _)| *name);
+    let down = servers.clone().count() > 0 && !servers.clone().any(|name| running::is_running(&dir, name));
+    anyhow::ensure!(!down, "neither Kafka nor Postgres is running: ./scripts/up starts everything");
+    let name = instance_name(service, number);
+    if running::is_running(&dir, &name) {
+        say(format_args!("{name} is running already"));
+        return Ok(());
+    }
+    let doors = match number {
+        1 => local.doors(home, service)?,
+        _ => Doors { http: ports::free()?, ops: ports::free()? },
+    };
+    ports::require_free(doors.http, &name)?;
+    ports::require_free(doors.ops, &format!("{name}'s health and metrics"))?;
+    let daemon = local.service(home, service)?.instance(home, number, doors, &dir);
+    started(&daemon, &doors.url()).await
+}
+
+/// A process that was started and does not become ready is not left behind.
+async fn started(daemon: &Daemon, place: &str) -> anyhow::Result<()> {
+    if let Err(error) = daemon.start().await {
+        daemon.put_away();
+        return Err(error.into());
+    }
+    say(format_args!("{} is ready on {place}", daemon.name()));
+    Ok(())
+}
+
+/// The running processes that a `stop` or `kill` means, the latest instances first.
+fn chosen(home: &Home, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
+    let dir = run_dir(home);
+    let living = running::names(&dir);
+    let mut names: Vec<String> = match target(home, arguments)? {
+        Target::Server(name) => vec![name],
+        Target::Instance(name, number) => vec![instance_name(&name, number)],
+        Target::Service(name) => {
+            let of = |candidate: &String| instance_number(candidate, &name).is_some();
+            let mut names: Vec<String> = living.iter().filter(|candidate| of(candidate)).cloned().collect();
+            names.sort_by_key(|candidate| std::cmp::Reverse(instance_number(candidate, &name)));
+            names
+        }
+    };
+    names.retain(|name| living.contains(name));
+    names.truncate(usize::from(arguments.instances.unwrap_or(u16::MAX)));
+    if names.is_empty() {
+        say(format_args!("{} is not running", arguments.name));
+    }
+    Ok(names)
+}
+
+fn target(home: &Home, arguments: &Arguments) -> anyhow::Result<Target> {
+    let name = &arguments.name;
+    let services = home.services()?;
+    if running::SERVERS.contains(&name.as_str()) {
+        anyhow::ensure!(arguments.instances.is_none(), "there is one {name}: --instances is for services");
+        return Ok(Target::Server(name.clone()));
+    }
+    if services.contains(name) {
+        return Ok(Target::Service(name.clone()));
+    }
+    let instance = services.iter().find_map(|service| Some((service, instance_number(name, service)?)));
+    if let (Some((service, number)), None) = (instance, arguments.instances) {
+        return Ok(Target::Instance(service.clone(), number));
+    }
+    anyhow::bail!("there is no `{name}`; there are {}, kafka, postgres", services.join(", "))
+}
+
+/// `payment` → 1, `payment-3` → 3.
+fn instance_number(name: &str, service: &str) -> Option<usize> {
+    let rest = name.strip_prefix(service)?;
+    if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 0) }
+}
+
+/// The names of everything that has a log.
+pub(crate) fn logged(home: &Home) -> anyhow::Result<Vec<String>> {
+    let mut names = home.services()?;
+    names.extend(running::SERVERS.map(str::to_owned));
+    names.extend(process::names(&run_dir(home)));
+    Ok(names)
+}

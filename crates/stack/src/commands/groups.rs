@@ -1,0 +1,89 @@
+//! `groups`: who reads what and how far behind, a line a member and topic. The lag is counted from the positions in the
+//! databases, which are what decides where a service reads on; Kafka tells the members.
+
+use crate::local::Local;
+use crate::screen::{Palette, print};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use stack::settled::{self, Position};
+use stack::{Home, assignment, kafka};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Group, topic, member (`-` for none) → the positions of the partitions that it has.
+type Rows = BTreeMap<(String, String), Vec<Position>>;
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let local = Local::load(&home)?;
+    local.require_running(&home, &["kafka", "postgres"])?;
+    let palette = Palette::new(home.services()?);
+    print(format_args!("{:<14} {:<16} {:<14} {:<12} LAG", "GROUP", "MEMBER", "TOPIC", "PARTITIONS"));
+    for service in home.services()? {
+        let group = format!("{}{service}", local.topic_prefix);
+        let url = local.service(&home, &service)?.access.database_url;
+        let positions = settled::positions(&url, &local.brokers(), &local.topic_prefix).await?;
+        let members = members(&local, &group).await?;
+        for ((topic, member), positions) in rows(positions, &members, &local.topic_prefix) {
+            let partitions: Vec<i32> = positions.iter().map(|position| position.partition).collect();
+            let lag: i64 = positions.iter().map(Position::lag).sum();
+            let line = format!("{group:<14} {member:<16} {topic:<14} {:<12} {lag}", ranges(&partitions));
+            print(palette.paint(&service, line));
+        }
+    }
+    Ok(())
+}
+
+/// Who has which partition of which topic, by the topics' full names.
+type Members = BTreeMap<(String, i32), String>;
+
+async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
+    let (brokers, group) = (local.brokers(), group.to_owned());
+    let asking = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
+        let groups = consumer.fetch_group_list(Some(&group), PATIENCE)?;
+        let mut members = Members::new();
+        for member in groups.groups().iter().flat_map(rdkafka::groups::GroupInfo::members) {
+            for (topic, partition) in assignment::parse(member.assignment().unwrap_or_default()) {
+                members.insert((topic, partition), member.client_id().to_owned());
+            }
+        }
+        anyhow::Ok(members)
+    });
+    asking.await?
+}
+
+fn rows(positions: Vec<Position>, members: &Members, prefix: &str) -> Rows {
+    let mut rows = Rows::new();
+    for position in positions {
+        let member = members.get(&(format!("{prefix}{}", position.topic), position.partition));
+        let member = member.map_or("-", String::as_str).to_owned();
+        rows.entry((position.topic.clone(), member)).or_default().push(position);
+    }
+    rows
+}
+
+/// `0-3,7`.
+fn ranges(partitions: &[i32]) -> String {
+    let mut runs: Vec<(i32, i32)> = Vec::new();
+    for &partition in partitions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == partition => *last = partition,
+            _ => runs.push((partition, partition)),
+        }
+    }
+    let words = runs.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") });
+    words.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ranges;
+
+    #[test]
+    fn neighbouring_partitions_are_drawn_together() {
+        assert_eq!(ranges(&[0, 1, 2, 3, 7, 9, 10]), "0-3,7,9-10");
+        assert_eq!(ranges(&[]), "");
+    }
+}

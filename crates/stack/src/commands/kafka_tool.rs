@@ -1,0 +1,61 @@
+//! `kafka TOOL ARGS`: Kafka's own tools, told where this system's Kafka is.
+
+use crate::local::Local;
+use stack::{Home, java, maven};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// As Kafka's own scripts are called, without `kafka-` and `.sh`.
+const TOOLS: [(&str, &str); 20] = [
+    ("broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
+    ("cluster", "org.apache.kafka.tools.ClusterTool"),
+    ("configs", "kafka.admin.ConfigCommand"),
+    ("console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
+    ("console-producer", "org.apache.kafka.tools.ConsoleProducer"),
+    ("consumer-groups", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
+    ("consumer-perf-test", "org.apache.kafka.tools.ConsumerPerformance"),
+    ("delete-records", "org.apache.kafka.tools.DeleteRecordsCommand"),
+    ("dump-log", "org.apache.kafka.tools.DumpLogSegments"),
+    ("features", "org.apache.kafka.tools.FeatureCommand"),
+    ("get-offsets", "org.apache.kafka.tools.GetOffsetShell"),
+    ("groups", "org.apache.kafka.tools.GroupsCommand"),
+    ("leader-election", "org.apache.kafka.tools.LeaderElectionCommand"),
+    ("log-dirs", "org.apache.kafka.tools.LogDirsCommand"),
+    ("metadata-quorum", "org.apache.kafka.tools.MetadataQuorumCommand"),
+    ("producer-perf-test", "org.apache.kafka.tools.ProducerPerformance"),
+    ("reassign-partitions", "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"),
+    ("storage", "kafka.tools.StorageTool"),
+    ("topics", "org.apache.kafka.tools.TopicCommand"),
+    ("transactions", "org.apache.kafka.tools.TransactionsCommand"),
+];
+
+/// These work on files.
+const WITHOUT_SERVER: [&str; 2] = ["dump-log", "storage"];
+
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// The tool's name: `topics`, `consumer-groups`, `metadata-quorum`, …
+    tool: String,
+    /// Its own arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let name = arguments.tool.trim_start_matches("kafka-").trim_end_matches(".sh");
+    let Some((_, class)) = TOOLS.iter().find(|(tool, _)| *tool == name) else {
+        let names: Vec<&str> = TOOLS.iter().map(|(tool, _)| *tool).collect();
+        anyhow::bail!("there is no tool `{}`; there are {}", arguments.tool, names.join(", "));
+    };
+    let installed = maven::install(&home, |what| eprintln!("{what}")).await?;
+    let mut command = Command::new(java::find()?);
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+    command.arg(installed.kafka.join("*")).arg(class);
+    let told = arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
+    if !told && !WITHOUT_SERVER.contains(&name) {
+        command.arg("--bootstrap-server").arg(Local::load(&home)?.brokers());
+    }
+    Err(command.args(&arguments.arguments).exec().into())
+}

@@ -1,0 +1,11 @@
+//! `token`: the operator's token, alone, for `$(./scripts/token)`.
+
+use crate::local::Local;
+use crate::screen::print;
+use stack::Home;
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let home = Home::find()?;
+    print(Local::load(&home)?.admin_token(&home)?);
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! `up`: servers, migrations, services, a catalogue; then the logs, until Ctrl-C.
+
+use crate::local::{self, Local, run_dir};
+use crate::screen::{Step, say};
+use crate::{env_file, follow, lock, prepare, seed, tour};
+use stack::{Daemon, Home, home, running};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Return when everything is ready, and leave it running.
+    #[arg(long)]
+    detach: bool,
+    /// Delete all data of an earlier run first.
+    #[arg(long)]
+    fresh: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let local = Local::from_env(&home)?;
+    home::create_dir(&run_dir(&home))?;
+    let _lock = lock::hold(&home)?;
+    let mut stop = Stop::new()?;
+    let started = tokio::select! {
+        started = Box::pin(start(&home, local, arguments)) => started,
+        which = stop.asked() => Err(anyhow::anyhow!("stopped by {which}")),
+    };
+    let (local, daemons) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            end(&home, &mut stop, |_| ()).await;
+            return Err(error);
+        }
+    };
+    tour::print(&home, &local, arguments.detach)?;
+    if arguments.detach {
+        return Ok(());
+    }
+    let ended = tokio::select! {
+        ended = follow::logs_and_deaths(&home, daemons) => ended,
+        which = stop.asked() => { say(format_args!("\n{which}: stopping")); Ok(()) }
+    };
+    end(&home, &mut stop, |what| say(format_args!("  {what}"))).await;
+    ended
+}
+
+async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
+    let left = running::names(&run_dir(home));
+    if !left.is_empty() {
+        say(format_args!("  … stopping what an earlier up left running: {}", left.join(", ")));
+        running::stop_all(&run_dir(home), |_| ()).await;
+    }
+    if arguments.fresh {
+        prepare::delete_data(home, &local)?;
+    }
+    prepare::require_ports(home, &local)?;
+    local.settings = local::settings_in_environment(home).await?;
+    local.save(home)?;
+    let mut daemons = Box::pin(prepare::servers(home, &local)).await?;
+    if arguments.fresh {
+        prepare::delete_on_given_servers(home, &local).await?;
+    }
+    prepare::databases(home, &local).await?;
+    env_file::write(home, &local)?;
+    daemons.extend(services(home, &local).await?);
+    seed::once(home, &local).await?;
+    Ok((local, daemons))
+}
+
+/// All services at once, then each until it is ready and reads its topics.
+async fn services(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
+    let names = home.services()?;
+    let step = Step::begin(format_args!("starting {}", names.join(", ")));
+    let mut daemons = Vec::new();
+    for name in &names {
+        let daemon = local.first_instance(home, name)?;
+        daemon.spawn()?;
+        daemons.push(daemon);
+    }
+    for (name, daemon) in names.iter().zip(&daemons) {
+        daemon.wait_ready().await?;
+        step.done(format_args!("{name} is ready on {}", local.doors(home, name)?.url()));
+    }
+    for name in &names {
+        prepare::consuming(home, local, name).await?;
+    }
+    Ok(daemons)
+}
+
+/// Leaves nothing running; a second Ctrl-C does not wait for anybody.
+async fn end(home: &Home, stop: &mut Stop, told: impl Fn(&str)) {
+    let dir = run_dir(home);
+    tokio::select! {
+        () = running::stop_all(&dir, told) => {}
+        _ = stop.asked() => running::kill_all(&dir),
+    }
+}
+
+/// Ctrl-C, `kill`, a closed terminal.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            interrupt,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn asked(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}

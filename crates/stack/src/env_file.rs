@@ -1,0 +1,51 @@
+//! `.data/env`: the addresses and secrets of the running system, for other tools: `. .data/env; kcat -b $KAFKA_BROKERS`.
+
+use crate::local::{Local, secrets};
+use stack::{Home, home};
+use std::fmt::Write as _;
+
+/// Writes it, readable by its owner alone. Nothing is exported: a later `up` in the same shell must not take these for
+/// servers that it was given.
+pub(crate) fn write(home: &Home, local: &Local) -> anyhow::Result<()> {
+    let token_key = local.settings.get("TOKEN_KEY").cloned();
+    let mut variables = vec![
+        ("KAFKA_BROKERS".to_owned(), local.brokers()),
+        ("TOPIC_PREFIX".to_owned(), local.topic_prefix.clone()),
+        ("POSTGRES_URL".to_owned(), local.postgres_url(home)?),
+        ("ADMIN_TOKEN".to_owned(), local.admin_token(home)?),
+        (
+            "TOKEN_KEY".to_owned(),
+            token_key.map_or_else(|| secrets(home)?.get("TOKEN_KEY").map_err(Into::into), anyhow::Ok)?,
+        ),
+    ];
+    for name in home.services()? {
+        let upper = name.to_uppercase();
+        variables.push((format!("{upper}_DATABASE_URL"), local.service(home, &name)?.access.database_url));
+        variables.push((format!("{upper}_URL"), local.doors(home, &name)?.url()));
+    }
+    let mut text = String::new();
+    for (name, value) in variables {
+        _ = writeln!(text, "{name}={}", quoted(&value));
+    }
+    Ok(home::write_private(&home.data("env"), &text)?)
+}
+
+/// As a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:/@%+".contains(c);
+    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_reads_back_what_was_meant() {
+        for value in ["", "plain:1@x/y", "a b", "it's $HOME `id`", "a&b;c"] {
+            let script = format!("value={}; printf %s \"$value\"", quoted(value));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+        }
+    }
+}

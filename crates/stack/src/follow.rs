@@ -1,0 +1,69 @@
+//! What `up` shows once all is ready: the services' logs side by side, and a line for a process that ends.
+
+use crate::local::run_dir;
+use crate::log_reader::LogReader;
+use crate::screen::{Palette, say};
+use stack::process::{self, Process};
+use stack::{Daemon, Home, running};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Runs until it is dropped.
+pub(crate) async fn logs_and_deaths(home: &Home, daemons: Vec<Daemon>) -> anyhow::Result<()> {
+    let palette = Palette::new(home.services()?);
+    let mut logs = LogReader::from_now_on(&run_dir(home));
+    let mut watch = Watch::new(home, daemons);
+    loop {
+        for (name, line) in logs.new_lines() {
+            say(labelled(&palette, &name, &line));
+        }
+        for (name, how) in watch.ended() {
+            let service = name.split_once('-').map_or(name.as_str(), |(service, _)| service);
+            say(format_args!("{name} {how}; ./scripts/start {service}"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// `order        | …`
+pub(crate) fn labelled(palette: &Palette, name: &str, line: &str) -> String {
+    format!("{} {line}", palette.paint(name, format_args!("{name:<12} |")))
+}
+
+/// Sees processes end: this program's children, and what `start` starts beside it.
+struct Watch {
+    dir: std::path::PathBuf,
+    daemons: BTreeMap<String, Daemon>,
+    others: BTreeMap<String, Process>,
+}
+
+impl Watch {
+    fn new(home: &Home, daemons: Vec<Daemon>) -> Self {
+        let daemons = daemons.into_iter().map(|daemon| (daemon.name().to_owned(), daemon)).collect();
+        Self { dir: run_dir(home), daemons, others: BTreeMap::new() }
+    }
+
+    /// Those that ended since the last look, and how.
+    fn ended(&mut self) -> Vec<(String, String)> {
+        let there = process::names(&self.dir);
+        let mut ended = Vec::new();
+        self.daemons.retain(|name, daemon| {
+            let Some(how) = daemon.end() else { return true };
+            ended.push((name.clone(), how));
+            false
+        });
+        self.others.retain(|name, process| {
+            let Some(how) = process.end() else { return true };
+            ended.push((name.clone(), how));
+            false
+        });
+        // One that runs again already needs no hint.
+        ended.retain(|(name, _)| !running::is_running(&self.dir, name));
+        for name in there {
+            if !self.daemons.contains_key(&name) && !self.others.contains_key(&name) {
+                self.others.extend(Process::adopt(&self.dir, &name).map(|process| (name, process)));
+            }
+        }
+        ended
+    }
+}

@@ -1,0 +1,202 @@
+//! The one system of this checkout: where it listens, which servers it uses, and the settings that `up` was given, kept
+//! in `.data/local.json` so that a later `start` gives a service the same.
+
+use serde::{Deserialize, Serialize};
+use stack::ports::Ports;
+use stack::secrets::Secrets;
+use stack::service::{Doors, Service};
+use stack::{Daemon, Home, home, kafka, maven, postgres, provision, running, service};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
+
+/// What `up` decided, for the commands after it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Local {
+    pub(crate) ports: Ports,
+    /// `KAFKA_BROKERS`, when they were given: there is no private Kafka then.
+    pub(crate) given_brokers: Option<String>,
+    /// `POSTGRES_URL`, when it was given: there is no private Postgres then.
+    pub(crate) given_postgres: Option<String>,
+    pub(crate) topic_prefix: String,
+    /// The services' settings that were in the environment of `up`.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+impl Local {
+    /// As the environment says.
+    pub(crate) fn from_env(home: &Home) -> anyhow::Result<Self> {
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let mut local = Self {
+            ports: Ports::from_env()?,
+            given_brokers: given("KAFKA_BROKERS"),
+            given_postgres: given("POSTGRES_URL"),
+            topic_prefix: given("TOPIC_PREFIX").unwrap_or_default(),
+            settings: BTreeMap::new(),
+        };
+        // `.data/env` of an earlier run was exported: that names our own servers, which are to be started.
+        if let Ok(before) = Self::load(home)
+            && before.given_postgres.is_none()
+            && local.given_postgres == Some(before.postgres_url(home)?)
+        {
+            local.given_postgres = None;
+            local
+                .given_brokers
+                .take_if(|brokers| before.given_brokers.is_none() && *brokers == before.brokers());
+        }
+        Ok(local)
+    }
+
+    /// As the last `up` left it.
+    pub(crate) fn load(home: &Home) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(home.data("local.json"));
+        let text =
+            text.map_err(|_| anyhow::anyhow!("nothing has been started here yet: run ./scripts/up"))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    pub(crate) fn save(&self, home: &Home) -> anyhow::Result<()> {
+        Ok(home::write_private(&home.data("local.json"), &serde_json::to_string_pretty(self)?)?)
+    }
+
+    pub(crate) fn brokers(&self) -> String {
+        self.given_brokers.clone().unwrap_or_else(|| format!("127.0.0.1:{}", self.ports.kafka()))
+    }
+
+    /// A sentence instead of a refused connection, when a private server that a command needs does not run.
+    pub(crate) fn require_running(&self, home: &Home, servers: &[&str]) -> anyhow::Result<()> {
+        for name in servers {
+            let given = if *name == "kafka" { &self.given_brokers } else { &self.given_postgres };
+            let running = given.is_some() || running::is_running(&run_dir(home), name);
+            anyhow::ensure!(
+                running,
+                "{name} is not running: ./scripts/start {name}, or ./scripts/up for everything"
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn postgres_url(&self, home: &Home) -> anyhow::Result<String> {
+        let Some(given) = &self.given_postgres else {
+            return Ok(postgres::admin_url(self.ports.postgres(), &secrets(home)?.get("postgres")?));
+        };
+        Ok(given.clone())
+    }
+
+    /// Before the names of databases and roles. Databases belong to one log: another prefix of topics, or a Kafka that
+    /// was given beside our own Postgres, has others.
+    pub(crate) fn database_prefix(&self) -> String {
+        let words = self.topic_prefix.to_lowercase();
+        let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let given = (self.given_brokers.is_some() && self.given_postgres.is_none()).then_some("given");
+        ["notifyme"].into_iter().chain(words).chain(given).collect::<Vec<_>>().join("_")
+    }
+
+    /// The file that says that the catalogue was put into these databases.
+    pub(crate) fn seed_marker(&self, home: &Home) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        (&self.given_postgres, self.database_prefix()).hash(&mut hasher);
+        home.data("seeded").join(format!("{:016x}", hasher.finish()))
+    }
+
+    /// A service with its database and its settings.
+    pub(crate) fn service(&self, home: &Home, name: &str) -> anyhow::Result<Service> {
+        let url = self.postgres_url(home)?;
+        let access = provision::access(&url, &self.database_prefix(), name, &mut secrets(home)?)?;
+        let settings = self.settings(home, name)?;
+        Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings })
+    }
+
+    /// What a service gets on top of the caller's environment: what `up` was given, then the usual.
+    fn settings(&self, home: &Home, service: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let public_url = format!("http://localhost:{}", self.doors(home, service)?.http);
+        let mut secrets = secrets(home)?;
+        let usual = [
+            ("ADMIN_TOKEN", secrets.get("ADMIN_TOKEN")?),
+            ("TOKEN_KEY", secrets.get("TOKEN_KEY")?),
+            ("PUBLIC_URL", public_url),
+            ("LOG_FORMAT", "pretty".to_owned()),
+            ("LOG_MESSAGES", "true".to_owned()),
+        ];
+        let mut settings = self.settings.clone();
+        for (name, value) in usual {
+            let by_file = format!("{name}_FILE");
+            if !settings.contains_key(&by_file) && std::env::var_os(&by_file).is_none() {
+                settings.entry(name.to_owned()).or_insert(value);
+            }
+        }
+        settings.retain(|name, _| std::env::var_os(name).is_none());
+        settings.insert("TOPIC_PREFIX".to_owned(), self.topic_prefix.clone());
+        Ok(settings.into_iter().collect())
+    }
+
+    /// Where the first instance of a service listens.
+    pub(crate) fn doors(&self, home: &Home, service: &str) -> anyhow::Result<Doors> {
+        let place = home.services()?.iter().position(|name| name == service);
+        let place = u16::try_from(place.ok_or_else(|| anyhow::anyhow!("there is no service `{service}`"))?)?;
+        Ok(Doors { http: self.ports.service(place), ops: self.ports.ops(place) })
+    }
+
+    /// The first instance, at its usual ports.
+    pub(crate) fn first_instance(&self, home: &Home, name: &str) -> anyhow::Result<Daemon> {
+        Ok(self.service(home, name)?.instance(home, 1, self.doors(home, name)?, &run_dir(home)))
+    }
+
+    /// The operator's token, as the services have it.
+    pub(crate) fn admin_token(&self, home: &Home) -> anyhow::Result<String> {
+        if let Some(file) = self.settings.get("ADMIN_TOKEN_FILE") {
+            return Ok(std::fs::read_to_string(file)?.trim().to_owned());
+        }
+        let given = self.settings.get("ADMIN_TOKEN").cloned();
+        given.map_or_else(|| Ok(secrets(home)?.get("ADMIN_TOKEN")?), Ok)
+    }
+
+    /// The private Kafka.
+    pub(crate) async fn kafka(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
+        let settings = kafka::Settings {
+            port: self.ports.kafka(),
+            controller_port: self.ports.controller(),
+            data: home.data("kafka"),
+            run: &run_dir(home),
+        };
+        Ok(kafka::prepare(installed, &settings).await?)
+    }
+
+    /// The private Postgres.
+    pub(crate) async fn postgres(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
+        let settings = postgres::Settings {
+            port: self.ports.postgres(),
+            data: home.reachable(&home.data("postgres"))?,
+            run: &run_dir(home),
+            password: &secrets(home)?.get("postgres")?,
+            durability: postgres::Durability::PowerCut,
+        };
+        Ok(postgres::prepare(installed, &settings).await?)
+    }
+}
+
+/// Where pid and log files are.
+pub(crate) fn run_dir(home: &Home) -> PathBuf {
+    home.data("run")
+}
+
+pub(crate) fn secrets(home: &Home) -> anyhow::Result<Secrets> {
+    Ok(Secrets::open(&home.data("secrets.json"))?)
+}
+
+/// The services' settings that are in this process' environment: those that a service's manual names.
+pub(crate) async fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut manuals = String::new();
+    for name in home.services()? {
+        let manual = tokio::process::Command::new(home.binary(&name)).arg("--help").output().await?;
+        manuals.push_str(&String::from_utf8_lossy(&manual.stdout));
+    }
+    let named: Vec<&str> =
+        manuals.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next()).collect();
+    let is_setting = |name: &str| {
+        let base = name.strip_suffix("_FILE").unwrap_or(name);
+        named.contains(&name) || named.contains(&base) || name == "RUST_LOG" || name.starts_with("OTEL_")
+    };
+    let own = |name: &str| service::OWN.contains(&name) || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name);
+    Ok(std::env::vars().filter(|(name, _)| is_setting(name) && !own(name)).collect())
+}

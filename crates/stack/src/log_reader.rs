@@ -1,0 +1,87 @@
+//! Reads the log files of a folder as they grow.
+
+use stack::running;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// At most so much of one log at one look.
+const CHUNK: u64 = 1 << 20;
+
+/// How far each log of the services has been read.
+pub(crate) struct LogReader {
+    dir: PathBuf,
+    /// Only these, or all that are not the servers'.
+    only: Option<String>,
+    read: BTreeMap<PathBuf, u64>,
+}
+
+impl LogReader {
+    /// From the beginning of each; of one service (or server) alone when it is named.
+    pub(crate) fn from_the_beginning(dir: &Path, only: Option<String>) -> Self {
+        Self { dir: dir.to_path_buf(), only, read: BTreeMap::new() }
+    }
+
+    /// What comes from now on.
+    pub(crate) fn from_now_on(dir: &Path) -> Self {
+        let mut reader = Self::from_the_beginning(dir, None);
+        reader.read = reader.logs().into_iter().map(|path| (path.clone(), length(&path))).collect();
+        reader
+    }
+
+    /// The whole lines that have come since the last call: name of the log, line.
+    pub(crate) fn new_lines(&mut self) -> Vec<(String, String)> {
+        let mut lines = Vec::new();
+        for path in self.logs() {
+            let name = stem(&path);
+            let text = self.new_text(&path).unwrap_or_default();
+            lines.extend(text.lines().map(|line| (name.clone(), line.to_owned())));
+        }
+        lines
+    }
+
+    fn new_text(&mut self, path: &Path) -> std::io::Result<String> {
+        let position = self.read.entry(path.to_path_buf()).or_default();
+        let length = length(path);
+        // Shorter than before: put aside and begun anew.
+        *position = if length < *position { 0 } else { *position };
+        if length == *position {
+            return Ok(String::new());
+        }
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(*position))?;
+        let mut bytes = Vec::new();
+        file.take(CHUNK).read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        // A line longer than a chunk is shown in pieces.
+        let whole = if whole == 0 && bytes.len() as u64 == CHUNK { bytes.len() } else { whole };
+        *position += whole as u64;
+        Ok(String::from_utf8_lossy(&bytes[..whole]).into_owned())
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        let Ok(listing) = std::fs::read_dir(&self.dir) else { return Vec::new() };
+        let paths = listing.filter_map(std::result::Result::ok).map(|entry| entry.path());
+        let mut logs: Vec<PathBuf> = paths.filter(|path| self.is_wanted(path)).collect();
+        logs.sort();
+        logs
+    }
+
+    fn is_wanted(&self, path: &Path) -> bool {
+        let name = stem(path);
+        let of = |service: &str| {
+            name == *service || name.strip_prefix(service).is_some_and(|rest| rest.starts_with('-'))
+        };
+        path.extension().is_some_and(|extension| extension == "log")
+            && self.only.as_deref().map_or_else(|| !running::SERVERS.contains(&name.as_str()), of)
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}

@@ -1,0 +1,70 @@
+//! What the commands print: lines, in a colour a service where a terminal shows it, and the time that steps take.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Instant;
+
+/// The colours of the services, in their order: cyan, yellow, magenta, green, then blue and red for further ones.
+const COLOURS: [u8; 6] = [36, 33, 35, 32, 34, 31];
+
+/// Prints a line; a reader that has gone is no error.
+pub(crate) fn say(line: impl Display) {
+    _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Prints a line; ends the program quietly when nobody reads any more (`… | head`).
+pub(crate) fn print(line: impl Display) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// A step that may take a while: announced, then told with its time.
+pub(crate) struct Step(Instant);
+
+impl Step {
+    pub(crate) fn begin(what: impl Display) -> Self {
+        say(format_args!("  … {what}"));
+        Self(Instant::now())
+    }
+
+    pub(crate) fn done(&self, what: impl Display) {
+        say(format_args!("  ✓ {what} ({:.1} s)", self.0.elapsed().as_secs_f32()));
+    }
+}
+
+/// Colours by service name, none where no terminal shows them or `NO_COLOR` is set.
+pub(crate) struct Palette {
+    services: Vec<String>,
+    on: bool,
+}
+
+impl Palette {
+    pub(crate) fn new(services: Vec<String>) -> Self {
+        let on = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { services, on }
+    }
+
+    /// The text in the colour of this service (or of an instance of it).
+    pub(crate) fn paint(&self, name: &str, text: impl Display) -> String {
+        let base = name.split_once('-').map_or(name, |(service, _)| service);
+        let place = self.services.iter().position(|service| service == base || service == name);
+        match place {
+            Some(place) if self.on => format!("\x1b[{}m{text}\x1b[0m", COLOURS[place % COLOURS.len()]),
+            _ => text.to_string(),
+        }
+    }
+}
+
+/// Control characters made visible: what outsiders supplied must not steer a terminal.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}

@@ -1,0 +1,52 @@
+//! What `up` prints when all is ready: where it is, and the lines to try.
+
+use crate::local::Local;
+use crate::screen::say;
+use crate::seed::{IN_STOCK, SOLD_OUT};
+use stack::Home;
+
+/// URLs and curl lines.
+pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Result<()> {
+    say("\nReady:");
+    for name in home.services()? {
+        let doors = local.doors(home, &name)?;
+        say(format_args!(
+            "  {name:<13} http://localhost:{}   manual: /docs   metrics: :{}/metrics",
+            doors.http, doors.ops
+        ));
+    }
+    say(format_args!(
+        "  {:<13} {}   Postgres: . .data/env; psql $ORDER_DATABASE_URL",
+        "Kafka",
+        local.brokers()
+    ));
+    let order = format!("http://localhost:{}", local.doors(home, "order")?.http);
+    let inventory = format!("http://localhost:{}", local.doors(home, "inventory")?.http);
+    say("\nTry, in another terminal:");
+    say(format_args!("  curl -s {inventory}/products"));
+    say(format_args!("  {}", place(&order, IN_STOCK, "pm_card_visa", "")));
+    say(format_args!("  curl -s {order}/orders/ID                      # confirmed; the mail is in the log"));
+    say(format_args!("  {}", place(&order, IN_STOCK, "pm_card_chargeDeclined", "")));
+    say(format_args!("  {}", place(&order, SOLD_OUT, "pm_card_visa", ",\"notify_me\":true")));
+    say(format_args!(
+        "  curl -s {inventory}/products/{SOLD_OUT}/restock -H \"authorization: Bearer $(./scripts/token)\" \
+         -H 'content-type: application/json' -d '{{\"quantity\":3}}'"
+    ));
+    say("  ./scripts/events --from-beginning          # the log; ./scripts/groups: who has read how far");
+    say(
+        "  ./scripts/kill payment                     # order again, look at the groups, then ./scripts/start payment",
+    );
+    say(if detached {
+        "\nIt runs in the background: ./scripts/logs -f shows the logs, ./scripts/down stops it."
+    } else {
+        "\nCtrl-C stops everything. The logs:"
+    });
+    Ok(())
+}
+
+fn place(order: &str, sku: &str, method: &str, more: &str) -> String {
+    format!(
+        "curl -s {order}/orders -H 'content-type: application/json' -d '{{\"email\":\"ada@example.com\",\
+         \"items\":[{{\"sku\":\"{sku}\",\"quantity\":1}}],\"payment_method\":\"{method}\"{more}}}'"
+    )
+}
