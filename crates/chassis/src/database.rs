@@ -22,35 +22,36 @@ const CONNECTIONS: u32 = 16;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What is wrong with the database, and what would help.
+/// What is wrong with the database, and what would help. The cause stands in the sentence, so none has a source:
+/// the driver's own chain says everything twice.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The setting is no Postgres URL.
     #[error(
-        "{setting} is no URL of a Postgres database such as postgres://role:password@host:5432/name: {source}"
+        "{setting} is no URL of a Postgres database such as postgres://role:password@host:5432/name: {cause}"
     )]
     Url {
         /// The setting.
         setting: &'static str,
         /// Why not.
-        source: sqlx::Error,
+        cause: sqlx::Error,
     },
     /// Postgres is there and refuses us; waiting would not help.
-    #[error("{setting}: Postgres at {place} refuses: {source}")]
+    #[error("{setting}: Postgres at {place} refuses: {cause}")]
     Refused {
         /// The setting.
         setting: &'static str,
         /// Host, port and database.
         place: String,
         /// Why.
-        source: sqlx::Error,
+        cause: sqlx::Error,
     },
     /// A query failed.
-    #[error(transparent)]
-    Query(#[from] sqlx::Error),
+    #[error("{0}")]
+    Query(sqlx::Error),
     /// A migration failed.
     #[error("the schema could not be changed: {0}")]
-    Migrate(#[from] MigrateError),
+    Migrate(MigrateError),
     /// The schema is not the one that this binary is made for.
     #[error("the database's schema is not ready for this version ({what}); run: {service} migrate")]
     Schema {
@@ -72,6 +73,18 @@ pub enum DatabaseError {
     Stopped,
 }
 
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Query(error)
+    }
+}
+
+impl From<MigrateError> for DatabaseError {
+    fn from(error: MigrateError) -> Self {
+        Self::Migrate(error)
+    }
+}
+
 /// A database as a setting names it.
 #[derive(Clone)]
 pub struct Database {
@@ -88,7 +101,7 @@ impl Database {
             // The driver itself would take any scheme for its own.
             _ => Err(sqlx::Error::Configuration("it does not begin with postgres://".into())),
         };
-        let options = options.map_err(|source| DatabaseError::Url { setting, source })?;
+        let options = options.map_err(|cause| DatabaseError::Url { setting, cause })?;
         Ok(Self { setting, options: options.application_name(application) })
     }
 
@@ -112,12 +125,8 @@ impl Database {
             let attempt = stop.run_until_cancelled(attempt).await.ok_or(DatabaseError::Stopped)?;
             match attempt.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())) {
                 Ok(connection) => return Ok(connection.close().await?),
-                Err(source) if is_refusal(&source) => {
-                    return Err(DatabaseError::Refused {
-                        setting: self.setting,
-                        place: self.place(),
-                        source,
-                    });
+                Err(cause) if is_refusal(&cause) => {
+                    return Err(DatabaseError::Refused { setting: self.setting, place: self.place(), cause });
                 }
                 Err(error) => tracing::warn!(%error, "waiting for Postgres at {}", self.place()),
             }

@@ -38,7 +38,7 @@ pub struct Source {
 pub enum LoggingError {
     /// `RUST_LOG` cannot be read.
     #[error("RUST_LOG: {0}; a level (info) or module=level, comma-separated, is expected")]
-    Filter(#[from] ParseError),
+    Filter(ParseError),
     /// Something else was installed before.
     #[error("logging was started twice")]
     Twice(#[from] TryInitError),
@@ -54,7 +54,7 @@ pub fn start(
     source: Source,
     spans: Option<SpanLayer>,
 ) -> Result<(), LoggingError> {
-    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}"))?;
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(LoggingError::Filter)?;
     let lines = fmt::layer().fmt_fields(JsonFields::new());
     let lines = match format {
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),

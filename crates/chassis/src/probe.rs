@@ -14,12 +14,12 @@ const ANSWER: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unhealthy {
     /// Nobody answers.
-    #[error("no answer from {address}: {source}")]
+    #[error("no answer from {address}: {cause}")]
     Unreachable {
         /// The ops port.
         address: SocketAddr,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// It answers, but is not ready.
     #[error("not ready: {0}")]
@@ -31,7 +31,7 @@ pub(crate) async fn ready(listen: SocketAddr) -> Result<String, Unhealthy> {
     let address = reachable(listen);
     let answer = tokio::time::timeout(PATIENCE, ask(address)).await;
     let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-    let answer = answer.map_err(|source| Unhealthy::Unreachable { address, source })?;
+    let answer = answer.map_err(|cause| Unhealthy::Unreachable { address, cause })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if head.split(' ').nth(1) == Some("200") {
         Ok(body.to_owned())

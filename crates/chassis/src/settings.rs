@@ -147,14 +147,14 @@ pub enum SettingError {
         name: String,
     },
     /// A secret's file cannot be read.
-    #[error("{name}_FILE: cannot read {}: {source}", path.display())]
+    #[error("{name}_FILE: cannot read {}: {cause}", path.display())]
     Unreadable {
         /// The environment variable.
         name: String,
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A secret's file has nothing in it.
     #[error("{name}_FILE: {} is empty", path.display())]

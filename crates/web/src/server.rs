@@ -87,22 +87,22 @@ pub enum BindError {
         setting: &'static str,
     },
     /// Not ours to open, or no such address here.
-    #[error("cannot listen on {address} ({setting}): {source}")]
+    #[error("cannot listen on {address} ({setting}): {cause}")]
     Refused {
         /// The address asked for.
         address: SocketAddr,
         /// The setting that says which.
         setting: &'static str,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
 /// Opens a port; an error names `setting`, the one to change.
 pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+    TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
         ErrorKind::AddrInUse => BindError::Taken { address, setting },
-        _ => BindError::Refused { address, setting, source },
+        _ => BindError::Refused { address, setting, cause },
     })
 }
 

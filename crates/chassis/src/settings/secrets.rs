@@ -62,7 +62,7 @@ fn read(name: String, path: PathBuf) -> Result<String, SettingError> {
     match std::fs::read_to_string(&path) {
         Ok(text) if text.trim().is_empty() => Err(SettingError::Empty { name, path }),
         Ok(text) => Ok(text.trim().to_owned()),
-        Err(source) => Err(SettingError::Unreadable { name, path, source }),
+        Err(cause) => Err(SettingError::Unreadable { name, path, cause }),
     }
 }
 
