@@ -92,7 +92,8 @@ apt_package() {
 apt_java() {
   local version
   for version in 21 17 25; do
-    if apt-cache show "openjdk-$version-jre-headless" >/dev/null 2>&1; then
+    # A name that others merely mention is "shown" as nothing, successfully.
+    if [ -n "$(apt-cache show "openjdk-$version-jre-headless" 2>/dev/null)" ]; then
       echo "openjdk-$version-jre-headless"
       return
     fi
