@@ -1,0 +1,66 @@
+//! Topic `payments`: money that went back becomes a message a channel. Whose it is, the order's events say; topics have
+//! no common order, so a refund may be known first.
+
+use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use envelope::Sequence;
+use events::PaymentEvent;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Consumers;
+use crate::deliver::delivery::Due;
+use crate::deliver::{announce, orders, queue};
+
+/// The fold of `payments`.
+pub(crate) struct Payments(pub Consumers);
+
+/// The refunded orders of a batch, and what follows from it.
+pub(crate) struct State {
+    orders: orders::Orders,
+    due: Vec<Due>,
+}
+
+impl Fold for Payments {
+    type Event = PaymentEvent;
+    type State = State;
+
+    async fn load(&self, tx: &mut Tx, batch: &[Received<PaymentEvent>]) -> Result<State, Failure> {
+        let refunds = batch.iter().filter(|received| announce::of_payment(&received.event).is_some());
+        let ids: Vec<Uuid> = refunds.map(|received| received.event.order_id().uuid()).collect();
+        let orders = if ids.is_empty() { orders::Orders::new() } else { orders::load(tx, &ids).await? };
+        Ok(State { orders, due: Vec::new() })
+    }
+
+    /// A refund happens once an order; that it was seen is remembered instead of a sequence, so that the many other
+    /// events of a payment write nothing here.
+    fn seen<'s>(&self, _state: &'s mut State, _event: &PaymentEvent) -> Option<&'s mut Sequence> {
+        None
+    }
+
+    fn decide(
+        &self,
+        state: &mut State,
+        received: &Received<PaymentEvent>,
+        now: OffsetDateTime,
+        _out: &mut Appends,
+    ) -> Result<(), Rejected> {
+        let Some(content) = announce::of_payment(&received.event) else { return Ok(()) };
+        let order = state.orders.entry(received.event.order_id()).or_default();
+        if !std::mem::replace(&mut order.refunded, true) {
+            state.due.push(Due { content, customer: order.customer, cause: received.cause(), at: now });
+        }
+        Ok(())
+    }
+
+    async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
+        if state.due.is_empty() {
+            return Ok(());
+        }
+        orders::save(tx, &state.orders).await?;
+        Ok(queue::insert(tx, &state.due, &self.0.channels).await?)
+    }
+
+    fn committed(&self) {
+        self.0.wake();
+    }
+}

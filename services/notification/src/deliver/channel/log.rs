@@ -1,0 +1,44 @@
+//! The log as a channel: a line a message, and with `LOG_MESSAGES` the whole of it, so that a system on a developer's
+//! machine shows what customers would read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::logging::NOTICE;
+use events::values::EmailAddress;
+
+use super::Channel;
+use crate::deliver::content::kind_name;
+use crate::deliver::delivery::{Attempt, Delivery};
+use crate::deliver::letter::Letters;
+
+/// Writes messages to the log.
+pub(crate) struct Log {
+    /// `None`: a line is enough.
+    pub letters: Option<Arc<Letters>>,
+}
+
+impl Channel for Log {
+    const CHANNEL: events::Channel = events::Channel::Log;
+    const QUEUE: &'static str = "log";
+    const CONCURRENCY: usize = 200;
+    const LEASE: Duration = Duration::from_secs(10);
+
+    async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
+        let content = &delivery.content;
+        let (kind, recipient) = (kind_name(content.kind()), to.masked());
+        let order_id = content.order_id().map(tracing::field::display);
+        let sku = content.sku().map(tracing::field::display);
+        let Some(letters) = &self.letters else {
+            tracing::info!(kind, order_id, sku, recipient, "notified");
+            return Attempt::Accepted;
+        };
+        match letters.text(content) {
+            Ok(letter) => {
+                tracing::info!(target: NOTICE, kind, order_id, sku, text = letter.body, "to {recipient}: {}", letter.subject);
+                Attempt::Accepted
+            }
+            Err(error) => Attempt::NotNow(format!("the template does not render: {error}")),
+        }
+    }
+}

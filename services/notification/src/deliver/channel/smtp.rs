@@ -1,0 +1,113 @@
+//! A mail server as a channel (SMTP, RFC 5321). Connections are kept and used again; a repeated mail has the same
+//! `Message-ID`, so that a reader's program shows it once.
+
+mod refusal;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use events::values::{DeliveryId, EmailAddress};
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::PoolConfig;
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Channel;
+use crate::deliver::delivery::{Attempt, Delivery};
+use crate::deliver::letter::Letters;
+
+/// How long the server may take for one answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Gives messages to a mail server.
+pub(crate) struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    letters: Arc<Letters>,
+    /// The server did not answer the last time; said once, not for every message.
+    away: AtomicBool,
+}
+
+/// Why no mail can be sent with these settings.
+#[derive(Debug, thiserror::Error)]
+#[error("SMTP_URL is not usable ({0}); smtp://user:password@host:587?tls=required is one that is")]
+pub(crate) struct BadUrl(lettre::transport::smtp::Error);
+
+/// Why a letter is no mail.
+#[derive(Debug, thiserror::Error)]
+enum Unmailable {
+    #[error("the template does not render: {0}")]
+    Template(#[from] minijinja::Error),
+    #[error("the address is none that mail knows")]
+    Address(#[from] lettre::address::AddressError),
+    #[error("the mail cannot be built: {0}")]
+    Build(#[from] lettre::error::Error),
+    #[error("the mail cannot be built: {0}")]
+    Header(#[from] lettre::message::header::InvalidHeaderName),
+}
+
+impl Smtp {
+    /// The server at `url`; no connection is made yet.
+    pub(crate) fn new(url: &SecretString, from: Mailbox, letters: Arc<Letters>) -> Result<Self, BadUrl> {
+        let pool = PoolConfig::new().max_size(u32::try_from(Self::CONCURRENCY).unwrap_or(u32::MAX));
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+            .map_err(BadUrl)?
+            .timeout(Some(ANSWER))
+            .pool_config(pool)
+            .build();
+        Ok(Self { transport, from, letters, away: AtomicBool::new(false) })
+    }
+
+    fn mail(&self, delivery: &Delivery, to: &EmailAddress) -> Result<Message, Unmailable> {
+        let text = self.letters.text(&delivery.content)?;
+        let html = self.letters.html(&delivery.content)?;
+        let to = Mailbox::new(None, to.expose().parse::<Address>()?);
+        let mut mail = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(text.subject)
+            .message_id(Some(message_id(delivery.id, &self.from)))
+            .multipart(MultiPart::alternative_plain_html(text.body, html))?;
+        // No answer by a machine to a machine (RFC 3834).
+        let header = HeaderName::new_from_ascii("Auto-Submitted".to_owned())?;
+        mail.headers_mut().insert_raw(HeaderValue::new(header, "auto-generated".to_owned()));
+        Ok(mail)
+    }
+}
+
+fn message_id(id: DeliveryId, from: &Mailbox) -> String {
+    format!("<{id}@{}>", from.email.domain())
+}
+
+impl Channel for Smtp {
+    const CHANNEL: events::Channel = events::Channel::Smtp;
+    const QUEUE: &'static str = "smtp";
+    const CONCURRENCY: usize = 8;
+    const LEASE: Duration = Duration::from_secs(40);
+
+    async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
+        let mail = match self.mail(delivery, to) {
+            Ok(mail) => mail,
+            // The server would never see it; a corrected template or setting may still bring it on its way.
+            Err(error @ Unmailable::Template(_)) => return Attempt::NotNow(error.to_string()),
+            Err(error) => return Attempt::Never(error.to_string()),
+        };
+        match self.transport.send(mail).await {
+            Ok(_) => {
+                if self.away.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the mail server is back");
+                }
+                Attempt::Accepted
+            }
+            Err(error) => {
+                let attempt = refusal::attempt(&error);
+                if error.status().is_none() && !self.away.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "the mail server does not answer; mails wait and are tried again");
+                }
+                attempt
+            }
+        }
+    }
+}

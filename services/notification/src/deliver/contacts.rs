@@ -1,0 +1,135 @@
+//! The copy of the contacts, kept by customer id: the only place where the address of a customer stands.
+
+use std::collections::BTreeMap;
+
+use broker::Tx;
+use envelope::Sequence;
+use events::CustomerEvent;
+use events::values::{CustomerId, EmailAddress};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The contacts that a batch is about.
+pub(crate) type Contacts = BTreeMap<CustomerId, Contact>;
+
+/// What is known of a customer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Contact {
+    pub reach: Reach,
+    /// The last sequence seen of topic `customers`.
+    pub seen: Sequence,
+}
+
+/// How to reach a customer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Not heard of yet.
+    #[default]
+    Unheard,
+    /// At this address.
+    At(EmailAddress),
+    /// Not any more, for ever.
+    Erased,
+}
+
+impl Reach {
+    /// Applies an event. Whoever was erased stays so: a registration read again revives no one.
+    pub(crate) fn apply(&mut self, event: &CustomerEvent) {
+        match event {
+            CustomerEvent::Registered(registered) if *self != Self::Erased => {
+                *self = Self::At(registered.email.clone());
+            }
+            CustomerEvent::Registered(_) | CustomerEvent::Erased(_) => *self = Self::Erased,
+        }
+    }
+}
+
+/// Loads and locks the contacts of these customers; those not heard of yet are absent.
+pub(crate) async fn load(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<Contacts> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT customer_id, email, seen_customers FROM contacts
+        WHERE customer_id = ANY($1) ORDER BY customer_id FOR UPDATE
+        "#,
+        customers,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let contact = |email: Option<String>| match email.map(|email| email.parse()) {
+        Some(Ok(address)) => Reach::At(address),
+        Some(Err(_)) => Reach::Unheard,
+        None => Reach::Erased,
+    };
+    let rows = rows.into_iter().map(|row| {
+        let seen = Sequence::from_i64(row.seen_customers).unwrap_or_default();
+        (row.customer_id.into(), Contact { reach: contact(row.email), seen })
+    });
+    Ok(rows.collect())
+}
+
+/// Writes contacts, all of them heard of.
+pub(crate) async fn save(tx: &mut Tx, contacts: &Contacts) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = contacts.keys().map(|id| id.uuid()).collect();
+    let emails: Vec<Option<&str>> = contacts.values().map(|contact| contact.reach.address()).collect();
+    let seen: Vec<i64> = contacts.values().map(|contact| contact.seen.to_i64()).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO contacts (customer_id, email, erased_at, seen_customers)
+        SELECT id, email, CASE WHEN email IS NULL THEN now() END, seen
+        FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS contact (id, email, seen)
+        ON CONFLICT (customer_id) DO UPDATE
+        SET email = excluded.email, seen_customers = excluded.seen_customers,
+            erased_at = CASE WHEN excluded.email IS NULL THEN COALESCE(contacts.erased_at, now()) END
+        "#,
+        &ids,
+        &emails as &[Option<&str>],
+        &seen,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Forgets every customer of this address, and returns who they were.
+pub(crate) async fn erase(connection: &mut PgConnection, email: &EmailAddress) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "UPDATE contacts SET email = NULL, erased_at = now() WHERE email = $1 RETURNING customer_id",
+        email.expose(),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+impl Reach {
+    fn address(&self) -> Option<&str> {
+        match self {
+            Self::At(address) => Some(address.expose()),
+            Self::Unheard | Self::Erased => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{CustomerErased, CustomerRegistered};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn an_erased_customer_is_never_revived() {
+        let customer_id = CustomerId::new(OffsetDateTime::UNIX_EPOCH);
+        let email: EmailAddress = "ada@example.com".parse().unwrap();
+        let registered = CustomerEvent::Registered(CustomerRegistered {
+            customer_id,
+            email: email.clone(),
+            registered_at: OffsetDateTime::UNIX_EPOCH,
+        });
+        let mut reach = Reach::default();
+        reach.apply(&registered);
+        assert_eq!(reach, Reach::At(email));
+        reach.apply(&CustomerEvent::Erased(CustomerErased { customer_id }));
+        reach.apply(&registered);
+        assert_eq!(reach, Reach::Erased);
+    }
+}

@@ -1,0 +1,93 @@
+//! What a recipient reads: the templates of `templates/`, filled. Each kind has a text, whose first line is the
+//! subject, and a page for mail programs that show HTML, where everything that others supplied is escaped.
+
+use events::Item;
+use events::values::Money;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error};
+use serde::Serialize;
+
+use super::content::{Content, kind_name};
+
+/// The templates, ready to be filled.
+pub(crate) struct Letters {
+    environment: Environment<'static>,
+    shop: Shop,
+}
+
+/// What templates may say of the shop.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Shop {
+    /// Its name.
+    pub name: String,
+    /// Where it is on the web, where that is set.
+    pub url: Option<String>,
+}
+
+/// What a template reads: the content's fields, and the shop.
+#[derive(Serialize)]
+struct Filling<'a> {
+    shop: &'a Shop,
+    #[serde(flatten)]
+    content: &'a Content,
+}
+
+/// A message as plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text {
+    pub subject: String,
+    pub body: String,
+}
+
+/// The texts and pages by kind.
+const TEMPLATES: [(&str, &str); 8] = [
+    ("layout.html", include_str!("../../templates/layout.html")),
+    ("order.html", include_str!("../../templates/order.html")),
+    ("order_confirmed.txt", include_str!("../../templates/order_confirmed.txt")),
+    ("order_confirmed.html", include_str!("../../templates/order_confirmed.html")),
+    ("order_cancelled.txt", include_str!("../../templates/order_cancelled.txt")),
+    ("order_cancelled.html", include_str!("../../templates/order_cancelled.html")),
+    ("order_refunded.txt", include_str!("../../templates/order_refunded.txt")),
+    ("order_refunded.html", include_str!("../../templates/order_refunded.html")),
+];
+
+impl Letters {
+    /// Reads the templates.
+    pub(crate) fn new(shop: Shop) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        // A line with nothing but a tag leaves no line behind.
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.add_filter("money", |money: Serde<Money>| money.to_string());
+        environment.add_filter("price", |item: Serde<Item>| price(&item));
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source)?;
+        }
+        Ok(Self { environment, shop })
+    }
+
+    /// Subject and text.
+    pub(crate) fn text(&self, content: &Content) -> Result<Text, Error> {
+        let filled = self.fill(content, "txt")?;
+        let (subject, body) = filled.split_once('\n').unwrap_or((&filled, ""));
+        Ok(Text { subject: subject.trim().to_owned(), body: body.trim().to_owned() })
+    }
+
+    /// The page.
+    pub(crate) fn html(&self, content: &Content) -> Result<String, Error> {
+        self.fill(content, "html")
+    }
+
+    fn fill(&self, content: &Content, form: &str) -> Result<String, Error> {
+        let name = format!("{}.{form}", kind_name(content.kind()));
+        self.environment.get_template(&name)?.render(Serde(Filling { shop: &self.shop, content }))
+    }
+}
+
+/// What a line costs.
+fn price(item: &Item) -> String {
+    item.unit_price.times(item.quantity.get()).map_or_else(String::new, |price| price.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use events::values::{OrderId, Quantity};
+use events::{CancelReason, Item};
+use time::OffsetDateTime;
+
+use super::*;
+use crate::deliver::content::Short;
+
+fn letters() -> Letters {
+    Letters::new(Shop { name: "Ben & Jo".to_owned(), url: Some("https://shop.example".to_owned()) }).unwrap()
+}
+
+fn item(name: &str, quantity: i64) -> Item {
+    Item {
+        sku: "MUG".parse().unwrap(),
+        name: name.parse().unwrap(),
+        quantity: Quantity::try_from(quantity).unwrap(),
+        unit_price: money(1299),
+    }
+}
+
+fn money(amount: i64) -> Money {
+    Money { amount, currency: "EUR".parse().unwrap() }
+}
+
+fn order_id() -> OrderId {
+    OrderId::new(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn cancelled(reason: CancelReason) -> Content {
+    let item = item("<b>Blue</b> mug", 2);
+    let short = if reason == CancelReason::OutOfStock {
+        vec![Short { sku: item.sku.clone(), name: item.name.clone(), wanted: item.quantity }]
+    } else {
+        vec![]
+    };
+    Content::OrderCancelled {
+        order_id: order_id(),
+        reason,
+        items: vec![item],
+        total: money(2598),
+        short,
+        notify_me: false,
+    }
+}
+
+#[test]
+fn a_confirmation_names_what_was_ordered_and_what_it_costs() {
+    let content = Content::OrderConfirmed {
+        order_id: order_id(),
+        items: vec![item("Blue mug", 2), item("Tea", 1)],
+        total: money(3897),
+    };
+    let text = letters().text(&content).unwrap();
+    assert_eq!(text.subject, "Your order is confirmed");
+    for part in [
+        "Ben & Jo",
+        "2 × Blue mug: 25.98 EUR",
+        "1 × Tea: 12.99 EUR",
+        "Total: 38.97 EUR",
+        "https://shop.example",
+    ] {
+        assert!(text.body.contains(part), "{part} in {}", text.body);
+    }
+    let html = letters().html(&content).unwrap();
+    assert!(html.contains("Ben &amp; Jo") && html.contains("38.97 EUR"), "{html}");
+}
+
+#[test]
+fn a_cancellation_gives_the_reason_and_escapes_what_others_supplied() {
+    use CancelReason::{CustomerRequest, Expired, OutOfStock, PaymentDeclined, PaymentFailed, Unknown};
+    let mut bodies = Vec::new();
+    for reason in [OutOfStock, PaymentDeclined, PaymentFailed, CustomerRequest, Expired, Unknown] {
+        let text = letters().text(&cancelled(reason)).unwrap();
+        assert!(!text.subject.is_empty() && !text.subject.contains('\n'));
+        bodies.push(text.body);
+        let html = letters().html(&cancelled(reason)).unwrap();
+        assert!(html.contains("&lt;b&gt;Blue&lt;") && !html.contains("<b>Blue"), "{html}");
+    }
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 6, "each reason has words of its own");
+}
+
+#[test]
+fn a_refund_names_the_amount() {
+    let content = Content::OrderRefunded { order_id: order_id(), amount: money(2598) };
+    assert_eq!(letters().text(&content).unwrap().subject, "Your refund of 25.98 EUR is on its way");
+    assert!(letters().html(&content).unwrap().contains("25.98 EUR"));
+}
+
+/// Writes each message to a folder, to be looked at: `LETTERS=/tmp/letters cargo test -p notification samples`.
+#[test]
+fn samples_for_the_eye() {
+    let Some(folder) = std::env::var_os("LETTERS").map(std::path::PathBuf::from) else { return };
+    std::fs::create_dir_all(&folder).unwrap();
+    let confirmed = Content::OrderConfirmed {
+        order_id: order_id(),
+        items: vec![
+            item("Blue mug", 2),
+            item("A tea with a rather long name that has to be wrapped on a phone", 1),
+        ],
+        total: money(3897),
+    };
+    let samples = [
+        ("confirmed", confirmed),
+        ("sold_out", cancelled(CancelReason::OutOfStock)),
+        ("declined", cancelled(CancelReason::PaymentDeclined)),
+        ("refunded", Content::OrderRefunded { order_id: order_id(), amount: money(2598) }),
+    ];
+    for (name, content) in samples {
+        std::fs::write(folder.join(name).with_extension("html"), letters().html(&content).unwrap()).unwrap();
+        let text = letters().text(&content).unwrap();
+        std::fs::write(
+            folder.join(name).with_extension("txt"),
+            format!("{}\n\n{}\n", text.subject, text.body),
+        )
+        .unwrap();
+    }
+}

@@ -1,0 +1,225 @@
+//! The deliveries in the database: made due by a transaction, claimed by a worker, settled by what the attempt came to.
+
+use std::time::Duration;
+
+use broker::{Cause, Outbox, Tx};
+use envelope::Sequence;
+use events::Channel;
+use events::values::{CustomerId, DeliveryId, OrderId, Sku};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::content::{Content, channel_name, kind_name};
+use super::delivery::{self, Delivery, Due, Recipient, Verdict};
+
+/// Writes a delivery a message and channel. What an order was told already is left out: the schema knows it.
+pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sqlx::Result<()> {
+    let rows: Vec<(&Due, Channel)> =
+        due.iter().flat_map(|due| channels.iter().map(move |channel| (due, *channel))).collect();
+    let mut ids: Vec<Uuid> = rows.iter().map(|(due, _)| DeliveryId::new(due.at).uuid()).collect();
+    // In the order of the events, also within the millisecond that a batch shares.
+    ids.sort_unstable();
+    let kinds: Vec<&str> = rows.iter().map(|(due, _)| kind_name(due.content.kind())).collect();
+    let names: Vec<&str> = rows.iter().map(|(_, channel)| channel_name(*channel)).collect();
+    let orders: Vec<Option<Uuid>> =
+        rows.iter().map(|(due, _)| due.content.order_id().map(OrderId::uuid)).collect();
+    let skus: Vec<Option<&str>> = rows.iter().map(|(due, _)| due.content.sku().map(Sku::as_str)).collect();
+    let customers: Vec<Option<Uuid>> =
+        rows.iter().map(|(due, _)| due.customer.map(CustomerId::uuid)).collect();
+    let data: Vec<Json<&Content>> = rows.iter().map(|(due, _)| Json(&due.content)).collect();
+    let causes: Vec<Option<Uuid>> = rows.iter().map(|(due, _)| due.cause.event_id).collect();
+    let traces: Vec<Option<&str>> = rows.iter().map(|(due, _)| due.cause.traceparent.as_deref()).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, data, next_at, caused_by, traceparent)
+        SELECT id, kind, channel, order_id, sku, customer_id, data, now(), caused_by, traceparent
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::jsonb[], $8::uuid[], $9::text[])
+             AS due (id, kind, channel, order_id, sku, customer_id, data, caused_by, traceparent)
+        ORDER BY order_id, kind, channel
+        ON CONFLICT (order_id, kind, channel) WHERE order_id IS NOT NULL DO NOTHING
+        "#,
+        &ids,
+        &kinds as &[&str],
+        &names as &[&str],
+        &orders as &[Option<Uuid>],
+        &skus as &[Option<&str>],
+        &customers as &[Option<Uuid>],
+        &data as &[Json<&Content>],
+        &causes as &[Option<Uuid>],
+        &traces as &[Option<&str>],
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Tells deliveries that were made due before their order was known whose they are.
+pub(crate) async fn belong(tx: &mut Tx, orders: &[(OrderId, CustomerId)]) -> sqlx::Result<()> {
+    let (ids, customers): (Vec<Uuid>, Vec<Uuid>) =
+        orders.iter().map(|(order, customer)| (order.uuid(), customer.uuid())).unzip();
+    sqlx::query!(
+        r#"
+        UPDATE deliveries SET customer_id = known.customer_id, next_at = now()
+        FROM unnest($1::uuid[], $2::uuid[]) AS known (order_id, customer_id)
+        WHERE deliveries.order_id = known.order_id AND deliveries.customer_id IS NULL AND finished_at IS NULL
+        "#,
+        &ids,
+        &customers,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Makes what waits for these contacts due now.
+pub(crate) async fn hasten(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE deliveries SET next_at = now() WHERE status = 'waiting_for_contact' AND customer_id = ANY($1)",
+        customers,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Claims at most `limit` deliveries of `channel` that are due, the longest due first, each with its recipient as known
+/// now. What an order is told stays in order: a delivery waits for the one before it.
+pub(crate) async fn claim(
+    pool: &PgPool,
+    channel: Channel,
+    token: Uuid,
+    limit: i64,
+    lease: Duration,
+) -> sqlx::Result<Vec<Delivery>> {
+    let rows = sqlx::query!(
+        r#"
+        WITH due AS (
+            SELECT id FROM deliveries AS candidate
+            WHERE channel = $1 AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+              AND NOT EXISTS (
+                  SELECT FROM deliveries AS before
+                  WHERE before.order_id = candidate.order_id AND before.channel = $1
+                    AND before.id < candidate.id AND before.finished_at IS NULL)
+            ORDER BY next_at, id
+            LIMIT $3
+            FOR UPDATE SKIP LOCKED
+        ), claimed AS (
+            UPDATE deliveries SET token = $2, leased_until = now() + make_interval(secs => $4), attempts = attempts + 1
+            FROM due WHERE deliveries.id = due.id
+            RETURNING deliveries.id, data, attempts, order_id, customer_id
+        )
+        SELECT id AS "id!", data AS "data!: Json<Content>", attempts AS "attempts!", contacts.email AS "email?",
+               contacts.erased_at IS NOT NULL AS "erased!"
+        FROM claimed
+        LEFT JOIN orders ON orders.order_id = claimed.order_id AND claimed.customer_id IS NULL
+        LEFT JOIN contacts ON contacts.customer_id = COALESCE(claimed.customer_id, orders.customer_id)
+        ORDER BY id
+        "#,
+        channel_name(channel),
+        token,
+        limit,
+        lease.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Delivery {
+            id: row.id.into(),
+            content: row.data.0,
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            recipient: recipient(row.email, row.erased),
+            token,
+        })
+        .collect())
+}
+
+fn recipient(email: Option<String>, erased: bool) -> Recipient {
+    match email.map(|email| email.parse()) {
+        Some(Ok(address)) => Recipient::Known(address),
+        None if erased => Recipient::Erased,
+        // The table holds parsed addresses only.
+        Some(Err(_)) | None => Recipient::Unknown,
+    }
+}
+
+/// A delivery whose verdict was written: its claim still held.
+struct Settled {
+    id: Uuid,
+    version: i64,
+    caused_by: Option<Uuid>,
+    traceparent: Option<String>,
+}
+
+/// Writes what became of claimed deliveries, with the events that tell it, and returns those whose claim still held.
+pub(crate) async fn settle(
+    outbox: &Outbox,
+    channel: Channel,
+    verdicts: &[(&Delivery, Verdict)],
+) -> sqlx::Result<Vec<DeliveryId>> {
+    let mut tx = outbox.begin().await?;
+    let settled = write(&mut tx, verdicts).await?;
+    for row in &settled {
+        let id = DeliveryId::from(row.id);
+        let Some((delivery, verdict)) = verdicts.iter().find(|(delivery, _)| delivery.id == id) else {
+            continue;
+        };
+        let Some(event) = delivery::event(delivery, channel, verdict) else { continue };
+        let cause = Cause { event_id: row.caused_by, traceparent: row.traceparent.clone() };
+        let sequence = Sequence::from_i64(row.version).unwrap_or_default();
+        tx.append(cause, sequence, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    }
+    tx.commit().await?;
+    Ok(settled.into_iter().map(|row| row.id.into()).collect())
+}
+
+async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<Vec<Settled>> {
+    let mut verdicts: Vec<_> = verdicts.iter().collect();
+    verdicts.sort_unstable_by_key(|(delivery, _)| delivery.id);
+    let ids: Vec<Uuid> = verdicts.iter().map(|(delivery, _)| delivery.id.uuid()).collect();
+    let tokens: Vec<Uuid> = verdicts.iter().map(|(delivery, _)| delivery.token).collect();
+    let (mut statuses, mut causes, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, verdict) in verdicts {
+        let (status, cause, pause) = match verdict {
+            Verdict::Sent => ("sent", None, None),
+            Verdict::Failed(cause) => ("failed", Some(cause.as_str()), None),
+            Verdict::Again(pause, cause) => ("pending", Some(cause.as_str()), Some(pause.as_secs_f64())),
+            Verdict::Waiting(pause) => ("waiting_for_contact", None, Some(pause.as_secs_f64())),
+        };
+        statuses.push(status);
+        causes.push(cause);
+        pauses.push(pause);
+    }
+    sqlx::query_as!(
+        Settled,
+        r#"
+        UPDATE deliveries
+        SET status = verdict.status, cause = verdict.cause, token = NULL, leased_until = NULL,
+            next_at = now() + make_interval(secs => verdict.pause),
+            finished_at = CASE WHEN verdict.pause IS NULL THEN now() END,
+            version = version + CASE WHEN verdict.pause IS NULL THEN 1 ELSE 0 END
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[])
+             AS verdict (id, token, status, cause, pause)
+        WHERE deliveries.id = verdict.id AND deliveries.token = verdict.token
+        RETURNING deliveries.id, version, caused_by, traceparent
+        "#,
+        &ids,
+        &tokens,
+        &statuses as &[&str],
+        &causes as &[Option<&str>],
+        &pauses as &[Option<f64>],
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// How many deliveries of `channel` are due now.
+pub(crate) async fn ready(pool: &PgPool, channel: Channel) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "ready!" FROM deliveries WHERE channel = $1 AND next_at <= now() AND token IS NULL"#,
+        channel_name(channel),
+    )
+    .fetch_one(pool)
+    .await
+}

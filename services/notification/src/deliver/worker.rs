@@ -1,0 +1,79 @@
+//! Sends what is due over one channel: the queue is `work`'s, the rows are the deliveries.
+
+use std::time::Duration;
+
+use broker::Outbox;
+use uuid::Uuid;
+use work::Queue;
+
+use super::channel::Channel;
+use super::content::{channel_name, kind_name};
+use super::delivery::{Attempt, Delivery, ERASED, Recipient, Verdict, verdict};
+use super::queue;
+
+/// Takes deliveries of one channel from the database to the channel.
+pub(crate) struct Sender<C> {
+    pub channel: C,
+    pub outbox: Outbox,
+}
+
+impl<C: Channel> Queue for Sender<C> {
+    type Job = Delivery;
+    type Outcome = Attempt;
+
+    const NAME: &'static str = C::QUEUE;
+
+    async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Delivery>> {
+        queue::claim(self.outbox.pool(), C::CHANNEL, token, limit, lease).await
+    }
+
+    async fn perform(&self, delivery: &Delivery) -> Attempt {
+        match &delivery.recipient {
+            Recipient::Known(address) => self.channel.send(delivery, address).await,
+            Recipient::Unknown => Attempt::NoContact,
+            Recipient::Erased => Attempt::Never(ERASED.to_owned()),
+        }
+    }
+
+    fn timed_out(&self, _delivery: &Delivery) -> Attempt {
+        // Whether it was accepted is not known; a repetition has the same Message-ID.
+        Attempt::NotNow("the channel did not answer in time".to_owned())
+    }
+
+    async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<()> {
+        let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.attempts);
+        let verdicts: Vec<_> = done.iter().map(|done| (&done.0, verdict(done))).collect();
+        let settled = queue::settle(&self.outbox, C::CHANNEL, &verdicts).await?;
+        for (delivery, verdict) in verdicts.iter().filter(|(delivery, _)| settled.contains(&delivery.id)) {
+            tell::<C>(delivery, verdict);
+        }
+        Ok(())
+    }
+
+    async fn ready(&self) -> sqlx::Result<i64> {
+        queue::ready(self.outbox.pool(), C::CHANNEL).await
+    }
+}
+
+/// Counts a final verdict; what was given up is worth a line, the rest is detail.
+fn tell<C: Channel>(delivery: &Delivery, verdict: &Verdict) {
+    let (kind, channel) = (kind_name(delivery.content.kind()), channel_name(C::CHANNEL));
+    let order_id = delivery.content.order_id().map(tracing::field::display);
+    let count = |status: &'static str| {
+        metrics::counter!("deliveries_total", "kind" => kind, "channel" => channel, "status" => status)
+            .increment(1);
+    };
+    match verdict {
+        Verdict::Sent => count("sent"),
+        Verdict::Failed(cause) => {
+            count("failed");
+            tracing::warn!(kind, channel, order_id, delivery_id = %delivery.id, cause, "not notified, for good");
+        }
+        Verdict::Again(pause, cause) => {
+            tracing::debug!(kind, channel, order_id, delivery_id = %delivery.id, ?pause, cause, "not notified yet");
+        }
+        Verdict::Waiting(pause) => {
+            tracing::debug!(kind, channel, order_id, delivery_id = %delivery.id, ?pause, "the contact is not known yet");
+        }
+    }
+}

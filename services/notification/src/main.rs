@@ -1,0 +1,7 @@
+//! The notification service's binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::run(&notification::service())
+}
