@@ -1,0 +1,56 @@
+//! The HTTP door: the catalogue for everyone; listing, restocking and stock-takes for the operator.
+
+mod products;
+mod stock;
+
+use axum::extract::FromRef;
+use broker::{AppendError, Outbox, Tx};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{AdminToken, Problem};
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Door {
+    outbox: Outbox,
+    admin: AdminToken,
+}
+
+impl FromRef<Door> for AdminToken {
+    fn from_ref(door: &Door) -> Self {
+        door.admin.clone()
+    }
+}
+
+impl Door {
+    /// Begins what appends events, unless too many wait for Kafka already.
+    async fn begin(&self) -> Result<Tx, Problem> {
+        if self.outbox.is_full() {
+            return Err(Problem::unavailable(
+                "Too many events wait for Kafka at the moment; nothing was changed.",
+            ));
+        }
+        Ok(self.outbox.begin().await?)
+    }
+}
+
+/// The routes.
+pub(crate) fn routes(outbox: Outbox, admin: AdminToken) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(products::list))
+        .routes(routes!(products::get, products::put, products::delete))
+        .routes(routes!(stock::restock))
+        .routes(routes!(stock::count))
+        .with_state(Door { outbox, admin })
+}
+
+fn no_such_product() -> Problem {
+    Problem::not_found("There is no such product.")
+}
+
+/// These events are small and have keys: one that cannot be appended is a bug.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn append_failed(error: AppendError) -> Problem {
+    tracing::error!(%error, "an event cannot be appended");
+    Problem::internal()
+}

@@ -1,0 +1,147 @@
+//! The catalogue: listed and delisted by the operator, read by everyone.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use broker::Cause;
+use envelope::Sequence;
+use events::values::{Money, ProductName, Sku};
+use events::{Product, ProductEvent, StockEvent};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use web::{Json, Operator, Page, Paging, PagingParams, Path, Problem, Traceparent};
+
+use super::{Door, append_failed, no_such_product};
+use crate::domain::Stock;
+use crate::store;
+use crate::store::products::Offer;
+
+/// A product in the catalogue.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Product)]
+pub(crate) struct ProductView {
+    sku: Sku,
+    name: ProductName,
+    /// What one costs.
+    price: Money,
+    /// How many can be ordered now.
+    #[schema(minimum = 0)]
+    available: i64,
+}
+
+impl From<Offer> for ProductView {
+    fn from(Offer { product: Product { sku, name, price }, available }: Offer) -> Self {
+        Self { sku, name, price, available }
+    }
+}
+
+/// What a product is called and costs.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutProduct {
+    name: ProductName,
+    price: Money,
+}
+
+/// The catalogue
+///
+/// All listed products, by SKU. Delisted ones are not shown.
+#[utoipa::path(get, path = "/products", tag = "catalogue", params(PagingParams),
+    responses((status = 200, description = "A page of the catalogue.", body = Page<ProductView>)))]
+pub(crate) async fn list(
+    State(door): State<Door>,
+    paging: Paging<Sku>,
+) -> Result<Json<Page<ProductView>>, Problem> {
+    let offers = store::products::list(door.outbox.pool(), paging.after.as_ref(), paging.rows()).await?;
+    let page = paging.page(offers, |offer| offer.product.sku.clone());
+    Ok(Json(page.map(ProductView::from)))
+}
+
+/// One product
+///
+/// 404 when it is unknown or delisted.
+#[utoipa::path(get, path = "/products/{sku}", tag = "catalogue", params(("sku" = Sku, Path)),
+    responses((status = 200, description = "The product.", body = ProductView)))]
+pub(crate) async fn get(
+    State(door): State<Door>,
+    Path(sku): Path<Sku>,
+) -> Result<Json<ProductView>, Problem> {
+    let offer = store::products::find(door.outbox.pool(), &sku).await?;
+    Ok(Json(offer.ok_or_else(no_such_product)?.into()))
+}
+
+/// List a product, or change it
+///
+/// A new product starts with no stock. A delisted one is listed again with the stock that it has. What is the same
+/// already changes nothing.
+#[utoipa::path(put, path = "/products/{sku}", tag = "catalogue", params(("sku" = Sku, Path)),
+    request_body = PutProduct, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "It was listed already; this is how it is now.", body = ProductView),
+        (status = 201, description = "It was unknown or delisted, and is listed now.", body = ProductView)))]
+pub(crate) async fn put(
+    _: Operator,
+    State(door): State<Door>,
+    Path(sku): Path<Sku>,
+    Traceparent(traceparent): Traceparent,
+    Json(PutProduct { name, price }): Json<PutProduct>,
+) -> Result<(StatusCode, Json<ProductView>), Problem> {
+    let wanted = Product { sku, name, price };
+    let cause = Cause::traced(Some(traceparent));
+    let mut tx = door.begin().await?;
+    let is_new = store::products::insert(&mut tx, &wanted).await?;
+    let (was_listed, version) = if is_new {
+        store::stock::insert(&mut tx, &wanted.sku).await?;
+        let level = Stock::default().level(wanted.sku.clone());
+        tx.append(cause.clone(), Sequence::NONE.next(), &StockEvent::Changed(level))
+            .map_err(append_failed)?;
+        (false, Some(Sequence::NONE.next()))
+    } else {
+        change(&mut tx, &wanted).await?
+    };
+    if let Some(version) = version {
+        tx.append(cause, version, &ProductEvent::Listed(wanted.clone())).map_err(append_failed)?;
+    }
+    let offer = store::products::find(&mut *tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
+    tx.commit().await?;
+    if version.is_some() {
+        tracing::info!("listed {}: {}, {}", wanted.sku, wanted.name, wanted.price);
+    }
+    let status = if was_listed { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(offer.into())))
+}
+
+/// Brings a known product to what is wanted: whether it was listed, and its new version if anything changed.
+async fn change(tx: &mut broker::Tx, wanted: &Product) -> Result<(bool, Option<Sequence>), Problem> {
+    let mut row = store::products::lock(tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
+    let was_listed = std::mem::replace(&mut row.listed, true);
+    if was_listed && row.product == *wanted {
+        return Ok((was_listed, None));
+    }
+    row.product = wanted.clone();
+    row.version = row.version.next();
+    store::products::save(tx, &row).await?;
+    Ok((was_listed, Some(row.version)))
+}
+
+/// Delist a product
+///
+/// It takes no new orders; what is ordered already is not touched, and its stock stays. Again: 204 again.
+#[utoipa::path(delete, path = "/products/{sku}", tag = "catalogue", params(("sku" = Sku, Path)),
+    security(("bearer" = [])), responses((status = 204, description = "It is delisted.")))]
+pub(crate) async fn delete(
+    _: Operator,
+    State(door): State<Door>,
+    Path(sku): Path<Sku>,
+    Traceparent(traceparent): Traceparent,
+) -> Result<StatusCode, Problem> {
+    let mut tx = door.begin().await?;
+    let mut row = store::products::lock(&mut tx, &sku).await?.ok_or_else(no_such_product)?;
+    if std::mem::replace(&mut row.listed, false) {
+        row.version = row.version.next();
+        store::products::save(&mut tx, &row).await?;
+        tx.append(Cause::traced(Some(traceparent)), row.version, &row.event()).map_err(append_failed)?;
+        tx.commit().await?;
+        tracing::info!("delisted {sku}");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

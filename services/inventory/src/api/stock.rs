@@ -1,0 +1,141 @@
+//! Goods come in, and are counted: the operator's.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use broker::{Cause, Tx};
+use events::StockEvent;
+use events::values::{Quantity, Sku};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use web::idempotency::{self, Answer, Claim};
+use web::openapi::Conflict;
+use web::{Idempotent, Json, Operator, Path, Problem, Traceparent};
+
+use super::{Door, append_failed, no_such_product};
+use crate::domain::{Stock, StockError};
+use crate::store;
+
+/// How many came in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restock {
+    quantity: Quantity,
+}
+
+/// What a restock came to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Restocked {
+    sku: Sku,
+    /// How many can be ordered now.
+    #[schema(minimum = 0)]
+    available: i64,
+}
+
+/// What a stock-take found on the shelf, those set aside for orders included.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StockTake {
+    #[serde(deserialize_with = "not_negative")]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    on_hand: i64,
+}
+
+/// The stock after a stock-take.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Counted {
+    sku: Sku,
+    /// On the shelf.
+    on_hand: i64,
+    /// Of these, set aside for orders.
+    reserved: i64,
+    /// The others: how many can be ordered now.
+    available: i64,
+}
+
+fn not_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    if number < 0 { Err(serde::de::Error::custom("must not be negative")) } else { Ok(number) }
+}
+
+/// Restock a product
+///
+/// Goods came in. With an `Idempotency-Key` a repetition gets the first answer and adds nothing; without one each call
+/// counts. A delisted product can be restocked too. At most 10¹² of a product can be on hand.
+#[utoipa::path(post, path = "/products/{sku}/restock", tag = "stock",
+    params(("sku" = Sku, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = Restock, security(("bearer" = [])),
+    responses((status = 200, description = "They can be ordered.", body = Restocked)))]
+pub(crate) async fn restock(
+    _: Operator,
+    State(door): State<Door>,
+    Path(sku): Path<Sku>,
+    Traceparent(traceparent): Traceparent,
+    Idempotent { value: Restock { quantity }, key }: Idempotent<Restock>,
+) -> Result<Answer, Problem> {
+    let mut tx = door.begin().await?;
+    if let Some(key) = &key {
+        match idempotency::claim(&mut tx, &[key]).await.map_err(idempotency::failed)?.pop() {
+            Some(Claim::Replay(answer)) => return Ok(answer),
+            Some(Claim::OtherBody) => return Err(idempotency::other_body()),
+            // One key cannot repeat itself.
+            Some(Claim::New | Claim::Repeats(_)) | None => {}
+        }
+    }
+    let mut stock = lock(&mut tx, &sku).await?;
+    stock.restock(quantity).map_err(|error| refused(error, "/quantity"))?;
+    stock.version = stock.version.next();
+    let replenished = StockEvent::Replenished(stock.level(sku.clone()));
+    tx.append(Cause::traced(Some(traceparent)), stock.version, &replenished).map_err(append_failed)?;
+    store::stock::save(&mut tx, &[(&sku, stock)]).await?;
+    let available = stock.available();
+    let answer = Answer::json(StatusCode::OK, None, &Restocked { sku: sku.clone(), available })?;
+    if let Some(key) = &key {
+        idempotency::answer(&mut tx, &[(key, &answer)]).await?;
+    }
+    tx.commit().await?;
+    tracing::info!("restocked {sku}: {available} available");
+    Ok(answer)
+}
+
+/// Correct the stock after a stock-take
+///
+/// 409 when fewer were found than are set aside for orders. It counts as no restock, but what it adds can be ordered
+/// at once. A delisted product can be counted too.
+#[utoipa::path(put, path = "/products/{sku}/stock", tag = "stock", params(("sku" = Sku, Path)),
+    request_body = StockTake, security(("bearer" = [])),
+    responses((status = 200, description = "The stock is corrected.", body = Counted),
+        (status = 409, response = Conflict)))]
+pub(crate) async fn count(
+    _: Operator,
+    State(door): State<Door>,
+    Path(sku): Path<Sku>,
+    Traceparent(traceparent): Traceparent,
+    Json(StockTake { on_hand }): Json<StockTake>,
+) -> Result<Json<Counted>, Problem> {
+    let mut tx = door.begin().await?;
+    let mut stock = lock(&mut tx, &sku).await?;
+    let before = stock;
+    stock.count(on_hand).map_err(|error| refused(error, "/on_hand"))?;
+    let available = stock.available();
+    if stock != before {
+        stock.version = stock.version.next();
+        let changed = StockEvent::Changed(stock.level(sku.clone()));
+        tx.append(Cause::traced(Some(traceparent)), stock.version, &changed).map_err(append_failed)?;
+        store::stock::save(&mut tx, &[(&sku, stock)]).await?;
+        tx.commit().await?;
+        tracing::info!("counted {sku}: {on_hand} on hand, {available} available");
+    }
+    Ok(Json(Counted { sku, on_hand, reserved: stock.reserved, available }))
+}
+
+async fn lock(tx: &mut Tx, sku: &Sku) -> Result<Stock, Problem> {
+    let shelves = store::stock::lock(tx, &[sku.as_str()]).await?;
+    shelves.0.get(sku).copied().ok_or_else(no_such_product)
+}
+
+fn refused(error: StockError, pointer: &'static str) -> Problem {
+    match error {
+        StockError::TooMuch => Problem::invalid(pointer, error.to_string()),
+        StockError::BelowReserved { .. } => Problem::conflict(format!("{error}.")),
+    }
+}

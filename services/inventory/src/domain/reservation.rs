@@ -1,0 +1,81 @@
+//! What is set aside for one order.
+
+use std::str::FromStr;
+
+use envelope::Sequence;
+use events::Line;
+
+/// The state of an order's reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// All lines are set aside.
+    Reserved,
+    /// At least one line was short, so none is set aside.
+    Rejected,
+    /// The goods have left the shelf.
+    Committed,
+    /// They can be sold again.
+    Released,
+    /// Cancelled before it was placed: what comes late does nothing.
+    Closed,
+}
+
+/// An order's reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    /// Where it stands.
+    pub(crate) status: Status,
+    /// What is, or was, set aside; nothing when rejected or closed.
+    pub(crate) lines: Vec<Line>,
+    /// The sequence of the last event published of it.
+    pub(crate) version: Sequence,
+    /// The last sequence seen of the order.
+    pub(crate) seen: Sequence,
+}
+
+impl Reservation {
+    /// The answer to an order's first event.
+    pub(crate) fn answered(status: Status, lines: Vec<Line>) -> Self {
+        Self { status, lines, version: Sequence::NONE.next(), seen: Sequence::NONE }
+    }
+
+    /// Takes the next state, which is published.
+    pub(crate) fn become_next(&mut self, status: Status) {
+        self.status = status;
+        self.version = self.version.next();
+    }
+
+    /// Whether goods move when the order's next event comes.
+    pub(crate) fn holds_goods(&self) -> bool {
+        matches!(self.status, Status::Reserved | Status::Committed)
+    }
+}
+
+impl Status {
+    /// As the database keeps it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Rejected => "rejected",
+            Self::Committed => "committed",
+            Self::Released => "released",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// A status of a newer version of this service.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown status of a reservation")]
+pub(crate) struct UnknownStatus;
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        [Self::Reserved, Self::Rejected, Self::Committed, Self::Released, Self::Closed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(UnknownStatus)
+    }
+}

@@ -1,0 +1,64 @@
+//! The inventory service owns the catalogue, the stock, and what is set aside for each order.
+//!
+//! It follows `orders`: a placed one is reserved, all lines or none; a confirmed one leaves the shelf; a cancelled one
+//! can be sold again ([`consumer`]). It publishes `reservations` (the answer to each order), `stock` and `products` (the
+//! current state of each product), and its HTTP door is [`api`].
+
+mod api;
+mod config;
+mod consumer;
+mod domain;
+mod republish;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::Subscription;
+use chassis::{Context, Parts, Service, Task};
+use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use web::AdminToken;
+
+pub use config::Config;
+
+/// The schema.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/inventory");
+
+/// How often idempotency keys that have had their day are deleted.
+const PURGE: Duration = Duration::from_mins(10);
+
+/// The service as a value.
+pub fn service() -> Service<Config> {
+    Service {
+        name: "inventory",
+        about: "What there is, what it costs, and what is set aside for whom",
+        port: 8082,
+        migrations: &MIGRATIONS,
+        topics: &[ORDERS, RESERVATIONS, STOCK, PRODUCTS],
+        wire,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature is the chassis's")]
+fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
+    let Context { common, outbox, .. } = context;
+    let pool = outbox.pool().clone();
+    let purge = Task::new("purge of idempotency keys", |stop| purge(pool, stop));
+    Ok(Parts {
+        api: api::routes(outbox, AdminToken::new(common.admin_token.as_ref())),
+        subscriptions: vec![Subscription::new(consumer::Orders)],
+        compacted: vec![Arc::new(republish::Products), Arc::new(republish::Stock)],
+        tasks: vec![purge],
+    })
+}
+
+async fn purge(pool: PgPool, stop: CancellationToken) {
+    let turn = || {
+        let pool = pool.clone();
+        async move { web::idempotency::purge(&pool).await.map(drop) }
+    };
+    work::every("purge of idempotency keys", PURGE, &Notify::new(), stop, turn).await;
+}

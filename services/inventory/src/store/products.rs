@@ -1,0 +1,165 @@
+//! The catalogue.
+
+use broker::Keys;
+use envelope::Sequence;
+use events::values::{Money, Sku};
+use events::{Product, ProductEvent};
+use sqlx::{PgConnection, PgExecutor};
+
+use super::{bounds, sequence, unreadable};
+
+/// A product's row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) product: Product,
+    pub(crate) listed: bool,
+    /// The sequence of the last event published of it.
+    pub(crate) version: Sequence,
+}
+
+impl Row {
+    /// The event that tells its state.
+    pub(crate) fn event(self) -> ProductEvent {
+        if self.listed { ProductEvent::Listed(self.product) } else { ProductEvent::Delisted(self.product) }
+    }
+}
+
+/// A listed product as callers see it.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) product: Product,
+    /// How many can be ordered.
+    pub(crate) available: i64,
+}
+
+/// A product as its columns.
+fn product(sku: String, name: String, amount: i64, currency: &str) -> sqlx::Result<Product> {
+    Ok(Product {
+        sku: sku.try_into().map_err(unreadable)?,
+        name: name.try_into().map_err(unreadable)?,
+        price: Money { amount, currency: currency.parse().map_err(unreadable)? },
+    })
+}
+
+/// A listed product.
+pub(crate) async fn find(executor: impl PgExecutor<'_>, sku: &Sku) -> sqlx::Result<Option<Offer>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT sku, name, amount, currency, on_hand - reserved AS "available!"
+        FROM products JOIN stock USING (sku)
+        WHERE sku = $1 AND listed
+        "#,
+        sku.as_str(),
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(|row| {
+        let product = product(row.sku, row.name, row.amount, &row.currency)?;
+        Ok(Offer { product, available: row.available })
+    })
+    .transpose()
+}
+
+/// The listed products after `after`, by SKU.
+pub(crate) async fn list(
+    executor: impl PgExecutor<'_>,
+    after: Option<&Sku>,
+    limit: i64,
+) -> sqlx::Result<Vec<Offer>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT sku, name, amount, currency, on_hand - reserved AS "available!"
+        FROM products JOIN stock USING (sku)
+        WHERE listed AND sku > $1
+        ORDER BY sku
+        LIMIT $2
+        "#,
+        after.map_or("", Sku::as_str),
+        limit,
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let product = product(row.sku, row.name, row.amount, &row.currency)?;
+            Ok(Offer { product, available: row.available })
+        })
+        .collect()
+}
+
+/// Adds a product that was never there; `false`: it was.
+pub(crate) async fn insert(connection: &mut PgConnection, product: &Product) -> sqlx::Result<bool> {
+    let inserted = sqlx::query!(
+        "INSERT INTO products (sku, name, amount, currency, listed, version) VALUES ($1, $2, $3, $4, true, 1)
+         ON CONFLICT DO NOTHING",
+        product.sku.as_str(),
+        product.name.as_str(),
+        product.price.amount,
+        product.price.currency.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Locks a product, listed or not.
+pub(crate) async fn lock(connection: &mut PgConnection, sku: &Sku) -> sqlx::Result<Option<Row>> {
+    let row = sqlx::query!(
+        "SELECT sku, name, amount, currency, listed, version FROM products WHERE sku = $1 FOR UPDATE",
+        sku.as_str(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        let product = product(row.sku, row.name, row.amount, &row.currency)?;
+        Ok(Row { product, listed: row.listed, version: sequence(row.version) })
+    })
+    .transpose()
+}
+
+/// Writes a locked product.
+pub(crate) async fn save(connection: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE products SET name = $2, amount = $3, currency = $4, listed = $5, version = $6 WHERE sku = $1",
+        row.product.sku.as_str(),
+        row.product.name.as_str(),
+        row.product.price.amount,
+        row.product.price.currency.as_str(),
+        row.listed,
+        row.version.to_i64(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Locks products by SKU and raises their versions: their state is published again.
+pub(crate) async fn raise(connection: &mut PgConnection, keys: Keys<'_>) -> sqlx::Result<Vec<Row>> {
+    let (one, after, limit) = bounds(keys);
+    let rows = sqlx::query!(
+        r#"
+        WITH locked AS (
+            SELECT sku FROM products
+            WHERE ($1::text IS NULL OR sku = $1) AND sku > $2
+            ORDER BY sku LIMIT $3 FOR UPDATE
+        ), raised AS (
+            UPDATE products SET version = version + 1 FROM locked WHERE products.sku = locked.sku
+            RETURNING products.*
+        )
+        SELECT sku AS "sku!", name AS "name!", amount AS "amount!", currency AS "currency!",
+               listed AS "listed!", version AS "version!"
+        FROM raised ORDER BY sku
+        "#,
+        one,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let product = product(row.sku, row.name, row.amount, &row.currency)?;
+            Ok(Row { product, listed: row.listed, version: sequence(row.version) })
+        })
+        .collect()
+}
