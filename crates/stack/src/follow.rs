@@ -15,7 +15,7 @@ pub(crate) async fn logs_and_deaths(home: &Home, daemons: Vec<Daemon>) -> anyhow
     let mut watch = Watch::new(home, daemons);
     loop {
         for (name, line) in logs.new_lines() {
-            say(labelled(&palette, &name, &line));
+            say(among_others(&palette, &name, &line));
         }
         for (name, how) in watch.ended() {
             let service = name.split_once('-').map_or(name.as_str(), |(service, _)| service);
@@ -25,9 +25,21 @@ pub(crate) async fn logs_and_deaths(home: &Home, daemons: Vec<Daemon>) -> anyhow
     }
 }
 
-/// `order        | …`
-pub(crate) fn labelled(palette: &Palette, name: &str, line: &str) -> String {
-    format!("{} {line}", palette.paint(name, format_args!("{name:<12} |")))
+/// A line of a log among those of others. A pretty one names its service itself, after the time; its name is painted,
+/// and a message to a customer whole. Any other gets the name in front: `order        | …`.
+pub(crate) fn among_others(palette: &Palette, name: &str, line: &str) -> String {
+    let service = name.split_once('-').map_or(name, |(service, _)| service);
+    if line.starts_with(' ') {
+        return palette.paint_bold(name, line);
+    }
+    match line.split_once(' ') {
+        Some((time, rest)) if rest.starts_with(service) => {
+            let (label, said) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+            let said = if said.contains('✉') { palette.paint_bold(name, said) } else { said.to_owned() };
+            format!("{time} {}{said}", palette.paint(name, label))
+        }
+        _ => format!("{} {line}", palette.paint(name, format_args!("{name:<12} |"))),
+    }
 }
 
 /// Sees processes end: this program's children, and what `start` starts beside it.

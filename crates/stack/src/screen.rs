@@ -47,10 +47,21 @@ impl Palette {
 
     /// The text in the colour of this service (or of an instance of it).
     pub(crate) fn paint(&self, name: &str, text: impl Display) -> String {
+        self.painted("", name, text)
+    }
+
+    /// The same, and bold.
+    pub(crate) fn paint_bold(&self, name: &str, text: impl Display) -> String {
+        self.painted("1;", name, text)
+    }
+
+    fn painted(&self, weight: &str, name: &str, text: impl Display) -> String {
         let base = name.split_once('-').map_or(name, |(service, _)| service);
         let place = self.services.iter().position(|service| service == base || service == name);
         match place {
-            Some(place) if self.on => format!("\x1b[{}m{text}\x1b[0m", COLOURS[place % COLOURS.len()]),
+            Some(place) if self.on => {
+                format!("\x1b[{weight}{}m{text}\x1b[0m", COLOURS[place % COLOURS.len()])
+            }
             _ => text.to_string(),
         }
     }

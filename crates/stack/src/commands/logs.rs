@@ -1,7 +1,7 @@
 //! `logs`: what the services said, in the order in which they said it.
 
 use crate::commands::control::logged;
-use crate::follow::labelled;
+use crate::follow::among_others;
 use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, print};
@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut reader = LogReader::from_the_beginning(&run_dir(&home), arguments.name.clone());
     let show = |name: &str, line: &str| match &arguments.name {
         Some(_) => print(line),
-        None => print(labelled(&palette, name, line)),
+        None => print(among_others(&palette, name, line)),
     };
     loop {
         let lines = reader.new_lines();
