@@ -21,7 +21,7 @@ pub(crate) fn announce(event: &PaymentEvent) {
         }
         PaymentEvent::Voided(event) => tracing::info!(%order_id, amount = %event.amount, "payment voided"),
         PaymentEvent::Refunded(event) => {
-            tracing::info!(%order_id, amount = %event.amount, "payment refunded")
+            tracing::info!(%order_id, amount = %event.amount, "payment refunded");
         }
     }
 }
