@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use broker::{Consumer, ConsumerStatus, MIGRATIONS, Outbox, Relay, RelayStatus};
 use clap::Args;
 use serde_json::json;
@@ -10,7 +13,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use web::About;
+use web::{About, Problem};
 
 use crate::commands::Cli;
 use crate::database::{self, Database, DatabaseError};
@@ -42,6 +45,11 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let (schema, is_right) = watch::channel(false);
 
     let mut running = Running::new();
+    let about =
+        About { service: service.name, description: service.about, version: env!("CARGO_PKG_VERSION") };
+    let routes = web::door(&about, api, common.trusted_proxies.clone());
+    let gate = middleware::from_fn_with_state(is_right.clone(), until_ready);
+    spawn(&mut running, web::serve(door, routes.layer(gate), stop.clone()));
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
     let ops_routes = web::server::plain(ops::router(health, metrics.clone()));
     spawn(&mut running, web::serve(ops_door, ops_routes, stop.clone()));
@@ -67,6 +75,19 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     }
     tracing::info!("listening on http://{}", common.listen);
     wait(running, stop).await
+}
+
+/// Until the database and its schema are right, the door answers at once that it cannot answer yet.
+async fn until_ready(
+    State(is_right): State<watch::Receiver<bool>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if *is_right.borrow() {
+        next.run(request).await
+    } else {
+        Problem::unavailable("The service is starting and waits for its database.").into_response()
+    }
 }
 
 fn spawn(running: &mut Running, part: impl Future<Output = ()> + Send + 'static) {
