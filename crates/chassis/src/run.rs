@@ -61,10 +61,6 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     database::verify(service.name, &[&MIGRATIONS, service.migrations], &pool).await?;
     schema.send_replace(true);
 
-    let about =
-        About { service: service.name, description: service.about, version: env!("CARGO_PKG_VERSION") };
-    let routes = web::door(&about, api, common.trusted_proxies.clone());
-    spawn(&mut running, web::serve(door, routes, stop.clone()));
     spawn(&mut running, broker::republish_daily(outbox, compacted, stop.clone()));
     let (to_relay, to_consume) = (stop.clone(), stop.clone());
     running.spawn(async { Ok(relay.run(to_relay).await?) });
