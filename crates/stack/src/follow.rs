@@ -79,3 +79,17 @@ impl Watch {
         ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::among_others;
+    use crate::screen::Palette;
+
+    #[test]
+    fn every_line_shows_whose_it_is() {
+        let plain = Palette::new(vec!["order".to_owned()]);
+        let said = |line| among_others(&plain, "order-2", line);
+        assert_eq!(said("12:00:00.000 order-2      order placed"), "12:00:00.000 order-2      order placed");
+        assert_eq!(said("thread 'main' panicked"), "order-2      | thread 'main' panicked");
+    }
+}

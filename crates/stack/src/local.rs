@@ -121,11 +121,11 @@ impl Local {
         let mut settings = self.settings.clone();
         for (name, value) in usual {
             let by_file = format!("{name}_FILE");
-            if !settings.contains_key(&by_file) && std::env::var_os(&by_file).is_none() {
+            if !settings.contains_key(&by_file) && !is_set(&by_file) {
                 settings.entry(name.to_owned()).or_insert(value);
             }
         }
-        settings.retain(|name, _| std::env::var_os(name).is_none());
+        settings.retain(|name, _| !is_set(name));
         settings.insert("TOPIC_PREFIX".to_owned(), self.topic_prefix.clone());
         Ok(settings.into_iter().collect())
     }
@@ -198,5 +198,10 @@ pub(crate) async fn settings_in_environment(home: &Home) -> anyhow::Result<BTree
         named.contains(&name) || named.contains(&base) || name == "RUST_LOG" || name.starts_with("OTEL_")
     };
     let own = |name: &str| service::OWN.contains(&name) || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name);
-    Ok(std::env::vars().filter(|(name, _)| is_setting(name) && !own(name)).collect())
+    Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
+}
+
+/// An empty variable counts as none, as it does for the services.
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }

@@ -85,3 +85,32 @@ fn stem(path: &Path) -> String {
 fn length(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LogReader;
+    use std::io::Write as _;
+
+    #[test]
+    fn whole_lines_come_once_and_a_new_log_is_read_from_its_start() {
+        let dir = std::env::temp_dir().join(format!("logs-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("kafka.log"), "not a service\n").unwrap();
+        std::fs::write(dir.join("order.log"), "one\ntw").unwrap();
+        let mut reader = LogReader::from_the_beginning(&dir, None);
+        let line = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(reader.new_lines(), [line("order", "one")]);
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(dir.join("order.log"))
+            .unwrap()
+            .write_all(b"o\n")
+            .unwrap();
+        std::fs::write(dir.join("order-2.log"), "three\n").unwrap();
+        assert_eq!(reader.new_lines(), [line("order-2", "three"), line("order", "two")]);
+        assert!(reader.new_lines().is_empty());
+        std::fs::write(dir.join("order.log"), "new\n").unwrap();
+        assert_eq!(reader.new_lines(), [line("order", "new")]);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

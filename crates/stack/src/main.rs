@@ -25,26 +25,37 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts everything and follows the logs.
+    #[command(override_usage = "./scripts/up [--detach] [--fresh]")]
     Up(up::Arguments),
     /// Stops everything.
+    #[command(override_usage = "./scripts/down")]
     Down,
     /// Starts one service, or N instances of it, or a server.
+    #[command(override_usage = "./scripts/start NAME [--instances N]")]
     Start(control::Arguments),
     /// Stops it in good order.
+    #[command(override_usage = "./scripts/stop NAME [--instances N]")]
     Stop(control::Arguments),
     /// Kills it with -9.
+    #[command(override_usage = "./scripts/kill NAME [--instances N]")]
     Kill(control::Arguments),
     /// Shows the log, a line a record.
+    #[command(override_usage = "./scripts/events [TOPIC...] [--from-beginning]")]
     Events(events::Arguments),
     /// Shows who reads what and how far behind.
+    #[command(override_usage = "./scripts/groups")]
     Groups,
     /// Shows what the services said.
+    #[command(override_usage = "./scripts/logs [-f] [SERVICE]")]
     Logs(logs::Arguments),
     /// Prints the operator's token.
+    #[command(override_usage = "./scripts/token")]
     Token,
     /// Runs one of Kafka's own tools.
+    #[command(override_usage = "./scripts/kafka TOOL [ARGS...]")]
     Kafka(kafka_tool::Arguments),
     /// Writes the .sqlx folders of the crates, or says whether they are up to date.
+    #[command(override_usage = "./scripts/sqlx-prepare [-p CRATE]... [--check]")]
     SqlxPrepare(sqlx_prepare::Arguments),
     /// Runs a command beside a private Kafka and Postgres.
     WithServers(with_servers::Arguments),
