@@ -1,0 +1,75 @@
+//! Erasure of a customer, by id or by address.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use broker::{Cause, Failure};
+use events::values::{CustomerId, EmailAddress};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use web::{Json, Operator, Path, Problem, Traceparent};
+
+use super::{Api, Room, failed};
+use crate::store::customers::{self, Whom};
+
+/// Whom to forget.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Erasure {
+    email: EmailAddress,
+}
+
+/// Erase a customer
+///
+/// Everyone forgets the address; the orders stay, without it. Known or not, the answer is the same. Who orders again with
+/// that address is a new customer.
+#[utoipa::path(
+    delete, path = "/customers/{id}", tag = "customers",
+    params(("id" = CustomerId, Path, description = "The customer's id")),
+    responses((status = ACCEPTED, description = "Forgotten, if known")),
+    security(("bearer" = []))
+)]
+pub(super) async fn erase_customer(
+    _: Operator,
+    _: Room,
+    State(api): State<Api>,
+    Traceparent(traceparent): Traceparent,
+    Path(id): Path<CustomerId>,
+) -> Result<StatusCode, Problem> {
+    erase(&api, Whom::Customer(id), traceparent).await
+}
+
+/// Erase whoever has an address
+///
+/// As erasing a customer by id; the address is in the body, so that no log of URLs holds it. Known or not, the answer is
+/// the same.
+#[utoipa::path(
+    post, path = "/erasures", tag = "customers", request_body = Erasure,
+    responses((status = ACCEPTED, description = "Forgotten, if known")),
+    security(("bearer" = []))
+)]
+pub(super) async fn erase_address(
+    _: Operator,
+    _: Room,
+    State(api): State<Api>,
+    Traceparent(traceparent): Traceparent,
+    Json(Erasure { email }): Json<Erasure>,
+) -> Result<StatusCode, Problem> {
+    erase(&api, Whom::Address(&email), traceparent).await
+}
+
+async fn erase(api: &Api, whom: Whom<'_>, traceparent: String) -> Result<StatusCode, Problem> {
+    let forget = async {
+        let mut tx = api.outbox.begin().await?;
+        let erased = customers::erase(&mut tx, whom, OffsetDateTime::now_utc()).await?;
+        if let Some((sequence, event)) = &erased {
+            tx.append(Cause::traced(Some(traceparent)), *sequence, event)?;
+        }
+        tx.commit().await?;
+        Ok::<_, Failure>(erased)
+    };
+    if let Some((_, event)) = forget.await.map_err(failed)? {
+        tracing::info!(customer_id = %event.customer_id(), "customer erased");
+    }
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,183 @@
+//! `POST /orders`.
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use events::values::{ClaimHash, EmailAddress, OrderId, PaymentMethod, Quantity, Sku};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use web::idempotency::Answer;
+use web::{ClientAddress, Idempotent, Problem, Traceparent};
+
+use super::{Api, Room};
+use crate::domain::pricing::Wanted;
+use crate::placing::Request;
+use crate::tokens::Tokens;
+use crate::view::{Accepted, with_cancel_token};
+
+/// Longer ones are none of ours.
+const LONGEST_CLAIM: usize = 200;
+
+/// An order to place.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlaceOrder {
+    /// Where the customer is told what becomes of it.
+    email: EmailAddress,
+    /// What is ordered; a SKU named twice is added up. The items share one currency.
+    #[schema(value_type = Vec<ItemToOrder>, min_items = 1, max_items = 50)]
+    items: ItemsToOrder,
+    payment_method: PaymentMethod,
+    /// Whether to tell the customer when what turns out to be sold out comes back.
+    #[serde(default)]
+    notify_me: bool,
+    /// The claim of a "back in stock" mail's link, if one led here. Opaque; an unknown or overlong one is ignored.
+    #[serde(default)]
+    claim: Option<String>,
+}
+
+/// A line of an order to place.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ItemToOrder {
+    sku: Sku,
+    #[schema(value_type = i64, minimum = 1, maximum = 1000)]
+    quantity: ItemQuantity,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<ItemToOrder>")]
+struct ItemsToOrder(Vec<ItemToOrder>);
+
+impl TryFrom<Vec<ItemToOrder>> for ItemsToOrder {
+    type Error = &'static str;
+
+    fn try_from(items: Vec<ItemToOrder>) -> Result<Self, Self::Error> {
+        if (1..=50).contains(&items.len()) { Ok(Self(items)) } else { Err("must be 1 to 50 items") }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "i64")]
+struct ItemQuantity(Quantity);
+
+impl TryFrom<i64> for ItemQuantity {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        let quantity = (number <= 1000).then(|| Quantity::try_from(number).ok()).flatten();
+        quantity.map(Self).ok_or("must be from 1 to 1000")
+    }
+}
+
+impl From<PlaceOrder> for Request {
+    fn from(order: PlaceOrder) -> Self {
+        let wanted = |item: ItemToOrder| Wanted { sku: item.sku, quantity: item.quantity.0 };
+        let claim = order.claim.filter(|claim| (1..=LONGEST_CLAIM).contains(&claim.len()));
+        Self {
+            email: order.email,
+            items: order.items.0.into_iter().map(wanted).collect(),
+            payment_method: order.payment_method,
+            notify_me: order.notify_me,
+            claim: claim.map(|claim| ClaimHash::of(&claim)),
+        }
+    }
+}
+
+/// A client that has not placed too many orders lately. An argument before the body's.
+pub(super) struct WithinLimit;
+
+impl FromRequestParts<Api> for WithinLimit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        if let Some(limit) = &api.limit {
+            limit.check(&ClientAddress::from_request_parts(parts, api).await?)?;
+        }
+        Ok(Self)
+    }
+}
+
+/// Place an order
+///
+/// The order is taken once it is in the database; payment and inventory answer afterwards, so read it at `Location`
+/// until it is final. Needs no other service. With an `Idempotency-Key` a repetition within 24 hours gets the same
+/// answer, byte for byte, and there is one order; while the first is still being handled it waits, or gets 409.
+#[utoipa::path(
+    post, path = "/orders", tag = "orders",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    request_body = PlaceOrder,
+    responses(
+        (status = ACCEPTED, body = inline(Accepted), headers(("Location" = String, description = "/orders/{id}"))),
+        (status = 429, response = web::openapi::TooManyRequests),
+    )
+)]
+pub(super) async fn place(
+    State(api): State<Api>,
+    _: WithinLimit,
+    _: Room,
+    Traceparent(traceparent): Traceparent,
+    order: Idempotent<PlaceOrder>,
+) -> Result<Response, Problem> {
+    let key = order.key.map(|key| api.tokens.conceal(key));
+    let answer = api.placing.place(order.value.into(), key, traceparent).await?;
+    Ok(complete(answer, &api.tokens)?.into_response())
+}
+
+/// Adds the token, which is not stored.
+fn complete(stored: Answer, tokens: &Tokens) -> Result<Answer, Problem> {
+    let id =
+        stored.location().and_then(|location| location.strip_prefix("/orders/")?.parse::<OrderId>().ok());
+    let id = id.ok_or_else(|| {
+        tracing::error!(location = stored.location(), "a stored answer names no order");
+        Problem::internal()
+    })?;
+    Ok(stored.map_body(|body| with_cancel_token(body, &tokens.cancel(id))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &serde_json::Value) -> Result<Request, Vec<String>> {
+        let order: Result<PlaceOrder, Problem> = web::json::parse(body.to_string().as_bytes());
+        let pointers =
+            |problem: Problem| problem.errors().iter().map(|error| error.pointer.clone()).collect();
+        order.map(Request::from).map_err(pointers)
+    }
+
+    fn with(name: &str, value: serde_json::Value) -> serde_json::Value {
+        let mut body = serde_json::json!({
+            "email": "Ada@Example.com", "items": [{"sku": "MUG", "quantity": 2}], "payment_method": "pm_card_visa",
+        });
+        body[name] = value;
+        body
+    }
+
+    #[test]
+    fn a_claim_is_never_a_reason_to_refuse() {
+        let claim = |value| read(&with("claim", value)).unwrap().claim;
+        assert_eq!(claim("abc".into()), Some(ClaimHash::of("abc")));
+        assert_eq!(claim("x".repeat(201).into()), None);
+        assert_eq!(claim("".into()), None);
+        assert_eq!(claim(serde_json::Value::Null), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        let item = |sku: &str, quantity: i64| serde_json::json!([{"sku": sku, "quantity": quantity}]);
+        for (name, value, pointer) in [
+            ("email", "nobody".into(), "/email"),
+            ("items", serde_json::json!([]), "/items"),
+            ("items", serde_json::json!(vec![serde_json::json!({"sku": "A", "quantity": 1}); 51]), "/items"),
+            ("items", item("-", 1), "/items/0/sku"),
+            ("items", item("A", 0), "/items/0/quantity"),
+            ("items", item("A", 1001), "/items/0/quantity"),
+            ("payment_method", "a\u{7}".into(), "/payment_method"),
+            ("notify_me", "yes".into(), "/notify_me"),
+            ("coupon", "x".into(), "/coupon"),
+        ] {
+            assert_eq!(read(&with(name, value)).unwrap_err(), [pointer], "{name}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The service's own settings; `order --help` shows these comments as the manual.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clap::Args;
+
+/// What the order service can be told.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings of the order service")]
+pub struct Config {
+    /// How long an order waits for payment and inventory before it is cancelled, as 24h or 90s
+    #[arg(long, env, default_value = "24h", value_parser = patience, value_name = "DURATION")]
+    pub order_expires_after: Duration,
+
+    /// How many orders one client (an IPv4 address, an IPv6 /64) may place in a minute at one instance [default: any number]
+    #[arg(long, env, value_name = "N")]
+    pub orders_per_client_per_minute: Option<NonZeroU32>,
+}
+
+/// A century is for ever, and still a date.
+const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let duration = chassis::duration(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() || duration > LONGEST {
+        return Err("must be longer than nothing and at most 100 years".to_owned());
+    }
+    Ok(duration)
+}

@@ -1,0 +1,373 @@
+//! What holds for every order, whatever happens to it and in whichever order: first with two honest neighbours whose
+//! answers come late, twice and in any order, then with no rules at all.
+
+use std::collections::VecDeque;
+
+use events::values::{CustomerId, Money};
+use events::{
+    Item, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentRefunded,
+    PaymentVoided, StockCommitted, StockRejected, StockReleased, StockReserved,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+fn euros(amount: i64) -> Money {
+    Money { amount, currency: "EUR".parse().unwrap() }
+}
+
+/// What is ordered in the tests.
+pub(crate) fn placed() -> OrderPlaced {
+    OrderPlaced {
+        order_id: OrderId::new(NOW),
+        customer_id: CustomerId::new(NOW),
+        items: vec![Item {
+            sku: "MUG".parse().unwrap(),
+            name: "Mug".parse().unwrap(),
+            quantity: 2.try_into().unwrap(),
+            unit_price: euros(500),
+        }],
+        total: euros(1000),
+        payment_method: "pm_card_visa".parse().unwrap(),
+        notify_me: true,
+        claim: None,
+        placed_at: NOW,
+    }
+}
+
+fn payment_event(payment: Payment) -> PaymentEvent {
+    let (order_id, amount) = (OrderId::new(NOW), euros(1000));
+    match payment {
+        Payment::Pending | Payment::Authorized => {
+            PaymentEvent::Authorized(PaymentAuthorized { order_id, amount })
+        }
+        Payment::Failed => PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, amount }),
+        Payment::Captured => PaymentEvent::Captured(PaymentCaptured { order_id, amount }),
+        Payment::Declined => {
+            let reason = events::DeclineReason::CardDeclined;
+            PaymentEvent::Declined(PaymentDeclined { order_id, amount, reason })
+        }
+        Payment::Voided => PaymentEvent::Voided(PaymentVoided { order_id, amount }),
+        Payment::Refunded => PaymentEvent::Refunded(PaymentRefunded { order_id, amount }),
+    }
+}
+
+fn stock_event(stock: Stock) -> ReservationEvent {
+    let (order_id, lines) = (OrderId::new(NOW), Vec::new());
+    match stock {
+        Stock::Pending | Stock::Reserved => ReservationEvent::Reserved(StockReserved { order_id, lines }),
+        Stock::Committed => ReservationEvent::Committed(StockCommitted { order_id, lines }),
+        Stock::Rejected => {
+            let short =
+                ShortLine { sku: "MUG".parse().unwrap(), wanted: 2.try_into().unwrap(), available: 1 };
+            ReservationEvent::Rejected(StockRejected { order_id, short: vec![short] })
+        }
+        Stock::Released => ReservationEvent::Released(StockReleased { order_id, lines }),
+    }
+}
+
+/// An order, and what it has published.
+struct Shop {
+    order: Order,
+    published: Vec<OrderEvent>,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let (order, event) = Order::place(placed());
+        Self { order, published: vec![event] }
+    }
+
+    /// One thing happens; the invariants of a single step hold.
+    fn after(&mut self, happens: impl FnOnce(&mut Order) -> Option<OrderEvent>) {
+        let before = self.order.clone();
+        let event = happens(&mut self.order);
+        let steps = if event.is_some() { before.version.next() } else { before.version };
+        assert_eq!(self.order.version, steps, "a version an event, no gap");
+        assert!(
+            self.order.state.payment >= before.state.payment && self.order.state.stock >= before.state.stock
+        );
+        let told = event.is_some();
+        self.published.extend(event);
+        assert_eq!(
+            told,
+            before.state.status != self.order.state.status,
+            "a status changes with its event alone"
+        );
+    }
+
+    /// Placed, at most once confirmed, at most once and for ever cancelled.
+    fn assert_history_is_sound(&self) {
+        let told: Vec<&str> = self.published.iter().map(name).collect();
+        let chains: [&[&str]; 4] = [
+            &["placed"],
+            &["placed", "confirmed"],
+            &["placed", "cancelled"],
+            &["placed", "confirmed", "cancelled"],
+        ];
+        assert!(chains.contains(&told.as_slice()), "{told:?}");
+        assert_eq!(self.order.state.status.word(), *told.last().unwrap());
+        assert_eq!(self.order.version.to_i64(), i64::try_from(told.len()).unwrap());
+        let noted = self.order.news.iter().filter(|entry| entry.event_type.starts_with("order."));
+        assert_eq!(noted.count(), told.len());
+    }
+}
+
+fn name(event: &OrderEvent) -> &'static str {
+    match event {
+        OrderEvent::Placed(_) => "placed",
+        OrderEvent::Confirmed(_) => "confirmed",
+        OrderEvent::Cancelled(_) => "cancelled",
+    }
+}
+
+/// The payment service in short: a goal that only rises, reached in steps, each with its event.
+#[derive(Default)]
+struct Payments {
+    read: usize,
+    state: Option<Payment>,
+    told: VecDeque<Payment>,
+}
+
+impl Payments {
+    fn work(&mut self, published: &[OrderEvent], declines: bool, capture_fails: bool) {
+        let Some(event) = published.get(self.read) else { return };
+        self.read += 1;
+        let next = match (event, self.state) {
+            (OrderEvent::Placed(_), None) if declines => Payment::Declined,
+            (OrderEvent::Placed(_), None) => Payment::Authorized,
+            (OrderEvent::Confirmed(_), Some(Payment::Authorized)) if capture_fails => Payment::Failed,
+            (OrderEvent::Confirmed(_), Some(Payment::Authorized)) => Payment::Captured,
+            (OrderEvent::Cancelled(_), None | Some(Payment::Authorized | Payment::Failed)) => Payment::Voided,
+            (OrderEvent::Cancelled(_), Some(Payment::Captured)) => Payment::Refunded,
+            _ => return,
+        };
+        self.state = Some(next);
+        self.told.push_back(next);
+    }
+}
+
+/// The inventory service in short.
+#[derive(Default)]
+struct Inventory {
+    read: usize,
+    state: Option<Stock>,
+    told: VecDeque<Stock>,
+}
+
+impl Inventory {
+    fn work(&mut self, published: &[OrderEvent], rejects: bool) {
+        let Some(event) = published.get(self.read) else { return };
+        self.read += 1;
+        let next = match (event, self.state) {
+            (OrderEvent::Placed(_), None) if rejects => Stock::Rejected,
+            (OrderEvent::Placed(_), None) => Stock::Reserved,
+            (OrderEvent::Confirmed(_), Some(Stock::Reserved)) => Stock::Committed,
+            (OrderEvent::Cancelled(_), None | Some(Stock::Reserved | Stock::Committed)) => Stock::Released,
+            _ => return,
+        };
+        self.state = Some(next);
+        self.told.push_back(next);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    PaymentWorks,
+    InventoryWorks,
+    PaymentIsHeard { twice: bool },
+    InventoryIsHeard { twice: bool },
+    CustomerCancels,
+    TimeIsOver,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        4 => Just(Turn::PaymentWorks),
+        4 => Just(Turn::InventoryWorks),
+        4 => any::<bool>().prop_map(|twice| Turn::PaymentIsHeard { twice }),
+        4 => any::<bool>().prop_map(|twice| Turn::InventoryIsHeard { twice }),
+        1 => Just(Turn::CustomerCancels),
+        1 => Just(Turn::TimeIsOver),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_order_ends_with_money_and_goods_where_they_belong(
+        declines: bool, capture_fails: bool, rejects: bool,
+        turns in prop::collection::vec(turn(), 0..40),
+    ) {
+        let (mut shop, mut payments, mut inventory) = (Shop::open(), Payments::default(), Inventory::default());
+        // In the end everyone works and is heard until nothing moves.
+        let rest = [
+            Turn::PaymentWorks, Turn::InventoryWorks,
+            Turn::PaymentIsHeard { twice: false }, Turn::InventoryIsHeard { twice: false },
+        ];
+        for turn in turns.into_iter().chain(rest.into_iter().cycle().take(40)) {
+            match turn {
+                Turn::PaymentWorks => payments.work(&shop.published, declines, capture_fails),
+                Turn::InventoryWorks => inventory.work(&shop.published, rejects),
+                Turn::PaymentIsHeard { twice } => if let Some(answer) = payments.told.pop_front() {
+                    for _ in 0..=usize::from(twice) {
+                        shop.after(|order| order.hear_payment(&payment_event(answer), NOW, NOW));
+                    }
+                },
+                Turn::InventoryIsHeard { twice } => if let Some(answer) = inventory.told.pop_front() {
+                    for _ in 0..=usize::from(twice) {
+                        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW, NOW));
+                    }
+                },
+                Turn::CustomerCancels => shop.after(|order| order.cancel(NOW)),
+                Turn::TimeIsOver => shop.after(|order| order.expire(NOW)),
+            }
+        }
+        shop.assert_history_is_sound();
+        let State { status, payment, stock } = shop.order.state;
+        prop_assert_eq!((Some(payment), Some(stock)), (payments.state, inventory.state), "all is heard");
+        match status {
+            Status::Placed => prop_assert!(false, "still waiting"),
+            Status::Confirmed => {
+                prop_assert_eq!((payment, stock), (Payment::Captured, Stock::Committed));
+            }
+            Status::Cancelled(reason) => {
+                prop_assert!(matches!(payment, Payment::Declined | Payment::Voided | Payment::Refunded));
+                prop_assert!(matches!(stock, Stock::Rejected | Stock::Released));
+                prop_assert!(reason != CancelReason::PaymentFailed || payment == Payment::Voided);
+                prop_assert!(reason != CancelReason::OutOfStock || stock == Stock::Rejected);
+                prop_assert!(reason != CancelReason::PaymentDeclined || payment == Payment::Declined);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_happens_breaks_an_order(happenings in prop::collection::vec(0_usize..13, 0..40)) {
+        let payments = [
+            Payment::Authorized, Payment::Failed, Payment::Captured,
+            Payment::Declined, Payment::Voided, Payment::Refunded,
+        ];
+        let stocks = [Stock::Reserved, Stock::Committed, Stock::Rejected, Stock::Released];
+        let mut shop = Shop::open();
+        for happening in happenings {
+            shop.after(|order| match happening {
+                0..6 => order.hear_payment(&payment_event(payments[happening]), NOW, NOW),
+                6..10 => order.hear_reservation(&stock_event(stocks[happening - 6]), NOW, NOW),
+                10 | 11 => order.cancel(NOW),
+                _ => order.expire(NOW),
+            });
+        }
+        shop.assert_history_is_sound();
+    }
+}
+
+/// The reason of the cancellation that `happenings` come to, in their order.
+fn outcome(
+    payment: Option<Payment>,
+    stock: Option<Stock>,
+    ends: Option<fn(&mut Order) -> Option<OrderEvent>>,
+) -> String {
+    let mut shop = Shop::open();
+    if let Some(answer) = payment {
+        shop.after(|order| order.hear_payment(&payment_event(answer), NOW, NOW));
+    }
+    if let Some(answer) = stock {
+        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW, NOW));
+    }
+    if let Some(end) = ends {
+        shop.after(end);
+    }
+    shop.order.reason().map_or(shop.order.state.status.word(), Word::word).to_owned()
+}
+
+#[test]
+fn the_table_is_the_contracts() {
+    use Payment::{Authorized, Declined};
+    use Stock::{Rejected, Reserved};
+    let expires: Option<fn(&mut Order) -> Option<OrderEvent>> = Some(|order| order.expire(NOW));
+    let cancels: Option<fn(&mut Order) -> Option<OrderEvent>> = Some(|order| order.cancel(NOW));
+    let fails: Option<fn(&mut Order) -> Option<OrderEvent>> =
+        Some(|order| order.hear_payment(&payment_event(Payment::Failed), NOW, NOW));
+    for (payment, stock, end, expected) in [
+        (Some(Authorized), Some(Reserved), None, "confirmed"),
+        (Some(Authorized), Some(Rejected), None, "out_of_stock"),
+        (Some(Declined), Some(Rejected), None, "out_of_stock"),
+        (Some(Declined), Some(Reserved), None, "payment_declined"),
+        (Some(Declined), None, None, "placed"),
+        (None, Some(Rejected), None, "placed"),
+        (Some(Declined), None, expires, "payment_declined"),
+        (None, Some(Rejected), expires, "out_of_stock"),
+        (None, None, expires, "expired"),
+        (Some(Authorized), None, expires, "expired"),
+        (Some(Authorized), Some(Reserved), expires, "confirmed"),
+        (Some(Authorized), Some(Reserved), cancels, "customer_request"),
+        (Some(Declined), None, cancels, "customer_request"),
+        (Some(Authorized), Some(Reserved), fails, "payment_failed"),
+    ] {
+        assert_eq!(outcome(payment, stock, end), expected, "{payment:?} {stock:?}");
+    }
+}
+
+#[test]
+fn only_a_sold_out_order_names_what_was_short() {
+    let mut shop = Shop::open();
+    shop.after(|order| order.hear_reservation(&stock_event(Stock::Rejected), NOW, NOW));
+    let mut cancelled = shop.order.clone();
+    let Some(OrderEvent::Cancelled(event)) = cancelled.cancel(NOW) else { panic!("not cancelled") };
+    assert!(event.short.is_empty());
+    let Some(OrderEvent::Cancelled(event)) = shop.order.expire(NOW) else { panic!("not cancelled") };
+    assert_eq!((event.reason, event.short.len(), event.notify_me), (CancelReason::OutOfStock, 1, true));
+}
+
+#[test]
+fn the_history_names_events_by_their_types() {
+    for payment in
+        [Payment::Authorized, Payment::Failed, Payment::Captured, Payment::Declined, Payment::Refunded]
+    {
+        let (event, mut order) = (payment_event(payment), Shop::open().order);
+        order.hear_payment(&event, NOW, NOW);
+        assert_eq!(order.news[1].event_type, envelope::Event::encode(&event).unwrap().0);
+    }
+    for stock in [Stock::Reserved, Stock::Rejected, Stock::Committed, Stock::Released] {
+        let (event, mut order) = (stock_event(stock), Shop::open().order);
+        order.hear_reservation(&event, NOW, NOW);
+        assert_eq!(order.news[1].event_type, envelope::Event::encode(&event).unwrap().0);
+    }
+    let (mut order, event) = Order::place(placed());
+    assert_eq!(order.news[0].event_type, envelope::Event::encode(&event).unwrap().0);
+    let cancelled = order.cancel(NOW).unwrap();
+    assert_eq!(order.news[1].event_type, envelope::Event::encode(&cancelled).unwrap().0);
+}
+
+#[test]
+fn words_are_read_as_they_are_written() {
+    for payment in [
+        Payment::Pending,
+        Payment::Authorized,
+        Payment::Failed,
+        Payment::Captured,
+        Payment::Declined,
+        Payment::Voided,
+        Payment::Refunded,
+    ] {
+        assert_eq!(Payment::read(payment.word()).unwrap(), payment);
+    }
+    for stock in [Stock::Pending, Stock::Reserved, Stock::Committed, Stock::Rejected, Stock::Released] {
+        assert_eq!(Stock::read(stock.word()).unwrap(), stock);
+    }
+    for reason in [
+        CancelReason::OutOfStock,
+        CancelReason::PaymentDeclined,
+        CancelReason::PaymentFailed,
+        CancelReason::CustomerRequest,
+        CancelReason::Expired,
+    ] {
+        assert_eq!(CancelReason::read(reason.word()).unwrap(), reason);
+        let cancelled = Status::Cancelled(reason);
+        assert_eq!(Status::of(cancelled.word(), Some(reason)), Some(cancelled));
+    }
+    assert_eq!(Status::of("cancelled", None), None);
+}

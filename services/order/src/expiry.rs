@@ -1,0 +1,53 @@
+//! Orders whose answers do not come are cancelled when their time is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use broker::{Cause, Failure, Outbox};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::announce::Announcement;
+use crate::store;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Orders in one transaction.
+const CHUNK: usize = 100;
+
+/// Runs until `stop`.
+pub(crate) async fn run(outbox: Outbox, stop: CancellationToken) {
+    work::every("expiry", INTERVAL, &Notify::new(), stop, || expire_all(outbox.clone())).await;
+}
+
+/// Cancels all orders that have waited too long.
+async fn expire_all(outbox: Outbox) -> Result<(), Failure> {
+    while expire(&outbox).await? == CHUNK {}
+    Ok(())
+}
+
+/// Cancels some of the orders that have waited too long, and says how many.
+async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
+    let now = OffsetDateTime::now_utc();
+    let mut tx = outbox.begin().await?;
+    let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
+    let mut traces: BTreeMap<Uuid, Option<String>> = store::orders::lock_due(&mut tx, now, limit).await?;
+    if traces.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<Uuid> = traces.keys().copied().collect();
+    let mut orders = store::orders::load(&mut tx, &ids).await?;
+    for order in &mut orders {
+        if let Some(event) = order.expire(now) {
+            let trace = traces.remove(&order.id().uuid()).flatten();
+            tx.append(Cause::traced(trace), order.version, &event)?;
+        }
+    }
+    store::orders::save(&mut tx, &orders.iter().collect::<Vec<_>>()).await?;
+    tx.commit().await?;
+    for order in &orders {
+        Announcement::from(order).make();
+    }
+    Ok(ids.len())
+}

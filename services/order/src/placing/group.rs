@@ -1,0 +1,206 @@
+//! One group of requests in one transaction: keys claimed, items priced, customers found or registered, orders and their
+//! events written, answers stored.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use broker::{Cause, Failure, Outbox, Tx};
+use envelope::Sequence;
+use events::values::{CustomerId, OrderId};
+use events::{CustomerEvent, CustomerRegistered, OrderPlaced};
+use time::OffsetDateTime;
+use web::idempotency::{self, Answer, Claim, Key};
+use web::{FieldError, Problem};
+
+use super::{Placement, Reply};
+use crate::announce::Announcement;
+use crate::domain::Order;
+use crate::domain::pricing::{self, Priced, Refusal};
+use crate::store;
+use crate::view::OrderView;
+
+/// Writes `group` and returns a reply for each; after an error nothing of it is written (or, when the connection was lost
+/// at the commit, perhaps all of it: the caller's idempotency key finds out).
+pub(super) async fn write(
+    outbox: &Outbox,
+    patience: Duration,
+    group: &[Placement],
+) -> Result<Vec<Reply>, Failure> {
+    let now = now();
+    let mut tx = outbox.begin().await?;
+    let claims = claim(&mut tx, group).await?;
+    let (priced, refused) = price(&mut tx, group, &claims).await?;
+    let customers = customers(&mut tx, group, &priced, now).await?;
+    let mut orders = Vec::with_capacity(priced.len());
+    for (index, Priced { items, total }) in priced {
+        let Placement { request, traceparent, .. } = &group[index];
+        let (order, event) = Order::place(OrderPlaced {
+            order_id: OrderId::new(now),
+            customer_id: customers[request.email.expose()],
+            items,
+            total,
+            payment_method: request.payment_method.clone(),
+            notify_me: request.notify_me,
+            claim: request.claim.clone(),
+            placed_at: now,
+        });
+        tx.append(Cause::traced(Some(traceparent.clone())), order.version, &event)?;
+        orders.push((index, order));
+    }
+    if !orders.is_empty() {
+        let rows: Vec<_> =
+            orders.iter().map(|(index, order)| (order, group[*index].traceparent.as_str())).collect();
+        store::orders::insert(&mut tx, &rows, patience).await?;
+    }
+    let answers = store_answers(&mut tx, group, &orders, &refused).await?;
+    tx.commit().await?;
+    for (_, order) in &orders {
+        Announcement::from(order).make();
+    }
+    Ok(replies(claims, &answers))
+}
+
+/// What Postgres keeps of a time is a microsecond; an answer may not say more than is read later.
+fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(now.nanosecond() / 1000 * 1000).unwrap_or(now)
+}
+
+/// What each request's key says; a request without one is new.
+async fn claim(tx: &mut Tx, group: &[Placement]) -> sqlx::Result<Vec<Claim>> {
+    let keyed =
+        || group.iter().enumerate().filter_map(|(index, placement)| Some((index, placement.key.as_ref()?)));
+    let (indexes, keys): (Vec<usize>, Vec<&Key>) = keyed().unzip();
+    let mut claims = vec![Claim::New; group.len()];
+    if keys.is_empty() {
+        return Ok(claims);
+    }
+    store::bound_waits(tx).await?;
+    for (index, claim) in indexes.iter().zip(idempotency::claim(tx, &keys).await?) {
+        claims[*index] = match claim {
+            Claim::Repeats(first) => Claim::Repeats(indexes[first]),
+            claim => claim,
+        };
+    }
+    Ok(claims)
+}
+
+type Indexed<T> = Vec<(usize, T)>;
+
+/// Prices the new requests.
+async fn price(
+    tx: &mut Tx,
+    group: &[Placement],
+    claims: &[Claim],
+) -> sqlx::Result<(Indexed<Priced>, Indexed<Problem>)> {
+    let new: Vec<usize> = (0..group.len()).filter(|&index| claims[index] == Claim::New).collect();
+    if new.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let skus: HashSet<&str> =
+        new.iter().flat_map(|&index| &group[index].request.items).map(|item| item.sku.as_str()).collect();
+    let catalogue = store::products::catalogue(tx, &Vec::from_iter(skus)).await?;
+    let (mut priced, mut refused) = (Vec::with_capacity(new.len()), Vec::new());
+    for index in new {
+        match pricing::price(&group[index].request.items, &catalogue) {
+            Ok(items) => priced.push((index, items)),
+            Err(refusals) => refused.push((index, problem(&refusals))),
+        }
+    }
+    Ok((priced, refused))
+}
+
+fn problem(refusals: &[(usize, Refusal)]) -> Problem {
+    let field = |refusal: &Refusal| match refusal {
+        Refusal::NotListed | Refusal::OtherCurrency => "sku",
+        Refusal::TooLarge => "quantity",
+    };
+    let error = |(index, refusal): &(usize, Refusal)| {
+        FieldError::new(format!("/items/{index}/{}", field(refusal)), refusal.to_string())
+    };
+    Problem::unprocessable(refusals.iter().map(error).collect())
+}
+
+/// The customers of the priced requests by address; who is new is registered, with an event.
+async fn customers(
+    tx: &mut Tx,
+    group: &[Placement],
+    priced: &Indexed<Priced>,
+    now: OffsetDateTime,
+) -> Result<BTreeMap<String, CustomerId>, Failure> {
+    // The address, and the first request that brought it.
+    let wanted: BTreeMap<&str, &Placement> =
+        priced.iter().rev().map(|&(index, _)| (group[index].request.email.expose(), &group[index])).collect();
+    let mut known = BTreeMap::new();
+    loop {
+        let unknown = || wanted.iter().filter(|(address, _)| !known.contains_key(**address));
+        let addresses: Vec<&str> = unknown().map(|(address, _)| *address).collect();
+        if addresses.is_empty() {
+            return Ok(known);
+        }
+        let found = store::customers::find(tx, &addresses).await?;
+        known.extend(found);
+        let new: Vec<_> = wanted.iter().filter(|(address, _)| !known.contains_key(**address)).collect();
+        let registered = new.iter().map(|(_, placement)| CustomerRegistered {
+            customer_id: CustomerId::new(now),
+            email: placement.request.email.clone(),
+            registered_at: now,
+        });
+        let registered: Vec<_> = registered.collect();
+        if registered.is_empty() {
+            return Ok(known);
+        }
+        // Who is not among the mine was registered by another instance at this very moment, and is found next time.
+        let mine: HashSet<String> = store::customers::register(tx, &registered).await?.into_iter().collect();
+        for (customer, (address, placement)) in registered.into_iter().zip(new) {
+            if mine.contains(*address) {
+                known.insert((*address).to_owned(), customer.customer_id);
+                let cause = Cause::traced(Some(placement.traceparent.clone()));
+                tx.append(cause, Sequence::NONE.next(), &CustomerEvent::Registered(customer))?;
+            }
+        }
+    }
+}
+
+/// A reply for each request that was new, in its place; stored where the request has a key, which is given back where it
+/// was refused.
+async fn store_answers(
+    tx: &mut Tx,
+    group: &[Placement],
+    orders: &Indexed<Order>,
+    refused: &Indexed<Problem>,
+) -> sqlx::Result<Vec<Option<Reply>>> {
+    let mut replies: Vec<Option<Reply>> = vec![None; group.len()];
+    for (index, order) in orders {
+        let location = Some(format!("/orders/{}", order.id()));
+        replies[*index] = Some(Answer::json(StatusCode::ACCEPTED, location, &OrderView::of(order)));
+    }
+    for (index, problem) in refused {
+        replies[*index] = Some(Err(problem.clone()));
+    }
+    let keyed = || {
+        group.iter().zip(&replies).filter_map(|(placement, reply)| placement.key.as_ref().zip(reply.as_ref()))
+    };
+    let answered: Vec<_> = keyed().filter_map(|(key, reply)| Some((key, reply.as_ref().ok()?))).collect();
+    let given_back: Vec<_> = keyed().filter(|(_, reply)| reply.is_err()).map(|(key, _)| key).collect();
+    if !answered.is_empty() {
+        idempotency::answer(tx, &answered).await?;
+    }
+    if !given_back.is_empty() {
+        idempotency::release(tx, &given_back).await?;
+    }
+    Ok(replies)
+}
+
+/// What each request is answered: its own reply, an earlier one's, or that its key was used for another.
+fn replies(claims: Vec<Claim>, answers: &[Option<Reply>]) -> Vec<Reply> {
+    let own = |index: usize| answers[index].clone().unwrap_or_else(|| Err(Problem::internal()));
+    let reply = |(index, claim)| match claim {
+        Claim::New => own(index),
+        Claim::Repeats(first) => own(first),
+        Claim::Replay(answer) => Ok(answer),
+        Claim::OtherBody => Err(idempotency::other_body()),
+    };
+    claims.into_iter().enumerate().map(reply).collect()
+}

@@ -1,0 +1,119 @@
+//! Customers: found by address or registered, erased, published again.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use envelope::Sequence;
+use events::values::{CustomerId, EmailAddress};
+use events::{CustomerErased, CustomerEvent, CustomerRegistered};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::undecodable;
+
+/// The customers that have one of `addresses`. Locked against erasure, in the order of their ids as everyone who locks
+/// several does.
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    addresses: &[&str],
+) -> sqlx::Result<BTreeMap<String, CustomerId>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, email AS "email!" FROM customers WHERE email = ANY ($1) AND erased_at IS NULL ORDER BY id FOR SHARE"#,
+        addresses as &[&str],
+    );
+    Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.email, row.id.into())).collect())
+}
+
+/// Registers customers, and returns the addresses for which another transaction was not faster.
+pub(crate) async fn register(
+    connection: &mut PgConnection,
+    customers: &[CustomerRegistered],
+) -> sqlx::Result<Vec<String>> {
+    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.customer_id.uuid()).collect();
+    let addresses: Vec<&str> = customers.iter().map(|customer| customer.email.expose()).collect();
+    let times: Vec<OffsetDateTime> = customers.iter().map(|customer| customer.registered_at).collect();
+    sqlx::query_scalar!(
+        r#"
+        INSERT INTO customers (id, email, registered_at, version)
+        SELECT id, email, registered_at, 1
+        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS new (id, email, registered_at) ORDER BY email
+        ON CONFLICT (email) WHERE erased_at IS NULL DO NOTHING
+        RETURNING email AS "email!"
+        "#,
+        &ids,
+        &addresses as &[&str],
+        &times,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Whom to forget.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whom<'a> {
+    /// By id.
+    Customer(CustomerId),
+    /// By address.
+    Address(&'a EmailAddress),
+}
+
+/// Forgets a customer's address, and returns what to publish; `None`: there is nothing to forget.
+pub(crate) async fn erase(
+    connection: &mut PgConnection,
+    whom: Whom<'_>,
+    now: OffsetDateTime,
+) -> sqlx::Result<Option<(Sequence, CustomerEvent)>> {
+    let (id, address) = match whom {
+        Whom::Customer(id) => (Some(id.uuid()), None),
+        Whom::Address(address) => (None, Some(address.expose())),
+    };
+    let erased = sqlx::query!(
+        "UPDATE customers SET email = NULL, erased_at = $3, version = version + 1
+         WHERE (id = $1 OR email = $2) AND erased_at IS NULL RETURNING id, version",
+        id,
+        address,
+        now,
+    );
+    let Some(row) = erased.fetch_optional(connection).await? else { return Ok(None) };
+    let event = CustomerEvent::Erased(CustomerErased { customer_id: row.id.into() });
+    Ok(Some((sequence(row.version), event)))
+}
+
+/// Raises the versions of at most `limit` customers of `range` and returns their state under the new ones, in the order
+/// of their ids. Those erased more than 30 days ago are long forgotten: only with `forgotten`.
+pub(crate) async fn renew(
+    connection: &mut PgConnection,
+    range: RangeInclusive<Uuid>,
+    forgotten: bool,
+    limit: i64,
+) -> sqlx::Result<Vec<(Sequence, CustomerEvent)>> {
+    let rows = sqlx::query!(
+        "WITH chosen AS MATERIALIZED (
+             SELECT id FROM customers
+             WHERE id BETWEEN $1 AND $2 AND ($3 OR erased_at IS NULL OR erased_at > now() - interval '30 days')
+             ORDER BY id LIMIT $4 FOR NO KEY UPDATE
+         )
+         UPDATE customers SET version = version + 1 FROM chosen WHERE customers.id = chosen.id
+         RETURNING customers.id, email, registered_at, version",
+        range.start(),
+        range.end(),
+        forgotten,
+        limit,
+    );
+    let mut rows = rows.fetch_all(connection).await?;
+    rows.sort_unstable_by_key(|row| row.id);
+    let rows = rows.into_iter();
+    rows.map(|row| Ok((sequence(row.version), state(row.id, row.email, row.registered_at)?))).collect()
+}
+
+fn state(id: Uuid, email: Option<String>, registered_at: OffsetDateTime) -> sqlx::Result<CustomerEvent> {
+    let customer_id = id.into();
+    let Some(email) = email else { return Ok(CustomerEvent::Erased(CustomerErased { customer_id })) };
+    let email = email.try_into().map_err(undecodable)?;
+    Ok(CustomerEvent::Registered(CustomerRegistered { customer_id, email, registered_at }))
+}
+
+fn sequence(version: i64) -> Sequence {
+    Sequence::from_i64(version).unwrap_or(Sequence::NONE)
+}

@@ -1,0 +1,209 @@
+//! Orders: inserted in groups, loaded and saved by the batch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use envelope::Sequence;
+use events::values::{ClaimHash, CustomerId, OrderId};
+use events::{CancelReason, Item, OrderPlaced, ShortLine};
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{money, undecodable};
+use crate::domain::{Entry, Order, Payment, State, Status, Stock, Word};
+
+struct Row {
+    id: Uuid,
+    customer_id: Uuid,
+    items: Json<Vec<Item>>,
+    total: i64,
+    currency: String,
+    payment_method: String,
+    notify_me: bool,
+    claim_hash: Option<String>,
+    placed_at: OffsetDateTime,
+    status: String,
+    reason: Option<String>,
+    payment: String,
+    stock: String,
+    short: Json<Vec<ShortLine>>,
+    version: i64,
+    seen_payments: i64,
+    seen_reservations: i64,
+    updated_at: OffsetDateTime,
+    /// Only where it is asked for: decisions do not need it.
+    history: Option<Json<Vec<Entry>>>,
+}
+
+impl Row {
+    fn into_order(self) -> sqlx::Result<Order> {
+        let reason = self.reason.as_deref().map(CancelReason::read).transpose().map_err(undecodable)?;
+        let status =
+            Status::of(&self.status, reason).ok_or_else(|| undecodable("status and reason disagree"))?;
+        let payment = Payment::read(&self.payment).map_err(undecodable)?;
+        let stock = Stock::read(&self.stock).map_err(undecodable)?;
+        let sequence = |number| Sequence::from_i64(number).unwrap_or(Sequence::NONE);
+        let placed = OrderPlaced {
+            order_id: OrderId::from(self.id),
+            customer_id: CustomerId::from(self.customer_id),
+            items: self.items.0,
+            total: money(self.total, &self.currency)?,
+            payment_method: self.payment_method.parse().map_err(undecodable)?,
+            notify_me: self.notify_me,
+            claim: self.claim_hash.map(TryInto::try_into).transpose().map_err(undecodable)?,
+            placed_at: self.placed_at,
+        };
+        Ok(Order {
+            placed,
+            state: State { status, payment, stock },
+            short: self.short.0,
+            version: sequence(self.version),
+            seen_payments: sequence(self.seen_payments),
+            seen_reservations: sequence(self.seen_reservations),
+            updated_at: self.updated_at,
+            news: self.history.map_or_else(Vec::new, |history| history.0),
+        })
+    }
+}
+
+/// The orders of `ids` that there are, locked in the order of their ids.
+pub(crate) async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Order>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, customer_id, items AS "items: _", total, currency, payment_method, notify_me, claim_hash, placed_at,
+               status, reason, payment, stock, short AS "short: _", version, seen_payments, seen_reservations,
+               updated_at, NULL::jsonb AS "history: _"
+        FROM orders WHERE id = ANY ($1) ORDER BY id FOR UPDATE
+        "#,
+        ids,
+    );
+    rows.fetch_all(connection).await?.into_iter().map(Row::into_order).collect()
+}
+
+/// An order with its whole history as its news; not locked.
+pub(crate) async fn find(executor: impl PgExecutor<'_>, id: OrderId) -> sqlx::Result<Option<Order>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, customer_id, items AS "items: _", total, currency, payment_method, notify_me, claim_hash, placed_at,
+               status, reason, payment, stock, short AS "short: _", version, seen_payments, seen_reservations,
+               updated_at, history AS "history: _"
+        FROM orders WHERE id = $1
+        "#,
+        id.uuid(),
+    );
+    row.fetch_optional(executor).await?.map(Row::into_order).transpose()
+}
+
+/// At most `limit` orders that have waited until `now` in vain, each with the trace it was placed in. Locked; one that
+/// someone else is working on is left to them.
+pub(crate) async fn lock_due(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    limit: i64,
+) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
+    let due = sqlx::query!(
+        "SELECT id, traceparent FROM orders WHERE status = 'placed' AND expires_at <= $1
+         ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+        now,
+        limit,
+    );
+    Ok(due.fetch_all(connection).await?.into_iter().map(|row| (row.id, row.traceparent)).collect())
+}
+
+/// New orders, each with the trace that it was placed in; they expire `patience` after they were placed.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    orders: &[(&Order, &str)],
+    patience: Duration,
+) -> sqlx::Result<()> {
+    let mut orders = orders.to_vec();
+    orders.sort_unstable_by_key(|(order, _)| order.id());
+    let placed = || orders.iter().map(|(order, _)| &order.placed);
+    let ids: Vec<Uuid> = placed().map(|placed| placed.order_id.uuid()).collect();
+    let customers: Vec<Uuid> = placed().map(|placed| placed.customer_id.uuid()).collect();
+    let items: Vec<Json<&[Item]>> = placed().map(|placed| Json(placed.items.as_slice())).collect();
+    let totals: Vec<i64> = placed().map(|placed| placed.total.amount).collect();
+    let currencies: Vec<&str> = placed().map(|placed| placed.total.currency.as_str()).collect();
+    let methods: Vec<&str> = placed().map(|placed| placed.payment_method.as_str()).collect();
+    let notify: Vec<bool> = placed().map(|placed| placed.notify_me).collect();
+    let claims: Vec<Option<&str>> =
+        placed().map(|placed| placed.claim.as_ref().map(ClaimHash::as_str)).collect();
+    let placed_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at).collect();
+    let expires_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at + patience).collect();
+    let traces: Vec<&str> = orders.iter().map(|(_, trace)| *trace).collect();
+    let histories: Vec<Json<&[Entry]>> =
+        orders.iter().map(|(order, _)| Json(order.news.as_slice())).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO orders (id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
+                            expires_at, traceparent, history, status, payment, stock, version, updated_at)
+        SELECT id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
+               expires_at, traceparent, history, 'placed', 'pending', 'pending', 1, placed_at
+        FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
+                    $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::jsonb[])
+             AS new (id, customer_id, items, total, currency, payment_method, notify_me,
+                     claim_hash, placed_at, expires_at, traceparent, history)
+        "#,
+        &ids,
+        &customers,
+        &items as &[Json<&[Item]>],
+        &totals,
+        &currencies as &[&str],
+        &methods as &[&str],
+        &notify,
+        &claims as &[Option<&str>],
+        &placed_at,
+        &expires_at,
+        &traces as &[&str],
+        &histories as &[Json<&[Entry]>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes what became of orders that were loaded, and appends their news to their histories.
+pub(crate) async fn save(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.id().uuid()).collect();
+    let statuses: Vec<&str> = orders.iter().map(|order| order.state.status.word()).collect();
+    let reasons: Vec<Option<&str>> = orders.iter().map(|order| order.reason().map(Word::word)).collect();
+    let payments: Vec<&str> = orders.iter().map(|order| order.state.payment.word()).collect();
+    let stocks: Vec<&str> = orders.iter().map(|order| order.state.stock.word()).collect();
+    let shorts: Vec<Json<&[ShortLine]>> = orders.iter().map(|order| Json(order.short.as_slice())).collect();
+    let news: Vec<Json<&[Entry]>> = orders.iter().map(|order| Json(order.news.as_slice())).collect();
+    let versions: Vec<i64> = orders.iter().map(|order| order.version.to_i64()).collect();
+    let seen_payments: Vec<i64> = orders.iter().map(|order| order.seen_payments.to_i64()).collect();
+    let seen_reservations: Vec<i64> = orders.iter().map(|order| order.seen_reservations.to_i64()).collect();
+    let updated_at: Vec<OffsetDateTime> = orders.iter().map(|order| order.updated_at).collect();
+    sqlx::query!(
+        r#"
+        UPDATE orders
+        SET status = new.status, reason = new.reason, payment = new.payment, stock = new.stock, short = new.short,
+            history = orders.history || new.news, version = new.version, seen_payments = new.seen_payments,
+            seen_reservations = new.seen_reservations, updated_at = new.updated_at
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
+                    $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])
+             AS new (id, status, reason, payment, stock, short, news,
+                     version, seen_payments, seen_reservations, updated_at)
+        WHERE orders.id = new.id
+        "#,
+        &ids,
+        &statuses as &[&str],
+        &reasons as &[Option<&str>],
+        &payments as &[&str],
+        &stocks as &[&str],
+        &shorts as &[Json<&[ShortLine]>],
+        &news as &[Json<&[Entry]>],
+        &versions,
+        &seen_payments,
+        &seen_reservations,
+        &updated_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

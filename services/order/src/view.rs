@@ -1,0 +1,107 @@
+//! An order as its readers see it. Whoever knows the id reads it, so it holds no address.
+
+use events::values::{CustomerId, Money, OrderId};
+use events::{CancelReason, Item};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::domain::{Entry, Order, Payment, Stock};
+
+/// An order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Order)]
+pub(crate) struct OrderView<'a> {
+    id: OrderId,
+    customer_id: CustomerId,
+    /// Placed, then confirmed or cancelled; a confirmed one can still be cancelled.
+    #[schema(value_type = String, pattern = "^(placed|confirmed|cancelled)$", example = "placed")]
+    status: &'static str,
+    /// Why it was cancelled.
+    #[schema(required)]
+    reason: Option<CancelReason>,
+    /// Where its money is; ends as captured, declined, voided or refunded.
+    payment: Payment,
+    /// Where its goods are; ends as committed, rejected or released.
+    stock: Stock,
+    /// Each SKU once, priced when the order was placed.
+    items: &'a [Item],
+    /// The sum of the items.
+    total: Money,
+    #[serde(with = "time::serde::rfc3339")]
+    placed_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+    /// Its events, in the order in which they came here.
+    history: &'a [Entry],
+}
+
+/// What the answer to `POST /orders` has besides the order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted<'a> {
+    #[serde(flatten)]
+    order: OrderView<'a>,
+    /// Lets its bearer cancel the order: `Authorization: Bearer <cancel_token>`. Given here alone.
+    cancel_token: String,
+}
+
+impl<'a> OrderView<'a> {
+    /// Of an order whose news are its whole history.
+    pub(crate) fn of(order: &'a Order) -> Self {
+        Self {
+            id: order.id(),
+            customer_id: order.placed.customer_id,
+            status: order.state.status.word(),
+            reason: order.reason(),
+            payment: order.state.payment,
+            stock: order.state.stock,
+            items: &order.placed.items,
+            total: order.placed.total,
+            placed_at: order.placed.placed_at,
+            updated_at: order.updated_at,
+            history: &order.news,
+        }
+    }
+}
+
+/// Makes the bytes of an [`OrderView`] those of an [`Accepted`]: the token is added to what is stored, whenever it is
+/// given, and the answer is the same to the byte.
+pub(crate) fn with_cancel_token(mut order: Vec<u8>, token: &str) -> Vec<u8> {
+    if order.pop() != Some(b'}') {
+        tracing::error!("a stored answer is no JSON object");
+    }
+    order.extend_from_slice(b",\"cancel_token\":\"");
+    order.extend_from_slice(token.as_bytes());
+    order.extend_from_slice(b"\"}");
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::placed;
+
+    #[test]
+    fn the_token_is_added_as_serde_would_write_it() {
+        let (order, _) = Order::place(placed());
+        let stored = serde_json::to_vec(&OrderView::of(&order)).unwrap();
+        let cancel_token = "T0ken-_".to_owned();
+        let accepted = serde_json::to_vec(&Accepted { order: OrderView::of(&order), cancel_token }).unwrap();
+        assert_eq!(with_cancel_token(stored, "T0ken-_"), accepted);
+    }
+
+    #[test]
+    fn it_reads_as_the_contract_says() {
+        let (order, _) = Order::place(placed());
+        let json = serde_json::to_value(OrderView::of(&order)).unwrap();
+        let expected = serde_json::json!({
+            "id": order.id(), "customer_id": order.placed.customer_id, "status": "placed", "reason": null,
+            "payment": "pending", "stock": "pending",
+            "items": [{"sku": "MUG", "name": "Mug", "quantity": 2, "unit_price": {"amount": 500, "currency": "EUR"}}],
+            "total": {"amount": 1000, "currency": "EUR"},
+            "placed_at": "1970-01-01T00:00:00Z", "updated_at": "1970-01-01T00:00:00Z",
+            "history": [{"type": "order.placed.v1", "at": "1970-01-01T00:00:00Z"}],
+        });
+        assert_eq!(json, expected);
+    }
+}
