@@ -1,6 +1,7 @@
 # What the scripts share; sourced by them. Bash 3.2 is enough (macOS).
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+export CHECKOUT="$root"
 # shellcheck disable=SC2034 # used by the scripts
 stack="${CARGO_TARGET_DIR:-$root/target}/debug/stack"
 

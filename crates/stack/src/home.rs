@@ -18,13 +18,16 @@ pub struct Home {
 }
 
 impl Home {
-    /// The checkout that this program was built in, with `.data/` created.
+    /// The checkout that this program belongs to, with `.data/` created: it is told by the scripts (`CHECKOUT`) and by
+    /// Cargo, else it lies above the program, else it is where the program was built.
     pub fn find() -> Result<Self> {
         let program = std::env::current_exe().during(|| "asking for this program's path".into())?;
-        let built_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let root = program.ancestors().find(|dir| is_checkout(dir)).map_or_else(built_in, PathBuf::from);
-        let root =
-            root.canonicalize().during(|| format!("looking for the checkout at {}", root.display()))?;
+        let told =
+            ["CHECKOUT", "CARGO_MANIFEST_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
+        let root = told.chain([program, built_in]).find_map(|place| checkout_above(&place));
+        let root = root.ok_or_else(|| Error::Machine("the checkout of this program is gone".to_owned()))?;
+        let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
         let data = root.join(".data");
         create_dir(&data)?;
         Ok(Self { root, data })
@@ -124,8 +127,9 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, permissions).during(|| format!("chmod {mode:o} {}", path.display()))
 }
 
-fn is_checkout(dir: &Path) -> bool {
-    dir.join("Cargo.toml").exists() && dir.join("services").is_dir()
+fn checkout_above(place: &Path) -> Option<PathBuf> {
+    let is_checkout = |dir: &&Path| dir.join("Cargo.toml").exists() && dir.join("services").is_dir();
+    place.ancestors().find(is_checkout).map(PathBuf::from)
 }
 
 fn open_to_all(dir: &Path) -> bool {

@@ -12,6 +12,8 @@ use time::macros::format_description;
 
 /// How often new topics and partitions are looked for.
 const LOOK_AROUND: Duration = Duration::from_secs(3);
+/// So many records are put in order of time.
+const AT_ONCE: usize = 2000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
@@ -66,13 +68,25 @@ fn read(local: &Local, palette: &Palette, arguments: &Arguments) -> anyhow::Resu
         from = Offset::Beginning;
         let until = Instant::now() + LOOK_AROUND;
         while Instant::now() < until {
-            match consumer.poll(Duration::from_millis(200)) {
-                Some(Ok(message)) => print(line(&message, prefix, palette)),
-                Some(Err(error)) => eprintln!("Kafka: {error}"),
-                None => {}
-            }
+            show(&consumer, prefix, palette);
         }
     }
+}
+
+/// What is there at the moment, in order of time: Kafka hands over one partition after the other.
+fn show(consumer: &BaseConsumer, prefix: &str, palette: &Palette) {
+    let mut lines = Vec::new();
+    while lines.len() < AT_ONCE {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                lines.push((message.timestamp().to_millis(), line(&message, prefix, palette)))
+            }
+            Some(Err(error)) => eprintln!("Kafka: {error}"),
+            None => break,
+        }
+    }
+    lines.sort_by_key(|(time, _)| *time);
+    lines.into_iter().for_each(|(_, line)| print(line));
 }
 
 /// The system's topics, without its prefix, and their partitions.
