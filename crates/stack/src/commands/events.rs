@@ -79,14 +79,16 @@ fn show(consumer: &BaseConsumer, prefix: &str, palette: &Palette) {
     while lines.len() < AT_ONCE {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                lines.push((message.timestamp().to_millis(), line(&message, prefix, palette)))
+                lines.push((message.timestamp().to_millis(), line(&message, prefix, palette)));
             }
             Some(Err(error)) => eprintln!("Kafka: {error}"),
             None => break,
         }
     }
     lines.sort_by_key(|(time, _)| *time);
-    lines.into_iter().for_each(|(_, line)| print(line));
+    for (_, line) in lines {
+        print(line);
+    }
 }
 
 /// The system's topics, without its prefix, and their partitions.
