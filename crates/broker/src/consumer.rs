@@ -4,9 +4,12 @@
 //! the position with its effects; every two seconds the positions are read again, so that an operator's rewind takes
 //! effect on a running service. Redelivery, kill -9, rebalances and a frozen instance that wakes up need nothing more.
 
+mod batch;
 mod context;
+mod held;
+mod lost;
+mod monitor;
 mod session;
-mod watermarks;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,6 +19,7 @@ use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::held::Held;
 use self::session::{Ended, Session};
 use crate::fold::Subscription;
 use crate::settings::Settings;
@@ -47,7 +51,8 @@ pub struct ConsumerStatus {
     pub partitions: Option<usize>,
     /// Why the current batch does not go on.
     pub stuck: Option<String>,
-    /// Partitions whose position the log does not have: they wait for an operator's `rewind`.
+    /// What waits for an operator, and what he must do: partitions whose log does not have their position, topics that
+    /// are not there.
     pub stopped: Vec<String>,
 }
 
@@ -102,9 +107,13 @@ impl Consumer {
         }
     }
 
+    fn topics(&self) -> Vec<Topic> {
+        self.subscriptions.values().map(Subscription::topic).collect()
+    }
+
     /// Waits until Kafka answers and the topics are there; `false`: the process is to stop.
     async fn wait_for_topics(&self, stop: &CancellationToken) -> Result<bool, ConsumerError> {
-        let topics: Vec<Topic> = self.subscriptions.values().map(Subscription::topic).collect();
+        let topics = self.topics();
         let mut told = String::new();
         loop {
             let Some(verified) = stop.run_until_cancelled(topics::verify(&self.settings, &topics)).await

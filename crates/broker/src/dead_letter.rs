@@ -2,6 +2,8 @@
 //!
 //! Once per (topic, partition, offset), even after a rewind; through the outbox, in the transaction that moves on.
 
+use std::collections::BTreeSet;
+
 use envelope::Topic;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -10,51 +12,92 @@ use time::format_description::well_known::Rfc3339;
 use crate::outbox::{HeaderValue, Row};
 use crate::record::Record;
 use crate::settings::Settings;
+use crate::topics::MAX_RECORD_BYTES;
 use crate::tx::Tx;
 
-/// The most of a cause that is kept, in characters.
+/// The most of a cause that is kept, in characters; and of a key whose record is not, in bytes.
 const LONGEST_CAUSE: usize = 1000;
 
-/// Marks `dead` (with their causes) and appends those to the outbox that were not dead before.
+/// Marks `dead` (with their causes), appends those to the outbox that were not dead before, and returns their partitions
+/// and offsets.
 pub(crate) async fn bury(
     tx: &mut Tx,
     settings: &Settings,
     topic: Topic,
-    dead: &[(&Record, String)],
-) -> sqlx::Result<()> {
-    for (record, cause) in dead {
-        let cause: String = cause.chars().filter(|c| *c != '\0').take(LONGEST_CAUSE).collect();
-        let new = sqlx::query!(
-            "INSERT INTO broker.dead_letters (topic, partition, log_offset, cause) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING",
-            record.topic,
-            record.partition,
-            record.offset,
-            cause,
-        )
-        .execute(&mut **tx)
-        .await?
-        .rows_affected()
-            == 1;
-        if new {
+    dead: &[(&Record, &str)],
+) -> sqlx::Result<BTreeSet<(i32, i64)>> {
+    if dead.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let (partitions, offsets): (Vec<_>, Vec<_>) =
+        dead.iter().map(|(record, _)| (record.partition, record.offset)).unzip();
+    let causes: Vec<String> = dead.iter().map(|(_, cause)| readable(cause)).collect();
+    let new = sqlx::query!(
+        "INSERT INTO broker.dead_letters (topic, partition, log_offset, cause)
+         SELECT $1, partition, log_offset, cause
+         FROM unnest($2::int[], $3::bigint[], $4::text[]) AS dead (partition, log_offset, cause)
+         ORDER BY partition, log_offset
+         ON CONFLICT DO NOTHING
+         RETURNING partition, log_offset",
+        topic.name,
+        &partitions,
+        &offsets,
+        &causes,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let new: BTreeSet<(i32, i64)> = new.into_iter().map(|row| (row.partition, row.log_offset)).collect();
+    for ((record, _), cause) in dead.iter().zip(causes) {
+        let Record { partition, offset, .. } = **record;
+        if new.contains(&(partition, offset)) {
             tracing::error!(
-                topic = record.topic,
-                partition = record.partition,
-                offset = record.offset,
+                topic = topic.name,
+                partition,
+                offset,
                 cause,
-                "a record went to the dead letters"
+                "a record goes to the dead letters"
             );
             tx.push(letter(settings, topic, record, &cause));
         }
     }
+    Ok(new)
+}
+
+/// Notes that these, dead letters once, were applied after all (they were read again, and what killed them is repaired),
+/// so that a redrive does not apply them a second time.
+pub(crate) async fn raise<'a>(tx: &mut Tx, applied: impl Iterator<Item = &'a Record>) -> sqlx::Result<()> {
+    let (mut topics, mut partitions, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+    for record in applied {
+        topics.push(record.topic.clone());
+        partitions.push(record.partition);
+        offsets.push(record.offset);
+    }
+    sqlx::query!(
+        "UPDATE broker.dead_letters AS letter SET redriven_at = now()
+         FROM unnest($1::text[], $2::int[], $3::bigint[]) AS applied (topic, partition, log_offset)
+         WHERE letter.topic = applied.topic AND letter.partition = applied.partition
+           AND letter.log_offset = applied.log_offset AND letter.redriven_at IS NULL",
+        &topics,
+        &partitions,
+        &offsets,
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
-/// The record as it came, with the story of its death in headers. Of a personal topic it carries a hash instead of the
-/// value: a dead letter is kept for 30 days, whoever asks to be forgotten meanwhile.
+/// A cause that Postgres takes and a header holds.
+fn readable(cause: &str) -> String {
+    cause.chars().filter(|c| *c != '\0').take(LONGEST_CAUSE).collect()
+}
+
+/// The record as it came, with the story of its death in headers. It carries a hash instead of the value where the topic
+/// is personal (a dead letter is kept for 30 days, whoever asks to be forgotten meanwhile), and where it is larger than
+/// an event may be, which Kafka would refuse for ever (compressed, it was small enough for the topic that it came from).
 fn letter(settings: &Settings, topic: Topic, record: &Record, cause: &str) -> Row {
+    let whole = !topic.personal && record.bytes() <= MAX_RECORD_BYTES;
     let text = |name: &str, value: String| (name.to_owned(), HeaderValue::Text(value));
-    let mut headers = if topic.personal { Vec::new() } else { record.headers.clone().unwrap_or_default() };
+    let mut headers = record.headers.clone().filter(|_| whole).unwrap_or_default();
     headers.extend([
         text("dlq_service", settings.service.clone()),
         text("dlq_topic", record.topic.clone()),
@@ -63,18 +106,17 @@ fn letter(settings: &Settings, topic: Topic, record: &Record, cause: &str) -> Ro
         text("dlq_cause", cause.to_owned()),
         text("dlq_time", OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()),
     ]);
-    let value = if topic.personal {
+    if !whole {
         let value = record.value.as_deref().unwrap_or_default();
         headers.extend([
             text("dlq_value_sha256", format!("{:x}", Hex(&Sha256::digest(value)))),
             text("dlq_value_bytes", value.len().to_string()),
         ]);
-        None
-    } else {
-        record.value.clone()
-    };
+    }
     // A key of a personal topic that is no id of ours may be anything, an address too.
-    let key = record.key.clone().filter(|key| !topic.personal || is_uuid(key));
+    let harmless = |key: &Vec<u8>| if topic.personal { is_uuid(key) } else { key.len() < LONGEST_CAUSE };
+    let key = record.key.clone().filter(|key| whole || harmless(key));
+    let value = record.value.clone().filter(|_| whole);
     Row { topic: settings.dead_letter_topic(), key, value, headers }
 }
 

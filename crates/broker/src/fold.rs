@@ -4,18 +4,20 @@
 //! before any SQL, load all aggregates of a batch at once, apply the records in log order through a pure decision,
 //! recognise repetitions by their sequence, save all, append all, count outcomes.
 
-use std::collections::BTreeMap;
+mod batch;
+mod parse;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use envelope::{Arrival, Event, Headers, ParseError, Sequence, Topic};
+use envelope::{Event, Sequence, Topic};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub(crate) use self::batch::{Batch, Guard, Handled, Outcome};
 use crate::failure::{Failure, Rejected};
 use crate::outbox::{Appends, Cause};
-use crate::record::Record;
 use crate::tx::Tx;
 
 /// An event that arrived, and what its headers say.
@@ -77,47 +79,6 @@ pub trait Fold: Send + Sync + 'static {
     fn committed(&self) {}
 }
 
-/// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Applied,
-    Repeated,
-    Skipped,
-    Dead,
-}
-
-impl Outcome {
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Repeated => "repeated",
-            Self::Skipped => "skipped",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-/// Whether repetitions are told by the sequence. A redrive applies what is out of order, on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard {
-    On,
-    Off,
-}
-
-/// A batch of one topic, and the records of it that are known to be at fault.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Batch<'a> {
-    pub records: &'a [Record],
-    pub condemned: &'a BTreeMap<usize, String>,
-    pub guard: Guard,
-}
-
-/// What became of each record of a batch, and why the dead ones died.
-pub(crate) struct Handled {
-    pub outcomes: Vec<Outcome>,
-    pub causes: BTreeMap<usize, String>,
-}
-
 /// A topic that a service follows, and its fold.
 #[derive(Clone)]
 pub struct Subscription(Arc<dyn Handler>);
@@ -162,131 +123,10 @@ impl<F: Fold> Handler for F {
         tx: &'a mut Tx,
         batch: Batch<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Handled, Failure>> + Send + 'a>> {
-        Box::pin(fold(self, tx, batch))
+        Box::pin(batch::fold(self, tx, batch))
     }
 
     fn committed(&self) {
         Fold::committed(self);
-    }
-}
-
-async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
-    let mut handled = Handled { outcomes: Vec::with_capacity(batch.records.len()), causes: BTreeMap::new() };
-    let (mut indexes, mut events) = (Vec::new(), Vec::new());
-    for (index, record) in batch.records.iter().enumerate() {
-        let parsed = match batch.condemned.get(&index) {
-            Some(cause) => Parsed::Dead(cause.clone()),
-            None => parse(record),
-        };
-        handled.outcomes.push(match parsed {
-            Parsed::Event(event) => {
-                indexes.push(index);
-                events.push(event);
-                Outcome::Applied
-            }
-            Parsed::Unknown => {
-                tracing::debug!(
-                    topic = record.topic,
-                    offset = record.offset,
-                    "skipped an event of an unknown type"
-                );
-                Outcome::Skipped
-            }
-            Parsed::Dead(cause) => {
-                handled.causes.insert(index, cause);
-                Outcome::Dead
-            }
-        });
-    }
-    if events.is_empty() {
-        return Ok(handled);
-    }
-    let now = OffsetDateTime::now_utc();
-    let mut state = fold.load(tx, &events).await?;
-    for (index, received) in indexes.into_iter().zip(&events) {
-        if apply(fold, &mut state, received, now, tx, batch.guard)
-            .map_err(|Rejected(cause)| Failure::Record { index, cause })?
-            == Arrival::Repeated
-        {
-            handled.outcomes[index] = Outcome::Repeated;
-        }
-    }
-    fold.save(tx, state).await?;
-    Ok(handled)
-}
-
-/// Applies one event unless it was applied before.
-fn apply<F: Fold>(
-    fold: &F,
-    state: &mut F::State,
-    received: &Received<F::Event>,
-    now: OffsetDateTime,
-    tx: &mut Tx,
-    guard: Guard,
-) -> Result<Arrival, Rejected> {
-    let topic = F::Event::TOPIC;
-    let mut arrival = Arrival::Next;
-    if let Some(seen) = fold.seen(state, &received.event) {
-        arrival = received.sequence.arrival(*seen, topic.cleanup);
-        let guarded = guard == Guard::On || topic.cleanup == envelope::Cleanup::Compact;
-        match arrival {
-            Arrival::Repeated if guarded => return Ok(arrival),
-            Arrival::Gap(missing) => {
-                metrics::counter!("consumer_gaps_total", "topic" => topic.name).increment(1);
-                tracing::error!(
-                    topic = topic.name,
-                    key = received.event.key(),
-                    missing,
-                    "events of a key are missing"
-                );
-            }
-            _ => {}
-        }
-        // Never falls, also when a redrive applies an older event.
-        *seen = received.sequence.max(*seen);
-        arrival = Arrival::Next;
-    }
-    tx.appends().caused_by(received.cause());
-    fold.decide(state, received, now, tx.appends())?;
-    Ok(arrival)
-}
-
-enum Parsed<E> {
-    Event(Received<E>),
-    /// A type of a newer producer.
-    Unknown,
-    Dead(String),
-}
-
-fn parse<E: Event>(record: &Record) -> Parsed<E> {
-    if record.headers.is_none() {
-        return Parsed::Dead("the headers are not readable: a name is no UTF-8".to_owned());
-    }
-    let Some(ce_type) = record.ce_type() else {
-        return Parsed::Dead("header ce_type is missing or not readable".to_owned());
-    };
-    if !E::knows(ce_type) {
-        return Parsed::Unknown;
-    }
-    let headers = match Headers::read(|name| record.header(name)) {
-        Ok(headers) => headers,
-        Err(error) => return Parsed::Dead(error.to_string()),
-    };
-    let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else {
-        return Parsed::Dead("the key is missing or no UTF-8".to_owned());
-    };
-    match E::parse(ce_type, key, record.value.as_deref()) {
-        // Order and sequence are per key: an event under another key than its own has neither.
-        Ok(event) if event.key() != key => Parsed::Dead("the key is not that of the event".to_owned()),
-        Ok(event) => Parsed::Event(Received {
-            event,
-            id: headers.id,
-            sequence: headers.sequence,
-            time: headers.time,
-            traceparent: headers.traceparent,
-        }),
-        // What serde quotes of a personal value must not travel on in the cause.
-        Err(ParseError::Data(_)) if E::TOPIC.personal => Parsed::Dead("the value does not parse".to_owned()),
-        Err(error) => Parsed::Dead(error.to_string()),
     }
 }

@@ -1,6 +1,9 @@
-//! The librdkafka settings that every client of this crate shares, and why they are not the defaults.
+//! What every librdkafka client of this crate shares: its settings, and why they are not the defaults; its log; and how
+//! to wait for a call that blocks.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use tokio::sync::oneshot;
 
 use crate::settings::Settings;
 
@@ -11,6 +14,8 @@ pub(crate) fn client(settings: &Settings) -> ClientConfig {
         .set("client.id", settings.instance.as_deref().unwrap_or(&settings.service))
         // A broker that comes back is found within a second, not ten.
         .set("reconnect.backoff.max.ms", "1000")
+        // A topic that was deleted and made anew is noticed within seconds, not five minutes.
+        .set("topic.metadata.refresh.interval.ms", "5000")
         .set("log.connection.close", "false");
     config
 }
@@ -44,17 +49,32 @@ pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
         // The broker's minimum: a member that died is noticed after 6 s, not 45.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1500")
-        // A member that waits for its database does not poll; the group goes on without it after this.
-        .set("max.poll.interval.ms", "60000")
+        // A member that waits for its database does not poll; the group goes on without it after this. More than a
+        // minute, so that an outage of a minute costs no rebalance.
+        .set("max.poll.interval.ms", "90000")
         // Memory: what is fetched ahead.
         .set("queued.max.messages.kbytes", "8192")
         .set("queued.min.messages", "1000")
         .set("fetch.max.bytes", "4194304")
         .set("fetch.message.max.bytes", "262144")
-        .set("fetch.queue.backoff.ms", "5")
-        .set("statistics.interval.ms", "2000");
+        .set("fetch.queue.backoff.ms", "5");
     if let Some(instance) = &settings.instance {
         config.set("group.instance.id", format!("{}{instance}", settings.prefix));
     }
     config
+}
+
+/// Runs a call that blocks on a thread of its own, which nobody need wait for: a process that is to stop does not hang on
+/// a Kafka that does not answer. `None`: the call panicked.
+pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(call());
+    });
+    receiver.await.ok()
+}
+
+/// librdkafka repeats itself while Kafka is away; what matters of it is told elsewhere.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    tracing::debug!(?level, facility, "librdkafka: {message}");
 }

@@ -11,6 +11,7 @@ mod failure;
 mod fold;
 mod kafka;
 mod lease;
+mod logs;
 mod outbox;
 pub mod pause;
 mod positions;

@@ -52,6 +52,16 @@ pub(crate) struct Row {
     pub headers: HeaderList,
 }
 
+impl Row {
+    /// What it takes in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize =
+            headers.map(|(name, value)| name.len() + value.bytes().map_or(0, <[u8]>::len)).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
+    }
+}
+
 /// Kafka headers in order, values as bytes; as JSON for the outbox a value is text where it is UTF-8, else its bytes.
 pub(crate) type HeaderList = Vec<(String, HeaderValue)>;
 

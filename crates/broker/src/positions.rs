@@ -15,7 +15,7 @@ pub(crate) const BEGINNING: i64 = -2;
 
 /// One partition's step in a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Advance {
+pub(crate) struct Step {
     pub partition: Partition,
     pub expected: i64,
     pub next: i64,
@@ -59,25 +59,45 @@ async fn select(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positio
     Ok(rows.into_iter().map(|row| ((row.topic, row.partition), row.next_offset)).collect())
 }
 
-/// Moves the positions on. `false`: someone else was here meanwhile (a rebalance, a frozen twin, an operator's rewind),
-/// and the transaction must be rolled back.
-pub(crate) async fn advance(connection: &mut PgConnection, advances: &[Advance]) -> sqlx::Result<bool> {
-    let (topics, numbers): (Vec<_>, Vec<_>) =
-        advances.iter().map(|advance| advance.partition.clone()).unzip();
-    let (expected, next): (Vec<_>, Vec<_>) =
-        advances.iter().map(|advance| (advance.expected, advance.next)).unzip();
-    let result = sqlx::query!(
-        "UPDATE broker.positions SET next_offset = step.next
-         FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS step (topic, partition, expected, next)
-         WHERE positions.topic = step.topic
-           AND positions.partition = step.partition
-           AND positions.next_offset = step.expected",
+/// How an advance ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Advanced {
+    /// The positions are moved.
+    Moved,
+    /// They are, over records of which some are dead letters: these were read before.
+    OverDeadLetters,
+    /// Someone else was here meanwhile (a rebalance, a frozen twin, an operator's rewind): roll back.
+    Stale,
+}
+
+/// Moves the positions on.
+pub(crate) async fn advance(connection: &mut PgConnection, steps: &[Step]) -> sqlx::Result<Advanced> {
+    let (topics, numbers): (Vec<_>, Vec<_>) = steps.iter().map(|step| step.partition.clone()).unzip();
+    let (expected, next): (Vec<_>, Vec<_>) = steps.iter().map(|step| (step.expected, step.next)).unzip();
+    let over_dead_letters = sqlx::query_scalar!(
+        r#"
+        UPDATE broker.positions SET next_offset = step.next
+        FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS step (topic, partition, expected, next)
+        WHERE positions.topic = step.topic
+          AND positions.partition = step.partition
+          AND positions.next_offset = step.expected
+        RETURNING EXISTS (
+            SELECT FROM broker.dead_letters AS letter
+            WHERE letter.topic = step.topic AND letter.partition = step.partition
+              AND letter.log_offset >= step.expected AND letter.log_offset < step.next
+              AND letter.redriven_at IS NULL
+        ) AS "over_dead_letters!"
+        "#,
         &topics,
         &numbers,
         &expected,
         &next,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(usize::try_from(result.rows_affected()) == Ok(advances.len()))
+    Ok(match over_dead_letters.len() == steps.len() {
+        false => Advanced::Stale,
+        true if over_dead_letters.contains(&true) => Advanced::OverDeadLetters,
+        true => Advanced::Moved,
+    })
 }

@@ -2,6 +2,7 @@
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
@@ -29,7 +30,15 @@ pub(crate) struct Producer {
 /// The delivery callback runs on librdkafka's thread: it only passes the word on.
 struct Context(mpsc::UnboundedSender<Acknowledgement>);
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Box<i64>;

@@ -1,12 +1,13 @@
 //! A record as it came from Kafka, copied out of librdkafka at once.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod quiet;
 
 use envelope::names;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
 use crate::outbox::{HeaderList, HeaderValue};
+use crate::positions::Partition;
 
 /// Owned: a `BorrowedMessage` that is alive when its consumer is dropped makes the drop hang for ever.
 #[derive(Debug, Clone)]
@@ -33,6 +34,11 @@ impl Record {
         }
     }
 
+    /// The partition that it came from.
+    pub(crate) fn origin(&self) -> Partition {
+        (self.topic.clone(), self.partition)
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.as_ref()?.iter().find(|header| header.0 == name)?.1.bytes()
     }
@@ -43,7 +49,10 @@ impl Record {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len)
+        let headers = self.headers.iter().flatten();
+        let headers: usize =
+            headers.map(|(name, value)| name.len() + value.bytes().map_or(0, <[u8]>::len)).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
     }
 }
 
@@ -53,7 +62,7 @@ fn copy_headers(message: &BorrowedMessage<'_>) -> Option<HeaderList> {
     let Some(headers) = message.headers() else {
         return Some(Vec::new());
     };
-    let copy =
-        || headers.iter().map(|header| (header.key.to_owned(), HeaderValue::of(header.value))).collect();
-    catch_unwind(AssertUnwindSafe(copy)).ok()
+    quiet::catch(|| {
+        headers.iter().map(|header| (header.key.to_owned(), HeaderValue::of(header.value))).collect()
+    })
 }

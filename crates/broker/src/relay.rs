@@ -5,32 +5,36 @@
 //! loop selects what it does not hold, sends the front of each chain, and deletes what was acknowledged.
 
 mod chains;
-mod depth;
+pub(crate) mod depth;
 mod rows;
+mod turn;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use envelope::Cleanup;
+use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::chains::Chains;
+use crate::kafka;
 use crate::lease::Lease;
 use crate::producer::{Acknowledgement, Producer};
-use crate::republish::{self, Compacted};
+use crate::republish::Compacted;
 use crate::settings::Settings;
+use crate::topics::TopicsError;
 use crate::tx::Outbox;
-use crate::{pause, topics::TopicsError};
 
 /// The longest wait before the outbox is looked at unasked, for rows that another instance wrote.
 const SLOWEST_POLL: Duration = Duration::from_millis(200);
 const FASTEST_POLL: Duration = Duration::from_millis(5);
 /// How long an instance that does not lead waits before it asks for the lease again.
 const STANDBY: Duration = Duration::from_millis(500);
-/// How long shutdown waits for acknowledgements.
-const FLUSH: Duration = Duration::from_secs(3);
+/// How long shutdown waits for the turn that is running, for acknowledgements, and for the database to note them.
+const LAST_TURN: Duration = Duration::from_secs(1);
+const FLUSH: Duration = Duration::from_secs(2);
+const LAST_NOTES: Duration = Duration::from_secs(1);
 
 /// What the relay tells of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,21 +87,20 @@ impl Relay {
 
     /// Runs until `stop`; waits out whatever Kafka and Postgres do meanwhile.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), TopicsError> {
-        let unreachable = |settings: &Settings, error| TopicsError::Unreachable {
-            brokers: settings.brokers.clone(),
-            error,
-        };
-        let depth = tokio::spawn(depth::keep(self.outbox.clone(), stop.clone()));
-        let mut producer = Producer::new(&self.settings, self.sender.clone())
-            .map_err(|error| unreachable(&self.settings, error))?;
+        let counting = tokio::spawn(depth::keep(self.outbox.clone(), stop.clone()));
+        let mut producer = self.producer()?;
         let mut outage = patience();
         while !stop.is_cancelled() {
             if let Some((code, text)) = producer.fatal_error() {
                 tracing::error!(%code, text, "the Kafka producer cannot go on; building a new one");
-                producer = Producer::new(&self.settings, self.sender.clone())
-                    .map_err(|error| unreachable(&self.settings, error))?;
+                producer = self.producer()?;
             }
-            match self.step(&producer, &stop).await {
+            let turn = tokio::select! {
+                turn = self.turn(&producer, &stop) => turn,
+                // It waits for a database that does not answer.
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_TURN).await } => break,
+            };
+            match turn {
                 Ok(()) => outage = patience(),
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read; trying again");
@@ -106,25 +109,18 @@ impl Relay {
                 }
             }
         }
+        counting.abort();
         self.finish(producer).await;
-        let _ = depth.await;
         Ok(())
     }
 
-    /// One turn: hold the lease, fetch rows, send what may go, wait for news, settle it.
-    async fn step(&mut self, producer: &Producer, stop: &CancellationToken) -> sqlx::Result<()> {
-        if !self.lead().await? {
-            let _ = stop.run_until_cancelled(tokio::time::sleep(STANDBY)).await;
-            return Ok(());
-        }
-        if Instant::now() >= self.look_at {
-            self.fetch().await?;
-        }
-        self.send(producer);
-        let news = self.wait(stop).await;
-        self.settle(news).await
+    fn producer(&self) -> Result<Producer, TopicsError> {
+        let brokers = self.settings.brokers.clone();
+        Producer::new(&self.settings, self.sender.clone())
+            .map_err(|error: KafkaError| TopicsError::Unreachable { brokers, error })
     }
 
+    /// Takes or renews the lease when it is time to; tells whether this instance leads.
     async fn lead(&mut self) -> sqlx::Result<bool> {
         let leading = self.lease.hold(self.outbox.pool()).await?;
         let changed =
@@ -138,115 +134,26 @@ impl Relay {
         Ok(leading)
     }
 
-    /// Adds rows that are not held yet, and decides when to look again.
-    async fn fetch(&mut self) -> sqlx::Result<()> {
-        let rows = rows::select(self.outbox.pool(), &self.chains).await?;
-        self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
-        let more = rows.len() >= rows::LIMIT;
-        self.look_at = Instant::now() + if more { Duration::ZERO } else { self.poll };
-        for (id, row) in rows {
-            self.chains.push(id, row);
-        }
-        Ok(())
-    }
-
-    /// Sends the front of each chain that may go. The lease is looked at last, just before: a relay that was frozen
-    /// since must not send.
-    fn send(&mut self, producer: &Producer) {
-        for id in self.chains.ready(Instant::now()) {
-            if !self.lease.held() {
-                return;
-            }
-            if let Some(row) = self.chains.send(id) {
-                producer.send(id, &self.settings.topic_name(&row.topic), row);
-            }
-        }
-    }
-
-    /// Waits for an acknowledgement, a commit, or the next look; returns the acknowledgements that are there.
-    async fn wait(&mut self, stop: &CancellationToken) -> Vec<Acknowledgement> {
-        let mut news = Vec::new();
-        let full = self.chains.is_full();
-        let until = tokio::time::Instant::from_std(
-            self.chains.next_retry().map_or(self.look_at, |at| if full { at } else { at.min(self.look_at) }),
-        );
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = self.acknowledgements.recv_many(&mut news, rows::LIMIT) => {}
-            () = self.outbox.woken(), if !full => self.look_at = Instant::now(),
-            () = tokio::time::sleep_until(until), if !full || self.chains.next_retry().is_some() => {}
-            // A full relay still renews its lease.
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-        news
-    }
-
-    /// Deletes what Kafka has, and lets the next row of each key go; a refused row waits, its key behind it.
-    async fn settle(&mut self, news: Vec<Acknowledgement>) -> sqlx::Result<()> {
-        for Acknowledgement { id, result } in news {
-            match result {
-                Ok(()) => self.delivered.push(id),
-                Err(error) => self.refused(id, &error.to_string()),
-            }
-        }
-        if self.delivered.is_empty() {
-            return Ok(());
-        }
-        pause::at("relay.acknowledged").await;
-        // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
-        let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
-        self.status.send_if_modified(|status| status.refused.take().is_some());
-        for id in std::mem::take(&mut self.delivered) {
-            let Some(row) = self.chains.finish(id) else {
-                continue;
-            };
-            metrics::counter!("relay_published_total", "topic" => row.topic.clone()).increment(1);
-            if deleted.binary_search(&id).is_err() {
-                tracing::warn!(topic = row.topic, "an event was published twice: another relay was faster");
-                self.repair(&row.topic, row.key.as_deref()).await;
-            }
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, id: i64, error: &str) {
-        if let Some((row, pause)) = self.chains.refuse(id) {
-            tracing::error!(topic = row.topic, error, ?pause, "Kafka did not take an event; its key waits");
-            self.status.send_if_modified(|status| {
-                status.refused.replace(error.to_owned()).as_deref() != Some(error)
-            });
-        }
-    }
-
-    /// Our late repetition may now be the last record of its key; on a compacted topic the state must be.
-    async fn repair(&self, topic: &str, key: Option<&[u8]>) {
-        let owner = self.compacted.iter().find(|owner| owner.topic().name == topic);
-        let key = key.and_then(|key| std::str::from_utf8(key).ok());
-        if let (Some(owner), Some(key)) = (owner, key)
-            && owner.topic().cleanup == Cleanup::Compact
-            && let Err(error) = republish::one(&self.outbox, owner.as_ref(), key).await
-        {
-            tracing::error!(
-                topic,
-                %error,
-                "the state of a key could not be published again; the daily republish will"
-            );
-        }
-    }
-
     /// Lets what is in flight arrive, and gives the lease back.
     async fn finish(mut self, producer: Producer) {
-        let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
-        if !matches!(flushed, Ok(Ok(()))) {
+        let flush = kafka::blocking(move || producer.flush(FLUSH));
+        // The flush is bounded; dropping the producer, which comes with it, is not.
+        let flushed = tokio::time::timeout(FLUSH + LAST_NOTES, flush).await;
+        if !matches!(flushed, Ok(Some(Ok(())))) {
             tracing::warn!("Kafka did not acknowledge everything in time; the rest stays in the outbox");
         }
         while let Ok(news) = self.acknowledgements.try_recv() {
             self.delivered.extend(news.result.is_ok().then_some(news.id));
         }
-        if let Err(error) = rows::delete(self.outbox.pool(), &self.delivered).await {
-            tracing::warn!(%error, "what was just published stays in the outbox and goes again");
+        let notes = async {
+            if let Err(error) = rows::delete(self.outbox.pool(), &self.delivered).await {
+                tracing::warn!(%error, "what was just published stays in the outbox and goes again");
+            }
+            let _ = self.lease.release(self.outbox.pool()).await;
+        };
+        if tokio::time::timeout(LAST_NOTES, notes).await.is_err() {
+            tracing::warn!("the database does not answer; what was just published goes again");
         }
-        let _ = self.lease.release(self.outbox.pool()).await;
     }
 }
 

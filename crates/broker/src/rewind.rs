@@ -1,16 +1,18 @@
 //! Moves where a service reads on. A running service notices within two seconds; repetitions change nothing.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::Offset;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::kafka;
-use crate::positions::BEGINNING;
+use crate::positions::{BEGINNING, Partition};
 use crate::settings::Settings;
+use crate::{kafka, logs};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -21,7 +23,7 @@ pub enum RewindTo {
     Beginning,
     /// Behind the last record: what is there is skipped.
     End,
-    /// At this offset, in every partition.
+    /// At this offset, in every partition whose log reaches so far.
     Offset(i64),
     /// At the first record that Kafka took at or after this moment.
     Time(OffsetDateTime),
@@ -48,36 +50,35 @@ pub enum RewindError {
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
     /// No partition has this offset.
-    #[error("offset {offset} is outside of partition {partition}, which holds {low} to {high}")]
+    #[error("no partition reaches offset {offset}: the longest log ends at {longest}")]
     Outside {
         /// What was asked for.
         offset: i64,
-        /// Where it is not.
-        partition: i32,
-        /// The first offset there.
-        low: i64,
-        /// The one after the last.
-        high: i64,
+        /// The end of the longest log.
+        longest: i64,
     },
+    /// There is no such topic, or it has fewer partitions than the settings say.
+    #[error("Kafka has no topic {0} with TOPIC_PARTITIONS partitions")]
+    NoTopic(String),
 }
 
-/// Moves the positions of all partitions of `topic` (without prefix). Blocks while it asks Kafka.
+/// Moves the positions of `topic` (without prefix), and tells of those partitions that were moved.
 pub async fn rewind(
     settings: &Settings,
     pool: &PgPool,
     topic: &str,
     to: RewindTo,
 ) -> Result<Vec<Rewound>, RewindError> {
-    let (asked, name) = (settings.clone(), settings.topic_name(topic));
-    let targets = tokio::task::spawn_blocking(move || targets(&asked, &name, to));
-    let targets = targets.await.map_err(|_| KafkaError::Canceled)??;
+    let (asked, name) = (settings.clone(), topic.to_owned());
+    let targets = kafka::blocking(move || targets(&asked, &name, to));
+    let targets = targets.await.ok_or(KafkaError::Canceled)??;
     let mut transaction = pool.begin().await?;
     // The lock in a statement of its own: whoever is settling a batch finishes first, and what we then read is new.
     sqlx::query!("SELECT FROM broker.positions WHERE topic = $1 ORDER BY partition FOR UPDATE", topic)
         .fetch_all(&mut *transaction)
         .await?;
     let mut rewound = Vec::with_capacity(targets.len());
-    for (partition, to) in targets {
+    for ((_, partition), to) in targets {
         let from = sqlx::query_scalar!(
             "SELECT next_offset FROM broker.positions WHERE topic = $1 AND partition = $2",
             topic,
@@ -101,41 +102,42 @@ pub async fn rewind(
     Ok(rewound)
 }
 
-fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<Vec<(i32, i64)>, RewindError> {
-    let consumer: BaseConsumer = kafka::client(settings).set("group.id", settings.group()).create()?;
-    let partitions = 0..settings.partitions;
-    let bounds = |partition| consumer.fetch_watermarks(topic, partition, TIMEOUT);
+fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Partition, i64>, RewindError> {
+    let partitions: Vec<Partition> =
+        (0..settings.partitions).map(|number| (topic.to_owned(), number)).collect();
+    if to == RewindTo::Beginning {
+        return Ok(partitions.into_iter().map(|partition| (partition, BEGINNING)).collect());
+    }
+    let consumer: BaseConsumer = kafka::client(settings).create()?;
+    let logs = logs::bounds(&consumer, settings, &partitions, TIMEOUT)?;
+    if logs.len() < partitions.len() {
+        return Err(RewindError::NoTopic(settings.topic_name(topic)));
+    }
     match to {
-        RewindTo::Beginning => Ok(partitions.map(|partition| (partition, BEGINNING)).collect()),
-        RewindTo::End => partitions.map(|partition| Ok((partition, bounds(partition)?.1))).collect(),
-        RewindTo::Offset(offset) => partitions
-            .map(|partition| {
-                let (low, high) = bounds(partition)?;
-                if (low..=high).contains(&offset) {
-                    Ok((partition, offset))
-                } else {
-                    Err(RewindError::Outside { offset, partition, low, high })
-                }
-            })
-            .collect(),
-        RewindTo::Time(time) => {
-            let millis = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
-            let mut list = TopicPartitionList::new();
-            for partition in partitions {
-                list.add_partition_offset(topic, partition, Offset::Offset(millis))?;
+        RewindTo::Offset(offset) => {
+            let longest = logs.values().map(|log| log.end).max().unwrap_or(0);
+            if !(0..=longest).contains(&offset) {
+                return Err(RewindError::Outside { offset, longest });
             }
-            let found = consumer.offsets_for_times(list, TIMEOUT)?;
-            let target = |(partition, offset)| match offset {
-                Offset::Offset(offset) => Ok((partition, offset)),
-                // Nothing as new as that: behind the last.
-                _ => Ok((partition, bounds(partition)?.1)),
+            // Older than what is left: the first that is. A log that does not reach so far is not moved.
+            Ok(logs
+                .into_iter()
+                .filter(|(_, log)| offset <= log.end)
+                .map(|(partition, log)| (partition, offset.max(log.start)))
+                .collect())
+        }
+        RewindTo::Time(time) => {
+            let millis = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX).max(0);
+            let found = logs::offsets(&consumer, settings, &partitions, Offset::Offset(millis), TIMEOUT)?;
+            // Nothing as new as that: behind the last.
+            let first = |(partition, log): (Partition, Range<i64>)| {
+                let offset = found.get(&partition).copied().unwrap_or(log.end);
+                (partition, offset)
             };
-            found
-                .elements()
-                .iter()
-                .map(|element| (element.partition(), element.offset()))
-                .map(target)
-                .collect()
+            Ok(logs.into_iter().map(first).collect())
+        }
+        RewindTo::End | RewindTo::Beginning => {
+            Ok(logs.into_iter().map(|(partition, log)| (partition, log.end)).collect())
         }
     }
 }

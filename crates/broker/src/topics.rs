@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use envelope::{Cleanup, Topic};
+use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::kafka;
@@ -13,7 +14,7 @@ use crate::outbox::MAX_EVENT_BYTES;
 use crate::settings::Settings;
 
 /// The largest record of a topic: an event and Kafka's framing.
-const MAX_RECORD_BYTES: usize = MAX_EVENT_BYTES + 16 * 1024;
+pub(crate) const MAX_RECORD_BYTES: usize = MAX_EVENT_BYTES + 16 * 1024;
 /// The largest dead letter: a record and what was added about its death.
 pub(crate) const MAX_DEAD_LETTER_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
 const DAY: Duration = Duration::from_hours(24);
@@ -97,11 +98,23 @@ async fn wait_for(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsErr
 pub async fn verify(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
     let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
     let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
-    let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, TIMEOUT))
+    let (asked, topics) = (settings.clone(), topics.to_vec());
+    kafka::blocking(move || check(admin.inner(), &asked, &topics, TIMEOUT))
         .await
-        .map_err(|_| unreachable(KafkaError::Canceled))?
-        .map_err(unreachable)?;
+        .unwrap_or_else(|| Err(unreachable(KafkaError::Canceled)))
+}
+
+/// The same with a client that is there. Blocks.
+pub(crate) fn check<C: ClientContext>(
+    client: &Client<C>,
+    settings: &Settings,
+    topics: &[Topic],
+    timeout: Duration,
+) -> Result<(), TopicsError> {
     for name in settings.names_of(topics) {
+        let metadata = client
+            .fetch_metadata(Some(&name), timeout)
+            .map_err(|error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error })?;
         let found = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
         let Some(found) = found else {
             return Err(TopicsError::Missing { topic: name, service: settings.service.clone() });

@@ -8,11 +8,12 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Settings from the environment: KAFKA_BROKERS, and where they are given TOPIC_PREFIX, TOPIC_PARTITIONS, INSTANCE,
-/// OUTBOX_LIMIT and DEAD_LETTER_LIMIT.
+/// Settings from the environment: `KAFKA_BROKERS`, and where they are given `TOPIC_PREFIX`, `TOPIC_PARTITIONS`,
+/// `INSTANCE`, `OUTBOX_LIMIT` and `DEAD_LETTER_LIMIT`.
 pub(crate) fn settings(service: &str) -> anyhow::Result<Settings> {
     Ok(Settings {
         service: service.to_owned(),
@@ -33,7 +34,7 @@ fn number<N: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
     std::env::var(name).map_or(Ok(default), |text| text.parse().context(name))
 }
 
-/// The database of DATABASE_URL. The time-outs end what a frozen instance holds before its group goes on without it.
+/// The database of `DATABASE_URL`. The time-outs end what a frozen instance holds before its group goes on without it.
 pub(crate) async fn pool() -> anyhow::Result<PgPool> {
     let url = std::env::var("DATABASE_URL").context("DATABASE_URL is not set")?;
     let options: PgConnectOptions = url.parse().context("DATABASE_URL")?;
@@ -66,20 +67,27 @@ pub(crate) async fn run(
     let stop = CancellationToken::new();
     let relay = Relay::new(settings.clone(), outbox.clone(), compacted.clone());
     let consumer = Consumer::new(settings, outbox.clone(), subscriptions);
+    let daily = broker::republish_daily(outbox, compacted, stop.clone());
+    let mut tasks = JoinSet::new();
+    let (relaying, consuming) = (stop.clone(), stop.clone());
+    tasks.spawn(async { relay.run(relaying).await.context("the relay") });
+    tasks.spawn(async { consumer.run(consuming).await.context("the consumer") });
+    tasks.spawn(async {
+        daily.await;
+        Ok(())
+    });
     let mut terminate = signal(SignalKind::terminate())?;
-    let stopped = stop.clone();
     tokio::spawn(async move {
         terminate.recv().await;
-        stopped.cancel();
+        stop.cancel();
     });
-    let relay = async { relay.run(stop.clone()).await.context("the relay") };
-    let consumer = async { consumer.run(stop.clone()).await.context("the consumer") };
-    let daily = async { Ok(broker::republish_daily(outbox, compacted, stop.clone()).await) };
-    tokio::try_join!(relay, consumer, daily)?;
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
     Ok(())
 }
 
-/// RUST_LOG, or what an operator wants to know.
+/// `RUST_LOG`, or what an operator wants to know.
 pub(crate) fn log_filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"))
 }

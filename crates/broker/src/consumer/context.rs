@@ -1,13 +1,15 @@
-//! What librdkafka calls back: rebalances and statistics. Nothing is done here; the word is passed to the session.
+//! What librdkafka calls back. Nothing is done here; the word is passed to the session.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Statistics, TopicPartitionList};
+use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
+
+use crate::kafka;
 
 /// What the group decided.
 pub(super) enum Rebalance {
@@ -15,60 +17,29 @@ pub(super) enum Rebalance {
     Revoke(TopicPartitionList),
 }
 
-/// The log of one partition as last seen: first offset, and the one after the last.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LogBounds {
-    pub low: i64,
-    pub high: i64,
-}
-
 pub(super) struct Context {
     rebalances: mpsc::UnboundedSender<Rebalance>,
     closing: AtomicBool,
-    /// By full topic name and partition.
-    logs: Mutex<BTreeMap<(String, i32), LogBounds>>,
-    connected: AtomicBool,
 }
 
 impl Context {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Rebalance>) {
         let (rebalances, receiver) = mpsc::unbounded_channel();
-        let (closing, connected) = (AtomicBool::new(false), AtomicBool::new(true));
-        (Self { rebalances, closing, logs: Mutex::default(), connected }, receiver)
+        (Self { rebalances, closing: AtomicBool::new(false) }, receiver)
     }
 
     /// From now on nobody reads the rebalances: they are carried out on the spot.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
-
-    pub(super) fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn log_bounds(&self, topic: &str, partition: i32) -> Option<LogBounds> {
-        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.get(&(topic.to_owned(), partition)).copied()
-    }
 }
 
 impl ClientContext for Context {
-    fn stats(&self, statistics: Statistics) {
-        let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
-        self.connected.store(connected, Ordering::Relaxed);
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        for (topic, statistics) in statistics.topics {
-            for (number, partition) in statistics.partitions {
-                // Negative: not known yet.
-                if partition.hi_offset >= 0 {
-                    let bounds = LogBounds { low: partition.lo_offset.max(0), high: partition.hi_offset };
-                    logs.insert((topic.clone(), number), bounds);
-                }
-            }
-        }
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
     }
 
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
     }
 }

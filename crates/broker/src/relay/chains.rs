@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::outbox::Row;
 
-/// How many rows are held at most.
+/// How many rows are held, and how many bytes: more is not fetched beyond that.
 const CAPACITY: usize = 4000;
+const CAPACITY_BYTES: usize = 32 << 20;
 /// A chain of this length takes no more rows until it is shorter, so that a hot key cannot fill the relay.
 const LONG: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 type ChainKey = (String, Option<Vec<u8>>);
 
@@ -21,6 +22,7 @@ pub(super) struct Chains {
     held: HashMap<i64, ChainKey>,
     /// Chains whose front has not been sent.
     idle: HashSet<ChainKey>,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,7 @@ impl Chains {
     pub(super) fn push(&mut self, id: i64, row: Row) {
         let key: ChainKey = (row.topic.clone(), row.key.clone());
         self.held.insert(id, key.clone());
+        self.bytes += row.bytes();
         let chain = self.by_key.entry(key.clone()).or_default();
         if chain.rows.is_empty() {
             self.idle.insert(key);
@@ -62,6 +65,7 @@ impl Chains {
         let key = self.held.remove(&id)?;
         let chain = self.by_key.get_mut(&key)?;
         let (_, row) = chain.rows.pop_front()?;
+        self.bytes -= row.bytes();
         (chain.refusals, chain.retry_at) = (0, None);
         if chain.rows.is_empty() {
             self.by_key.remove(&key);
@@ -71,15 +75,15 @@ impl Chains {
         Some(row)
     }
 
-    /// The row was refused; it goes again after the returned pause. `None` when it is not held any more.
-    pub(super) fn refuse(&mut self, id: i64) -> Option<(&Row, Duration)> {
+    /// The row was refused; it goes again after a pause. `None` when it is not held any more.
+    pub(super) fn refuse(&mut self, id: i64) -> Option<&Row> {
         let key = self.held.get(&id)?;
         let chain = self.by_key.get_mut(key)?;
         let pause = (FIRST_PAUSE * 2_u32.saturating_pow(chain.refusals)).min(LONGEST_PAUSE);
         chain.refusals = (chain.refusals + 1).min(16);
         chain.retry_at = Some(Instant::now() + pause);
         self.idle.insert(key.clone());
-        chain.rows.front().map(|(_, row)| (row, pause))
+        chain.rows.front().map(|(_, row)| row)
     }
 
     /// When the first refused row goes again.
@@ -88,7 +92,7 @@ impl Chains {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.held.len() >= CAPACITY
+        self.held.len() >= CAPACITY || self.bytes >= CAPACITY_BYTES
     }
 
     /// The ids that are held: not to be selected again.
@@ -114,6 +118,7 @@ impl Chains {
         let in_flight: HashSet<i64> =
             self.by_key.values().filter_map(|chain| Some(chain.rows.front()?.0)).collect();
         self.held.retain(|id, _| in_flight.contains(id));
+        self.bytes = self.by_key.values().flat_map(|chain| &chain.rows).map(|(_, row)| row.bytes()).sum();
     }
 }
 

@@ -23,8 +23,9 @@ pub(super) async fn keep(outbox: Outbox, stop: CancellationToken) {
     }
 }
 
+/// Counts once.
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-async fn count(outbox: &Outbox) -> sqlx::Result<()> {
+pub(crate) async fn count(outbox: &Outbox) -> sqlx::Result<()> {
     let row = sqlx::query!(
         r#"
         SELECT (SELECT count(*) FROM (SELECT FROM broker.outbox LIMIT $1) AS waiting) AS "depth!",

@@ -1,6 +1,8 @@
 //! The broker crate on real Kafka and Postgres, broken at every seam: two small services (`examples/bank`) whose
 //! deposits must each be booked once, in order, whatever dies, freezes or comes twice.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../../examples/bank/events.rs"]
 mod events;
 #[path = "../../examples/bank/ledger.rs"]

@@ -78,8 +78,7 @@ impl Bank {
         }
         let [till, ledger] = pools.try_into().unwrap();
         let settings = |service| settings(&servers, &name, &plan, service);
-        let (till, ledger) =
-            (Outbox::new(till, &settings("till")), Outbox::new(ledger, &settings("ledger")));
+        let (till, ledger) = (Outbox::new(till, &settings("till")), Outbox::new(ledger, &settings("ledger")));
         let bank = Self {
             plan: plan.clone(),
             till,
@@ -136,8 +135,7 @@ impl Bank {
     }
 
     pub(crate) fn consume(&mut self, settings: Settings) -> watch::Receiver<ConsumerStatus> {
-        let consumer =
-            Consumer::new(settings, self.ledger.clone(), vec![Subscription::new(ledger::Ledger)]);
+        let consumer = Consumer::new(settings, self.ledger.clone(), vec![Subscription::new(ledger::Ledger)]);
         let (status, stop) = (consumer.status(), self.stop.clone());
         self.tasks.push(tokio::spawn(async move { consumer.run(stop).await.unwrap() }));
         status

@@ -24,11 +24,10 @@ impl Bank {
             self.outbox_rows("till").await + self.outbox_rows("ledger").await == 0
         })
         .await;
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT account, deposit FROM bookings ORDER BY id")
-                .fetch_all(&self.pool("ledger"))
-                .await
-                .unwrap();
+        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT account, deposit FROM bookings ORDER BY id")
+            .fetch_all(&self.pool("ledger"))
+            .await
+            .unwrap();
         assert_eq!(rows.len(), expected, "each deposit is booked once");
         let mut by_account: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for (account, deposit) in rows {

@@ -1,8 +1,8 @@
 //! Kafka as an outsider sees it: any record on any topic, and what an administrator can do to one.
 
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::ClientConfig;
 
 use super::Bank;
 

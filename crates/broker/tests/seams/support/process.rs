@@ -109,7 +109,11 @@ impl Drop for Process {
         if std::thread::panicking() {
             let output = self.output();
             let lines: Vec<&str> = output.lines().collect();
-            eprintln!("--- the end of {}:\n{}", self.log.display(), lines[lines.len().saturating_sub(25)..].join("\n"));
+            eprintln!(
+                "--- the end of {}:\n{}",
+                self.log.display(),
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            );
         }
         let _ = std::fs::remove_file(&self.log);
         let _ = std::fs::remove_file(&self.until);

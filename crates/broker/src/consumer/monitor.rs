@@ -1,0 +1,106 @@
+//! Looks at Kafka every two seconds, beside the loop: are the topics there, how far behind is each partition, and which
+//! one stands where its log is not. It goes on while the loop waits for its database, so that the lag stays true.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envelope::Topic;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::ConsumerStatus;
+use super::context::Context;
+use super::held::Held;
+use super::lost::Lost;
+use crate::kafka;
+use crate::logs::{self, Logs};
+use crate::positions::{Partition, Positions};
+use crate::settings::Settings;
+use crate::topics::{self, TopicsError};
+
+const EVERY: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) struct Monitor {
+    pub settings: Settings,
+    pub topics: Vec<Topic>,
+    pub consumer: Arc<StreamConsumer<Context>>,
+    pub held: Arc<Held>,
+    pub status: watch::Sender<ConsumerStatus>,
+}
+
+impl Monitor {
+    /// Until `stop`; what is asked then is answered first, at most [`TIMEOUT`] later.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        loop {
+            self.look().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.held.suspicion() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn look(&self) {
+        // Kafka is asked after the positions were read: a position that has moved on meanwhile is not beyond the end.
+        let (suspected, positions) = (self.held.is_suspected(), self.held.positions());
+        let partitions: Vec<Partition> = positions.keys().cloned().collect();
+        let (consumer, settings, topics) =
+            (Arc::clone(&self.consumer), self.settings.clone(), self.topics.clone());
+        let asked = kafka::blocking(move || {
+            let found = topics::check(consumer.client(), &settings, &topics, TIMEOUT);
+            let logs = match found {
+                Err(TopicsError::Unreachable { .. }) => None,
+                _ => logs::bounds(&*consumer, &settings, &partitions, TIMEOUT).ok(),
+            };
+            (found, logs)
+        });
+        let Some((found, logs)) = asked.await else { return };
+        if let Some(logs) = logs {
+            gauge_lag(&positions, &logs);
+            if suspected {
+                for lost in self.held.found(Lost::among(&positions, &logs)) {
+                    tracing::error!("{}", lost.explain(&self.settings.service));
+                }
+            }
+        }
+        self.tell(found);
+    }
+
+    fn tell(&self, found: Result<(), TopicsError>) {
+        let mut stopped: Vec<String> =
+            self.held.lost().iter().map(|lost| lost.explain(&self.settings.service)).collect();
+        let reached = found.is_ok();
+        let trouble =
+            found.err().map(|error| (matches!(error, TopicsError::Unreachable { .. }), error.to_string()));
+        // An outage passes; what an operator must repair is told beside the partitions that stopped.
+        if let Some((false, text)) = &trouble {
+            stopped.push(text.clone());
+        }
+        let mut was_reached = reached;
+        self.status.send_if_modified(|status| {
+            was_reached = std::mem::replace(&mut status.reached, reached);
+            let changed = was_reached != reached || status.stopped != stopped;
+            status.stopped = stopped;
+            changed
+        });
+        match trouble {
+            Some((_, text)) if was_reached => tracing::warn!("{text}; waiting for it"),
+            None if !was_reached => tracing::info!("Kafka answers again"),
+            _ => {}
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge")]
+fn gauge_lag(positions: &Positions, logs: &Logs) {
+    for ((topic, number), next) in positions {
+        if let Some(log) = logs.get(&(topic.clone(), *number)) {
+            let lag = (log.end - (*next).max(log.start)).max(0);
+            metrics::gauge!("consumer_lag", "topic" => topic.clone(), "partition" => number.to_string())
+                .set(lag as f64);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! One batch of one topic through a fold: parse, load, decide each in log order, save.
+
+use std::collections::BTreeMap;
+
+use envelope::{Arrival, Cleanup, Event};
+use time::OffsetDateTime;
+
+use super::parse::{Parsed, parse};
+use super::{Fold, Received};
+use crate::failure::{Failure, Rejected};
+use crate::record::Record;
+use crate::tx::Tx;
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Applied,
+    Repeated,
+    Skipped,
+    Dead,
+}
+
+impl Outcome {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Repeated => "repeated",
+            Self::Skipped => "skipped",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Whether repetitions are told by the sequence. A redrive applies what is out of order, on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    On,
+    Off,
+}
+
+/// A batch of one topic, and the records of it that are known to be at fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub records: &'a [Record],
+    pub condemned: &'a BTreeMap<usize, String>,
+    pub guard: Guard,
+}
+
+/// What became of each record of a batch, why the dead ones died, and after how many missing events others came.
+#[derive(Debug, Default)]
+pub(crate) struct Handled {
+    pub outcomes: Vec<Outcome>,
+    pub causes: BTreeMap<usize, String>,
+    pub gaps: BTreeMap<usize, u64>,
+}
+
+pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
+    let mut handled = Handled::default();
+    let (mut indexes, mut events) = (Vec::new(), Vec::new());
+    for (index, record) in batch.records.iter().enumerate() {
+        let parsed = match batch.condemned.get(&index) {
+            Some(cause) => Parsed::Dead(cause.clone()),
+            None => parse(record),
+        };
+        handled.outcomes.push(match parsed {
+            Parsed::Event(event) => {
+                indexes.push(index);
+                events.push(event);
+                Outcome::Applied
+            }
+            Parsed::Unknown => Outcome::Skipped,
+            Parsed::Dead(cause) => {
+                handled.causes.insert(index, cause);
+                Outcome::Dead
+            }
+        });
+    }
+    if events.is_empty() {
+        return Ok(handled);
+    }
+    let now = OffsetDateTime::now_utc();
+    let mut state = fold.load(tx, &events).await?;
+    for (index, received) in indexes.into_iter().zip(&events) {
+        match arrival(fold, &mut state, received, batch.guard) {
+            Arrival::Repeated => {
+                handled.outcomes[index] = Outcome::Repeated;
+                continue;
+            }
+            Arrival::Gap(missing) => {
+                handled.gaps.insert(index, missing);
+            }
+            Arrival::Next => {}
+        }
+        tx.appends().caused_by(received.cause());
+        fold.decide(&mut state, received, now, tx.appends())
+            .map_err(|Rejected(cause)| Failure::Record { index, cause })?;
+    }
+    fold.save(tx, state).await?;
+    Ok(handled)
+}
+
+/// How the event stands to what its aggregate has seen, which it counts as seen from now on.
+fn arrival<F: Fold>(fold: &F, state: &mut F::State, received: &Received<F::Event>, guard: Guard) -> Arrival {
+    let Some(seen) = fold.seen(state, &received.event) else {
+        return Arrival::Next;
+    };
+    let cleanup = F::Event::TOPIC.cleanup;
+    let arrival = received.sequence.arrival(*seen, cleanup);
+    // Never falls, also when a redrive applies an older event.
+    *seen = received.sequence.max(*seen);
+    match arrival {
+        // An older state never comes over a newer one, whoever asks for it.
+        Arrival::Repeated if guard == Guard::Off && cleanup == Cleanup::Delete => Arrival::Next,
+        arrival => arrival,
+    }
+}

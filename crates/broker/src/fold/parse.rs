@@ -1,0 +1,46 @@
+//! From a record to the event that it carries, or to the reason why it carries none.
+
+use envelope::{Event, Headers, ParseError};
+
+use super::Received;
+use crate::record::Record;
+
+pub(super) enum Parsed<E> {
+    Event(Received<E>),
+    /// A type of a newer producer.
+    Unknown,
+    Dead(String),
+}
+
+pub(super) fn parse<E: Event>(record: &Record) -> Parsed<E> {
+    if record.headers.is_none() {
+        return Parsed::Dead("the headers are not readable: a name is no UTF-8".to_owned());
+    }
+    let Some(ce_type) = record.ce_type() else {
+        return Parsed::Dead("header ce_type is missing or not readable".to_owned());
+    };
+    if !E::knows(ce_type) {
+        return Parsed::Unknown;
+    }
+    let headers = match Headers::read(|name| record.header(name)) {
+        Ok(headers) => headers,
+        Err(error) => return Parsed::Dead(error.to_string()),
+    };
+    let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else {
+        return Parsed::Dead("the key is missing or no UTF-8".to_owned());
+    };
+    match E::parse(ce_type, key, record.value.as_deref()) {
+        // Order and sequence are per key: an event under another key than its own has neither.
+        Ok(event) if event.key() != key => Parsed::Dead("the key is not that of the event".to_owned()),
+        Ok(event) => Parsed::Event(Received {
+            event,
+            id: headers.id,
+            sequence: headers.sequence,
+            time: headers.time,
+            traceparent: headers.traceparent,
+        }),
+        // What serde quotes of a personal value must not travel on in the cause.
+        Err(ParseError::Data(_)) if E::TOPIC.personal => Parsed::Dead("the value does not parse".to_owned()),
+        Err(error) => Parsed::Dead(error.to_string()),
+    }
+}

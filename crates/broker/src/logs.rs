@@ -1,0 +1,57 @@
+//! Where Kafka's logs begin and end.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use rdkafka::consumer::{Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::positions::{BEGINNING, Partition};
+use crate::settings::Settings;
+
+/// The first offset of each partition's log, and the one that the next record will get.
+pub(crate) type Logs = BTreeMap<Partition, Range<i64>>;
+
+/// Whether nothing can be read at this position.
+pub(crate) fn outside(position: i64, log: &Range<i64>) -> bool {
+    position != BEGINNING && !(log.start..=log.end).contains(&position)
+}
+
+/// Asks Kafka, once for all partitions; of those that it does not know nothing is told. Blocks.
+pub(crate) fn bounds<C: ConsumerContext, X: Consumer<C>>(
+    consumer: &X,
+    settings: &Settings,
+    partitions: &[Partition],
+    timeout: Duration,
+) -> Result<Logs, KafkaError> {
+    let starts = offsets(consumer, settings, partitions, Offset::Beginning, timeout)?;
+    let mut ends = offsets(consumer, settings, partitions, Offset::End, timeout)?;
+    let bounds = |(partition, start)| ends.remove(&partition).map(|end| (partition, start..end));
+    Ok(starts.into_iter().filter_map(bounds).collect())
+}
+
+/// The first offset at or after `at`: a moment in milliseconds, or an end of the log, which stands for a moment here.
+pub(crate) fn offsets<C: ConsumerContext, X: Consumer<C>>(
+    consumer: &X,
+    settings: &Settings,
+    partitions: &[Partition],
+    at: Offset,
+    timeout: Duration,
+) -> Result<BTreeMap<Partition, i64>, KafkaError> {
+    let mut wanted = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, number) in partitions {
+        wanted.add_partition_offset(&settings.topic_name(topic), *number, at)?;
+    }
+    let told = consumer.offsets_for_times(wanted, timeout)?;
+    let offset = |(topic, number): &Partition| {
+        let element = told.find_partition(&settings.topic_name(topic), *number)?;
+        element.error().ok()?;
+        match element.offset() {
+            Offset::Offset(offset) => Some(((topic.clone(), *number), offset)),
+            _ => None,
+        }
+    };
+    Ok(partitions.iter().filter_map(offset).collect())
+}

@@ -1,0 +1,142 @@
+//! One turn of the relay: hold the lease, fetch rows, send what may go, wait for news, settle it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use envelope::Cleanup;
+use tokio_util::sync::CancellationToken;
+
+use super::{FASTEST_POLL, Relay, SLOWEST_POLL, STANDBY, rows};
+use crate::pause;
+use crate::producer::{Acknowledgement, Producer};
+use crate::republish;
+
+/// What a turn waits for at most: a relay that has nothing to do still renews its lease.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+impl Relay {
+    pub(super) async fn turn(&mut self, producer: &Producer, stop: &CancellationToken) -> sqlx::Result<()> {
+        let until = if self.lead().await? {
+            if Instant::now() >= self.look_at {
+                self.fetch().await?;
+            }
+            self.send(producer).await;
+            self.next_turn()
+        } else {
+            // Acknowledgements of what was sent while it led still come, and must be settled.
+            Instant::now() + STANDBY
+        };
+        let news = self.wait(until, stop).await;
+        self.settle(news).await
+    }
+
+    /// Adds rows that are not held yet, and decides when to look again.
+    async fn fetch(&mut self) -> sqlx::Result<()> {
+        let rows = rows::select(self.outbox.pool(), &self.chains).await?;
+        self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
+        let more = rows.len() >= rows::LIMIT;
+        self.look_at = Instant::now() + if more { Duration::ZERO } else { self.poll };
+        for (id, row) in rows {
+            self.chains.push(id, row);
+        }
+        Ok(())
+    }
+
+    /// Sends the front of each chain that may go. The lease is looked at last, just before: a relay that was frozen
+    /// since must not send.
+    async fn send(&mut self, producer: &Producer) {
+        let ready = self.chains.ready(Instant::now());
+        if !ready.is_empty() {
+            pause::at("relay.fetched").await;
+        }
+        for id in ready {
+            if !self.lease.held() {
+                return;
+            }
+            pause::at("relay.sending").await;
+            if let Some(row) = self.chains.send(id) {
+                producer.send(id, &self.settings.topic_name(&row.topic), row);
+            }
+        }
+    }
+
+    /// When there is something to do that nobody announces.
+    fn next_turn(&self) -> Instant {
+        let look_at = if self.chains.is_full() { None } else { Some(self.look_at) };
+        let longest = Instant::now() + LONGEST_WAIT;
+        look_at.into_iter().chain(self.chains.next_retry()).min().map_or(longest, |at| at.min(longest))
+    }
+
+    /// Waits for an acknowledgement, a commit, or `until`; returns the acknowledgements that are there.
+    async fn wait(&mut self, until: Instant, stop: &CancellationToken) -> Vec<Acknowledgement> {
+        let mut news = Vec::new();
+        let takes_more = self.lease.held() && !self.chains.is_full();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = self.acknowledgements.recv_many(&mut news, rows::LIMIT) => {}
+            () = self.outbox.woken(), if takes_more => self.look_at = Instant::now(),
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+        news
+    }
+
+    /// Deletes what Kafka has, and lets the next row of each key go; a refused row waits, its key behind it.
+    async fn settle(&mut self, news: Vec<Acknowledgement>) -> sqlx::Result<()> {
+        let mut refused = Vec::new();
+        for Acknowledgement { id, result } in news {
+            match result {
+                Ok(()) => self.delivered.push(id),
+                Err(error) => refused.push((id, error.to_string())),
+            }
+        }
+        self.refuse(refused);
+        if self.delivered.is_empty() {
+            return Ok(());
+        }
+        pause::at("relay.acknowledged").await;
+        // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
+        let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
+        self.status.send_if_modified(|status| status.refused.take().is_some());
+        for id in std::mem::take(&mut self.delivered) {
+            let Some(row) = self.chains.finish(id) else {
+                continue;
+            };
+            metrics::counter!("relay_published_total", "topic" => row.topic.clone()).increment(1);
+            if deleted.binary_search(&id).is_err() {
+                tracing::warn!(topic = row.topic, "an event was published twice: another relay was faster");
+                self.repair(&row.topic, row.key.as_deref()).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says once for all of one kind: when Kafka is away there are thousands.
+    fn refuse(&mut self, refused: Vec<(i64, String)>) {
+        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for (id, error) in refused {
+            if let Some(row) = self.chains.refuse(id) {
+                *counts.entry((row.topic.clone(), error)).or_default() += 1;
+            }
+        }
+        for ((topic, error), events) in counts {
+            tracing::error!(topic, error, events, "Kafka does not take events; their keys wait");
+            self.status.send_if_modified(|status| status.refused.replace(error.clone()) != Some(error));
+        }
+    }
+
+    /// Our late repetition may now be the last record of its key; on a compacted topic the state must be.
+    async fn repair(&self, topic: &str, key: Option<&[u8]>) {
+        let owner = self.compacted.iter().find(|owner| owner.topic().name == topic);
+        let key = key.and_then(|key| std::str::from_utf8(key).ok());
+        if let (Some(owner), Some(key)) = (owner, key)
+            && owner.topic().cleanup == Cleanup::Compact
+            && let Err(error) = republish::one(&self.outbox, owner.as_ref(), key).await
+        {
+            tracing::error!(
+                topic,
+                %error,
+                "the state of a key could not be published again; the daily republish will"
+            );
+        }
+    }
+}

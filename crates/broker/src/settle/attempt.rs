@@ -1,0 +1,101 @@
+//! One transaction over a part of a batch.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::deaths::TOO_MANY;
+use super::{Settler, report};
+use crate::consumer::Held;
+use crate::dead_letter;
+use crate::failure::Failure;
+use crate::fold::{Batch, Guard, Handled, Outcome, Subscription};
+use crate::pause;
+use crate::positions::{self, Advanced, Positions, Step};
+use crate::record::Record;
+
+/// How it ended.
+pub(super) enum Attempt {
+    Done,
+    Stale,
+    Failed(Failure),
+}
+
+/// A committed part: what became of its records, and how many dead letters in a row there are now.
+struct Committed {
+    handled: Handled,
+    new_letters: usize,
+    deaths_in_a_row: u64,
+}
+
+impl Settler {
+    /// Settles the `range` of `records` in one transaction, or nothing.
+    pub(super) async fn attempt(
+        &mut self,
+        subscription: &Subscription,
+        records: &[Record],
+        range: &Range<usize>,
+        condemned: &BTreeMap<usize, String>,
+        held: &Held,
+    ) -> Attempt {
+        let started = Instant::now();
+        let records = &records[range.clone()];
+        let condemned = condemned.range(range.clone()).map(|(at, cause)| (at - range.start, cause.clone()));
+        let condemned = condemned.collect();
+        let batch = Batch { records, condemned: &condemned, guard: Guard::On };
+        let steps = held.steps(ends(records));
+        let committed = match self.transact(subscription, batch, &steps).await {
+            Ok(Some(committed)) => committed,
+            Ok(None) => return Attempt::Stale,
+            Err(failure) => return Attempt::Failed(failure),
+        };
+        held.advance(steps);
+        self.deaths.set(subscription.topic().name, committed.deaths_in_a_row);
+        self.status.send_if_modified(|status| status.stuck.take().is_some());
+        subscription.committed();
+        report::count(subscription, records, &committed.handled, committed.new_letters, started.elapsed());
+        Attempt::Done
+    }
+
+    /// `None`: someone else was here meanwhile.
+    async fn transact(
+        &self,
+        subscription: &Subscription,
+        batch: Batch<'_>,
+        steps: &[Step],
+    ) -> Result<Option<Committed>, Failure> {
+        let topic = subscription.topic();
+        let mut tx = self.outbox.begin().await?;
+        let advanced = positions::advance(&mut tx, steps).await?;
+        if advanced == Advanced::Stale {
+            return Ok(None);
+        }
+        let handled = subscription.handle(&mut tx, batch).await?;
+        let dead: Vec<_> =
+            handled.causes.iter().map(|(index, cause)| (&batch.records[*index], cause.as_str())).collect();
+        let new_letters = dead_letter::bury(&mut tx, &self.settings, topic, &dead).await?;
+        // Who was dead before says nothing about the deployment.
+        let is_news = |(record, outcome): &(&Record, &Outcome)| {
+            **outcome != Outcome::Dead || new_letters.contains(&(record.partition, record.offset))
+        };
+        let outcomes = batch.records.iter().zip(&handled.outcomes).filter(is_news);
+        let Some(deaths_in_a_row) = self.deaths.after(topic.name, outcomes.map(|(_, outcome)| *outcome))
+        else {
+            return Err(Failure::Retry(TOO_MANY.into()));
+        };
+        if advanced == Advanced::OverDeadLetters {
+            let applied = batch.records.iter().zip(&handled.outcomes);
+            let applied = applied.filter(|(_, outcome)| **outcome == Outcome::Applied);
+            dead_letter::raise(&mut tx, applied.map(|(record, _)| record)).await?;
+        }
+        pause::at("consumer.applied").await;
+        tx.commit().await?;
+        pause::at("consumer.committed").await;
+        Ok(Some(Committed { handled, new_letters: new_letters.len(), deaths_in_a_row }))
+    }
+}
+
+/// Where each partition is read on after these records.
+fn ends(records: &[Record]) -> Positions {
+    records.iter().map(|record| (record.origin(), record.offset + 1)).collect()
+}
