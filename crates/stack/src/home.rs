@@ -1,4 +1,7 @@
-//! Where things are: the checkout, its services, and `.data/`, in which everything that runs keeps its files.
+//! Where things are: the checkout, its services, and `.data/`, in which everything that runs keeps its files. In a
+//! container there is no checkout: `STACK_PROGRAMS` names the folder of the programs there, `STACK_DATA` what stands for
+//! `.data/`.
+//!
 //! Postgres refuses to run as root and then runs as `nobody`; where that user cannot reach `.data/` (a checkout below
 //! `/root`), its files lie under `/var/tmp` instead.
 
@@ -10,17 +13,25 @@ use std::path::{Path, PathBuf};
 /// The order in which the four services are listed, and so their ports; a further service follows by name.
 const FLOW: [&str; 4] = ["order", "payment", "inventory", "notification"];
 
+/// The program behind the scripts, which in a container lies beside the services.
+const OWN_PROGRAM: &str = "stack";
+
 /// The checkout and its data folder.
 #[derive(Debug, Clone)]
 pub struct Home {
     root: PathBuf,
     data: PathBuf,
+    /// Where the programs are, without a checkout.
+    programs: Option<PathBuf>,
 }
 
 impl Home {
     /// The checkout that this program belongs to, with `.data/` created: it is told by the scripts (`CHECKOUT`) and by
     /// Cargo, else it lies above the program, else it is where the program was built.
     pub fn find() -> Result<Self> {
+        if let (Some(programs), Some(data)) = (folder("STACK_PROGRAMS"), folder("STACK_DATA")) {
+            return Ok(Self { root: programs.clone(), data, programs: Some(programs) });
+        }
         let program = std::env::current_exe().during(|| "asking for this program's path".into())?;
         let told =
             ["CHECKOUT", "CARGO_MANIFEST_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
@@ -30,7 +41,7 @@ impl Home {
         let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
         let data = root.join(".data");
         create_dir(&data)?;
-        Ok(Self { root, data })
+        Ok(Self { root, data, programs: None })
     }
 
     /// The checkout.
@@ -45,18 +56,25 @@ impl Home {
 
     /// The binary of a service (or of this crate), as `cargo build --workspace` leaves it.
     pub fn binary(&self, name: &str) -> PathBuf {
+        if let Some(programs) = &self.programs {
+            return programs.join(name);
+        }
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
         target.join("debug").join(name)
     }
 
-    /// The services, found by their folders, in the order of the flow.
+    /// The services, found by their folders (in a container by their programs), in the order of the flow.
     pub fn services(&self) -> Result<Vec<String>> {
-        let folder = self.root.join("services");
+        let folder = self.programs.clone().unwrap_or_else(|| self.root.join("services"));
+        let is_service = |entry: &fs::DirEntry| match self.programs {
+            Some(_) => entry.file_name() != OWN_PROGRAM,
+            None => entry.path().join("Cargo.toml").exists(),
+        };
         let listing = fs::read_dir(&folder).during(|| format!("listing {}", folder.display()))?;
         let mut names: Vec<String> = listing
             .filter_map(std::result::Result::ok)
-            .filter(|entry| entry.path().join("Cargo.toml").exists())
+            .filter(is_service)
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         let rank = |name: &str| FLOW.iter().position(|known| *known == name).unwrap_or(FLOW.len());
@@ -130,6 +148,10 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {
 fn checkout_above(place: &Path) -> Option<PathBuf> {
     let is_checkout = |dir: &&Path| dir.join("Cargo.toml").exists() && dir.join("services").is_dir();
     place.ancestors().find(is_checkout).map(PathBuf::from)
+}
+
+fn folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn open_to_all(dir: &Path) -> bool {

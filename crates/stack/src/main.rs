@@ -12,7 +12,7 @@ mod seed;
 mod tour;
 
 use clap::{Parser, Subcommand};
-use commands::{control, events, groups, kafka_tool, logs, sqlx_prepare, token, up, with_servers};
+use commands::{control, events, groups, kafka_tool, logs, provision, sqlx_prepare, token, up, with_servers};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -57,6 +57,8 @@ enum Command {
     /// Writes the .sqlx folders of the crates, or says whether they are up to date.
     #[command(override_usage = "./scripts/sqlx-prepare [-p CRATE]... [--check]")]
     SqlxPrepare(sqlx_prepare::Arguments),
+    /// Prepares Kafka and Postgres for the containers of docker-compose.yml.
+    Provision(provision::Arguments),
     /// Runs a command beside a private Kafka and Postgres.
     WithServers(with_servers::Arguments),
 }
@@ -85,6 +87,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token => token::run()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
         Command::SqlxPrepare(arguments) => sqlx_prepare::run(&arguments).await?,
+        Command::Provision(arguments) => provision::run(&arguments).await?,
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -76,8 +76,30 @@ async fn run(admin: &mut PgConnection, statement: String) -> Result<()> {
 
 fn login(url: &str, user: &str, password: &str, database: &str) -> Result<String> {
     let mut url = parse(url)?;
+    without_socket(&mut url);
     url.set_path(database);
     let host_less = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
     url.set_username(user).and_then(|()| url.set_password(Some(password))).map_err(host_less)?;
     Ok(url.into())
+}
+
+/// An administrator may come in by a socket (`?host=/var/run/postgresql`); the roles come over the network.
+fn without_socket(url: &mut reqwest::Url) {
+    let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "host").collect();
+    url.set_query(None);
+    if !others.is_empty() {
+        url.query_pairs_mut().extend_pairs(others);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::login;
+
+    #[test]
+    fn roles_come_over_the_network_with_the_administrators_other_options() {
+        let url = "postgres://postgres@db/postgres?host=/var/run/postgresql&sslmode=require";
+        assert_eq!(login(url, "a", "b", "c").unwrap(), "postgres://a:b@db/c?sslmode=require");
+        assert_eq!(login("postgres://x:y@db:5433/z", "a", "b", "c").unwrap(), "postgres://a:b@db:5433/c");
+    }
 }

@@ -22,15 +22,23 @@ pub(crate) const SOLD_OUT: &str = "pen-limited";
 /// One that is not.
 pub(crate) const IN_STOCK: &str = "mug-stoneware";
 
-/// Puts the catalogue in unless that has been done, and waits until the order service knows the prices.
-pub(crate) async fn once(home: &Home, local: &Local) -> anyhow::Result<()> {
-    let marker = local.seed_marker(home);
-    if marker.exists() {
+/// The service that is asked.
+pub(crate) const OWNER: &str = "inventory";
+
+/// Whether the catalogue has been put into these databases.
+pub(crate) fn is_done(home: &Home, local: &Local) -> bool {
+    local.seed_marker(home).exists()
+}
+
+/// Puts the catalogue in unless that has been done, and waits until these services have published and read it all: the
+/// order service knows the prices then.
+pub(crate) async fn once(home: &Home, local: &Local, services: &[String]) -> anyhow::Result<()> {
+    if is_done(home, local) {
         return Ok(());
     }
     let step = Step::begin("putting a small catalogue in");
     let client = Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
-    let (inventory, token) = (local.doors(home, "inventory")?.url(), local.admin_token(home)?);
+    let (inventory, token) = (local.doors(home, OWNER)?.url(), local.admin_token(home)?);
     for (sku, name, cents, stock) in CATALOGUE {
         let product = format!("{inventory}/products/{sku}");
         let price = json!({"name": name, "price": {"amount": cents, "currency": "EUR"}});
@@ -42,9 +50,9 @@ pub(crate) async fn once(home: &Home, local: &Local) -> anyhow::Result<()> {
             done(restock.json(&json!({"quantity": stock})).send().await?).await?;
         }
     }
-    wait_until_read(home, local).await?;
+    wait_until_read(home, local, services).await?;
     std::fs::create_dir_all(home.data("seeded"))?;
-    std::fs::write(marker, "")?;
+    std::fs::write(local.seed_marker(home), "")?;
     step.done(format_args!("{} products, {SOLD_OUT} sold out", CATALOGUE.len()));
     Ok(())
 }
@@ -55,15 +63,15 @@ async fn done(response: Response) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Until every service has read what has been published; a while at most, since somebody else may be publishing.
-async fn wait_until_read(home: &Home, local: &Local) -> anyhow::Result<()> {
+/// Until each has published what it had to and read what there is; a while at most, since somebody else may be publishing.
+async fn wait_until_read(home: &Home, local: &Local, services: &[String]) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
         let mut waiting = Vec::new();
-        for name in home.services()? {
-            let service = local.service(home, &name)?;
+        for name in services {
+            let service = local.service(home, name)?;
             let url = &service.access.migrate_database_url;
-            waiting.extend(settled::look(&name, url, &service.brokers, &local.topic_prefix).await?.waiting);
+            waiting.extend(settled::look(name, url, &service.brokers, &local.topic_prefix).await?.waiting);
         }
         if waiting.is_empty() || Instant::now() > deadline {
             return Ok(());

@@ -78,14 +78,31 @@ impl Service {
 
     /// Instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
     pub fn instance(&self, home: &Home, number: usize, doors: Doors, run: &Path) -> Daemon {
+        // Keeps its partitions over a restart (static membership).
+        let place = ("INSTANCE".to_owned(), format!("{}-{number}", self.name));
+        self.daemon(home, &instance_name(&self.name, number), doors, run, Some(place))
+    }
+
+    /// An instance that keeps no place in its group: whoever comes after it does not wait for it.
+    pub fn passing_instance(&self, home: &Home, doors: Doors, run: &Path) -> Daemon {
+        self.daemon(home, &self.name, doors, run, None)
+    }
+
+    fn daemon(
+        &self,
+        home: &Home,
+        name: &str,
+        doors: Doors,
+        run: &Path,
+        place: Option<(String, String)>,
+    ) -> Daemon {
         let mut environment = self.common();
         environment.extend([
             ("DATABASE_URL".to_owned(), self.access.database_url.clone()),
             ("LISTEN".to_owned(), format!("127.0.0.1:{}", doors.http)),
             ("OPS_LISTEN".to_owned(), format!("127.0.0.1:{}", doors.ops)),
-            // Keeps its partitions over a restart (static membership).
-            ("INSTANCE".to_owned(), format!("{}-{number}", self.name)),
         ]);
+        environment.extend(place);
         let launch = Launch {
             program: home.binary(&self.name),
             arguments: Vec::new(),
@@ -94,7 +111,7 @@ impl Service {
             user: None,
         };
         let ready = Ready::Http(format!("{}/health/ready", doors.ops_url()));
-        Daemon::new(&instance_name(&self.name, number), run, launch, ready)
+        Daemon::new(name, run, launch, ready)
     }
 
     fn common(&self) -> Vec<(String, String)> {

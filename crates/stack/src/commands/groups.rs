@@ -19,7 +19,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let local = Local::load(&home)?;
     local.require_running(&home, &["kafka", "postgres"])?;
     let palette = Palette::new(home.services()?);
-    print(format_args!("{:<14} {:<16} {:<14} {:<12} LAG", "GROUP", "MEMBER", "TOPIC", "PARTITIONS"));
+    print(format_args!("{:<14} {:<24} {:<14} {:<12} LAG", "GROUP", "MEMBER", "TOPIC", "PARTITIONS"));
     for service in home.services()? {
         let group = format!("{}{service}", local.topic_prefix);
         let url = local.service(&home, &service)?.access.database_url;
@@ -28,7 +28,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         for ((topic, member), positions) in rows(positions, &members, &local.topic_prefix) {
             let partitions: Vec<i32> = positions.iter().map(|position| position.partition).collect();
             let lag: i64 = positions.iter().map(Position::lag).sum();
-            let line = format!("{group:<14} {member:<16} {topic:<14} {:<12} {lag}", ranges(&partitions));
+            let line = format!("{group:<14} {member:<24} {topic:<14} {:<12} {lag}", ranges(&partitions));
             print(palette.paint(&service, line));
         }
     }
@@ -43,15 +43,23 @@ async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = kafka::client(&brokers).create()?;
         let groups = consumer.fetch_group_list(Some(&group), PATIENCE)?;
+        let all: Vec<_> = groups.groups().iter().flat_map(rdkafka::groups::GroupInfo::members).collect();
         let mut members = Members::new();
-        for member in groups.groups().iter().flat_map(rdkafka::groups::GroupInfo::members) {
+        for member in &all {
+            let twins = all.iter().filter(|other| other.client_id() == member.client_id()).count();
+            let name = name(member.client_id(), member.client_host(), twins > 1);
             for (topic, partition) in assignment::parse(member.assignment().unwrap_or_default()) {
-                members.insert((topic, partition), member.client_id().to_owned());
+                members.insert((topic, partition), name.clone());
             }
         }
         anyhow::Ok(members)
     });
     asking.await?
+}
+
+/// Instances that were given no name of their own, as in containers, are told apart by their addresses.
+fn name(client_id: &str, host: &str, has_twin: bool) -> String {
+    if has_twin { format!("{client_id}@{}", host.trim_start_matches('/')) } else { client_id.to_owned() }
 }
 
 fn rows(positions: Vec<Position>, members: &Members, prefix: &str) -> Rows {

@@ -64,7 +64,7 @@ async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::
     prepare::databases(home, &local).await?;
     env_file::write(home, &local)?;
     daemons.extend(services(home, &local).await?);
-    seed::once(home, &local).await?;
+    seed::once(home, &local, &home.services()?).await?;
     Ok((local, daemons))
 }
 

@@ -1,0 +1,62 @@
+//! `provision`: what the containers of docker-compose.yml need before the services start: databases, migrations, topics,
+//! each service's secrets in a folder of its own (all that its container gets to see), and once a catalogue. Whatever is
+//! there already stays as it is.
+
+use crate::local::{Local, run_dir, secrets};
+use crate::{prepare, seed};
+use stack::{Home, home};
+use std::time::Duration;
+
+const STOPPING: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Put a small catalogue in, the first time.
+    #[arg(long)]
+    catalogue: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let local = Local::from_env(&home)?;
+    anyhow::ensure!(
+        local.given_brokers.is_some() && local.given_postgres.is_some(),
+        "KAFKA_BROKERS and POSTGRES_URL (an administrator's) say which servers are to be prepared"
+    );
+    home::create_dir(&run_dir(&home))?;
+    local.save(&home)?;
+    Box::pin(prepare::servers(&home, &local)).await?;
+    prepare::databases(&home, &local).await?;
+    for name in home.services()? {
+        hand_over(&home, &local, &name)?;
+    }
+    if arguments.catalogue && !seed::is_done(&home, &local) {
+        catalogue(&home, &local).await?;
+    }
+    Ok(())
+}
+
+/// A service's own secrets, a file each, as its `NAME_FILE` settings want them.
+fn hand_over(home: &Home, local: &Local, service: &str) -> anyhow::Result<()> {
+    let folder = home.data(service);
+    home::create_dir(&folder)?;
+    let all = [
+        ("database-url", local.service(home, service)?.access.database_url),
+        ("admin-token", local.admin_token(home)?),
+        ("token-key", secrets(home)?.get("TOKEN_KEY")?),
+    ];
+    for (name, value) in all {
+        home::write_private(&folder.join(name), &value)?;
+    }
+    Ok(())
+}
+
+/// Through the front door of an instance that runs for this alone: the services start when this program has ended.
+async fn catalogue(home: &Home, local: &Local) -> anyhow::Result<()> {
+    let doors = local.doors(home, seed::OWNER)?;
+    let owner = local.service(home, seed::OWNER)?.passing_instance(home, doors, &run_dir(home));
+    owner.start().await?;
+    let done = seed::once(home, local, &[seed::OWNER.to_owned()]).await;
+    owner.stop(STOPPING).await;
+    done
+}
