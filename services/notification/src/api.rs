@@ -1,19 +1,27 @@
-//! HTTP in and out.
+//! HTTP in and out: the routes, what their handlers share, and erasure; the rooms have the rest.
 
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use broker::Outbox;
+use events::Channel;
 use events::values::EmailAddress;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{AdminToken, Json, Operator, Problem};
 
 use crate::deliver;
-use crate::deliver::letter::Letters;
+use crate::deliver::letter::{Letters, Shop};
+use crate::notify_me::limits::Limits;
+use crate::notify_me::links::Linker;
+use crate::notify_me::pages::{self, Pages};
+use crate::notify_me::{erasure, report, subscribe};
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -21,6 +29,23 @@ pub(crate) struct App {
     pub outbox: Outbox,
     pub admin: AdminToken,
     pub letters: Arc<Letters>,
+    pub pages: Arc<Pages>,
+    pub linker: Linker,
+    pub shop: Shop,
+    pub limits: Arc<Limits>,
+    pub channels: Arc<[Channel]>,
+    /// Wakes the senders.
+    pub senders: Arc<[Arc<Notify>]>,
+    /// Wakes the waves.
+    pub waves: Arc<Notify>,
+}
+
+impl App {
+    pub(crate) fn wake_senders(&self) {
+        for sender in self.senders.iter() {
+            sender.notify_one();
+        }
+    }
 }
 
 impl FromRef<App> for AdminToken {
@@ -29,9 +54,25 @@ impl FromRef<App> for AdminToken {
     }
 }
 
-/// The routes of the service.
-pub(crate) fn routes(app: App) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(deliver::api::notifications)).routes(routes!(erase)).with_state(app)
+/// The routes of the service. Pages of `origins` may post the form.
+pub(crate) fn routes(app: App, origins: Vec<HeaderValue>) -> OpenApiRouter {
+    let form = OpenApiRouter::new().routes(routes!(subscribe::subscribe)).layer(cors(origins));
+    OpenApiRouter::new()
+        .routes(routes!(deliver::api::notifications))
+        .routes(routes!(report::notify_me))
+        .routes(routes!(erase))
+        .merge(pages::routes())
+        .merge(form)
+        .with_state(app)
+}
+
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    let origins = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins)
+    };
+    CorsLayer::new().allow_origin(origins).allow_methods([Method::POST]).allow_headers([header::CONTENT_TYPE])
 }
 
 /// Whom to forget.
@@ -59,10 +100,11 @@ pub(crate) const ACCEPTED: (StatusCode, Json<Accepted>) =
 async fn erase(
     _operator: Operator,
     State(app): State<App>,
-    Json(erasure): Json<Erasure>,
+    Json(wanted): Json<Erasure>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let mut tx = app.outbox.begin().await?;
-    let customers = deliver::contacts::erase(&mut tx, &erasure.email).await?;
+    let customers = deliver::contacts::erase(&mut tx, &wanted.email).await?;
+    erasure::erase(&mut tx, &[wanted.email.expose()], &[OffsetDateTime::now_utc()], &customers).await?;
     deliver::queue::hasten(&mut tx, &customers).await?;
     tx.commit().await?;
     tracing::info!(customers = customers.len(), "erased an address");

@@ -1,6 +1,9 @@
 //! The service's own settings; these comments are its manual.
 
-use clap::Args;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, Uri};
+use clap::{Args, ValueEnum};
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
@@ -20,11 +23,74 @@ pub struct Config {
     #[arg(long, env, default_value = "Notify Me Shop", value_name = "NAME")]
     pub shop_name: String,
 
-    /// Where the shop is on the web, for links in messages
-    #[arg(long, env, value_name = "URL")]
+    /// Where the shop is on the web, for links in messages: it gets ?sku= and &claim=, and passes the claim on with the order
+    #[arg(long, env, value_parser = web_url, value_name = "URL")]
     pub shop_url: Option<String>,
+
+    /// Origins whose pages may post the form to /subscriptions, as `https://shop.example,https://www.shop.example`; * for all
+    #[arg(long, env, value_delimiter = ',', value_parser = origin, value_name = "ORIGIN,…")]
+    pub cors_origins: Vec<HeaderValue>,
 
     /// Write each message to the log as its recipient reads it, links included: for development
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub log_messages: bool,
+
+    /// Whether an order that asks to be told (`notify_me`) is consent enough, or a mail asks for confirmation
+    #[arg(long, env, value_enum, default_value_t = OrderConsent::Trusted, value_name = "CONSENT")]
+    pub order_consent: OrderConsent,
+
+    /// Units told of for each unit in stock, as not everybody who is told buys
+    #[arg(long, env, default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
+    pub wave_factor: f64,
+
+    /// How long those told have before the next in line are told
+    #[arg(long, env, default_value = "15m", value_parser = chassis::duration, value_name = "DURATION")]
+    pub wave_interval: Duration,
+
+    /// Subscriptions that a client may ask for in an hour; 0 for no limit
+    #[arg(long, env, default_value_t = 100, value_name = "N")]
+    pub subscriptions_per_client_per_hour: u32,
+
+    /// Subscriptions that may be asked for an address in an hour; 0 for no limit
+    #[arg(long, env, default_value_t = 10, value_name = "N")]
+    pub subscriptions_per_address_per_hour: u32,
+}
+
+/// What an order's `notify_me` is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OrderConsent {
+    /// It subscribes; the message about the order says so and undoes it by one click.
+    Trusted,
+    /// A mail asks the address to confirm.
+    Confirm,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok().filter(|factor| (0.1..=1_000_000.0).contains(factor));
+    factor.ok_or_else(|| "a number from 0.1 to 1000000 is expected".to_owned())
+}
+
+/// An address that a browser may be sent to.
+fn web_url(text: &str) -> Result<String, String> {
+    let uri = text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    uri.map(|_| text.to_owned()).ok_or_else(|| "a URL such as https://shop.example is expected".to_owned())
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let sound = text == "*" || web_url(text).is_ok_and(|url| url.splitn(4, '/').count() == 3);
+    let value = HeaderValue::from_str(text).ok().filter(|_| sound);
+    value.ok_or_else(|| "an origin such as https://shop.example, without a path, is expected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_factors_are_checked() {
+        assert!(web_url("https://shop.example/buy?x=1").is_ok() && web_url("javascript:alert(1)").is_err());
+        assert!(origin("https://shop.example").is_ok() && origin("*").is_ok());
+        assert!(origin("https://shop.example/").is_err() && origin("shop.example").is_err());
+        assert!(factor("2").is_ok() && factor("0").is_err() && factor("NaN").is_err());
+    }
 }

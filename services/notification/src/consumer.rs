@@ -3,6 +3,8 @@
 mod customers;
 mod orders;
 mod payments;
+mod products;
+mod stock;
 
 use std::sync::Arc;
 
@@ -10,13 +12,21 @@ use broker::Subscription;
 use events::Channel;
 use tokio::sync::Notify;
 
+use crate::config::OrderConsent;
+use crate::notify_me::tokens::Tokens;
+
 /// What every fold is given.
 #[derive(Clone)]
 pub(crate) struct Consumers {
     /// The channels that each message takes.
     pub channels: Arc<[Channel]>,
     /// Wakes the senders.
-    pub wake: Arc<[Arc<Notify>]>,
+    pub senders: Arc<[Arc<Notify>]>,
+    /// Wakes the waves.
+    pub waves: Arc<Notify>,
+    pub tokens: Tokens,
+    /// Whether an order's word is enough to subscribe.
+    pub consent: OrderConsent,
 }
 
 impl Consumers {
@@ -26,11 +36,13 @@ impl Consumers {
             Subscription::new(orders::Orders(self.clone())),
             Subscription::new(payments::Payments(self.clone())),
             Subscription::new(customers::Customers(self.clone())),
+            Subscription::new(stock::Stock(self.clone())),
+            Subscription::new(products::Catalogue(self.clone())),
         ]
     }
 
-    fn wake(&self) {
-        for sender in self.wake.iter() {
+    fn wake_senders(&self) {
+        for sender in self.senders.iter() {
             sender.notify_one();
         }
     }

@@ -1,16 +1,19 @@
-//! The notification service: tells customers what became of their orders.
+//! The notification service: tells customers what became of their orders, and when what was sold out is back.
 //!
-//! It owns deliveries and its copies of contacts and orders; it follows `orders`, `payments` and `customers`, and
-//! publishes `notifications`. `deliver` is the room of messages; `consumer` has a fold a topic, `api` the door.
+//! It owns deliveries, subscriptions and its copies of contacts, orders, products and stock; it follows `orders`,
+//! `payments`, `customers`, `stock` and `products`, and publishes `notifications`. `deliver` is the room of messages,
+//! `notify_me` that of subscriptions; `consumer` has a fold a topic, `api` the door.
 
 mod api;
 mod config;
 mod consumer;
 mod deliver;
+mod notify_me;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use broker::Outbox;
 use chassis::{Context, Parts, Service, Task};
 use events::Channel;
 use lettre::message::Mailbox;
@@ -27,8 +30,14 @@ use crate::deliver::channel::smtp::Smtp;
 use crate::deliver::letter::{Letters, Shop};
 use crate::deliver::purge;
 use crate::deliver::worker::Sender;
+use crate::notify_me::expiry;
+use crate::notify_me::limits::Limits;
+use crate::notify_me::links::Linker;
+use crate::notify_me::pages::Pages;
+use crate::notify_me::tokens::Tokens;
+use crate::notify_me::waves::Waves;
 
-pub use config::Config;
+pub use config::{Config, OrderConsent};
 
 /// The service's schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/notification");
@@ -40,38 +49,87 @@ pub fn service() -> Service<Config> {
         about: "Tells customers what became of their orders, and when what was sold out is back",
         port: 8083,
         migrations: &MIGRATIONS,
-        topics: &[events::ORDERS, events::PAYMENTS, events::CUSTOMERS, events::NOTIFICATIONS],
+        topics: &[
+            events::ORDERS,
+            events::PAYMENTS,
+            events::CUSTOMERS,
+            events::STOCK,
+            events::PRODUCTS,
+            events::NOTIFICATIONS,
+        ],
         wire,
     }
 }
 
 fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let Context { config, common, outbox } = context;
+    let linker = Linker { tokens: Tokens::new(common.token_key()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
-    let letters = Arc::new(Letters::new(shop).context("the templates cannot be read")?);
-    let mut parts = Parts::default();
+    let letters =
+        Arc::new(Letters::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);
+    let pages = Arc::new(Pages::new(shop.clone()).context("the templates cannot be read")?);
+    let (mut parts, waves) = (Parts::default(), Arc::new(Notify::new()));
+    let (channels, senders) = channels(&mut parts, &config, &outbox, &letters)?;
 
-    let mut channels = vec![Log::CHANNEL];
-    let log = Log { letters: config.log_messages.then(|| Arc::clone(&letters)) };
-    let mut wake = vec![send(&mut parts, log, &outbox)];
-    if let Some(url) = &config.smtp_url {
-        let smtp = Smtp::new(url, sender(&config), Arc::clone(&letters))?;
-        channels.push(Channel::Smtp);
-        wake.push(send(&mut parts, smtp, &outbox));
-    }
-
-    let pool = outbox.pool().clone();
+    let running = Waves {
+        outbox: outbox.clone(),
+        channels: Arc::clone(&channels),
+        factor: config.wave_factor,
+        interval: config.wave_interval,
+        senders: Arc::clone(&senders),
+    };
+    let (wake, expiring, pool) = (Arc::clone(&waves), outbox.clone(), outbox.pool().clone());
+    parts.tasks.push(Task::new("waves", move |stop| running.run(wake, stop)));
+    parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, stop)));
     parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, stop)));
-    parts.subscriptions = Consumers { channels: channels.into(), wake: wake.into() }.subscriptions();
-    parts.api = api::routes(App { outbox, admin: AdminToken::new(common.admin_token.as_ref()), letters });
+
+    let consumers = Consumers {
+        channels: Arc::clone(&channels),
+        senders: Arc::clone(&senders),
+        waves: Arc::clone(&waves),
+        tokens: linker.tokens.clone(),
+        consent: config.order_consent,
+    };
+    parts.subscriptions = consumers.subscriptions();
+    let (per_client, per_address) =
+        (config.subscriptions_per_client_per_hour, config.subscriptions_per_address_per_hour);
+    let limits = Arc::new(Limits::new(per_client, per_address));
+    let admin = AdminToken::new(common.admin_token.as_ref());
+    let app = App { outbox, admin, letters, pages, linker, shop, limits, channels, senders, waves };
+    parts.api = api::routes(app, config.cors_origins);
     Ok(parts)
 }
 
-/// Adds the worker of a channel; what is returned wakes it.
-fn send<C: deliver::channel::Channel>(parts: &mut Parts, channel: C, outbox: &broker::Outbox) -> Arc<Notify> {
+/// The channels that are on, and what wakes their senders.
+type Channels = (Arc<[Channel]>, Arc<[Arc<Notify>]>);
+
+/// Adds a sender a channel: the log always, a mail server where one is set; then that one is what counts as told.
+fn channels(
+    parts: &mut Parts,
+    config: &Config,
+    outbox: &Outbox,
+    letters: &Arc<Letters>,
+) -> anyhow::Result<Channels> {
+    let log = Log { letters: config.log_messages.then(|| Arc::clone(letters)) };
+    let mut channels = vec![Log::CHANNEL];
+    let mut senders = vec![send(parts, log, outbox, config.smtp_url.is_none())];
+    if let Some(url) = &config.smtp_url {
+        channels.push(Smtp::CHANNEL);
+        senders.push(send(parts, Smtp::new(url, sender(config), Arc::clone(letters))?, outbox, true));
+    }
+    Ok((channels.into(), senders.into()))
+}
+
+/// Adds the sender of a channel; what is returned wakes it.
+fn send<C: deliver::channel::Channel>(
+    parts: &mut Parts,
+    channel: C,
+    outbox: &Outbox,
+    tells: bool,
+) -> Arc<Notify> {
     let wake = Arc::new(Notify::new());
-    let worker =
-        Worker::new(Sender { channel, outbox: outbox.clone() }, Arc::clone(&wake), C::CONCURRENCY, C::LEASE);
+    let sender = Sender { channel, outbox: outbox.clone(), tells };
+    let worker = Worker::new(sender, Arc::clone(&wake), C::CONCURRENCY, C::LEASE);
     parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)));
     wake
 }

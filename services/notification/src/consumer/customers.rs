@@ -1,49 +1,88 @@
 //! Topic `customers`: the copy of the contacts, and what waited for one.
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use std::collections::BTreeMap;
+
+use broker::{Appends, Cause, Failure, Fold, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::CustomerEvent;
+use events::values::{CustomerId, EmailAddress};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Consumers;
-use crate::deliver::contacts::{self, Contacts};
+use crate::deliver::contacts::{self, Contacts, Reach};
 use crate::deliver::queue;
+use crate::notify_me::{by_order, erasure, purchases};
 
 /// The fold of `customers`.
 pub(crate) struct Customers(pub Consumers);
 
+/// The contacts of a batch, and what follows from it.
+#[derive(Default)]
+pub(crate) struct State {
+    contacts: Contacts,
+    arrived: BTreeMap<CustomerId, Cause>,
+    /// Who was erased, by address where it was known, and when.
+    erased: Vec<Uuid>,
+    addresses: Vec<(EmailAddress, OffsetDateTime)>,
+}
+
 impl Fold for Customers {
     type Event = CustomerEvent;
-    type State = Contacts;
+    type State = State;
 
-    async fn load(&self, tx: &mut Tx, batch: &[Received<CustomerEvent>]) -> Result<Contacts, Failure> {
+    async fn load(&self, tx: &mut Tx, batch: &[Received<CustomerEvent>]) -> Result<State, Failure> {
         let ids: Vec<Uuid> = batch.iter().map(|received| received.event.customer_id().uuid()).collect();
-        Ok(contacts::load(tx, &ids).await?)
+        Ok(State { contacts: contacts::load(tx, &ids).await?, ..State::default() })
     }
 
-    fn seen<'s>(&self, state: &'s mut Contacts, event: &CustomerEvent) -> Option<&'s mut Sequence> {
-        Some(&mut state.entry(event.customer_id()).or_default().seen)
+    fn seen<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
+        Some(&mut state.contacts.entry(event.customer_id()).or_default().seen)
     }
 
     fn decide(
         &self,
-        state: &mut Contacts,
+        state: &mut State,
         received: &Received<CustomerEvent>,
         _now: OffsetDateTime,
         _out: &mut Appends,
     ) -> Result<(), Rejected> {
-        state.entry(received.event.customer_id()).or_default().reach.apply(&received.event);
+        let customer = received.event.customer_id();
+        let contact = state.contacts.entry(customer).or_default();
+        let before = contact.reach.clone();
+        contact.reach.apply(&received.event);
+        match (before, &contact.reach) {
+            (Reach::Erased, _) => {}
+            (before, Reach::Erased) => {
+                state.arrived.remove(&customer);
+                state.erased.push(customer.uuid());
+                if let Reach::At(address) = before {
+                    state.addresses.push((address, received.time));
+                }
+            }
+            _ => {
+                state.arrived.insert(customer, received.cause());
+            }
+        }
         Ok(())
     }
 
-    async fn save(&self, tx: &mut Tx, state: Contacts) -> Result<(), Failure> {
-        contacts::save(tx, &state).await?;
-        let ids: Vec<Uuid> = state.keys().map(|id| id.uuid()).collect();
-        Ok(queue::hasten(tx, &ids).await?)
+    async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
+        contacts::save(tx, &state.contacts).await?;
+        if !state.erased.is_empty() {
+            let (addresses, times): (Vec<&str>, Vec<OffsetDateTime>) =
+                state.addresses.iter().map(|(address, at)| (address.expose(), *at)).unzip();
+            erasure::erase(tx, &addresses, &times, &state.erased).await?;
+        }
+        let arrived: Vec<Uuid> = state.arrived.keys().map(|id| id.uuid()).collect();
+        by_order::adopt(tx, &state.arrived).await?;
+        purchases::catch_up(tx, &arrived).await?;
+        let all: Vec<Uuid> = state.contacts.keys().map(|id| id.uuid()).collect();
+        Ok(queue::hasten(tx, &all).await?)
     }
 
     fn committed(&self) {
-        self.0.wake();
+        self.0.wake_senders();
+        self.0.waves.notify_one();
     }
 }

@@ -61,6 +61,6 @@ impl Fold for Payments {
     }
 
     fn committed(&self) {
-        self.0.wake();
+        self.0.wake_senders();
     }
 }

@@ -1,8 +1,9 @@
 //! What a message says: kept with the delivery as JSON, read by the templates. No address and no link stands in it.
 
-use events::values::{Money, OrderId, ProductName, Quantity, Sku};
+use events::values::{Money, OrderId, ProductName, Quantity, Sku, SubscriptionId};
 use events::{CancelReason, Item, NotificationKind, ShortLine};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// The content of a message, one variant a kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,34 @@ pub(crate) enum Content {
         /// How much.
         amount: Money,
     },
+    /// Please confirm that you want to be told.
+    ConfirmSubscription {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// What, and its name.
+        sku: Sku,
+        name: String,
+        /// How many are wanted.
+        quantity: Quantity,
+        /// Which question it is that the link answers,
+        round: i32,
+        /// and until when it can.
+        #[serde(with = "time::serde::rfc3339")]
+        until: OffsetDateTime,
+    },
+    /// It is back.
+    BackInStock {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// What, its name and its price.
+        sku: Sku,
+        name: String,
+        price: Money,
+        /// How many were wanted.
+        quantity: Quantity,
+        /// Which restock it is.
+        restocks: i64,
+    },
 }
 
 /// A line that was short.
@@ -49,6 +78,9 @@ pub(crate) struct Short {
     pub name: ProductName,
     /// How many the order wanted.
     pub wanted: Quantity,
+    /// The subscription that came of it, where the customer asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<SubscriptionId>,
 }
 
 impl Content {
@@ -58,13 +90,34 @@ impl Content {
             Self::OrderConfirmed { .. } => NotificationKind::OrderConfirmed,
             Self::OrderCancelled { .. } => NotificationKind::OrderCancelled,
             Self::OrderRefunded { .. } => NotificationKind::OrderRefunded,
+            Self::ConfirmSubscription { .. } => NotificationKind::ConfirmSubscription,
+            Self::BackInStock { .. } => NotificationKind::BackInStock,
         }
     }
 
     /// The product that it is about, if it is about one.
     pub(crate) fn sku(&self) -> Option<&Sku> {
         match self {
+            Self::ConfirmSubscription { sku, .. } | Self::BackInStock { sku, .. } => Some(sku),
             Self::OrderConfirmed { .. } | Self::OrderCancelled { .. } | Self::OrderRefunded { .. } => None,
+        }
+    }
+
+    /// The subscription that it is about, if it is about one.
+    pub(crate) fn subscription_id(&self) -> Option<SubscriptionId> {
+        match self {
+            Self::ConfirmSubscription { subscription_id, .. } | Self::BackInStock { subscription_id, .. } => {
+                Some(*subscription_id)
+            }
+            Self::OrderConfirmed { .. } | Self::OrderCancelled { .. } | Self::OrderRefunded { .. } => None,
+        }
+    }
+
+    /// The restock that it tells of.
+    pub(crate) fn restocks(&self) -> Option<i64> {
+        match self {
+            Self::BackInStock { restocks, .. } => Some(*restocks),
+            _ => None,
         }
     }
 
@@ -74,6 +127,7 @@ impl Content {
             Self::OrderConfirmed { order_id, .. }
             | Self::OrderCancelled { order_id, .. }
             | Self::OrderRefunded { order_id, .. } => Some(*order_id),
+            Self::ConfirmSubscription { .. } | Self::BackInStock { .. } => None,
         }
     }
 }
@@ -83,7 +137,12 @@ impl Short {
     pub(crate) fn named(short: &[ShortLine], items: &[Item]) -> Vec<Self> {
         let named = |line: &ShortLine| {
             let item = items.iter().find(|item| item.sku == line.sku)?;
-            Some(Self { sku: line.sku.clone(), name: item.name.clone(), wanted: line.wanted })
+            Some(Self {
+                sku: line.sku.clone(),
+                name: item.name.clone(),
+                wanted: line.wanted,
+                subscription: None,
+            })
         };
         short.iter().filter_map(named).collect()
     }

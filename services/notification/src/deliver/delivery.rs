@@ -30,6 +30,8 @@ pub(crate) struct Delivery {
     /// Attempts before this one.
     pub attempts: u32,
     pub recipient: Recipient,
+    /// What it tells of is not there any more.
+    pub sold_out: bool,
     /// The claim; the result counts only while it holds.
     pub token: Uuid,
 }
@@ -56,6 +58,8 @@ pub(crate) enum Attempt {
     Never(String),
     /// There was no address to send it to yet.
     NoContact,
+    /// What it tells of is sold out again.
+    SoldOut,
 }
 
 /// What becomes of the delivery.
@@ -69,6 +73,8 @@ pub(crate) enum Verdict {
     Again(Duration, String),
     /// Looked at again after this pause, or as soon as the contact arrives.
     Waiting(Duration),
+    /// Kept back until it is armed again.
+    Held,
 }
 
 /// The first pause, and the longest.
@@ -91,6 +97,7 @@ pub(crate) fn verdict(attempt: &Attempt, attempts: u32) -> Verdict {
             Verdict::Failed("given up: the contact never arrived".to_owned())
         }
         Attempt::NotNow(cause) => Verdict::Again(work::backoff(attempts, FIRST, LONGEST), cause.clone()),
+        Attempt::SoldOut => Verdict::Held,
         Attempt::NoContact => Verdict::Waiting(work::backoff(attempts, FIRST, LONGEST)),
     }
 }
@@ -111,6 +118,6 @@ pub(crate) fn event(delivery: &Delivery, channel: Channel, verdict: &Verdict) ->
             sku,
             cause: cause.clone(),
         })),
-        Verdict::Again(..) | Verdict::Waiting(_) => None,
+        Verdict::Again(..) | Verdict::Waiting(_) | Verdict::Held => None,
     }
 }

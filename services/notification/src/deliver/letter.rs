@@ -9,11 +9,13 @@ use minijinja::{Environment, Error};
 use serde::Serialize;
 
 use super::content::{Content, kind_name};
+use crate::notify_me::links::{Linker, Links};
 
 /// The templates, ready to be filled.
 pub(crate) struct Letters {
     environment: Environment<'static>,
     shop: Shop,
+    linker: Linker,
 }
 
 /// What templates may say of the shop.
@@ -25,10 +27,11 @@ pub(crate) struct Shop {
     pub url: Option<String>,
 }
 
-/// What a template reads: the content's fields, and the shop.
+/// What a template reads: the content's fields, the links of the message, and the shop.
 #[derive(Serialize)]
 struct Filling<'a> {
     shop: &'a Shop,
+    links: Links,
     #[serde(flatten)]
     content: &'a Content,
 }
@@ -41,8 +44,9 @@ pub(crate) struct Text {
 }
 
 /// The texts and pages by kind.
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("layout.html", include_str!("../../templates/layout.html")),
+    ("parts.html", include_str!("../../templates/parts.html")),
     ("order.html", include_str!("../../templates/order.html")),
     ("order_confirmed.txt", include_str!("../../templates/order_confirmed.txt")),
     ("order_confirmed.html", include_str!("../../templates/order_confirmed.html")),
@@ -50,11 +54,15 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("order_cancelled.html", include_str!("../../templates/order_cancelled.html")),
     ("order_refunded.txt", include_str!("../../templates/order_refunded.txt")),
     ("order_refunded.html", include_str!("../../templates/order_refunded.html")),
+    ("confirm_subscription.txt", include_str!("../../templates/confirm_subscription.txt")),
+    ("confirm_subscription.html", include_str!("../../templates/confirm_subscription.html")),
+    ("back_in_stock.txt", include_str!("../../templates/back_in_stock.txt")),
+    ("back_in_stock.html", include_str!("../../templates/back_in_stock.html")),
 ];
 
 impl Letters {
     /// Reads the templates.
-    pub(crate) fn new(shop: Shop) -> Result<Self, Error> {
+    pub(crate) fn new(shop: Shop, linker: Linker) -> Result<Self, Error> {
         let mut environment = Environment::new();
         // A line with nothing but a tag leaves no line behind.
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -63,7 +71,7 @@ impl Letters {
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }
-        Ok(Self { environment, shop })
+        Ok(Self { environment, shop, linker })
     }
 
     /// Subject and text.
@@ -78,9 +86,15 @@ impl Letters {
         self.fill(content, "html")
     }
 
+    /// Where one click ends the subscription that the message is about.
+    pub(crate) fn unsubscribe(&self, content: &Content) -> Option<String> {
+        self.linker.links(content).unsubscribe
+    }
+
     fn fill(&self, content: &Content, form: &str) -> Result<String, Error> {
+        let filling = Filling { shop: &self.shop, links: self.linker.links(content), content };
         let name = format!("{}.{form}", kind_name(content.kind()));
-        self.environment.get_template(&name)?.render(Serde(Filling { shop: &self.shop, content }))
+        self.environment.get_template(&name)?.render(Serde(filling))
     }
 }
 

@@ -49,9 +49,11 @@ pub(crate) async fn deliveries(
     sqlx::query_as!(
         Row,
         r#"
-        SELECT deliveries.id, data AS "content: Json<Content>", channel, status, attempts, cause, created_at, finished_at,
-               contacts.email AS "email?"
+        SELECT deliveries.id, data AS "content: Json<Content>", channel, status, attempts, cause,
+               deliveries.created_at, finished_at,
+               COALESCE(subscriptions.email, contacts.email) AS "email?"
         FROM deliveries
+        LEFT JOIN subscriptions ON subscriptions.id = subscription_id
         LEFT JOIN orders ON orders.order_id = deliveries.order_id AND deliveries.customer_id IS NULL
         LEFT JOIN contacts ON contacts.customer_id = COALESCE(deliveries.customer_id, orders.customer_id)
         WHERE ($1::uuid IS NULL OR deliveries.order_id = $1)

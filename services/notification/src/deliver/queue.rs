@@ -5,15 +5,18 @@ use std::time::Duration;
 use broker::{Cause, Outbox, Tx};
 use envelope::Sequence;
 use events::Channel;
-use events::values::{CustomerId, DeliveryId, OrderId, Sku};
+use events::values::{CustomerId, DeliveryId, OrderId, Sku, SubscriptionId};
 use sqlx::PgPool;
 use sqlx::types::Json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content::{Content, channel_name, kind_name};
 use super::delivery::{self, Delivery, Due, Recipient, Verdict};
+use crate::notify_me::outcome;
 
-/// Writes a delivery a message and channel. What an order was told already is left out: the schema knows it.
+/// Writes a delivery a message and channel. What an order, or a subscriber of a restock, was told
+/// already is left out: the schema knows it.
 pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sqlx::Result<()> {
     let rows: Vec<(&Due, Channel)> =
         due.iter().flat_map(|due| channels.iter().map(move |channel| (due, *channel))).collect();
@@ -24,6 +27,9 @@ pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sq
     let names: Vec<&str> = rows.iter().map(|(_, channel)| channel_name(*channel)).collect();
     let orders: Vec<Option<Uuid>> =
         rows.iter().map(|(due, _)| due.content.order_id().map(OrderId::uuid)).collect();
+    let subscriptions: Vec<Option<Uuid>> =
+        rows.iter().map(|(due, _)| due.content.subscription_id().map(SubscriptionId::uuid)).collect();
+    let restocks: Vec<Option<i64>> = rows.iter().map(|(due, _)| due.content.restocks()).collect();
     let skus: Vec<Option<&str>> = rows.iter().map(|(due, _)| due.content.sku().map(Sku::as_str)).collect();
     let customers: Vec<Option<Uuid>> =
         rows.iter().map(|(due, _)| due.customer.map(CustomerId::uuid)).collect();
@@ -32,12 +38,14 @@ pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sq
     let traces: Vec<Option<&str>> = rows.iter().map(|(due, _)| due.cause.traceparent.as_deref()).collect();
     sqlx::query!(
         r#"
-        INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, data, next_at, caused_by, traceparent)
-        SELECT id, kind, channel, order_id, sku, customer_id, data, now(), caused_by, traceparent
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::jsonb[], $8::uuid[], $9::text[])
-             AS due (id, kind, channel, order_id, sku, customer_id, data, caused_by, traceparent)
-        ORDER BY order_id, kind, channel
-        ON CONFLICT (order_id, kind, channel) WHERE order_id IS NOT NULL DO NOTHING
+        INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, next_at,
+                                caused_by, traceparent)
+        SELECT id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, now(), caused_by, traceparent
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::jsonb[],
+                    $10::uuid[], $11::text[])
+             AS due (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, caused_by, traceparent)
+        ORDER BY order_id, subscription_id, kind, channel
+        ON CONFLICT DO NOTHING
         "#,
         &ids,
         &kinds as &[&str],
@@ -45,6 +53,8 @@ pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sq
         &orders as &[Option<Uuid>],
         &skus as &[Option<&str>],
         &customers as &[Option<Uuid>],
+        &subscriptions as &[Option<Uuid>],
+        &restocks as &[Option<i64>],
         &data as &[Json<&Content>],
         &causes as &[Option<Uuid>],
         &traces as &[Option<&str>],
@@ -94,7 +104,10 @@ pub(crate) async fn claim(
 ) -> sqlx::Result<Vec<Delivery>> {
     let rows = sqlx::query!(
         r#"
-        WITH due AS (
+        WITH quick AS (
+            -- A claim that a power cut forgets is made again: no need to wait for the disk.
+            SELECT set_config('synchronous_commit', 'off', true)
+        ), due AS (
             SELECT id FROM deliveries AS candidate
             WHERE channel = $1 AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
               AND NOT EXISTS (
@@ -106,15 +119,19 @@ pub(crate) async fn claim(
             FOR UPDATE SKIP LOCKED
         ), claimed AS (
             UPDATE deliveries SET token = $2, leased_until = now() + make_interval(secs => $4), attempts = attempts + 1
-            FROM due WHERE deliveries.id = due.id
-            RETURNING deliveries.id, data, attempts, order_id, customer_id
+            FROM due, quick WHERE deliveries.id = due.id
+            RETURNING deliveries.id, data, attempts, order_id, customer_id, subscription_id, kind, deliveries.sku
         )
-        SELECT id AS "id!", data AS "data!: Json<Content>", attempts AS "attempts!", contacts.email AS "email?",
-               contacts.erased_at IS NOT NULL AS "erased!"
+        SELECT claimed.id AS "id!", data AS "data!: Json<Content>", attempts AS "attempts!",
+               COALESCE(subscriptions.email, contacts.email) AS "email?",
+               contacts.erased_at IS NOT NULL OR COALESCE(state = 'erased', false) AS "erased!",
+               kind = 'back_in_stock' AND state = 'waiting' AND COALESCE(available, 0) < quantity AS "sold_out?"
         FROM claimed
+        LEFT JOIN subscriptions ON subscriptions.id = claimed.subscription_id
+        LEFT JOIN stock ON stock.sku = claimed.sku
         LEFT JOIN orders ON orders.order_id = claimed.order_id AND claimed.customer_id IS NULL
         LEFT JOIN contacts ON contacts.customer_id = COALESCE(claimed.customer_id, orders.customer_id)
-        ORDER BY id
+        ORDER BY claimed.id
         "#,
         channel_name(channel),
         token,
@@ -130,6 +147,7 @@ pub(crate) async fn claim(
             content: row.data.0,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             recipient: recipient(row.email, row.erased),
+            sold_out: row.sold_out.unwrap_or(false),
             token,
         })
         .collect())
@@ -153,13 +171,21 @@ struct Settled {
 }
 
 /// Writes what became of claimed deliveries, with the events that tell it, and returns those whose claim still held.
+/// `tells`: a subscriber counts as told when this channel has accepted the message.
 pub(crate) async fn settle(
     outbox: &Outbox,
     channel: Channel,
+    tells: bool,
     verdicts: &[(&Delivery, Verdict)],
 ) -> sqlx::Result<Vec<DeliveryId>> {
     let mut tx = outbox.begin().await?;
+    outcome::lock(&mut tx, verdicts).await?;
     let settled = write(&mut tx, verdicts).await?;
+    if tells {
+        let held =
+            |(delivery, _): &&(&Delivery, Verdict)| settled.iter().any(|row| row.id == delivery.id.uuid());
+        outcome::apply(&mut tx, verdicts.iter().filter(held), OffsetDateTime::now_utc()).await?;
+    }
     for row in &settled {
         let id = DeliveryId::from(row.id);
         let Some((delivery, verdict)) = verdicts.iter().find(|(delivery, _)| delivery.id == id) else {
@@ -186,6 +212,7 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
             Verdict::Failed(cause) => ("failed", Some(cause.as_str()), None),
             Verdict::Again(pause, cause) => ("pending", Some(cause.as_str()), Some(pause.as_secs_f64())),
             Verdict::Waiting(pause) => ("waiting_for_contact", None, Some(pause.as_secs_f64())),
+            Verdict::Held => ("pending", None, None),
         };
         statuses.push(status);
         causes.push(cause);
@@ -197,8 +224,8 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         UPDATE deliveries
         SET status = verdict.status, cause = verdict.cause, token = NULL, leased_until = NULL,
             next_at = now() + make_interval(secs => verdict.pause),
-            finished_at = CASE WHEN verdict.pause IS NULL THEN now() END,
-            version = version + CASE WHEN verdict.pause IS NULL THEN 1 ELSE 0 END
+            finished_at = CASE WHEN verdict.status IN ('sent', 'failed') THEN now() END,
+            version = version + CASE WHEN verdict.status IN ('sent', 'failed') THEN 1 ELSE 0 END
         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[])
              AS verdict (id, token, status, cause, pause)
         WHERE deliveries.id = verdict.id AND deliveries.token = verdict.token

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use broker::Outbox;
+use time::OffsetDateTime;
 use uuid::Uuid;
 use work::Queue;
 
 use super::channel::Channel;
-use super::content::{channel_name, kind_name};
+use super::content::{Content, channel_name, kind_name};
 use super::delivery::{Attempt, Delivery, ERASED, Recipient, Verdict, verdict};
 use super::queue;
 
@@ -15,6 +16,8 @@ use super::queue;
 pub(crate) struct Sender<C> {
     pub channel: C,
     pub outbox: Outbox,
+    /// A subscriber counts as told when this channel has accepted the message.
+    pub tells: bool,
 }
 
 impl<C: Channel> Queue for Sender<C> {
@@ -29,6 +32,10 @@ impl<C: Channel> Queue for Sender<C> {
 
     async fn perform(&self, delivery: &Delivery) -> Attempt {
         match &delivery.recipient {
+            _ if delivery.sold_out => Attempt::SoldOut,
+            _ if has_expired(&delivery.content) => {
+                Attempt::Never("nobody could answer it any more".to_owned())
+            }
             Recipient::Known(address) => self.channel.send(delivery, address).await,
             Recipient::Unknown => Attempt::NoContact,
             Recipient::Erased => Attempt::Never(ERASED.to_owned()),
@@ -43,7 +50,7 @@ impl<C: Channel> Queue for Sender<C> {
     async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<()> {
         let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.attempts);
         let verdicts: Vec<_> = done.iter().map(|done| (&done.0, verdict(done))).collect();
-        let settled = queue::settle(&self.outbox, C::CHANNEL, &verdicts).await?;
+        let settled = queue::settle(&self.outbox, C::CHANNEL, self.tells, &verdicts).await?;
         for (delivery, verdict) in verdicts.iter().filter(|(delivery, _)| settled.contains(&delivery.id)) {
             tell::<C>(delivery, verdict);
         }
@@ -53,6 +60,11 @@ impl<C: Channel> Queue for Sender<C> {
     async fn ready(&self) -> sqlx::Result<i64> {
         queue::ready(self.outbox.pool(), C::CHANNEL).await
     }
+}
+
+/// A question whose time to answer it is over is not put.
+fn has_expired(content: &Content) -> bool {
+    matches!(content, Content::ConfirmSubscription { until, .. } if *until <= OffsetDateTime::now_utc())
 }
 
 /// Counts a final verdict; what was given up is worth a line, the rest is detail.
@@ -71,6 +83,9 @@ fn tell<C: Channel>(delivery: &Delivery, verdict: &Verdict) {
         }
         Verdict::Again(pause, cause) => {
             tracing::debug!(kind, channel, order_id, delivery_id = %delivery.id, ?pause, cause, "not notified yet");
+        }
+        Verdict::Held => {
+            tracing::debug!(kind, channel, delivery_id = %delivery.id, "sold out again; kept back");
         }
         Verdict::Waiting(pause) => {
             tracing::debug!(kind, channel, order_id, delivery_id = %delivery.id, ?pause, "the contact is not known yet");

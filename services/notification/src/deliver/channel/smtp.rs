@@ -71,10 +71,20 @@ impl Smtp {
             .message_id(Some(message_id(delivery.id, &self.from)))
             .multipart(MultiPart::alternative_plain_html(text.body, html))?;
         // No answer by a machine to a machine (RFC 3834).
-        let header = HeaderName::new_from_ascii("Auto-Submitted".to_owned())?;
-        mail.headers_mut().insert_raw(HeaderValue::new(header, "auto-generated".to_owned()));
+        add(&mut mail, "Auto-Submitted", "auto-generated".to_owned())?;
+        if let Some(link) = self.letters.unsubscribe(&delivery.content) {
+            // One click in the mail program itself (RFC 8058).
+            add(&mut mail, "List-Unsubscribe", format!("<{link}>"))?;
+            add(&mut mail, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())?;
+        }
         Ok(mail)
     }
+}
+
+fn add(mail: &mut Message, name: &str, value: String) -> Result<(), Unmailable> {
+    let name = HeaderName::new_from_ascii(name.to_owned())?;
+    mail.headers_mut().insert_raw(HeaderValue::new(name, value));
+    Ok(())
 }
 
 fn message_id(id: DeliveryId, from: &Mailbox) -> String {

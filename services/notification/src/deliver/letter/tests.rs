@@ -1,12 +1,18 @@
-use events::values::{OrderId, Quantity};
+use events::values::{OrderId, Quantity, SubscriptionId};
 use events::{CancelReason, Item};
 use time::OffsetDateTime;
 
 use super::*;
 use crate::deliver::content::Short;
+use crate::notify_me::tokens::Tokens;
 
 fn letters() -> Letters {
-    Letters::new(Shop { name: "Ben & Jo".to_owned(), url: Some("https://shop.example".to_owned()) }).unwrap()
+    let linker = Linker {
+        tokens: Tokens::new(b"a key for tests alone"),
+        public_url: "https://tell.example".to_owned(),
+    };
+    Letters::new(Shop { name: "Ben & Jo".to_owned(), url: Some("https://shop.example".to_owned()) }, linker)
+        .unwrap()
 }
 
 fn item(name: &str, quantity: i64) -> Item {
@@ -29,7 +35,12 @@ fn order_id() -> OrderId {
 fn cancelled(reason: CancelReason) -> Content {
     let item = item("<b>Blue</b> mug", 2);
     let short = if reason == CancelReason::OutOfStock {
-        vec![Short { sku: item.sku.clone(), name: item.name.clone(), wanted: item.quantity }]
+        vec![Short {
+            sku: item.sku.clone(),
+            name: item.name.clone(),
+            wanted: item.quantity,
+            subscription: None,
+        }]
     } else {
         vec![]
     };
@@ -88,6 +99,57 @@ fn a_refund_names_the_amount() {
     assert!(letters().html(&content).unwrap().contains("25.98 EUR"));
 }
 
+fn question() -> Content {
+    Content::ConfirmSubscription {
+        subscription_id: SubscriptionId::new(OffsetDateTime::UNIX_EPOCH),
+        sku: "MUG".parse().unwrap(),
+        name: "Blue mug".to_owned(),
+        quantity: Quantity::try_from(2).unwrap(),
+        round: 1,
+        until: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+fn back(name: &str) -> Content {
+    Content::BackInStock {
+        subscription_id: SubscriptionId::new(OffsetDateTime::UNIX_EPOCH),
+        sku: "MUG".parse().unwrap(),
+        name: name.to_owned(),
+        price: money(1299),
+        quantity: Quantity::try_from(2).unwrap(),
+        restocks: 3,
+    }
+}
+
+#[test]
+fn messages_about_a_subscription_carry_their_links() {
+    for (content, paths) in [
+        (question(), &["/subscriptions/confirm?token=", "/subscriptions/unsubscribe?token="][..]),
+        (back("Blue mug"), &["/c/", "/subscriptions/join?token=", "/subscriptions/unsubscribe?token="]),
+        (cancelled(CancelReason::OutOfStock), &["/subscriptions/join?token="]),
+        (undoable(), &["/subscriptions/unsubscribe?token="]),
+    ] {
+        for path in paths {
+            let link = format!("https://tell.example{path}");
+            assert!(letters().text(&content).unwrap().body.contains(&link), "{link} in the text");
+            assert!(
+                letters().html(&content).unwrap().contains(&link.replace('/', "&#x2f;"))
+                    || letters().html(&content).unwrap().contains(&link),
+                "{link} in the page"
+            );
+        }
+    }
+}
+
+fn undoable() -> Content {
+    let mut content = cancelled(CancelReason::OutOfStock);
+    if let Content::OrderCancelled { short, notify_me, .. } = &mut content {
+        *notify_me = true;
+        short[0].subscription = Some(SubscriptionId::new(OffsetDateTime::UNIX_EPOCH));
+    }
+    content
+}
+
 /// Writes each message to a folder, to be looked at: `LETTERS=/tmp/letters cargo test -p notification samples`.
 #[test]
 fn samples_for_the_eye() {
@@ -105,6 +167,9 @@ fn samples_for_the_eye() {
         ("confirmed", confirmed),
         ("sold_out", cancelled(CancelReason::OutOfStock)),
         ("declined", cancelled(CancelReason::PaymentDeclined)),
+        ("sold_out_subscribed", undoable()),
+        ("question", question()),
+        ("back", back("Blue mug")),
         ("refunded", Content::OrderRefunded { order_id: order_id(), amount: money(2598) }),
     ];
     for (name, content) in samples {

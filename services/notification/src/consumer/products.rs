@@ -1,0 +1,47 @@
+//! Topic `products`: the copy of the catalogue.
+
+use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use envelope::Sequence;
+use events::ProductEvent;
+use time::OffsetDateTime;
+
+use super::Consumers;
+use crate::notify_me::products::{self, Products};
+
+/// The fold of `products`.
+pub(crate) struct Catalogue(pub Consumers);
+
+impl Fold for Catalogue {
+    type Event = ProductEvent;
+    type State = Products;
+
+    async fn load(&self, tx: &mut Tx, batch: &[Received<ProductEvent>]) -> Result<Products, Failure> {
+        let skus: Vec<String> =
+            batch.iter().map(|received| received.event.product().sku.to_string()).collect();
+        Ok(products::load(tx, &skus).await?)
+    }
+
+    fn seen<'s>(&self, state: &'s mut Products, event: &ProductEvent) -> Option<&'s mut Sequence> {
+        Some(&mut state.entry(event.product().sku.clone()).or_default().seen)
+    }
+
+    fn decide(
+        &self,
+        state: &mut Products,
+        received: &Received<ProductEvent>,
+        _now: OffsetDateTime,
+        _out: &mut Appends,
+    ) -> Result<(), Rejected> {
+        let copy = state.entry(received.event.product().sku.clone()).or_default();
+        copy.state = Some(received.event.clone());
+        Ok(())
+    }
+
+    async fn save(&self, tx: &mut Tx, state: Products) -> Result<(), Failure> {
+        Ok(products::save(tx, &state).await?)
+    }
+
+    fn committed(&self) {
+        self.0.waves.notify_one();
+    }
+}

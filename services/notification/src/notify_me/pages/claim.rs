@@ -1,0 +1,75 @@
+//! The way from the message to the shop. The page counts the click by a POST of its own, once it is really seen, and
+//! goes on; a GET alone counts nothing.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use events::values::{ClaimHash, SubscriptionId};
+use serde::Serialize;
+use web::{Path, Problem};
+
+use super::gone;
+use crate::api::App;
+use crate::notify_me::subscriptions;
+use crate::notify_me::tokens::Grant;
+
+#[derive(Serialize)]
+struct Page {
+    name: String,
+    sku: String,
+    claim: String,
+    /// The shop, with product and claim; `None`: no shop is set.
+    shop_link: Option<String>,
+}
+
+/// The page that counts the click and goes on to the shop.
+#[utoipa::path(get, path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
+    responses((status = 200, content_type = "text/html", body = String)))]
+pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
+    let Some(id) = read(&app, &claim) else { return gone(&app) };
+    let Some(standing) = subscriptions::standing(app.outbox.pool(), id).await? else { return gone(&app) };
+    let shop_link = app.shop.url.as_deref().map(|url| shop_link(url, &standing.sku, &claim));
+    let name = standing.name.unwrap_or_else(|| standing.sku.clone());
+    app.pages.show(StatusCode::OK, "claim", Page { name, sku: standing.sku, claim, shop_link })
+}
+
+/// Counts the click, once.
+#[utoipa::path(post, path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
+    responses((status = 204)))]
+pub(super) async fn act(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
+    if read(&app, &claim).is_none() {
+        return gone(&app);
+    }
+    subscriptions::click(app.outbox.pool(), &ClaimHash::of(&claim)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn read(app: &App, claim: &str) -> Option<SubscriptionId> {
+    match app.linker.tokens.read(claim)? {
+        Grant::Claim(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Neither a SKU nor a claim has a character that a query would have to escape.
+fn shop_link(shop: &str, sku: &str, claim: &str) -> String {
+    let joint = if shop.contains('?') { '&' } else { '?' };
+    format!("{shop}{joint}sku={sku}&claim={claim}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shop_is_told_product_and_claim() {
+        assert_eq!(
+            shop_link("https://shop.example/buy", "MUG", "abc"),
+            "https://shop.example/buy?sku=MUG&claim=abc"
+        );
+        assert_eq!(
+            shop_link("https://shop.example/?lang=en", "MUG", "abc"),
+            "https://shop.example/?lang=en&sku=MUG&claim=abc"
+        );
+    }
+}

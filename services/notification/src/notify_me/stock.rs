@@ -1,0 +1,112 @@
+//! The copy of the stock: what there is, and when somebody could be told. The row of a product is the lock under which
+//! its waves run.
+
+use std::collections::BTreeMap;
+
+use broker::Tx;
+use envelope::Sequence;
+use events::StockLevel;
+use events::values::Sku;
+
+/// The stock of a batch, by product.
+pub(crate) type Levels = BTreeMap<Sku, Level>;
+
+/// What is known of a product's stock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub available: i64,
+    pub restocks: i64,
+    /// The last sequence seen of topic `stock`.
+    pub seen: Sequence,
+    /// It has risen in this batch: somebody may be told.
+    pub risen: bool,
+}
+
+impl Level {
+    /// Takes a new level over. Any rise counts, not a restock alone: what comes back from a declined payment can be
+    /// sold again too.
+    pub(crate) fn apply(&mut self, level: &StockLevel) {
+        self.risen |= level.available > self.available || level.restocks > self.restocks;
+        self.available = level.available;
+        self.restocks = level.restocks;
+    }
+}
+
+/// Loads and locks the stock of these products; those not heard of yet are absent.
+pub(crate) async fn load(tx: &mut Tx, skus: &[String]) -> sqlx::Result<Levels> {
+    let rows = sqlx::query!(
+        "SELECT sku, available, restocks, seen_stock FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
+        skus,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let rows = rows.into_iter().filter_map(|row| {
+        let seen = Sequence::from_i64(row.seen_stock).unwrap_or_default();
+        let level = Level { available: row.available, restocks: row.restocks, seen, risen: false };
+        Some((row.sku.parse().ok()?, level))
+    });
+    Ok(rows.collect())
+}
+
+/// Writes levels; those that have risen are due for a wave.
+pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
+    let skus: Vec<&str> = levels.keys().map(Sku::as_str).collect();
+    let available: Vec<i64> = levels.values().map(|level| level.available).collect();
+    let restocks: Vec<i64> = levels.values().map(|level| level.restocks).collect();
+    let seen: Vec<i64> = levels.values().map(|level| level.seen.to_i64()).collect();
+    let risen: Vec<bool> = levels.values().map(|level| level.risen && level.available > 0).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO stock (sku, available, restocks, seen_stock, wave_at)
+        SELECT sku, available, restocks, seen, CASE WHEN risen THEN now() END
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[])
+             AS level (sku, available, restocks, seen, risen)
+        ON CONFLICT (sku) DO UPDATE
+        SET available = excluded.available, restocks = excluded.restocks, seen_stock = excluded.seen_stock,
+            wave_at = COALESCE(excluded.wave_at, stock.wave_at)
+        "#,
+        &skus as &[&str],
+        &available,
+        &restocks,
+        &seen,
+        &risen,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Somebody waits who did not before: where there is stock, a wave is due. To be called before subscriptions are
+/// locked, as a wave locks in that order.
+pub(crate) async fn look_again(tx: &mut Tx, skus: &[&str]) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE stock SET wave_at = now()
+        WHERE sku IN (SELECT sku FROM stock WHERE sku = ANY($1) AND available > 0 ORDER BY sku FOR UPDATE)
+        "#,
+        skus as &[&str],
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(available: i64, restocks: i64) -> StockLevel {
+        StockLevel { sku: "MUG".parse().unwrap(), available, on_hand: available, restocks }
+    }
+
+    #[test]
+    fn any_rise_is_worth_a_look_and_a_fall_is_not() {
+        let mut stock = Level { available: 3, restocks: 1, ..Level::default() };
+        stock.apply(&level(0, 1));
+        assert!(!stock.risen);
+        stock.apply(&level(1, 1));
+        assert!(stock.risen, "a unit came back");
+        stock.apply(&level(0, 1));
+        assert!(stock.risen, "it was so within the batch");
+    }
+}

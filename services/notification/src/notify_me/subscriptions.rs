@@ -1,0 +1,304 @@
+//! Subscriptions in the database: asked for, confirmed, ended. Locks are taken in the order stock, address, subscription,
+//! delivery, here and everywhere.
+
+use broker::{Cause, Tx};
+use envelope::Sequence;
+use events::values::{ClaimHash, EmailAddress, OrderId, Quantity, Sku, SubscriptionId};
+use events::{NotificationEvent, SubscriptionConfirmed};
+use sqlx::{PgExecutor, PgPool};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::stock;
+use super::tokens::Tokens;
+
+/// How long the first link can be used.
+pub(crate) const CONFIRM_WITHIN: Duration = Duration::hours(48);
+/// How long someone waits, at most.
+pub(crate) const WAITS: Duration = Duration::days(180);
+
+/// How consent was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// By the link in a mail that the address asked for.
+    DoubleOptIn,
+    /// With an order.
+    Order,
+    /// By a link in a mail about something else.
+    Link,
+}
+
+impl Consent {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::DoubleOptIn => "double_opt_in",
+            Self::Order => "order",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// A wish, as somebody types it.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub email: EmailAddress,
+    pub sku: Sku,
+    pub quantity: Quantity,
+}
+
+/// A question that is to be put to an address.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub subscription: SubscriptionId,
+    pub round: i32,
+}
+
+/// Two transactions that make an active subscription of the same address and product do so one after the other.
+pub(crate) async fn lock_address(tx: &mut Tx, email: &str, sku: &str) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))", sku, email)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes a wish and returns the question to put; `None`: what it wants is confirmed already.
+pub(crate) async fn ask(
+    tx: &mut Tx,
+    tokens: &Tokens,
+    wish: &Wish,
+    now: OffsetDateTime,
+) -> sqlx::Result<Option<Question>> {
+    lock_address(tx, wish.email.expose(), wish.sku.as_str()).await?;
+    let id = SubscriptionId::new(now);
+    let claim = tokens.claim_hash(id);
+    let row = sqlx::query!(
+        r#"
+        INSERT INTO subscriptions (id, sku, email, quantity, state, asked_round, created_at, expires_at, claim, told_restocks)
+        VALUES ($1, $2, $3, $4, 'pending', 1, $5, $6, $7,
+                (SELECT max(told_restocks) FROM subscriptions WHERE email = $3 AND sku = $2))
+        ON CONFLICT (email, sku) WHERE state IN ('pending', 'waiting') DO UPDATE
+        SET asked_round = subscriptions.asked_round + 1,
+            expires_at = CASE subscriptions.state WHEN 'pending' THEN excluded.expires_at ELSE subscriptions.expires_at END
+        WHERE subscriptions.state = 'pending' OR subscriptions.quantity <> excluded.quantity
+        RETURNING id, asked_round
+        "#,
+        id.uuid(),
+        wish.sku.as_str(),
+        wish.email.expose(),
+        quantity(wish.quantity),
+        now,
+        now + CONFIRM_WITHIN,
+        claim.as_str(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(|row| Question { subscription: row.id.into(), round: row.asked_round }))
+}
+
+/// Whose wish it is to be told without a further question: who reads the address's mail has said so.
+#[derive(Debug)]
+pub(crate) struct Consented {
+    pub wish: Wish,
+    pub order: Option<OrderId>,
+    pub consent: Consent,
+}
+
+/// Makes a subscription that waits at once; one that is there already goes on as it is, or is confirmed by this.
+pub(crate) async fn join(
+    tx: &mut Tx,
+    tokens: &Tokens,
+    joined: &Consented,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let Consented { wish, order, consent } = joined;
+    stock::look_again(tx, &[wish.sku.as_str()]).await?;
+    lock_address(tx, wish.email.expose(), wish.sku.as_str()).await?;
+    let id = SubscriptionId::new(now);
+    let claim = tokens.claim_hash(id);
+    // An order that has a subscription for this product already has used its offer up.
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        INSERT INTO subscriptions (id, sku, email, order_id, quantity, state, consent, consented_at, created_at, activated_at,
+                                   expires_at, claim, version, told_restocks)
+        SELECT $1, $2, $3, $4, $5, 'waiting', $6, $7, $7, $7, $8, $9, 1,
+               (SELECT max(told_restocks) FROM subscriptions WHERE email = $3 AND sku = $2)
+        WHERE NOT EXISTS (SELECT FROM subscriptions WHERE order_id = $4 AND sku = $2)
+        ON CONFLICT (email, sku) WHERE state IN ('pending', 'waiting') DO UPDATE
+        SET state = 'waiting', quantity = excluded.quantity, consent = excluded.consent,
+            consented_at = excluded.consented_at, activated_at = excluded.activated_at, expires_at = excluded.expires_at,
+            version = subscriptions.version + 1
+        WHERE subscriptions.state = 'pending'
+        RETURNING id, sku, quantity, version
+        "#,
+        id.uuid(),
+        wish.sku.as_str(),
+        wish.email.expose(),
+        order.map(OrderId::uuid),
+        quantity(wish.quantity),
+        consent.name(),
+        now,
+        now + WAITS,
+        claim.as_str(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map_or(Ok(()), |row| row.tell(tx, Cause::default()))
+}
+
+/// An answer to a question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub subscription: SubscriptionId,
+    pub round: i32,
+    pub quantity: Quantity,
+}
+
+/// Applies an answer; given again, or to a question that was followed by an answered one, it changes nothing.
+pub(crate) async fn confirm(
+    tx: &mut Tx,
+    cause: Cause,
+    answer: Answer,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let Some(standing) = standing(&mut **tx, answer.subscription).await? else { return Ok(()) };
+    stock::look_again(tx, &[&standing.sku]).await?;
+    // A question put for a subscription that was merged into another confirms that one, and asks no more of it.
+    let round = if standing.id == answer.subscription.uuid() { answer.round } else { 0 };
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        UPDATE subscriptions
+        SET state = 'waiting', quantity = $3, confirmed_round = GREATEST(confirmed_round, $2),
+            consent = $6, consented_at = $4, activated_at = COALESCE(activated_at, $4),
+            expires_at = $5, version = version + 1
+        WHERE id = $1 AND (state = 'pending' OR (state = 'waiting' AND confirmed_round < $2))
+        RETURNING id, sku, quantity, version
+        "#,
+        standing.id,
+        round,
+        quantity(answer.quantity),
+        now,
+        now + WAITS,
+        Consent::DoubleOptIn.name(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map_or(Ok(()), |row| row.tell(tx, cause))
+}
+
+/// Ends a subscription at its owner's wish, whatever has become of it; what is on its way is called back.
+pub(crate) async fn unsubscribe(tx: &mut Tx, id: SubscriptionId, now: OffsetDateTime) -> sqlx::Result<()> {
+    let Some(standing) = standing(&mut **tx, id).await? else { return Ok(()) };
+    let ended = sqlx::query!(
+        r#"
+        UPDATE subscriptions SET state = 'unsubscribed', queued_at = NULL, ended_at = COALESCE(ended_at, $2)
+        WHERE id = $1 AND state IN ('pending', 'waiting', 'notified', 'lapsed')
+        "#,
+        standing.id,
+        now,
+    )
+    .execute(&mut **tx)
+    .await?;
+    if ended.rows_affected() > 0 { call_back(tx, &[standing.id]).await } else { Ok(()) }
+}
+
+/// Deletes what is still on its way to these subscriptions; a message that a worker holds at this moment may go out.
+pub(crate) async fn call_back(tx: &mut Tx, subscriptions: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM deliveries WHERE subscription_id = ANY($1) AND finished_at IS NULL",
+        subscriptions
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Where a subscription stands, or the one that it was merged into.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub id: Uuid,
+    pub sku: String,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub quantity: i32,
+    pub state: String,
+    pub confirmed_round: i32,
+}
+
+/// Looks a subscription up.
+pub(crate) async fn standing(
+    database: impl PgExecutor<'_>,
+    id: SubscriptionId,
+) -> sqlx::Result<Option<Standing>> {
+    sqlx::query_as!(
+        Standing,
+        r#"
+        WITH RECURSIVE chain AS (
+            SELECT id, merged_into FROM subscriptions WHERE id = $1
+            UNION SELECT next.id, next.merged_into FROM chain JOIN subscriptions AS next ON next.id = chain.merged_into
+        )
+        SELECT subscriptions.id, sku, products.name AS "name?", email, quantity, state, confirmed_round
+        FROM chain JOIN subscriptions USING (id) LEFT JOIN products USING (sku)
+        WHERE chain.merged_into IS NULL
+        "#,
+        id.uuid(),
+    )
+    .fetch_optional(database)
+    .await
+}
+
+/// Whether what somebody wishes is waited for already, in whatever quantity.
+pub(crate) async fn waits(database: impl PgExecutor<'_>, wish: &Wish) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM subscriptions WHERE email = $1 AND sku = $2 AND state = 'waiting') AS "waits!""#,
+        wish.email.expose(),
+        wish.sku.as_str(),
+    )
+    .fetch_one(database)
+    .await
+}
+
+/// Counts the click on the link in a message, once.
+pub(crate) async fn click(pool: &PgPool, claim: &ClaimHash) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE subscriptions SET clicked_at = now() WHERE claim = $1 AND clicked_at IS NULL",
+        claim.as_str(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A subscription that has just begun to wait, or waits for another quantity.
+pub(crate) struct Row {
+    pub id: Uuid,
+    pub sku: String,
+    pub quantity: i32,
+    pub version: i64,
+}
+
+impl Row {
+    /// Appends the event that tells it.
+    pub(crate) fn tell(&self, tx: &mut Tx, cause: Cause) -> sqlx::Result<()> {
+        let confirmed = SubscriptionConfirmed {
+            subscription_id: self.id.into(),
+            sku: self.sku.parse().map_err(decode)?,
+            quantity: i64::from(self.quantity).try_into().map_err(decode)?,
+        };
+        let sequence = Sequence::from_i64(self.version).unwrap_or_default();
+        tracing::info!(sku = self.sku, quantity = self.quantity, subscription_id = %self.id, "waits for a product");
+        tx.append(cause, sequence, &NotificationEvent::SubscriptionConfirmed(confirmed))
+            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        Ok(())
+    }
+}
+
+fn decode(error: events::values::Invalid) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
+
+/// A quantity as its column keeps it.
+pub(crate) fn quantity(quantity: Quantity) -> i32 {
+    i32::try_from(quantity.get()).unwrap_or(i32::MAX)
+}

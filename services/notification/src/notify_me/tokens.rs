@@ -1,0 +1,131 @@
+//! What links carry: a purpose, what it is about, and an HMAC of both (RFC 2104). Nothing of it is stored, so there is
+//! nothing to steal from the database, and a token of one purpose is none for another.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use events::values::{ClaimHash, OrderId, Quantity, Sku, SubscriptionId};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use time::OffsetDateTime;
+
+/// 128 bits cannot be guessed, and links stay short.
+const MAC_BYTES: usize = 16;
+
+/// Makes and reads tokens.
+#[derive(Clone)]
+pub(crate) struct Tokens(Hmac<Sha256>);
+
+/// What a token allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Grant {
+    /// Yes, I want to be told of so many: the answer to the `round`-th question, valid until then.
+    #[serde(rename = "y")]
+    Confirm(SubscriptionId, i32, Quantity, #[serde(with = "time::serde::timestamp")] OffsetDateTime),
+    /// No more of this.
+    #[serde(rename = "n")]
+    Unsubscribe(SubscriptionId),
+    /// The next time too.
+    #[serde(rename = "a")]
+    Again(SubscriptionId),
+    /// Tell me of what this order was short of.
+    #[serde(rename = "o")]
+    Offer(OrderId, Sku, Quantity),
+    /// I come from the message that it is back.
+    #[serde(rename = "c")]
+    Claim(SubscriptionId),
+}
+
+impl Tokens {
+    /// Tokens under `TOKEN_KEY`.
+    pub(crate) fn new(key: &[u8]) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        Self(Hmac::new_from_slice(key).expect("a key of any length"))
+    }
+
+    /// The token for `grant`.
+    pub(crate) fn issue(&self, grant: &Grant) -> String {
+        // A grant is made of ids and numbers, which always serialize.
+        let mut token = serde_json::to_vec(grant).unwrap_or_default();
+        let mac = self.mac(&token);
+        token.extend_from_slice(&mac);
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// What a token allows; `None` when it was not made here.
+    pub(crate) fn read(&self, token: &str) -> Option<Grant> {
+        let token = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (grant, mac) = token.split_at_checked(token.len().checked_sub(MAC_BYTES)?)?;
+        self.0.clone().chain_update(grant).verify_truncated_left(mac).ok()?;
+        serde_json::from_slice(grant).ok()
+    }
+
+    /// What is stored, and told, of the claim of a subscription.
+    pub(crate) fn claim_hash(&self, subscription: SubscriptionId) -> ClaimHash {
+        ClaimHash::of(&self.issue(&Grant::Claim(subscription)))
+    }
+
+    fn mac(&self, grant: &[u8]) -> [u8; MAC_BYTES] {
+        let mac = self.0.clone().chain_update(grant).finalize().into_bytes();
+        let mut short = [0; MAC_BYTES];
+        short.copy_from_slice(&mac[..MAC_BYTES]);
+        short
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens() -> Tokens {
+        Tokens::new(b"a key for tests alone")
+    }
+
+    fn id() -> SubscriptionId {
+        SubscriptionId::new(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_made_for_and_nothing_else() {
+        let id = id();
+        let grants = [
+            Grant::Confirm(id, 2, Quantity::try_from(3).unwrap(), OffsetDateTime::UNIX_EPOCH),
+            Grant::Unsubscribe(id),
+            Grant::Again(id),
+            Grant::Offer(
+                OrderId::new(OffsetDateTime::UNIX_EPOCH),
+                "MUG".parse().unwrap(),
+                Quantity::try_from(1).unwrap(),
+            ),
+            Grant::Claim(id),
+        ];
+        for grant in grants {
+            let token = tokens().issue(&grant);
+            assert_eq!(tokens().read(&token), Some(grant));
+            assert_eq!(Tokens::new(b"another key").read(&token), None);
+        }
+    }
+
+    #[test]
+    fn what_was_tampered_with_is_no_token() {
+        let token = tokens().issue(&Grant::Unsubscribe(id()));
+        let other = tokens().issue(&Grant::Claim(id()));
+        for index in 0..token.len() {
+            let mut forged = token.clone();
+            let replacement = if token.as_bytes()[index] == b'A' { "B" } else { "A" };
+            forged.replace_range(index..=index, replacement);
+            assert_eq!(tokens().read(&forged), None, "{forged}");
+        }
+        assert_eq!(tokens().read(&format!("{}{}", &token[..20], &other[20..])), None);
+        assert_eq!(tokens().read(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            prop_assert_eq!(tokens().read(&text), None);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Waves: those who wait for a product that is there are told in order of arrival, as many as the stock is good for.
+//!
+//! Level-triggered: a product is due (`stock.wave_at`) whenever its stock rises, somebody begins to wait for what is
+//! there, or the last wave left somebody waiting an interval ago. A wave is a chain of short transactions under the lock
+//! of the product's row, so any number of instances share the work, and a crash loses nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Cause, Outbox, Tx};
+use events::Channel;
+use events::values::{Quantity, Sku, SubscriptionId};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::budget::{self, Candidate};
+use super::products;
+use crate::deliver::content::Content;
+use crate::deliver::delivery::Due;
+use crate::deliver::queue;
+
+/// Those told in one transaction, at most: memory stays flat, and nobody waits long for the lock.
+const CHUNK: i64 = 500;
+/// How often it is looked for products that have become due by time alone.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The worker that runs waves.
+pub(crate) struct Waves {
+    pub outbox: Outbox,
+    pub channels: Arc<[Channel]>,
+    /// Units told of for each unit there is.
+    pub factor: f64,
+    /// How long those told have the product to themselves.
+    pub interval: Duration,
+    /// Wakes the senders.
+    pub senders: Arc<[Arc<Notify>]>,
+}
+
+impl Waves {
+    /// Runs until `stop`, sooner when `wake` says so.
+    pub(crate) async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
+        work::every("waves", LOOK, &wake, stop.clone(), || self.turn(&stop)).await;
+    }
+
+    async fn turn(&self, stop: &CancellationToken) -> sqlx::Result<()> {
+        while !stop.is_cancelled() && self.chunk(OffsetDateTime::now_utc()).await? {
+            for sender in self.senders.iter() {
+                sender.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues the next messages of one product that is due; `false`: none was.
+    async fn chunk(&self, now: OffsetDateTime) -> sqlx::Result<bool> {
+        let mut tx = self.outbox.begin().await?;
+        let Some(product) = due(&mut tx).await? else { return Ok(false) };
+        let spent = spent(&mut tx, &product.sku, self.interval).await?;
+        let left = budget::budget(self.factor, product.available, spent.queued, spent.told_lately);
+        let candidates =
+            if product.listed && left > 0 { candidates(&mut tx, &product).await? } else { Vec::new() };
+        let (chosen, left) = budget::choose(&candidates, product.available, left);
+        let queued =
+            if chosen.is_empty() { 0 } else { self.enqueue(&mut tx, &product, &chosen, now).await? };
+        let more = left > 0 && i64::try_from(candidates.len()).is_ok_and(|count| count == CHUNK);
+        reschedule(&mut tx, &product.sku, more, self.interval).await?;
+        tx.commit().await?;
+        if queued > 0 {
+            tracing::info!(
+                sku = product.sku,
+                available = product.available,
+                subscribers = queued,
+                "back in stock: telling"
+            );
+        }
+        Ok(true)
+    }
+
+    /// Puts the messages to those chosen into the queue. One that was held back is armed again, for this restock now.
+    async fn enqueue(
+        &self,
+        tx: &mut Tx,
+        product: &Product,
+        chosen: &[Uuid],
+        now: OffsetDateTime,
+    ) -> sqlx::Result<usize> {
+        let mut chosen: Vec<Uuid> = chosen.to_vec();
+        chosen.sort_unstable();
+        let queued = sqlx::query!(
+            r#"
+            WITH chosen AS (
+                SELECT id FROM subscriptions
+                WHERE id = ANY($1) AND state = 'waiting' AND queued_at IS NULL ORDER BY id FOR UPDATE
+            )
+            UPDATE subscriptions SET queued_at = $2 FROM chosen WHERE subscriptions.id = chosen.id
+            RETURNING subscriptions.id, quantity, activated_at AS "activated_at!"
+            "#,
+            &chosen,
+            now,
+        )
+        .fetch_all(&mut **tx)
+        .await?;
+        let mut places: Vec<(OffsetDateTime, Uuid, i32)> =
+            queued.into_iter().map(|row| (row.activated_at, row.id, row.quantity)).collect();
+        places.sort_unstable();
+        let ids: Vec<Uuid> = places.iter().map(|(_, id, _)| *id).collect();
+        sqlx::query!(
+            r#"
+            UPDATE deliveries SET restocks = $2, data = jsonb_set(data, '{restocks}', to_jsonb($2::bigint)), next_at = now()
+            WHERE subscription_id = ANY($1) AND kind = 'back_in_stock' AND finished_at IS NULL AND next_at IS NULL
+            "#,
+            &ids,
+            product.restocks,
+        )
+        .execute(&mut **tx)
+        .await?;
+        let due = places.iter().map(|(_, id, quantity)| product.message((*id).into(), *quantity, now));
+        let due = due.collect::<sqlx::Result<Vec<Due>>>()?;
+        queue::insert(tx, &due, &self.channels).await?;
+        Ok(due.len())
+    }
+}
+
+/// A product that is due for a wave.
+struct Product {
+    sku: String,
+    available: i64,
+    restocks: i64,
+    name: String,
+    amount: i64,
+    currency: String,
+    listed: bool,
+}
+
+impl Product {
+    fn message(
+        &self,
+        subscription_id: SubscriptionId,
+        quantity: i32,
+        at: OffsetDateTime,
+    ) -> sqlx::Result<Due> {
+        let invalid = |error: events::values::Invalid| sqlx::Error::Decode(error.into());
+        let content = Content::BackInStock {
+            subscription_id,
+            sku: self.sku.parse::<Sku>().map_err(invalid)?,
+            name: self.name.clone(),
+            price: products::price(self.amount, &self.currency)?,
+            quantity: Quantity::try_from(i64::from(quantity)).map_err(invalid)?,
+            restocks: self.restocks,
+        };
+        Ok(Due { content, customer: None, cause: Cause::default(), at })
+    }
+}
+
+/// Locks the product that has been due the longest; another instance's is left to it.
+async fn due(tx: &mut Tx) -> sqlx::Result<Option<Product>> {
+    sqlx::query_as!(
+        Product,
+        r#"
+        SELECT stock.sku, available, restocks, name, amount, currency, listed
+        FROM stock JOIN products USING (sku)
+        WHERE wave_at <= now() ORDER BY wave_at LIMIT 1
+        FOR UPDATE OF stock SKIP LOCKED
+        "#,
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// What a wave's budget has been spent on already, in units.
+struct Spent {
+    queued: i64,
+    told_lately: i64,
+}
+
+async fn spent(tx: &mut Tx, sku: &str, interval: Duration) -> sqlx::Result<Spent> {
+    sqlx::query_as!(
+        Spent,
+        r#"
+        SELECT (SELECT COALESCE(sum(quantity), 0)::bigint FROM subscriptions
+                WHERE sku = $1 AND queued_at IS NOT NULL) AS "queued!",
+               (SELECT COALESCE(sum(quantity), 0)::bigint FROM subscriptions
+                WHERE sku = $1 AND notified_at > now() - make_interval(secs => $2)) AS "told_lately!"
+        "#,
+        sku,
+        interval.as_secs_f64(),
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// The next in line, of those who want no more than there is and were not told of this restock.
+async fn candidates(tx: &mut Tx, product: &Product) -> sqlx::Result<Vec<Candidate<Uuid>>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, quantity FROM subscriptions
+        WHERE sku = $1 AND state = 'waiting' AND queued_at IS NULL AND email IS NOT NULL AND quantity <= $2
+          AND (told_restocks IS NULL OR told_restocks < $3)
+        ORDER BY activated_at, id LIMIT $4
+        "#,
+        product.sku,
+        i32::try_from(product.available).unwrap_or(i32::MAX),
+        product.restocks,
+        CHUNK,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| Candidate { id: row.id, wanted: row.quantity.into() }).collect())
+}
+
+/// When to look again: at once for the rest of a long queue, else after the interval if somebody still waits.
+async fn reschedule(tx: &mut Tx, sku: &str, more: bool, interval: Duration) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE stock SET wave_at = CASE
+            WHEN $2 THEN now()
+            WHEN available > 0 AND EXISTS (
+                SELECT FROM subscriptions WHERE subscriptions.sku = $1 AND state = 'waiting' AND queued_at IS NULL)
+            THEN now() + make_interval(secs => $3) END
+        WHERE sku = $1
+        "#,
+        sku,
+        more,
+        interval.as_secs_f64(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
