@@ -58,7 +58,7 @@ impl FromRef<Api> for AdminToken {
 #[utoipa::path(
     get, path = "/orders/{id}", tag = "orders",
     params(("id" = OrderId, Path, description = "The order's id")),
-    responses((status = OK, body = inline(OrderView)))
+    responses((status = OK, body = OrderView))
 )]
 async fn show(State(api): State<Api>, Path(id): Path<OrderId>) -> Result<axum::response::Response, Problem> {
     let order = store::orders::find(api.outbox.pool(), id).await?.ok_or_else(unknown)?;

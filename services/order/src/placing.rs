@@ -24,6 +24,9 @@ const GROUP: usize = 200;
 const WAITING: usize = 5000;
 /// Requests of a group that ran into a lock are written one by one, so many at a time.
 const ONE_BY_ONE: usize = 8;
+/// When Postgres has not answered for so long, all who waited have been told to come again; whoever comes now is better
+/// served by another connection.
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// What a customer asks for; valid, not yet priced.
 #[derive(Debug)]
@@ -102,7 +105,7 @@ impl Writer {
         group.retain(|placement| !placement.reply.is_closed());
         let mut open = vec![group];
         while let Some(mut group) = open.pop() {
-            match group::write(&self.outbox, self.patience, &group).await {
+            match self.write(&group).await {
                 Ok(replies) => answer(group, replies),
                 Err(Failure::Record { .. } | Failure::SomeRecord(_)) if group.len() > 1 => {
                     let second = group.split_off(group.len() / 2);
@@ -120,10 +123,15 @@ impl Writer {
 
     async fn settle_one(&self, placement: Placement) {
         let alone = vec![placement];
-        match group::write(&self.outbox, self.patience, &alone).await {
+        match self.write(&alone).await {
             Ok(replies) => answer(alone, replies),
             Err(failure) => refuse(alone, failure),
         }
+    }
+
+    async fn write(&self, group: &[Placement]) -> Result<Vec<Reply>, Failure> {
+        let written = tokio::time::timeout(LONGEST, group::write(&self.outbox, self.patience, group)).await;
+        written.unwrap_or_else(|_| Err(Failure::Retry(format!("no answer in {LONGEST:?}").into())))
     }
 }
 

@@ -45,7 +45,7 @@ impl FromRequestParts<Api> for Cancellable {
 #[utoipa::path(
     post, path = "/orders/{id}/cancel", tag = "orders",
     params(("id" = OrderId, Path, description = "The order's id")),
-    responses((status = ACCEPTED, body = inline(OrderView))),
+    responses((status = ACCEPTED, body = OrderView)),
     security(("bearer" = []))
 )]
 pub(super) async fn cancel(

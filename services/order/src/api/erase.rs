@@ -14,7 +14,7 @@ use crate::store::customers::{self, Whom};
 
 /// Whom to forget.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with email")]
 pub(super) struct Erasure {
     email: EmailAddress,
 }

@@ -20,7 +20,7 @@ const LONGEST_CLAIM: usize = 200;
 
 /// An order to place.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an order: an object with email, items and payment_method")]
 pub(super) struct PlaceOrder {
     /// Where the customer is told what becomes of it.
     email: EmailAddress,
@@ -38,7 +38,7 @@ pub(super) struct PlaceOrder {
 
 /// A line of an order to place.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an item: an object with sku and quantity")]
 struct ItemToOrder {
     sku: Sku,
     #[schema(value_type = i64, minimum = 1, maximum = 1000)]
@@ -108,7 +108,7 @@ impl FromRequestParts<Api> for WithinLimit {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
     request_body = PlaceOrder,
     responses(
-        (status = ACCEPTED, body = inline(Accepted), headers(("Location" = String, description = "/orders/{id}"))),
+        (status = ACCEPTED, body = Accepted, headers(("Location" = String, description = "/orders/{id}"))),
         (status = 429, response = web::openapi::TooManyRequests),
     )
 )]
