@@ -39,6 +39,11 @@ impl Record {
         (self.topic.clone(), self.partition)
     }
 
+    /// And its offset there.
+    pub(crate) fn place(&self) -> (String, i32, i64) {
+        (self.topic.clone(), self.partition, self.offset)
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.as_ref()?.iter().find(|header| header.0 == name)?.1.bytes()
     }

@@ -3,7 +3,7 @@
 //! Each letter goes through the same fold, the sequence guard off on topics with cleanup by deletion (it is older than
 //! what was applied since, on purpose), and is noted as done in the same transaction. What fails again stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -68,7 +68,10 @@ pub enum RedriveError {
     /// Kafka does not answer.
     #[error("Kafka does not answer: {0}")]
     Kafka(#[from] KafkaError),
-    /// The database does not answer, or cannot do what a fold needs.
+    /// The database does not answer.
+    #[error("the database does not answer: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database cannot do what a fold needs.
     #[error("stopped at {origin}: {failure}")]
     World {
         /// The letter that was being handled.
@@ -95,10 +98,10 @@ pub async fn redrive(
     dry_run: bool,
     mut tell: impl FnMut(Report),
 ) -> Result<(), RedriveError> {
-    let asked = settings.clone();
-    let letters =
-        tokio::task::spawn_blocking(move || read(&asked)).await.map_err(|_| KafkaError::Canceled)??;
-    for letter in letters.into_iter().filter(|letter| wanted.include(letter)) {
+    let (asked, wanted, open) = (settings.clone(), wanted.clone(), open(outbox).await?);
+    let matches = move |letter: &Letter| open.contains(&letter.record.place()) && wanted.include(letter);
+    let letters = kafka::blocking(move || read(&asked, matches)).await.ok_or(KafkaError::Canceled)??;
+    for letter in letters {
         let subscription =
             subscriptions.iter().find(|subscription| subscription.topic().name == letter.record.topic);
         let Some(subscription) = subscription else {
@@ -121,7 +124,16 @@ pub async fn redrive(
     Ok(())
 }
 
-/// `None`: it was done before.
+/// Where the records came from that are dead still.
+async fn open(outbox: &Outbox) -> Result<BTreeSet<(String, i32, i64)>, RedriveError> {
+    let rows = sqlx::query!(
+        "SELECT topic, partition, log_offset FROM broker.dead_letters WHERE redriven_at IS NULL"
+    );
+    let rows = rows.fetch_all(outbox.pool()).await?;
+    Ok(rows.into_iter().map(|row| (row.topic, row.partition, row.log_offset)).collect())
+}
+
+/// `None`: it was done meanwhile.
 async fn handle(
     outbox: &Outbox,
     subscription: &Subscription,
@@ -187,8 +199,8 @@ impl Letters {
     }
 }
 
-/// All of `dlq.SERVICE`, from its beginning to the end it has now, in the order in which the records were read once.
-fn read(settings: &Settings) -> Result<Vec<Letter>, KafkaError> {
+/// Those of `dlq.SERVICE` that match, up to the end it has now, in the order in which their records were read once.
+fn read(settings: &Settings, matches: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>, KafkaError> {
     let topic = settings.topic_name(&settings.dead_letter_topic());
     let consumer: BaseConsumer = kafka::client(settings)
         .set("group.id", settings.group())
@@ -203,17 +215,15 @@ fn read(settings: &Settings) -> Result<Vec<Letter>, KafkaError> {
     let (mut letters, mut ended) = (Vec::new(), 0);
     while ended < settings.partitions {
         match consumer.poll(TIMEOUT) {
-            Some(Ok(message)) => letters.extend(Letter::open(&Record::copy(&message, &topic))),
+            Some(Ok(message)) => {
+                letters.extend(Letter::open(&Record::copy(&message, &topic)).filter(&matches));
+            }
             Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
             Some(Err(error)) => return Err(error),
             None => return Err(KafkaError::Canceled),
         }
     }
-    letters.sort_by(|one, other| {
-        let origin =
-            |letter: &Letter| (letter.record.topic.clone(), letter.record.partition, letter.record.offset);
-        origin(one).cmp(&origin(other))
-    });
+    letters.sort_by_key(|letter: &Letter| letter.record.place());
     Ok(letters)
 }
 

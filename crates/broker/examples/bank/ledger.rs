@@ -8,7 +8,7 @@ use broker::{Appends, Cause, Compacted, Failure, Fold, Keys, Received, Rejected,
 use envelope::{Event as _, Sequence, Topic};
 use time::OffsetDateTime;
 
-use crate::events::{Account, Balance, Balances, Deposits, Made};
+use super::events::{Account, Balance, Balances, Deposits, Made};
 
 pub(crate) const SCHEMA: &str = include_str!("ledger.sql");
 

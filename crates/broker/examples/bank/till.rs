@@ -3,7 +3,7 @@
 use broker::{Cause, Tx};
 use envelope::Sequence;
 
-use crate::events::{Account, Deposits, Made};
+use super::events::{Account, Deposits, Made};
 
 pub(crate) const SCHEMA: &str = include_str!("till.sql");
 

@@ -3,25 +3,47 @@
 use crate::support::Bank;
 
 const ACCOUNTS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+const ROUNDS: usize = 5;
+const DEPOSITS: usize = ACCOUNTS.len() * ROUNDS;
+
+/// Kills the service when it gets to this point, starts it again, and looks at the books.
+async fn killed_at(service: &str, point: &str) -> Bank {
+    let mut bank = Bank::open().await;
+    match service {
+        "till" => drop(bank.run_ledger()),
+        _ => bank.run_till(),
+    }
+    // A name of its own, so that its group does not wait for the dead one.
+    let instance = format!("{service}-1");
+    let mut killed = bank.process(service).with("INSTANCE", &instance).held_at(point).start();
+    bank.deposit(&ACCOUNTS, ROUNDS).await;
+    killed.paused().await;
+    killed.kill();
+    let _again = bank.process(service).with("INSTANCE", &instance).start();
+    bank.booked_once_and_in_order(DEPOSITS).await;
+    bank
+}
 
 #[tokio::test]
-async fn a_deposit_arrives() {
-    let mut bank = Bank::open().await;
-    bank.run_till();
-    bank.run_ledger();
-    bank.deposit(&ACCOUNTS, 10).await;
-    bank.booked_once_and_in_order(40).await;
+async fn after_the_commit_before_the_publication() {
+    let bank = killed_at("till", "relay.fetched").await;
+    assert_eq!(bank.records("deposits").await.len(), DEPOSITS, "nothing was published twice");
     bank.close().await;
 }
 
 #[tokio::test]
-async fn processes_do_too() {
-    let bank = Bank::open().await;
-    let _till = bank.process("till").start();
-    let mut ledger = bank.process("ledger").start();
-    bank.deposit(&ACCOUNTS, 10).await;
-    bank.booked_once_and_in_order(40).await;
-    println!("{:?}", ledger.stop().await);
-    println!("{}", ledger.output());
+async fn after_the_publication_before_the_delete() {
+    let bank = killed_at("till", "relay.acknowledged").await;
+    assert!(bank.records("deposits").await.len() > DEPOSITS, "repetitions came, and did nothing");
     bank.close().await;
+}
+
+#[tokio::test]
+async fn in_the_middle_of_a_batch() {
+    killed_at("ledger", "consumer.applied").await.close().await;
+}
+
+#[tokio::test]
+async fn after_the_database_commit_before_the_offset() {
+    killed_at("ledger", "consumer.committed").await.close().await;
 }

@@ -12,4 +12,7 @@ mod till;
 
 mod support;
 
+mod consumers;
 mod crash;
+mod order;
+mod relays;

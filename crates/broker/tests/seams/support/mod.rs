@@ -6,6 +6,7 @@ mod kafka;
 mod process;
 
 pub(crate) use bank::Bank;
+pub(crate) use kafka::Raw;
 pub(crate) use process::Process;
 
 use std::future::Future;

@@ -1,0 +1,105 @@
+//! Several members of a group: whoever loses a partition, freezes or dies, each deposit is booked once and in order.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Bank, until};
+
+const ACCOUNTS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+
+#[tokio::test]
+async fn a_rebalance_in_the_middle_of_a_batch() {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    let first = bank.process("ledger").held_at("consumer.received").start();
+    bank.deposit(&ACCOUNTS, 5).await;
+    first.paused().await;
+    let _second = bank.process("ledger").start();
+    until("the group rebalances", async || bank.group("ledger").await.0 == "PreparingRebalance").await;
+    first.go_on();
+    bank.deposit(&ACCOUNTS, 5).await;
+    bank.booked_once_and_in_order(60).await;
+    until("two members share the partitions", async || {
+        let (state, members) = bank.group("ledger").await;
+        state == "Stable" && members.len() == 2
+    })
+    .await;
+    bank.deposit(&ACCOUNTS, 5).await;
+    bank.booked_once_and_in_order(90).await;
+    bank.close().await;
+}
+
+/// Freezes a member at this point until another has its partitions and has booked what it held.
+async fn frozen_at(point: &str) {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    let frozen = bank.process("ledger").held_at(point).start();
+    bank.deposit(&ACCOUNTS, 5).await;
+    frozen.paused().await;
+    frozen.freeze();
+    let mut other = bank.process("ledger").start();
+    bank.booked_once_and_in_order(30).await;
+    frozen.go_on();
+    frozen.thaw();
+    // Woken, it finds that its batch is not its own any more.
+    frozen.says("moved by someone else").await;
+    bank.deposit(&ACCOUNTS, 5).await;
+    bank.booked_once_and_in_order(60).await;
+    // And it can serve again.
+    other.stop().await;
+    bank.deposit(&ACCOUNTS, 5).await;
+    bank.booked_once_and_in_order(90).await;
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn a_member_frozen_before_its_transaction_wakes_with_a_batch_that_is_not_its_own() {
+    frozen_at("consumer.received").await;
+}
+
+#[tokio::test]
+async fn a_member_frozen_within_its_transaction_keeps_no_lock_and_wakes_without_harm() {
+    frozen_at("consumer.applied").await;
+}
+
+#[tokio::test]
+async fn a_static_member_goes_on_within_two_seconds_after_kill_9() {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    let mut ledger = bank.process("ledger").with("INSTANCE", "ledger-1").start();
+    bank.deposit(&ACCOUNTS, 1).await;
+    bank.booked_once_and_in_order(6).await;
+    ledger.kill();
+    bank.deposit(&ACCOUNTS, 1).await;
+    let started = Instant::now();
+    let _again = bank.process("ledger").with("INSTANCE", "ledger-1").start();
+    until("it books on", async || bank.bookings().await == 12).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "it took {:?}", started.elapsed());
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn instances_come_and_go_under_load() {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    let mut members = vec![bank.process("ledger").start()];
+    let (mut deposits, mut turn) = (0, 0);
+    let ends = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < ends {
+        let changes = Instant::now() + Duration::from_secs(2);
+        members.push(bank.process("ledger").start());
+        while Instant::now() < changes {
+            bank.deposit(&ACCOUNTS, 1).await;
+            deposits += ACCOUNTS.len();
+        }
+        // The eldest goes: killed, or asked to.
+        let mut eldest = members.remove(0);
+        if turn % 2 == 0 {
+            eldest.kill();
+        } else {
+            eldest.stop().await;
+        }
+        turn += 1;
+    }
+    bank.booked_once_and_in_order(deposits).await;
+    bank.close().await;
+}

@@ -1,0 +1,65 @@
+//! Two relays on one outbox: one leads, and what the other sends too late does no harm.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Bank, until};
+
+#[tokio::test]
+async fn when_the_leading_relay_is_killed_the_other_goes_on_within_seconds() {
+    let mut bank = Bank::open().await;
+    bank.run_ledger();
+    let mut leader = bank.process("till").start();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(1).await;
+    let _other = bank.process("till").start();
+    leader.kill();
+    let killed = Instant::now();
+    bank.deposit(&["alice", "bob"], 20).await;
+    bank.booked_once_and_in_order(41).await;
+    assert!(killed.elapsed() < Duration::from_secs(7), "it took {:?}", killed.elapsed());
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn what_a_frozen_leader_sends_when_it_wakes_is_taken_for_what_it_is() {
+    let mut bank = Bank::open().await;
+    bank.run_ledger();
+    let frozen = bank.process("till").held_at("relay.sending").start();
+    bank.deposit(&["alice"], 2).await;
+    frozen.paused().await;
+    frozen.freeze();
+    // Its lease ends, and this one takes over.
+    bank.run_till();
+    bank.booked_once_and_in_order(2).await;
+    frozen.go_on();
+    frozen.thaw();
+    until("the late repetition is on the topic", async || bank.records("deposits").await.len() == 3).await;
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(3).await;
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn on_a_compacted_topic_the_last_record_is_the_current_state_again() {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    let frozen = bank.process("ledger").held_at("relay.sending").start();
+    bank.deposit(&["alice"], 1).await;
+    frozen.paused().await;
+    frozen.freeze();
+    bank.run_ledger();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(2).await;
+    let balance = |raw: &crate::support::Raw| String::from_utf8(raw.value.clone().unwrap()).unwrap();
+    assert!(balance(bank.balances("alice").await.last().unwrap()).contains(r#""balance":2"#));
+    frozen.go_on();
+    frozen.thaw();
+    frozen.says("an event was published twice").await;
+    until("the state is published again", async || bank.balances("alice").await.len() == 4).await;
+    let states = bank.balances("alice").await;
+    let sequences: Vec<_> = states.iter().map(|raw| raw.header("ce_sequence").unwrap()).collect();
+    assert_eq!(sequences[2], sequences[0], "an old state came late");
+    assert!(sequences[3] > sequences[1], "and a new one after it");
+    assert!(balance(&states[3]).contains(r#""balance":2"#));
+    bank.close().await;
+}
