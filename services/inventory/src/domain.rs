@@ -8,5 +8,5 @@ mod stock;
 mod warehouse;
 
 pub(crate) use reservation::{Reservation, Status};
-pub(crate) use stock::{Stock, StockError};
+pub(crate) use stock::{MAX_ON_HAND, Stock};
 pub(crate) use warehouse::{Contradiction, Shelves, Warehouse};

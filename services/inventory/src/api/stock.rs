@@ -12,7 +12,7 @@ use web::openapi::Conflict;
 use web::{Idempotent, Json, Operator, Path, Problem, Traceparent};
 
 use super::{Door, append_failed, no_such_product};
-use crate::domain::{Stock, StockError};
+use crate::domain::{MAX_ON_HAND, Stock};
 use crate::store;
 
 /// How many came in.
@@ -35,7 +35,7 @@ pub(crate) struct Restocked {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StockTake {
-    #[serde(deserialize_with = "not_negative")]
+    #[serde(deserialize_with = "countable")]
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     on_hand: i64,
 }
@@ -52,9 +52,13 @@ pub(crate) struct Counted {
     available: i64,
 }
 
-fn not_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+fn countable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let number = i64::deserialize(deserializer)?;
-    if number < 0 { Err(serde::de::Error::custom("must not be negative")) } else { Ok(number) }
+    if (0..=MAX_ON_HAND).contains(&number) {
+        Ok(number)
+    } else {
+        Err(serde::de::Error::custom("must be from 0 to 1,000,000,000,000"))
+    }
 }
 
 /// Restock a product
@@ -82,7 +86,7 @@ pub(crate) async fn restock(
         }
     }
     let mut stock = lock(&mut tx, &sku).await?;
-    stock.restock(quantity).map_err(|error| refused(error, "/quantity"))?;
+    stock.restock(quantity).map_err(|full| Problem::invalid("/quantity", full.to_string()))?;
     stock.version = stock.version.next();
     let replenished = StockEvent::Replenished(stock.level(sku.clone()));
     tx.append(Cause::traced(Some(traceparent)), stock.version, &replenished).map_err(append_failed)?;
@@ -115,7 +119,7 @@ pub(crate) async fn count(
     let mut tx = door.begin().await?;
     let mut stock = lock(&mut tx, &sku).await?;
     let before = stock;
-    stock.count(on_hand).map_err(|error| refused(error, "/on_hand"))?;
+    stock.count(on_hand).map_err(|promised| Problem::conflict(format!("{promised}.")))?;
     let available = stock.available();
     if stock != before {
         stock.version = stock.version.next();
@@ -131,11 +135,4 @@ pub(crate) async fn count(
 async fn lock(tx: &mut Tx, sku: &Sku) -> Result<Stock, Problem> {
     let shelves = store::stock::lock(tx, &[sku.as_str()]).await?;
     shelves.0.get(sku).copied().ok_or_else(no_such_product)
-}
-
-fn refused(error: StockError, pointer: &'static str) -> Problem {
-    match error {
-        StockError::TooMuch => Problem::invalid(pointer, error.to_string()),
-        StockError::BelowReserved { .. } => Problem::conflict(format!("{error}.")),
-    }
 }

@@ -72,7 +72,7 @@ fn items(cart: &[(usize, i64)]) -> Vec<Item> {
     cart.iter().map(item).collect()
 }
 
-pub(super) fn placed(index: usize, cart: &[(usize, i64)]) -> OrderEvent {
+fn placed(index: usize, cart: &[(usize, i64)]) -> OrderEvent {
     OrderEvent::Placed(OrderPlaced {
         order_id: order(index),
         customer_id: CustomerId::from(Uuid::nil()),

@@ -5,7 +5,7 @@ use events::StockLevel;
 use events::values::{Quantity, Sku};
 
 /// The most of one product that may stand on the shelf by restocks and stock-takes.
-const MAX_ON_HAND: i64 = 1_000_000_000_000;
+pub(crate) const MAX_ON_HAND: i64 = 1_000_000_000_000;
 
 /// How much there is of a product, and where it came from and went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,18 +26,17 @@ pub(crate) struct Stock {
     pub(crate) version: Sequence,
 }
 
-/// Why the operator's wish cannot be.
+/// No room for a restock: it would bring what is on hand beyond [`MAX_ON_HAND`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum StockError {
-    /// More than [`MAX_ON_HAND`].
-    #[error("would bring the stock beyond {MAX_ON_HAND}")]
-    TooMuch,
-    /// Fewer than are promised to orders.
-    #[error("{reserved} are reserved for orders; on_hand cannot be below that")]
-    BelowReserved {
-        /// How many are.
-        reserved: i64,
-    },
+#[error("would bring what is on hand beyond 1,000,000,000,000")]
+pub(crate) struct Full;
+
+/// A stock-take found fewer than are promised to orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("on_hand cannot be below what is reserved for orders: {reserved}")]
+pub(crate) struct Promised {
+    /// How many are.
+    reserved: i64,
 }
 
 impl Stock {
@@ -70,10 +69,10 @@ impl Stock {
     }
 
     /// Goods come in.
-    pub(crate) fn restock(&mut self, quantity: Quantity) -> Result<(), StockError> {
+    pub(crate) fn restock(&mut self, quantity: Quantity) -> Result<(), Full> {
         let on_hand = self.on_hand + quantity.get();
         if on_hand > MAX_ON_HAND {
-            return Err(StockError::TooMuch);
+            return Err(Full);
         }
         self.on_hand = on_hand;
         self.restocked += quantity.get();
@@ -82,12 +81,9 @@ impl Stock {
     }
 
     /// A stock-take found so many on the shelf.
-    pub(crate) fn count(&mut self, on_hand: i64) -> Result<(), StockError> {
-        if on_hand > MAX_ON_HAND {
-            return Err(StockError::TooMuch);
-        }
+    pub(crate) fn count(&mut self, on_hand: i64) -> Result<(), Promised> {
         if on_hand < self.reserved {
-            return Err(StockError::BelowReserved { reserved: self.reserved });
+            return Err(Promised { reserved: self.reserved });
         }
         self.corrected += on_hand - self.on_hand;
         self.on_hand = on_hand;
@@ -113,7 +109,7 @@ mod tests {
         let mut stock = Stock::default();
         stock.restock(quantity(10)).unwrap();
         stock.reserve(quantity(4));
-        assert_eq!(stock.count(3), Err(StockError::BelowReserved { reserved: 4 }));
+        assert_eq!(stock.count(3), Err(Promised { reserved: 4 }));
         stock.count(4).unwrap();
         assert_eq!((stock.available(), stock.corrected, stock.restocks), (0, -6, 1));
     }
@@ -121,9 +117,8 @@ mod tests {
     #[test]
     fn the_shelf_is_bounded() {
         let mut stock = Stock::default();
-        assert_eq!(stock.count(MAX_ON_HAND + 1), Err(StockError::TooMuch));
         stock.count(MAX_ON_HAND).unwrap();
-        assert_eq!(stock.restock(quantity(1)), Err(StockError::TooMuch));
+        assert_eq!(stock.restock(quantity(1)), Err(Full));
         assert_eq!(stock.restocks, 0);
     }
 }
