@@ -45,6 +45,11 @@ impl Announcement {
     }
 }
 
+/// Describes what is counted.
+pub(crate) fn describe() {
+    metrics::describe_counter!("orders_total", "Orders that came to a status, by status and reason.");
+}
+
 /// What a batch decided, until it is committed.
 #[derive(Default)]
 pub(crate) struct Announcements(Mutex<Vec<Announcement>>);

@@ -49,6 +49,7 @@ pub fn service() -> Service<Config> {
 }
 
 fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<Parts> {
+    announce::describe();
     let (placing, writer) = placing::start(outbox.clone(), config.order_expires_after);
     let api = api::routes(api::Api {
         outbox: outbox.clone(),

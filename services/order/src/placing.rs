@@ -4,6 +4,7 @@
 //! group. So the busier it is the less an order costs, and an idle service answers at once. A request that the database
 //! refuses takes only itself away: the group is halved down to it.
 
+mod customers;
 mod group;
 
 use std::time::Duration;

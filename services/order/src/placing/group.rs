@@ -1,19 +1,18 @@
 //! One group of requests in one transaction: keys claimed, items priced, customers found or registered, orders and their
 //! events written, answers stored.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use broker::{Cause, Failure, Outbox, Tx};
-use envelope::Sequence;
-use events::values::{CustomerId, OrderId};
-use events::{CustomerEvent, CustomerRegistered, OrderPlaced};
+use events::OrderPlaced;
+use events::values::OrderId;
 use time::OffsetDateTime;
 use web::idempotency::{self, Answer, Claim, Key};
 use web::{FieldError, Problem};
 
-use super::{Placement, Reply};
+use super::{Placement, Reply, customers};
 use crate::announce::Announcement;
 use crate::domain::Order;
 use crate::domain::pricing::{self, Priced, Refusal};
@@ -31,7 +30,11 @@ pub(super) async fn write(
     let mut tx = outbox.begin().await?;
     let claims = claim(&mut tx, group).await?;
     let (priced, refused) = price(&mut tx, group, &claims).await?;
-    let customers = customers(&mut tx, group, &priced, now).await?;
+    // From the last to the first: the trace of a new customer is that of their first request.
+    let addresses = priced.iter().rev().map(|&(index, _)| &group[index]);
+    let addresses =
+        addresses.map(|placement| (&placement.request.email, placement.traceparent.as_str())).collect();
+    let customers = customers::find_or_register(&mut tx, addresses, now).await?;
     let mut orders = Vec::with_capacity(priced.len());
     for (index, Priced { items, total }) in priced {
         let Placement { request, traceparent, .. } = &group[index];
@@ -120,47 +123,6 @@ fn problem(refusals: &[(usize, Refusal)]) -> Problem {
         FieldError::new(format!("/items/{index}/{}", field(refusal)), refusal.to_string())
     };
     Problem::unprocessable(refusals.iter().map(error).collect())
-}
-
-/// The customers of the priced requests by address; who is new is registered, with an event.
-async fn customers(
-    tx: &mut Tx,
-    group: &[Placement],
-    priced: &Indexed<Priced>,
-    now: OffsetDateTime,
-) -> Result<BTreeMap<String, CustomerId>, Failure> {
-    // The address, and the first request that brought it.
-    let wanted: BTreeMap<&str, &Placement> =
-        priced.iter().rev().map(|&(index, _)| (group[index].request.email.expose(), &group[index])).collect();
-    let mut known = BTreeMap::new();
-    loop {
-        let unknown = || wanted.iter().filter(|(address, _)| !known.contains_key(**address));
-        let addresses: Vec<&str> = unknown().map(|(address, _)| *address).collect();
-        if addresses.is_empty() {
-            return Ok(known);
-        }
-        let found = store::customers::find(tx, &addresses).await?;
-        known.extend(found);
-        let new: Vec<_> = wanted.iter().filter(|(address, _)| !known.contains_key(**address)).collect();
-        let registered = new.iter().map(|(_, placement)| CustomerRegistered {
-            customer_id: CustomerId::new(now),
-            email: placement.request.email.clone(),
-            registered_at: now,
-        });
-        let registered: Vec<_> = registered.collect();
-        if registered.is_empty() {
-            return Ok(known);
-        }
-        // Who is not among the mine was registered by another instance at this very moment, and is found next time.
-        let mine: HashSet<String> = store::customers::register(tx, &registered).await?.into_iter().collect();
-        for (customer, (address, placement)) in registered.into_iter().zip(new) {
-            if mine.contains(*address) {
-                known.insert((*address).to_owned(), customer.customer_id);
-                let cause = Cause::traced(Some(placement.traceparent.clone()));
-                tx.append(cause, Sequence::NONE.next(), &CustomerEvent::Registered(customer))?;
-            }
-        }
-    }
 }
 
 /// A reply for each request that was new, in its place; stored where the request has a key, which is given back where it

@@ -1,6 +1,6 @@
 //! Customers: found by address or registered, erased, published again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use envelope::Sequence;
@@ -25,15 +25,15 @@ pub(crate) async fn find(
     Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.email, row.id.into())).collect())
 }
 
-/// Registers customers, and returns the addresses for which another transaction was not faster.
+/// Registers customers, and returns the addresses for which no other transaction was faster.
 pub(crate) async fn register(
     connection: &mut PgConnection,
     customers: &[CustomerRegistered],
-) -> sqlx::Result<Vec<String>> {
+) -> sqlx::Result<HashSet<String>> {
     let ids: Vec<Uuid> = customers.iter().map(|customer| customer.customer_id.uuid()).collect();
     let addresses: Vec<&str> = customers.iter().map(|customer| customer.email.expose()).collect();
     let times: Vec<OffsetDateTime> = customers.iter().map(|customer| customer.registered_at).collect();
-    sqlx::query_scalar!(
+    let registered = sqlx::query_scalar!(
         r#"
         INSERT INTO customers (id, email, registered_at, version)
         SELECT id, email, registered_at, 1
@@ -44,9 +44,8 @@ pub(crate) async fn register(
         &ids,
         &addresses as &[&str],
         &times,
-    )
-    .fetch_all(connection)
-    .await
+    );
+    Ok(registered.fetch_all(connection).await?.into_iter().collect())
 }
 
 /// Whom to forget.
