@@ -8,9 +8,10 @@ mod pretty;
 
 use std::io::IsTerminal;
 
+use tracing::Dispatch;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
@@ -54,14 +55,23 @@ pub fn start(
     source: Source,
     spans: Option<SpanLayer>,
 ) -> Result<(), LoggingError> {
-    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(LoggingError::Filter)?;
+    let traced = if spans.is_some() { format!(",{}=debug", web::trace::TARGET) } else { String::new() };
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(LoggingError::Filter)?;
     let lines = fmt::layer().fmt_fields(JsonFields::new());
     let lines = match format {
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),
         LogFormat::Pretty => lines.event_format(pretty::Pretty::new(&source, colour())).boxed(),
     };
-    tracing_subscriber::registry().with(spans).with(lines.with_filter(filter)).try_init()?;
+    joined(spans, lines, filter).try_init()?;
     Ok(())
+}
+
+type LineLayer = Box<dyn Layer<Layered<Option<SpanLayer>, Registry>> + Send + Sync>;
+
+/// The filter is one for all, not the lines' own: a layer's own filter remembers, for the thread, what it last refused,
+/// and whoever merely asks whether something is logged (sqlx, after every query) then loses the next line.
+fn joined(spans: Option<SpanLayer>, lines: LineLayer, filter: EnvFilter) -> impl Into<Dispatch> {
+    tracing_subscriber::registry().with(spans).with(lines).with(filter)
 }
 
 /// Colours on a terminal, or where `FORCE_COLOR` asks for them; `NO_COLOR` (no-color.org) wins.
@@ -142,6 +152,19 @@ mod tests {
     fn colours_come_only_when_asked_for() {
         assert!(!pretty(false, || error!("x")).contains('\x1b'));
         assert!(pretty(true, || error!("x")).contains("\x1b[1;31mERROR"));
+    }
+
+    #[test]
+    fn asking_whether_something_is_logged_loses_no_line() {
+        let lines = Lines::default();
+        let layer = fmt::layer().fmt_fields(JsonFields::new()).with_writer(lines.clone());
+        let layer = layer.event_format(pretty::Pretty::new(&source(), false)).boxed();
+        let dispatch: Dispatch = joined(None, layer, EnvFilter::new("info,quiet=warn")).into();
+        tracing::dispatcher::with_default(&dispatch, || {
+            assert!(!tracing::enabled!(target: "quiet", tracing::Level::INFO));
+            info!("heard");
+        });
+        assert!(String::from_utf8(lines.0.lock().unwrap().clone()).unwrap().contains("heard"));
     }
 
     #[test]
