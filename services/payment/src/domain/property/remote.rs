@@ -12,7 +12,7 @@ pub(super) struct Remote {
     pub declines: bool,
     pub refuses_capture: bool,
     pub failures: u8,
-    answers: BTreeMap<String, Outcome>,
+    pub answers: BTreeMap<String, Outcome>,
     pub holds: BTreeMap<String, Hold>,
 }
 
