@@ -20,8 +20,8 @@ pub struct Outbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
+    settings: Settings,
     source: String,
-    limit: i64,
     /// Rows waiting, as last counted by the relay.
     depth: AtomicI64,
     /// Wakes the relay after a commit.
@@ -34,7 +34,7 @@ impl Outbox {
         Self(Arc::new(Inner {
             pool,
             source: format!("/{}", settings.service),
-            limit: settings.outbox_limit,
+            settings: settings.clone(),
             depth: AtomicI64::new(0),
             wake: Notify::new(),
         }))
@@ -54,7 +54,11 @@ impl Outbox {
 
     /// More rows wait than the limit allows: refuse new work at the door until Kafka has caught up.
     pub fn is_full(&self) -> bool {
-        self.0.depth.load(Ordering::Relaxed) > self.0.limit
+        self.0.depth.load(Ordering::Relaxed) > self.0.settings.outbox_limit
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     pub(crate) fn set_depth(&self, depth: i64) {
@@ -62,7 +66,7 @@ impl Outbox {
     }
 
     pub(crate) fn limit(&self) -> i64 {
-        self.0.limit
+        self.0.settings.outbox_limit
     }
 
     /// Waits until a transaction with events has been committed here.

@@ -13,7 +13,7 @@ mod notify_me;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use broker::Outbox;
+use broker::{Horizon, Outbox};
 use chassis::{Context, Parts, Service, Task};
 use events::Channel;
 use lettre::message::Mailbox;
@@ -71,14 +71,17 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let (mut parts, waves) = (Parts::default(), Arc::new(Notify::new()));
     let (channels, senders) = channels(&mut parts, &config, &outbox, &letters)?;
 
+    let horizon = Arc::new(Horizon::new(outbox.clone(), events::STOCK));
     let running = Waves {
         outbox: outbox.clone(),
         channels: Arc::clone(&channels),
         factor: config.wave_factor,
         interval: config.wave_interval,
         senders: Arc::clone(&senders),
+        horizon: Arc::clone(&horizon),
     };
     let (wake, expiring, pool) = (Arc::clone(&waves), outbox.clone(), outbox.pool().clone());
+    parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
     parts.tasks.push(Task::new("waves", move |stop| running.run(wake, stop)));
     parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, stop)));
     parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, stop)));

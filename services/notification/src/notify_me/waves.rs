@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Cause, Outbox, Tx};
+use broker::{Cause, Horizon, Outbox, Tx};
 use events::Channel;
 use events::values::{Quantity, Sku, SubscriptionId};
 use time::OffsetDateTime;
@@ -36,6 +36,8 @@ pub(crate) struct Waves {
     pub interval: Duration,
     /// Wakes the senders.
     pub senders: Arc<[Arc<Notify>]>,
+    /// Whether the levels are as new as the log: an old one, after an outage, would mislead.
+    pub horizon: Arc<Horizon>,
 }
 
 impl Waves {
@@ -45,7 +47,10 @@ impl Waves {
     }
 
     async fn turn(&self, stop: &CancellationToken) -> sqlx::Result<()> {
-        while !stop.is_cancelled() && self.chunk(OffsetDateTime::now_utc()).await? {
+        while !stop.is_cancelled()
+            && self.horizon.is_current()
+            && self.chunk(OffsetDateTime::now_utc()).await?
+        {
             for sender in self.senders.iter() {
                 sender.notify_one();
             }

@@ -1,0 +1,126 @@
+//! Whether what this service's database knows of a topic is as new as the topic was a moment ago.
+//!
+//! Most effects can follow an event whenever it arrives. One that leaves the system and rests on a level ("it is back in
+//! stock") must not rest on an old one, after an outage of this service or of Kafka. It asks first.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use envelope::Topic;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
+use tokio_util::sync::CancellationToken;
+
+use crate::logs::{self, Logs};
+use crate::positions::{self, BEGINNING, Partition, Positions};
+use crate::tx::Outbox;
+use crate::{kafka, settings::Settings};
+
+/// How old the news may be.
+const AGE: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether the positions have come as far as the log was.
+const POLL: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Follows how far a topic has been read, by whichever instance.
+#[derive(Debug)]
+pub struct Horizon {
+    outbox: Outbox,
+    topic: Topic,
+    /// When the log was asked that has been read to its end since.
+    read_as_of: Mutex<Option<Instant>>,
+}
+
+impl Horizon {
+    /// The horizon of `topic` in the database of `outbox`; [`run`](Self::run) keeps it.
+    pub fn new(outbox: Outbox, topic: Topic) -> Self {
+        Self { outbox, topic, read_as_of: Mutex::default() }
+    }
+
+    /// Everything that the topic held ten seconds ago has had its effect here. Never so while Kafka or Postgres is away.
+    pub fn is_current(&self) -> bool {
+        self.lock().is_some_and(|asked| asked.elapsed() <= AGE)
+    }
+
+    /// Looks every two seconds until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.follow()).await;
+    }
+
+    async fn follow(&self) {
+        let mut client: Option<Arc<BaseConsumer>> = None;
+        loop {
+            match self.look(&mut client).await {
+                Ok(Some(asked)) => *self.lock() = Some(asked),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(topic = self.topic.name, %error, "the log's end is not known"),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Asks where the log ends, and waits until it has been read that far; `None`: it takes too long.
+    async fn look(&self, client: &mut Option<Arc<BaseConsumer>>) -> Result<Option<Instant>, KafkaError> {
+        let asked = Instant::now();
+        let settings = self.outbox.settings().clone();
+        let consumer = match client {
+            Some(consumer) => Arc::clone(consumer),
+            None => Arc::clone(client.insert(Arc::new(kafka::client(&settings).create()?))),
+        };
+        let partitions: Vec<Partition> =
+            (0..settings.partitions).map(|number| (self.topic.name.to_owned(), number)).collect();
+        let Some(logs) = bounds(consumer, settings, partitions.clone()).await else { return Ok(None) };
+        let logs = logs?;
+        if logs.len() < partitions.len() {
+            return Ok(None);
+        }
+        while asked.elapsed() < AGE {
+            match positions::read(self.outbox.pool(), &partitions).await {
+                Ok(positions) if have_come(&positions, &logs) => return Ok(Some(asked)),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "positions cannot be read");
+                    return Ok(None);
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(None)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.read_as_of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn bounds(
+    consumer: Arc<BaseConsumer>,
+    settings: Settings,
+    partitions: Vec<Partition>,
+) -> Option<Result<Logs, KafkaError>> {
+    kafka::blocking(move || logs::bounds(&*consumer, &settings, &partitions, TIMEOUT)).await
+}
+
+/// Whether every log has been read as far as it went.
+fn have_come(positions: &Positions, logs: &Logs) -> bool {
+    logs.iter().all(|(partition, log)| {
+        let next = positions.get(partition).copied().unwrap_or(BEGINNING);
+        log.is_empty() || next >= log.end
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_counts_as_read_when_the_position_stands_at_its_end() {
+        let partition = |number| ("stock".to_owned(), number);
+        let logs: Logs = [(partition(0), 0..5), (partition(1), 3..3)].into();
+        let at = |next| Positions::from([(partition(0), next)]);
+        assert!(have_come(&at(5), &logs) && have_come(&at(6), &logs));
+        assert!(!have_come(&at(4), &logs) && !have_come(&at(BEGINNING), &logs));
+        assert!(!have_come(&Positions::new(), &logs));
+    }
+}
