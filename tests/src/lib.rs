@@ -1,13 +1,20 @@
 //! The shop as its customers and its operator see it: HTTP in, conditions awaited, nothing of a service's inside.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test helper panics")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test helper panics"
+)]
 
+mod mail;
 mod wait;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stack::{Builder, System};
 
+pub use mail::{Inbox, Mail};
 pub use wait::{PATIENCE, eventually};
 
 /// A running system and an HTTP client.
@@ -102,7 +109,8 @@ impl Shop {
                           "items": [{"sku": sku, "quantity": quantity}]});
         let (status, order) = self.try_order(None, &body).await;
         assert_eq!(status, 202, "POST /orders: {order}");
-        let text = |field: &str| order[field].as_str().unwrap_or_else(|| panic!("{field} in {order}")).to_owned();
+        let text =
+            |field: &str| order[field].as_str().unwrap_or_else(|| panic!("{field} in {order}")).to_owned();
         Placed { id: text("id"), cancel_token: text("cancel_token") }
     }
 

@@ -170,7 +170,8 @@ async fn build(home: &Home) -> Result<()> {
     let build = || async {
         let mut cargo = Command::new("cargo");
         cargo
-            .args(["build", "--quiet", "--workspace", "--bins"])
+            // With the tests, as `cargo test` builds them: without, features differ and half is built again.
+            .args(["build", "--quiet", "--workspace", "--bins", "--tests"])
             .current_dir(home.root())
             .stdin(Stdio::null());
         let output = cargo.kill_on_drop(true).output().await.during(|| "starting cargo".into())?;

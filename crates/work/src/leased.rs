@@ -159,6 +159,6 @@ impl<Q: Queue> Worker<Q> {
 
 /// Postgres will never take it (SQLSTATE class 22 or 23): trying again would only hold up the queue.
 fn is_refused(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }

@@ -10,7 +10,8 @@ async fn a_paid_order_in_stock_is_confirmed_and_announced() {
 
     let order = shop.confirmed(&placed.id).await;
     assert_eq!(order["total"]["amount"], 2598);
-    let history: Vec<_> = order["history"].as_array().unwrap().iter().map(|entry| entry["type"].clone()).collect();
+    let history: Vec<_> =
+        order["history"].as_array().unwrap().iter().map(|entry| entry["type"].clone()).collect();
     for event in ["order.placed.v1", "payment.authorized.v1", "stock.reserved.v1", "order.confirmed.v1"] {
         assert!(history.contains(&event.into()), "{event} in {history:?}");
     }

@@ -1,0 +1,133 @@
+//! Half a minute of mixed orders whose clients repeat themselves, while each service is killed in turn; then the sums.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use stack::System;
+use system_tests::{Shop, eventually};
+
+const LOAD: Duration = Duration::from_secs(30);
+/// How long a client thinks between two orders: enough of them to fall into each crash, few enough to check each.
+const PACE: Duration = Duration::from_millis(120);
+const SERVICES: [&str; 4] = ["order", "payment", "inventory", "notification"];
+const METHODS: [&str; 6] =
+    ["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", "pm_timeout", "pm_flaky", "pm_captureFails"];
+const STOCK: [(&str, i64); 3] = [("MUG", 10_000), ("PEN", 40), ("HAT", 15)];
+
+/// A small generator (SplitMix64), so that a run can be had again by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+}
+
+/// Orders, repeating each request with its key until it is answered; returns what was acknowledged.
+async fn client(shop: &Shop, number: u64, seed: u64, until: Instant) -> Vec<String> {
+    let mut random = Random(seed ^ (number << 32));
+    let mut acknowledged = Vec::new();
+    for n in 0.. {
+        if Instant::now() > until {
+            break;
+        }
+        let body = json!({"email": format!("customer-{number}@example.com"), "payment_method": random.pick(&METHODS),
+                          "items": [{"sku": random.pick(&STOCK).0, "quantity": 1 + random.below(2)},
+                                    {"sku": random.pick(&STOCK).0, "quantity": 1}]});
+        let key = format!("{seed}-{number}-{n}");
+        let order = eventually("the order is answered", async || {
+            let (status, order) = shop.try_order(Some(&key), &body).await;
+            assert!(matches!(status, 0 | 202 | 409 | 503), "{status}: {order}");
+            (status == 202).then_some(order)
+        })
+        .await;
+        acknowledged.push(order["id"].as_str().unwrap().to_owned());
+        tokio::time::sleep(PACE).await;
+    }
+    acknowledged
+}
+
+/// Kills a service, and starts it again a moment later, until the time is over.
+async fn killer(shop: &Shop, seed: u64, until: Instant) {
+    let mut random = Random(seed);
+    for service in SERVICES.iter().cycle() {
+        let (alive, dead) = (500 + random.below(1500), random.below(1000));
+        tokio::time::sleep(Duration::from_millis(alive)).await;
+        if Instant::now() > until {
+            return;
+        }
+        shop.system.service(service).kill();
+        tokio::time::sleep(Duration::from_millis(dead)).await;
+        shop.system.service(service).start().await.unwrap();
+    }
+}
+
+fn sum(entries: &Value) -> i64 {
+    entries.as_array().unwrap().iter().map(|entry| entry["amount"]["amount"].as_i64().unwrap()).sum()
+}
+
+/// The order at rest; checks its money against the gateway's own books, and that its customer was told once.
+async fn at_rest(shop: &Shop, id: &str) -> Value {
+    let order = eventually(&format!("order {id} is in a final state"), async || {
+        let order = shop.get(id).await;
+        let ended = |field: &str, ends: &[&str]| ends.iter().any(|end| order[field] == *end);
+        let done = ended("status", &["confirmed", "cancelled"])
+            && ended("payment", &["captured", "declined", "voided", "refunded"])
+            && ended("stock", &["committed", "rejected", "released"]);
+        done.then_some(order)
+    })
+    .await;
+    let url = format!("{}/payments/{id}", shop.system.url("payment"));
+    let payment: Value = shop.operator(shop.http().get(url)).send().await.unwrap().json().await.unwrap();
+    let kept = sum(&payment["charges"]) - sum(&payment["refunds"]);
+    let confirmed = order["status"] == "confirmed";
+    let due = if confirmed { order["total"]["amount"].as_i64().unwrap() } else { 0 };
+    assert_eq!(kept, due, "{order} {payment}");
+    assert_eq!(confirmed, order["stock"] == "committed", "{order}");
+    let kind = if confirmed { "order_confirmed" } else { "order_cancelled" };
+    shop.told(id, kind).await;
+    assert_eq!(shop.notifications(&format!("order_id={id}&kind={kind}")).await.len(), 1, "{order}");
+    order
+}
+
+#[tokio::test]
+async fn money_and_stock_add_up_after_each_service_was_killed_in_turn_under_load() {
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()));
+    println!("SEED={seed}");
+    let shop = Shop::with(System::builder()).await;
+    for (sku, quantity) in STOCK {
+        shop.stock(sku, quantity).await;
+    }
+    let until = Instant::now() + LOAD;
+    let clients = join_all((0..8).map(|number| client(&shop, number, seed, until)));
+    let (acknowledged, ()) = futures::join!(clients, killer(&shop, seed, until));
+    let acknowledged: Vec<String> = acknowledged.into_iter().flatten().collect();
+    println!("{} orders acknowledged", acknowledged.len());
+
+    let mut committed = std::collections::BTreeMap::<String, i64>::new();
+    for id in &acknowledged {
+        let order = at_rest(&shop, id).await;
+        if order["status"] == "confirmed" {
+            for item in order["items"].as_array().unwrap() {
+                *committed.entry(item["sku"].as_str().unwrap().to_owned()).or_default() +=
+                    item["quantity"].as_i64().unwrap();
+            }
+        }
+    }
+    shop.system.settled().await.unwrap();
+    for (sku, quantity) in STOCK {
+        let sold = committed.get(sku).copied().unwrap_or_default();
+        assert_eq!(shop.available(sku).await + sold, quantity, "{sku}: restocked = available + committed");
+    }
+}

@@ -1,0 +1,106 @@
+//! What the gateway does to an order, and what the books say afterwards.
+
+use serde_json::{Value, json};
+use system_tests::{Shop, eventually};
+
+/// The payment as the operator sees it, with the gateway's own books.
+async fn books(shop: &Shop, id: &str) -> Value {
+    let url = format!("{}/payments/{id}", shop.system.url("payment"));
+    shop.operator(shop.http().get(url)).send().await.unwrap().json().await.unwrap()
+}
+
+fn sum(entries: &Value) -> i64 {
+    entries.as_array().unwrap().iter().map(|entry| entry["amount"]["amount"].as_i64().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn a_call_that_times_out_is_charged_once_and_the_order_confirmed() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 1, "pm_timeout").await;
+    shop.confirmed(&placed.id).await;
+    let payment = books(&shop, &placed.id).await;
+    assert_eq!(payment["charges"].as_array().unwrap().len(), 1, "{payment}");
+    assert_eq!((sum(&payment["charges"]), sum(&payment["refunds"])), (1299, 0));
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_that_fails_twice_is_asked_again() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 1, "pm_flaky").await;
+    shop.confirmed(&placed.id).await;
+    let payment = books(&shop, &placed.id).await;
+    assert_eq!(sum(&payment["charges"]), 1299, "{payment}");
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_capture_that_fails_for_good_cancels_the_order_and_returns_its_goods() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 1, "pm_captureFails").await;
+    let order = shop.ends(&placed.id, ["cancelled", "voided", "released"]).await;
+    assert_eq!(order["reason"], "payment_failed");
+    assert_eq!(sum(&books(&shop, &placed.id).await["charges"]), 0);
+    assert_eq!(shop.available("MUG").await, 5);
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unknown_payment_method_is_declined() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 1, "pm_of_another_planet").await;
+    let order = shop.ends(&placed.id, ["cancelled", "declined", "released"]).await;
+    assert_eq!(order["reason"], "payment_declined");
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_confirmed_order_that_its_customer_cancels_is_refunded() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 2, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    let cancel = format!("{}/orders/{}/cancel", shop.system.url("order"), placed.id);
+    for wrong in [None, Some("wrong"), Some(shop.order("MUG", 1, "pm_card_visa").await.cancel_token.as_str())]
+    {
+        let request = shop.http().post(&cancel);
+        let request = wrong.iter().fold(request, |request, token| request.bearer_auth(token));
+        assert_eq!(request.send().await.unwrap().status(), 401, "{wrong:?}");
+    }
+    for _again in 0..2 {
+        let answer = shop.http().post(&cancel).bearer_auth(&placed.cancel_token).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+    }
+    let order = shop.ends(&placed.id, ["cancelled", "refunded", "released"]).await;
+    assert_eq!(order["reason"], "customer_request");
+    let payment = books(&shop, &placed.id).await;
+    assert_eq!((sum(&payment["charges"]), sum(&payment["refunds"])), (2598, 2598));
+    shop.told(&placed.id, "order_refunded").await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn while_the_gateway_is_down_orders_wait_and_go_on_afterwards() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let gateway = format!("{}/gateway", shop.system.url("payment"));
+    let switch = async |outage: bool| {
+        let put = shop.http().put(&gateway).json(&json!({"latency_ms": 0, "outage": outage}));
+        assert!(shop.operator(put).send().await.unwrap().status().is_success());
+    };
+    switch(true).await;
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    eventually("the gateway was asked in vain", async || {
+        let order = shop.get(&placed.id).await;
+        let tried = books(&shop, &placed.id).await["attempts"].as_i64().unwrap_or_default() > 0;
+        (tried && order["stock"] == "reserved" && order["payment"] == "pending").then_some(())
+    })
+    .await;
+    switch(false).await;
+    shop.confirmed(&placed.id).await;
+    shop.system.settled().await.unwrap();
+}

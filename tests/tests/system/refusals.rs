@@ -1,0 +1,103 @@
+//! What the doors refuse, and how they say so.
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use system_tests::Shop;
+
+async fn send(
+    shop: &Shop,
+    method: Method,
+    url: &str,
+    content_type: &str,
+    body: impl Into<reqwest::Body>,
+) -> Response {
+    shop.http().request(method, url).header("content-type", content_type).body(body).send().await.unwrap()
+}
+
+async fn problem(answer: Response, status: u16) -> Value {
+    assert_eq!(answer.status(), status);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let problem: Value = answer.json().await.unwrap();
+    for field in ["type", "title", "status", "detail"] {
+        assert!(!problem[field].is_null(), "{field} in {problem}");
+    }
+    problem
+}
+
+#[tokio::test]
+async fn bad_input_gets_a_problem_that_points_at_it() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let orders = format!("{}/orders", shop.system.url("order"));
+    let with = |field: &str, value: Value| {
+        let mut body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
+                              "items": [{"sku": "MUG", "quantity": 1}]});
+        body[field] = value;
+        body
+    };
+    let json = "application/json";
+    for (status, content_type, body) in [
+        (400, json, String::new()),
+        (400, json, "{".to_owned()),
+        (400, json, "[".repeat(60_000)),
+        (413, json, " ".repeat(70 * 1024)),
+        (415, "text/plain", "{}".to_owned()),
+        (422, json, "[]".to_owned()),
+        (422, json, "{}".to_owned()),
+    ] {
+        problem(send(&shop, Method::POST, &orders, content_type, body.clone()).await, status).await;
+    }
+    for (pointer, field, value) in [
+        ("/email", "email", json!("no address")),
+        ("/email", "email", json!("a\u{0}@example.com")),
+        ("/email", "email", json!("a@example.com\r\nBcc: b@example.com")),
+        ("/items/0/quantity", "items", json!([{"sku": "MUG", "quantity": 0}])),
+        ("/items/0/quantity", "items", json!([{"sku": "MUG", "quantity": 1001}])),
+        ("/items/0/quantity", "items", json!([{"sku": "MUG", "quantity": 1.5}])),
+        ("/items/0/sku", "items", json!([{"sku": "NO-SUCH", "quantity": 1}])),
+        ("/items", "items", json!([])),
+        ("/payment_method", "payment_method", json!("x".repeat(65))),
+        ("/surprise", "surprise", json!(1)),
+    ] {
+        let answer = send(&shop, Method::POST, &orders, json, with(field, value).to_string()).await;
+        let problem = problem(answer, 422).await;
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn operator_calls_are_refused_before_the_body_is_read() {
+    let shop = Shop::open().await;
+    for (service, method, path) in [
+        ("order", Method::POST, "/erasures"),
+        ("order", Method::DELETE, "/customers/01920000-0000-7000-8000-000000000001"),
+        ("inventory", Method::PUT, "/products/MUG"),
+        ("inventory", Method::POST, "/products/MUG/restock"),
+        ("payment", Method::PUT, "/gateway"),
+        ("notification", Method::GET, "/notifications"),
+        ("notification", Method::GET, "/reports/notify-me"),
+    ] {
+        let url = format!("{}{path}", shop.system.url(service));
+        let answer = send(&shop, method.clone(), &url, "text/plain", "not even JSON").await;
+        assert!(answer.headers().contains_key("www-authenticate"), "{path}");
+        problem(answer, 401).await;
+        let wrong = shop.http().request(method, &url).bearer_auth("wrong").send().await.unwrap();
+        problem(wrong, 401).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404_and_a_wrong_method_405() {
+    let shop = Shop::open().await;
+    let get = async |service: &str, path: &str| {
+        shop.http().get(format!("{}{path}", shop.system.url(service))).send().await.unwrap()
+    };
+    for path in ["/orders/01920000-0000-7000-8000-000000000001", "/orders/nonsense", "/nothing"] {
+        problem(get("order", path).await, 404).await;
+    }
+    problem(get("inventory", "/products/NO-SUCH").await, 404).await;
+    let answer = get("order", "/orders").await;
+    assert_eq!(answer.headers()["allow"], "POST");
+    problem(answer, 405).await;
+}
