@@ -34,7 +34,7 @@ impl Daemon {
             dir: dir.to_path_buf(),
             launch,
             ready,
-            patience: Duration::from_mins(1),
+            patience: Duration::from_mins(2),
             stop_signal: Signal::SIGTERM,
             process: Mutex::new(Process::adopt(dir, name)),
         }
@@ -84,7 +84,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Waits until it is ready; its end, or a minute without, is an error that shows the end of its log.
+    /// Waits until it is ready; its end, or two minutes without, is an error that shows the end of its log.
     pub async fn wait_ready(&self) -> Result<()> {
         let deadline = Instant::now() + self.patience;
         loop {
