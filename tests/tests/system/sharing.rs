@@ -34,5 +34,5 @@ async fn two_instances_of_each_service_share_the_partitions_and_do_everything_on
 async fn partitions(shop: &Shop, service: &str, number: usize) -> u64 {
     let url = format!("{}/health/consuming", shop.system.ops_url(service, number));
     let health: Value = shop.http().get(url).send().await.unwrap().json().await.unwrap_or_default();
-    health["partitions"].as_u64().unwrap_or_default()
+    health["checks"]["consumer"]["detail"]["partitions"].as_u64().unwrap_or_default()
 }
