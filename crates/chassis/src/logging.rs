@@ -56,7 +56,8 @@ pub fn start(
     spans: Option<SpanLayer>,
 ) -> Result<(), LoggingError> {
     let traced = if spans.is_some() { format!(",{}=debug", web::trace::TARGET) } else { String::new() };
-    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(LoggingError::Filter)?;
+    let filter =
+        EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(LoggingError::Filter)?;
     let lines = fmt::layer().fmt_fields(JsonFields::new());
     let lines = match format {
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),

@@ -215,7 +215,8 @@ async fn candidates(tx: &mut Tx, product: &Product) -> sqlx::Result<Vec<Candidat
     Ok(rows.into_iter().map(|row| Candidate { id: row.id, wanted: row.quantity.into() }).collect())
 }
 
-/// When to look again: at once for the rest of a long queue, else after the interval if somebody still waits.
+/// When to look again: at once for the rest of a long queue; if somebody still waits, as soon as what was told lately
+/// begins to count no more, or after the interval.
 async fn reschedule(tx: &mut Tx, sku: &str, more: bool, interval: Duration) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -223,7 +224,9 @@ async fn reschedule(tx: &mut Tx, sku: &str, more: bool, interval: Duration) -> s
             WHEN $2 THEN now()
             WHEN available > 0 AND EXISTS (
                 SELECT FROM subscriptions WHERE subscriptions.sku = $1 AND state = 'waiting' AND queued_at IS NULL)
-            THEN now() + make_interval(secs => $3) END
+            THEN GREATEST(now() + interval '1 second', make_interval(secs => $3) + COALESCE(
+                (SELECT min(notified_at) FROM subscriptions
+                 WHERE subscriptions.sku = $1 AND notified_at > now() - make_interval(secs => $3)), now())) END
         WHERE sku = $1
         "#,
         sku,
