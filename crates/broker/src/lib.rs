@@ -41,3 +41,8 @@ pub use tx::{Outbox, Tx};
 
 /// The crate's own tables; run them before the service's migrations.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
