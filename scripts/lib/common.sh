@@ -29,6 +29,35 @@ need_stack() {
   [ -x "$stack" ] || fail "nothing is built yet: run ./scripts/up first"
 }
 
+# For the commands that talk to what runs as processes of this checkout or else in the containers of docker-compose.yml,
+# where the image of init has the same program.
+ask_stack() {
+  if ! runs_here && runs_in_containers; then
+    compose --progress quiet run --rm --no-deps init "$@"
+    exit
+  fi
+  need_stack
+  exec "$stack" "$@"
+}
+
+runs_here() {
+  local file pid
+  for file in "$root"/.data/run/*.pid; do
+    if [ -e "$file" ] && read -r pid _ <"$file" && kill -0 "$pid" 2>/dev/null; then
+      return 0
+    fi
+  done
+  return 1
+}
+
+runs_in_containers() {
+  command -v docker >/dev/null 2>&1 && [ -n "$(compose ps --quiet --status running 2>/dev/null)" ]
+}
+
+compose() {
+  docker compose --project-directory "$root" "$@"
+}
+
 # Always the whole workspace: built one by one, the crates' features differ, and half is built again.
 build() {
   printf '  … building (the first time takes some minutes)\n'
