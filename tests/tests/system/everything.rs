@@ -15,7 +15,7 @@ const METHODS: [&str; 6] =
     ["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", "pm_timeout", "pm_flaky", "pm_captureFails"];
 const STOCK: [(&str, i64); 3] = [("MUG", 10_000), ("PEN", 40), ("HAT", 15)];
 
-/// A small generator (SplitMix64), so that a run can be had again by its seed.
+/// A small generator (`SplitMix64`), so that a run can be had again by its seed.
 struct Random(u64);
 
 impl Random {

@@ -47,12 +47,11 @@ impl Linker {
             }
             Content::OrderCancelled { order_id, short, .. } => {
                 for line in short {
-                    let (to, link) = match line.subscription {
-                        Some(id) => (&mut links.undo, self.unsubscribe(id)),
-                        None => {
-                            let offer = Grant::Offer(*order_id, line.sku.clone(), line.wanted);
-                            (&mut links.notify_me, self.page("subscriptions/join", &offer))
-                        }
+                    let (to, link) = if let Some(id) = line.subscription {
+                        (&mut links.undo, self.unsubscribe(id))
+                    } else {
+                        let offer = Grant::Offer(*order_id, line.sku.clone(), line.wanted);
+                        (&mut links.notify_me, self.page("subscriptions/join", &offer))
                     };
                     to.insert(line.sku.clone(), link);
                 }
