@@ -2,6 +2,7 @@
 //! deposits must each be booked once, in order, whatever dies, freezes or comes twice.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "the bank and its support offer more than each seam needs")]
 
 #[path = "../../examples/bank/events.rs"]
 mod events;
