@@ -3,6 +3,8 @@
 //! `golden/TYPE.json` is what this version writes (`UPDATE_GOLDEN=1 cargo test -p events` writes it anew);
 //! `golden/TYPE.WHATEVER.json` is what an older version wrote and every later one must still read.
 
+#![expect(clippy::unwrap_used, reason = "a test panics")]
+
 use std::fs;
 use std::path::PathBuf;
 
