@@ -15,6 +15,7 @@ pub(crate) mod pages;
 pub(crate) mod products;
 pub(crate) mod purchases;
 pub(crate) mod report;
+pub(crate) mod standing;
 pub(crate) mod stock;
 pub(crate) mod subscribe;
 pub(crate) mod subscriptions;

@@ -46,7 +46,7 @@ struct About {
 }
 
 impl About {
-    fn of(standing: &super::subscriptions::Standing) -> Self {
+    fn of(standing: &super::standing::Standing) -> Self {
         Self {
             name: standing.name.clone().unwrap_or_else(|| standing.sku.clone()),
             sku: standing.sku.clone(),

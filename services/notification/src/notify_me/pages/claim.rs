@@ -10,7 +10,7 @@ use web::{Path, Problem};
 
 use super::gone;
 use crate::api::App;
-use crate::notify_me::subscriptions;
+use crate::notify_me::standing::{click, standing};
 use crate::notify_me::tokens::Grant;
 
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ struct Page {
     responses((status = 200, content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
     let Some(id) = read(&app, &claim) else { return gone(&app) };
-    let Some(standing) = subscriptions::standing(app.outbox.pool(), id).await? else { return gone(&app) };
+    let Some(standing) = standing(app.outbox.pool(), id).await? else { return gone(&app) };
     let shop_link = app.shop.url.as_deref().map(|url| shop_link(url, &standing.sku, &claim));
     let name = standing.name.unwrap_or_else(|| standing.sku.clone());
     app.pages.show(StatusCode::OK, "claim", Page { name, sku: standing.sku, claim, shop_link })
@@ -40,7 +40,7 @@ pub(super) async fn act(State(app): State<App>, Path(claim): Path<String>) -> Re
     if read(&app, &claim).is_none() {
         return gone(&app);
     }
-    subscriptions::click(app.outbox.pool(), &ClaimHash::of(&claim)).await?;
+    click(app.outbox.pool(), &ClaimHash::of(&claim)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

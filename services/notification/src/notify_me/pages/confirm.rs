@@ -9,7 +9,8 @@ use web::{Problem, Query, Traceparent};
 
 use super::{About, Link, gone};
 use crate::api::App;
-use crate::notify_me::subscriptions::{self, Answer, Standing};
+use crate::notify_me::standing::{Standing, standing};
+use crate::notify_me::subscriptions::{self, Answer};
 use crate::notify_me::tokens::Grant;
 
 /// The question, or its answer when it was given already.
@@ -18,7 +19,7 @@ use crate::notify_me::tokens::Grant;
         (status = 404, description = "The link is none, or is over.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some((answer, until)) = read(&app, &link) else { return gone(&app) };
-    let standing = subscriptions::standing(app.outbox.pool(), answer.subscription).await?;
+    let standing = standing(app.outbox.pool(), answer.subscription).await?;
     let Some(standing) = standing else { return gone(&app) };
     if is_open(&standing, answer) {
         if until < OffsetDateTime::now_utc() {
@@ -45,7 +46,7 @@ pub(super) async fn act(
     if until >= now {
         subscriptions::confirm(&mut tx, Cause::traced(Some(trace.0)), answer, now).await?;
     }
-    let Some(standing) = subscriptions::standing(&mut *tx, answer.subscription).await? else {
+    let Some(standing) = standing(&mut *tx, answer.subscription).await? else {
         return gone(&app);
     };
     tx.commit().await?;

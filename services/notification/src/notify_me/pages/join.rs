@@ -10,6 +10,7 @@ use web::{Problem, Query};
 
 use super::{About, Link, gone};
 use crate::api::App;
+use crate::notify_me::standing::{standing, waits};
 use crate::notify_me::subscriptions::{self, Consent, Consented, Wish};
 use crate::notify_me::tokens::Grant;
 use crate::notify_me::{products, purchases};
@@ -20,7 +21,7 @@ use crate::notify_me::{products, purchases};
         (status = 404, description = "The link is none, or is over.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some((joined, about)) = read(&app, &link).await? else { return gone(&app) };
-    let waits = subscriptions::waits(app.outbox.pool(), &joined.wish).await?;
+    let waits = waits(app.outbox.pool(), &joined.wish).await?;
     app.pages.show(StatusCode::OK, if waits { "confirmed" } else { "join" }, about)
 }
 
@@ -32,7 +33,7 @@ pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Res
     let Some((joined, about)) = read(&app, &link).await? else { return gone(&app) };
     let mut tx = app.outbox.begin().await?;
     subscriptions::join(&mut tx, &app.linker.tokens, &joined, OffsetDateTime::now_utc()).await?;
-    let waits = subscriptions::waits(&mut *tx, &joined.wish).await?;
+    let waits = waits(&mut *tx, &joined.wish).await?;
     tx.commit().await?;
     app.waves.notify_one();
     app.pages.show(StatusCode::OK, if waits { "confirmed" } else { "ended" }, about)
@@ -46,7 +47,7 @@ async fn read(app: &App, link: &Link) -> Result<Option<(Consented, About)>, Prob
             (purchases::address_of(app.outbox.pool(), order).await?, sku, quantity, Some(order))
         }
         Grant::Again(id) => {
-            let Some(standing) = subscriptions::standing(app.outbox.pool(), id).await? else {
+            let Some(standing) = standing(app.outbox.pool(), id).await? else {
                 return Ok(None);
             };
             let Ok(quantity) = Quantity::try_from(i64::from(standing.quantity)) else { return Ok(None) };

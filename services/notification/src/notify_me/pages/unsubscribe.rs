@@ -9,7 +9,8 @@ use web::{Problem, Query};
 
 use super::{About, Link, gone};
 use crate::api::App;
-use crate::notify_me::subscriptions::{self, Standing};
+use crate::notify_me::standing::{Standing, standing};
+use crate::notify_me::subscriptions;
 use crate::notify_me::tokens::Grant;
 
 /// The question, or what was answered already.
@@ -18,7 +19,7 @@ use crate::notify_me::tokens::Grant;
         (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some(id) = read(&app, &link) else { return gone(&app) };
-    let Some(standing) = subscriptions::standing(app.outbox.pool(), id).await? else { return gone(&app) };
+    let Some(standing) = standing(app.outbox.pool(), id).await? else { return gone(&app) };
     let page = if is_over(&standing) { "unsubscribed" } else { "unsubscribe" };
     app.pages.show(StatusCode::OK, page, About::of(&standing))
 }
@@ -31,7 +32,7 @@ pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Res
     let Some(id) = read(&app, &link) else { return gone(&app) };
     let mut tx = app.outbox.begin().await?;
     subscriptions::unsubscribe(&mut tx, id, OffsetDateTime::now_utc()).await?;
-    let Some(standing) = subscriptions::standing(&mut *tx, id).await? else { return gone(&app) };
+    let Some(standing) = standing(&mut *tx, id).await? else { return gone(&app) };
     tx.commit().await?;
     app.pages.show(StatusCode::OK, "unsubscribed", About::of(&standing))
 }
