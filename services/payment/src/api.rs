@@ -79,6 +79,11 @@ async fn payment(
 }
 
 /// Sets how the simulated gateway behaves, for all instances, until it is set again
+///
+/// Besides, it does with an order what the order's payment method says: `pm_card_visa` is authorized and captured;
+/// `pm_card_chargeDeclined`, `pm_card_chargeDeclinedInsufficientFunds` and any name that is not listed here are declined;
+/// `pm_timeout` is authorized and the answer does not come; `pm_flaky` fails twice, then works; `pm_captureFails` is
+/// authorized and cannot be captured.
 #[utoipa::path(
     put, path = "/gateway", tag = "gateway",
     request_body = Switch,

@@ -68,7 +68,11 @@ impl Queue for Payments {
         let mut events = Vec::new();
         for payment in &mut payments {
             let Some(&(unresolved, outcome)) = brought.get(&payment.order_id) else { continue };
-            let Some(event) = payment.resolve(unresolved, outcome.clone(), now) else { continue };
+            let event = payment.resolve(unresolved, outcome.clone(), now);
+            if let Err(failure) = outcome {
+                tell(payment, *failure);
+            }
+            let Some(event) = event else { continue };
             tx.append(payment.cause(&event), payment.version, &event)
                 .map_err(|error| sqlx::Error::Encode(error.into()))?;
             events.push(event);
@@ -82,6 +86,15 @@ impl Queue for Payments {
 
     async fn ready(&self) -> sqlx::Result<i64> {
         store::ready(self.outbox.pool()).await
+    }
+}
+
+/// Why a payment waits: once for people, then for who looks closely.
+fn tell(payment: &Payment, failure: Failure) {
+    let order_id = payment.order_id;
+    match payment.failures {
+        1 => tracing::warn!(%order_id, "{failure}; the payment is tried again until it is settled"),
+        failures => tracing::debug!(%order_id, failures, "{failure}"),
     }
 }
 

@@ -27,7 +27,9 @@ impl Ledger {
         }
         let rows = sqlx::query!(
             r#"
-            WITH asked AS (
+            WITH switch AS (
+                SELECT outage, latency_ms FROM gateway.switch LIMIT 1
+            ), asked AS (
                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
                                      $7::text[], $8::integer[])
                     AS asked (reference, key, id, amount, currency, payment_method, answer, failures)
@@ -38,17 +40,17 @@ impl Ledger {
                        CASE WHEN failures > 0 AND failures > (SELECT count(*) FROM gateway.authorizations AS earlier
                                                               WHERE earlier.reference = asked.reference)
                             THEN 'failed' ELSE answer END
-                FROM asked CROSS JOIN gateway.switch
+                FROM asked CROSS JOIN switch
                 WHERE NOT outage
                 ORDER BY reference, key
                 ON CONFLICT (reference, key) DO NOTHING
                 RETURNING reference, key, id, answer
             )
-            SELECT asked.key AS "key!", asked.payment_method AS "method!", outage, latency_ms,
+            SELECT asked.key AS "key!", asked.payment_method AS "method!", outage AS "outage!", latency_ms,
                    entered.id IS NOT NULL AS "first!",
                    COALESCE(entered.id, known.id) AS id, COALESCE(entered.answer, known.answer) AS answer
             FROM asked
-            CROSS JOIN gateway.switch
+            CROSS JOIN switch
             LEFT JOIN entered USING (reference, key)
             LEFT JOIN gateway.authorizations AS known USING (reference, key)
             "#,

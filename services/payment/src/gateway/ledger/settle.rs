@@ -13,19 +13,23 @@ impl Ledger {
         let asked = Asked::about(requests);
         let rows = sqlx::query!(
             r#"
-            WITH asked AS (
+            WITH switch AS (
+                SELECT outage, latency_ms FROM gateway.switch LIMIT 1
+            ), asked AS (
                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (reference, key, id)
-            ), done AS (
+            ), held AS (
                 UPDATE gateway.authorizations AS held
-                SET captured_at = COALESCE(captured_at, now()), capture_key = asked.key
-                FROM asked CROSS JOIN gateway.switch
+                SET captured_at = CASE WHEN answer = 'authorized' AND voided_at IS NULL AND payment_method <> $4
+                                       THEN COALESCE(captured_at, now()) END,
+                    capture_key = CASE WHEN answer = 'authorized' AND voided_at IS NULL AND payment_method <> $4
+                                       THEN COALESCE(capture_key, asked.key) END
+                FROM asked CROSS JOIN switch
                 WHERE NOT outage AND held.reference = asked.reference AND held.id = asked.id
-                  AND answer = 'authorized' AND payment_method <> $4
-                  AND voided_at IS NULL AND COALESCE(capture_key, asked.key) = asked.key
-                RETURNING held.id
+                RETURNING held.id, capture_key
             )
-            SELECT asked.key AS "key!", outage, latency_ms, done.id IS NOT NULL AS "done!"
-            FROM asked CROSS JOIN gateway.switch LEFT JOIN done USING (id)
+            SELECT asked.key AS "key!", outage AS "outage!", latency_ms,
+                   COALESCE(capture_key = asked.key, false) AS "done!"
+            FROM asked CROSS JOIN switch LEFT JOIN held USING (id)
             "#,
             &asked.references,
             &asked.keys,
@@ -49,22 +53,23 @@ impl Ledger {
         let asked = Asked::about(requests);
         let rows = sqlx::query!(
             r#"
-            WITH asked AS (
+            WITH switch AS (
+                SELECT outage, latency_ms FROM gateway.switch LIMIT 1
+            ), asked AS (
                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (reference, key, id)
-            ), done AS (
+            ), held AS (
                 UPDATE gateway.authorizations AS held
-                SET voided_at = COALESCE(voided_at, now()), void_key = asked.key
-                FROM asked CROSS JOIN gateway.switch
+                SET voided_at = CASE WHEN answer = 'authorized' AND captured_at IS NULL
+                                     THEN COALESCE(voided_at, now()) END,
+                    void_key = CASE WHEN answer = 'authorized' AND captured_at IS NULL
+                                    THEN COALESCE(void_key, asked.key) END
+                FROM asked CROSS JOIN switch
                 WHERE NOT outage AND held.reference = asked.reference AND held.id = asked.id
-                  AND answer = 'authorized'
-                  AND captured_at IS NULL AND COALESCE(void_key, asked.key) = asked.key
-                RETURNING held.id
+                RETURNING held.id, void_key, captured_at
             )
-            SELECT asked.key AS "key!", outage, latency_ms, done.id IS NOT NULL AS "done!",
-                   EXISTS (SELECT FROM gateway.authorizations AS held
-                           WHERE held.reference = asked.reference AND held.id = asked.id
-                             AND captured_at IS NOT NULL) AS "captured!"
-            FROM asked CROSS JOIN gateway.switch LEFT JOIN done USING (id)
+            SELECT asked.key AS "key!", outage AS "outage!", latency_ms,
+                   COALESCE(void_key = asked.key, false) AS "done!", captured_at IS NOT NULL AS "captured!"
+            FROM asked CROSS JOIN switch LEFT JOIN held USING (id)
             "#,
             &asked.references,
             &asked.keys,
@@ -76,7 +81,7 @@ impl Ledger {
             let outcome = match (row.done, row.captured) {
                 (true, _) => Ok(Answer::Voided),
                 (false, true) => Ok(Answer::Captured),
-                // A capture that is just being entered; asked again, it is there.
+                // No such authorization: the books are not those that it stood in.
                 (false, false) => Err(Failure::Unknown),
             };
             answered(row.key, row.outage, row.latency_ms, outcome)
@@ -93,13 +98,15 @@ impl Ledger {
         let ids: Vec<_> = requests.iter().map(|_| id("re")).collect();
         let rows = sqlx::query!(
             r#"
-            WITH asked AS (
+            WITH switch AS (
+                SELECT outage, latency_ms FROM gateway.switch LIMIT 1
+            ), asked AS (
                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
                     AS asked (reference, key, id, refund_id)
             ), entered AS (
                 INSERT INTO gateway.refunds (reference, key, id, charge_id, amount, currency)
                 SELECT asked.reference, asked.key, refund_id, charge.id, amount, currency
-                FROM asked CROSS JOIN gateway.switch
+                FROM asked CROSS JOIN switch
                 JOIN gateway.authorizations AS charge
                   ON charge.reference = asked.reference AND charge.id = asked.id
                 WHERE NOT outage AND captured_at IS NOT NULL
@@ -107,10 +114,10 @@ impl Ledger {
                 ON CONFLICT DO NOTHING
                 RETURNING reference, key
             )
-            SELECT asked.key AS "key!", outage, latency_ms,
+            SELECT asked.key AS "key!", outage AS "outage!", latency_ms,
                    entered.key IS NOT NULL OR known.key IS NOT NULL AS "done!"
             FROM asked
-            CROSS JOIN gateway.switch
+            CROSS JOIN switch
             LEFT JOIN entered USING (reference, key)
             LEFT JOIN gateway.refunds AS known USING (reference, key)
             "#,
@@ -137,12 +144,12 @@ impl Ledger {
         let asked = Asked::about(requests);
         let rows = sqlx::query!(
             r#"
-            SELECT asked.key AS "key!", outage, latency_ms,
+            SELECT asked.key AS "key!", outage AS "outage!", latency_ms,
                    EXISTS (SELECT FROM gateway.authorizations AS held
                            WHERE held.reference = asked.reference AND held.id = asked.id
                              AND capture_key = asked.key) AS "captured!"
             FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (reference, key, id)
-            CROSS JOIN gateway.switch
+            CROSS JOIN (SELECT outage, latency_ms FROM gateway.switch LIMIT 1) AS switch
             "#,
             &asked.references,
             &asked.keys,
