@@ -29,6 +29,8 @@ use crate::tx::Outbox;
 /// So many fatal errors within [`FATAL_WINDOW`] end the process.
 const FATAL_LIMIT: usize = 3;
 const FATAL_WINDOW: Duration = Duration::from_mins(5);
+/// How long shutdown waits for the batch that is being settled, and for the group to let us go.
+const LAST_BATCH: Duration = Duration::from_secs(5);
 const TOPICS_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a consumer gave up.
@@ -93,7 +95,12 @@ impl Consumer {
         let mut fatal: Vec<Instant> = Vec::new();
         loop {
             let session = Session::begin(&self, stop.clone())?;
-            let error = match session.run().await {
+            let ended = tokio::select! {
+                ended = session.run() => ended,
+                // It waits for a database that does not answer.
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_BATCH).await } => Ended::Stopped,
+            };
+            let error = match ended {
                 Ended::Stopped => return Ok(()),
                 Ended::Fatal(error) => error,
             };

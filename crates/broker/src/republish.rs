@@ -118,7 +118,9 @@ async fn step(outbox: &Outbox, owner: &dyn Compacted) -> Result<(), Failure> {
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(due) = due else { return Ok(()) };
+    let Some(due) = due else {
+        return Ok(tx.commit().await?);
+    };
     let keys = Keys::After { after: due.after_key.as_deref(), limit: STEP };
     let last = owner.republish(&mut tx, keys).await?;
     sqlx::query!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::Offset;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -109,9 +109,13 @@ fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Pa
         return Ok(partitions.into_iter().map(|partition| (partition, BEGINNING)).collect());
     }
     let consumer: BaseConsumer = kafka::client(settings).create()?;
-    let logs = logs::bounds(&consumer, settings, &partitions, TIMEOUT)?;
+    let no_topic = || RewindError::NoTopic(settings.topic_name(topic));
+    let logs = match logs::bounds(&consumer, settings, &partitions, TIMEOUT) {
+        Err(KafkaError::MetadataFetch(code)) if is_unknown(code) => return Err(no_topic()),
+        logs => logs?,
+    };
     if logs.len() < partitions.len() {
-        return Err(RewindError::NoTopic(settings.topic_name(topic)));
+        return Err(no_topic());
     }
     match to {
         RewindTo::Offset(offset) => {
@@ -140,4 +144,9 @@ fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Pa
             Ok(logs.into_iter().map(|(partition, log)| (partition, log.end)).collect())
         }
     }
+}
+
+fn is_unknown(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    matches!(code, UnknownPartition | UnknownTopic | UnknownTopicOrPartition)
 }

@@ -25,14 +25,14 @@ async fn main() -> anyhow::Result<()> {
     match name.as_str() {
         "till" => {
             service::migrate(outbox.pool(), till::SCHEMA).await?;
-            broker::topics::create(&settings, &[events::Deposits::TOPIC]).await?;
+            service::create_topics(&settings, &[events::Deposits::TOPIC]).await?;
             tokio::spawn(read_deposits(outbox.clone()));
             service::run(settings, outbox, Vec::new(), Vec::new()).await
         }
         "ledger" => {
             service::migrate(outbox.pool(), ledger::SCHEMA).await?;
             let topics = [events::Deposits::TOPIC, events::Balances::TOPIC];
-            broker::topics::create(&settings, &topics).await?;
+            service::create_topics(&settings, &topics).await?;
             let subscriptions = vec![Subscription::new(ledger::Ledger)];
             service::run(settings, outbox, subscriptions, vec![Arc::new(ledger::Ledger)]).await
         }
@@ -48,7 +48,7 @@ async fn read_deposits(outbox: Outbox) -> anyhow::Result<()> {
         let mut tx = outbox.begin().await?;
         match account {
             "close" => till::close(&mut tx, amount.trim()).await?,
-            account => till::deposit(&mut tx, account, amount.trim().parse()?).await?,
+            account => till::deposit(&mut tx, account, amount.trim().parse()?, "").await?,
         }
         tx.commit().await?;
     }

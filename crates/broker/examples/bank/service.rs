@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use broker::{Compacted, Consumer, Outbox, Relay, Settings, Subscription};
+use envelope::Topic;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::Arc;
@@ -55,6 +56,14 @@ pub(crate) async fn migrate(pool: &PgPool, schema: &'static str) -> anyhow::Resu
     broker::MIGRATIONS.run(pool).await?;
     sqlx::raw_sql(schema).execute(pool).await?;
     Ok(())
+}
+
+/// Unless `CREATE_TOPICS=no`: somebody else has, and Kafka need not be there.
+pub(crate) async fn create_topics(settings: &Settings, topics: &[Topic]) -> anyhow::Result<()> {
+    if std::env::var("CREATE_TOPICS").is_ok_and(|answer| answer == "no") {
+        return Ok(());
+    }
+    Ok(broker::topics::create(settings, topics).await?)
 }
 
 /// Relays and consumes until the process is asked to stop.

@@ -38,7 +38,7 @@ pub(super) struct Session<'a> {
     owner: &'a Consumer,
     status: watch::Sender<ConsumerStatus>,
     stop: CancellationToken,
-    consumer: Arc<StreamConsumer<Context>>,
+    consumer: Member,
     rebalances: mpsc::UnboundedReceiver<Rebalance>,
     settler: Settler,
     held: Arc<Held>,
@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
             owner,
             status,
             stop,
-            consumer: Arc::new(consumer),
+            consumer: Member(Arc::new(consumer)),
             rebalances,
             held,
             batch: Batch::default(),
@@ -67,12 +67,14 @@ impl<'a> Session<'a> {
     }
 
     pub(super) async fn run(mut self) -> Ended {
-        let (monitor, left) = (self.monitor(), CancellationToken::new());
-        let monitor = tokio::spawn(monitor.run(left.clone()));
+        let left = CancellationToken::new();
+        let monitor = tokio::spawn(self.monitor().run(left.clone()));
+        // Also when this future is dropped.
+        let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = loop {
-            let consumer = Arc::clone(&self.consumer);
+            let consumer = Arc::clone(&self.consumer.0);
             let turn = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break Ended::Stopped,
@@ -84,7 +86,7 @@ impl<'a> Session<'a> {
                 break Ended::Fatal(error);
             }
         };
-        left.cancel();
+        drop(left);
         let _ = monitor.await;
         self.close().await;
         ended
@@ -94,7 +96,7 @@ impl<'a> Session<'a> {
         Monitor {
             settings: self.owner.settings.clone(),
             topics: self.owner.topics(),
-            consumer: Arc::clone(&self.consumer),
+            consumer: Arc::clone(&self.consumer.0),
             held: Arc::clone(&self.held),
             status: self.status.clone(),
         }
@@ -102,7 +104,7 @@ impl<'a> Session<'a> {
 
     /// Takes a record and all that are there with it, and settles them.
     async fn receive(&mut self, first: Result<BorrowedMessage<'_>, KafkaError>) -> Result<(), KafkaError> {
-        let consumer = Arc::clone(&self.consumer);
+        let consumer = Arc::clone(&self.consumer.0);
         let mut received = Some(first);
         while let Some(result) = received {
             match result {
@@ -158,7 +160,7 @@ impl<'a> Session<'a> {
         let mut positions = self.held.positions();
         positions.retain(|partition, next| *next >= 0 && partitions.contains(partition));
         // `_STATE` when a partition is gone meanwhile: whoever has it now stores its own.
-        let _ = self.consumer.store_offsets(&self.list(&positions));
+        let _ = self.consumer.0.store_offsets(&self.list(&positions));
     }
 
     async fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), KafkaError> {
@@ -169,7 +171,7 @@ impl<'a> Session<'a> {
                 let Some(positions) = self.read_positions(&partitions).await else {
                     return Ok(());
                 };
-                self.consumer.incremental_assign(&self.list(&positions))?;
+                self.consumer.0.incremental_assign(&self.list(&positions))?;
                 self.held.assign(positions);
             }
             Rebalance::Revoke(list) => {
@@ -177,7 +179,7 @@ impl<'a> Session<'a> {
                 tracing::debug!(count = partitions.len(), "partitions revoked");
                 self.held.revoke(&partitions);
                 self.batch.void(&partitions);
-                self.consumer.incremental_unassign(&list)?;
+                self.consumer.0.incremental_unassign(&list)?;
             }
         }
         let partitions = self.held.count();
@@ -215,8 +217,8 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         let list = self.list(&positions);
-        self.consumer.incremental_unassign(&list)?;
-        self.consumer.incremental_assign(&list)?;
+        self.consumer.0.incremental_unassign(&list)?;
+        self.consumer.0.incremental_assign(&list)?;
         self.held.moved(positions);
         Ok(())
     }
@@ -264,12 +266,20 @@ impl<'a> Session<'a> {
         list
     }
 
-    /// Leaves the group. Dropping the client blocks until Kafka has answered, which it may never do.
+    /// Leaves the group. That blocks until Kafka has answered, which it may never do.
     async fn close(self) {
-        self.consumer.context().close();
-        let consumer = self.consumer;
-        if tokio::time::timeout(CLOSE, kafka::blocking(move || drop(consumer))).await.is_err() {
+        let member = self.consumer;
+        if tokio::time::timeout(CLOSE, kafka::blocking(move || drop(member))).await.is_err() {
             tracing::warn!("Kafka did not let us leave the group in time; it will notice by itself");
         }
+    }
+}
+
+/// Our place in the group. However it is dropped, the last rebalance is carried out on the spot: librdkafka waits for it.
+struct Member(Arc<StreamConsumer<Context>>);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.context().close();
     }
 }

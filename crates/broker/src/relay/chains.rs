@@ -7,7 +7,7 @@ use crate::outbox::Row;
 
 /// How many rows are held, and how many bytes: more is not fetched beyond that.
 const CAPACITY: usize = 4000;
-const CAPACITY_BYTES: usize = 32 << 20;
+const CAPACITY_BYTES: usize = 16 << 20;
 /// A chain of this length takes no more rows until it is shorter, so that a hot key cannot fill the relay.
 const LONG: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -9,7 +9,7 @@ use crate::outbox::{HeaderList, Row};
 /// How many rows one look fetches at most.
 pub(super) const LIMIT: usize = 1000;
 /// And how many bytes: large events come in smaller steps, so that memory stays bounded.
-const BYTES: i64 = 8 << 20;
+const BYTES: i64 = 4 << 20;
 
 /// The oldest rows that are not held, without those of closed keys.
 ///

@@ -2,7 +2,6 @@
 //! deposits must each be booked once, in order, whatever dies, freezes or comes twice.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(dead_code, reason = "the bank and its support offer more than each seam needs")]
 
 #[path = "../../examples/bank/events.rs"]
 mod events;
@@ -15,5 +14,13 @@ mod support;
 
 mod consumers;
 mod crash;
+mod growth;
+mod lost;
 mod order;
+mod outage;
+mod poison;
+mod redrive;
 mod relays;
+mod republish;
+mod rewind;
+mod shutdown;

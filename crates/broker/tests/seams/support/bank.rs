@@ -125,11 +125,20 @@ impl Bank {
     }
 
     pub(crate) fn relay(&mut self, service: &str) {
+        self.relay_with(service, self.settings(service));
+    }
+
+    /// A relay whose Kafka nobody has ever seen.
+    pub(crate) fn relay_without_kafka(&mut self, service: &str) {
+        self.relay_with(service, Settings { brokers: "127.0.0.1:1".to_owned(), ..self.settings(service) });
+    }
+
+    fn relay_with(&mut self, service: &str, settings: Settings) {
         let compacted: Vec<Arc<dyn broker::Compacted>> = match service {
             "ledger" => vec![Arc::new(ledger::Ledger)],
             _ => Vec::new(),
         };
-        let relay = Relay::new(self.settings(service), self.outbox(service), compacted);
+        let relay = Relay::new(settings, self.outbox(service), compacted);
         let stop = self.stop.clone();
         self.tasks.push(tokio::spawn(async move { relay.run(stop).await.unwrap() }));
     }

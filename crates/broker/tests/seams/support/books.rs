@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bank, until};
+use broker::{RewindError, RewindTo, Rewound};
+
+use super::{Bank, Raw, until};
+use crate::events::{Deposits, Made};
 use crate::till;
 
 impl Bank {
@@ -11,10 +14,33 @@ impl Bank {
         for _ in 0..rounds {
             let mut tx = self.till.begin().await.unwrap();
             for account in accounts {
-                till::deposit(&mut tx, account, 1).await.unwrap();
+                till::deposit(&mut tx, account, 1, "").await.unwrap();
             }
             tx.commit().await.unwrap();
         }
+    }
+
+    /// A deposit of 1 to each of these accounts, with this memo, a transaction each.
+    pub(crate) async fn deposit_with_memo(&self, accounts: &[&str], memo: &str) {
+        for account in accounts {
+            let mut tx = self.till.begin().await.unwrap();
+            till::deposit(&mut tx, account, 1, memo).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
+    /// `each` deposits of 1 to each of these accounts, a transaction an account.
+    pub(crate) async fn deposit_in_bulk(&self, accounts: &[&str], each: usize) {
+        for account in accounts {
+            let mut tx = self.till.begin().await.unwrap();
+            let made = Made { account: (*account).to_owned(), amount: 1, memo: String::new() };
+            till::append(&mut tx, account, &vec![Deposits::Made(made); each]).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
+    pub(crate) async fn booked_at_least(&self, count: usize) {
+        until(&format!("{count} are booked"), async || self.bookings().await >= count).await;
     }
 
     /// Waits until `expected` deposits are booked and nothing waits anywhere, then looks at the books.
@@ -55,11 +81,51 @@ impl Bank {
         self.count(service, "broker.outbox").await
     }
 
+    /// What the broker's tables take, with their indexes.
+    pub(crate) async fn kibibytes(&self, service: &str) -> i64 {
+        let tables = "SELECT (sum(pg_total_relation_size(oid)) / 1024)::bigint FROM pg_class
+                      WHERE relkind = 'r' AND relnamespace = 'broker'::regnamespace";
+        sqlx::query_scalar(tables).fetch_one(&self.pool(service)).await.unwrap()
+    }
+
     async fn count(&self, service: &str, table: &str) -> usize {
         let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
             .fetch_one(&self.pool(service))
             .await
             .unwrap();
         usize::try_from(rows).unwrap()
+    }
+}
+
+impl Bank {
+    /// The dead letters, in the order in which their records were read.
+    pub(crate) async fn letters(&self) -> Vec<Raw> {
+        until("the dead letters are published", async || self.outbox_rows("ledger").await == 0).await;
+        let mut letters = self.records("dlq.ledger").await;
+        letters.sort_by_key(|letter| letter.header("dlq_offset").unwrap().parse::<i64>().unwrap());
+        letters
+    }
+
+    /// Where the ledger reads on in this partition of `deposits`.
+    pub(crate) async fn position(&self, partition: i32) -> i64 {
+        sqlx::query_scalar(
+            "SELECT next_offset FROM broker.positions WHERE topic = 'deposits' AND partition = $1",
+        )
+        .bind(partition)
+        .fetch_one(&self.pool("ledger"))
+        .await
+        .unwrap()
+    }
+
+    /// Rewinds the running ledger to the beginning, and returns when it has read again what it had read.
+    pub(crate) async fn rewound_to_the_beginning_and_read(&self) {
+        let rewound = self.rewind(RewindTo::Beginning).await.unwrap();
+        for moved in rewound {
+            until("it is read again", async || self.position(moved.partition).await == moved.from).await;
+        }
+    }
+
+    pub(crate) async fn rewind(&self, to: RewindTo) -> Result<Vec<Rewound>, RewindError> {
+        broker::rewind(&self.settings("ledger"), &self.pool("ledger"), "deposits", to).await
     }
 }

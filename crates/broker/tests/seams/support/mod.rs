@@ -4,8 +4,9 @@ mod bank;
 mod books;
 mod kafka;
 mod process;
+mod wire;
 
-pub(crate) use bank::Bank;
+pub(crate) use bank::{Bank, Plan};
 pub(crate) use kafka::Raw;
 pub(crate) use process::Process;
 
@@ -13,7 +14,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds, and says which one did not.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
@@ -22,4 +23,15 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until a service says this of itself.
+pub(crate) async fn says<S: Clone + std::fmt::Debug + Send + Sync>(
+    status: &mut tokio::sync::watch::Receiver<S>,
+    what: &str,
+    condition: impl FnMut(&S) -> bool,
+) -> S {
+    let said =
+        tokio::time::timeout(PATIENCE, status.wait_for(condition)).await.map(|said| said.unwrap().clone());
+    said.unwrap_or_else(|_| panic!("waited in vain until {what}; it says {:?}", *status.borrow()))
 }

@@ -43,6 +43,11 @@ impl Process {
         self.with("PAUSE_AT", point).with("PAUSE_UNTIL", until)
     }
 
+    /// It takes the topics for there.
+    pub(crate) fn without_topics(self) -> Self {
+        self.with("CREATE_TOPICS", "no")
+    }
+
     pub(crate) fn start(mut self) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         self.command.stdout(log.try_clone().unwrap()).stderr(log);
@@ -62,6 +67,14 @@ impl Process {
 
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// How much memory it has.
+    pub(crate) fn resident_mib(&self) -> usize {
+        let pid = self.child.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<usize>().unwrap() / 1024
     }
 
     pub(crate) fn go_on(&self) {

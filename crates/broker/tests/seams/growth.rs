@@ -1,0 +1,50 @@
+//! What grows and what does not.
+
+use sqlx::Executor as _;
+
+use crate::support::{Bank, Plan, until};
+
+/// Rows that go through: some, or as `GROWTH_ROWS` says (scripts/broker-proofs: a million).
+fn rows() -> usize {
+    std::env::var("GROWTH_ROWS").map_or(20_000, |rows| rows.parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_tables_of_the_broker_stay_flat() {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    bank.run_ledger();
+    let accounts: Vec<String> = (0..100).map(|number| format!("account-{number}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let rounds = rows() / 4;
+    let mut sizes = Vec::new();
+    for round in 1..=4 {
+        bank.deposit_in_bulk(&accounts, rounds / accounts.len()).await;
+        until("all are booked", async || bank.bookings().await == rounds * round).await;
+        until("and published", async || bank.outbox_rows("ledger").await == 0).await;
+        // What autovacuum does within a minute; the table's settings in the migration make it come.
+        for service in ["till", "ledger"] {
+            bank.pool(service).execute("VACUUM broker.outbox").await.unwrap();
+            bank.pool(service).execute("VACUUM broker.positions").await.unwrap();
+        }
+        sizes.push((bank.kibibytes("till").await, bank.kibibytes("ledger").await));
+    }
+    println!("KiB of the broker's tables, till and ledger, after each quarter of {} rows: {sizes:?}", rows());
+    let ((till, ledger), (till_later, ledger_later)) = (sizes[0], sizes[3]);
+    assert!(till_later <= till * 3 / 2 && ledger_later <= ledger * 3 / 2, "they grow: {sizes:?}");
+    bank.booked_once_and_in_order(rows()).await;
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn a_full_outbox_says_so_at_the_door() {
+    let mut bank = Bank::planned(Plan { outbox_limit: 5, ..Plan::default() }).await;
+    // Nobody publishes, but the relay counts.
+    bank.relay_without_kafka("till");
+    bank.deposit(&["alice"], 6).await;
+    assert!(!bank.till.is_full(), "until somebody has counted");
+    until("the outbox is full", async || bank.till.is_full()).await;
+    bank.pool("till").execute("DELETE FROM broker.outbox").await.unwrap();
+    until("it is not any more", async || !bank.till.is_full()).await;
+    bank.close().await;
+}

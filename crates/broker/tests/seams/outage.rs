@@ -1,0 +1,75 @@
+//! Kafka or Postgres gone: nothing is lost, nothing is dead-lettered, memory stays bounded, and then everything is done.
+
+use std::time::Duration;
+
+use crate::support::{Bank, Raw, says, until};
+
+/// Seconds that an outage lasts: a few, or as `OUTAGE_SECONDS` says (scripts/broker-proofs: a minute).
+fn outage() -> Duration {
+    Duration::from_secs(std::env::var("OUTAGE_SECONDS").map_or(3, |seconds| seconds.parse().unwrap()))
+}
+
+#[tokio::test]
+async fn without_postgres_a_consumer_keeps_its_place_and_its_records() {
+    let bank = Bank::private().await;
+    let ledger = bank.process("ledger").start();
+    let deposits: Vec<Raw> = (1..=50).map(|sequence| Raw::deposit("alice", sequence, 1)).collect();
+    bank.produce("deposits", 0, &deposits[..2]).await;
+    bank.booked_once_and_in_order(2).await;
+    let (_, members) = bank.group("ledger").await;
+
+    bank.servers.postgres().unwrap().kill();
+    bank.produce("deposits", 0, &deposits[2..]).await;
+    ledger.says("a batch cannot be applied").await;
+    tokio::time::sleep(outage()).await;
+    bank.servers.postgres().unwrap().start().await.unwrap();
+
+    bank.booked_once_and_in_order(50).await;
+    assert!(bank.letters().await.is_empty());
+    assert_eq!(bank.group("ledger").await, ("Stable".to_owned(), members), "nobody had to join again");
+    bank.close().await;
+}
+
+/// Also the order of a key whose first publications time out: what is behind them waits.
+#[tokio::test]
+async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order_later() {
+    let mut bank = Bank::private().await;
+    let mut status = bank.run_ledger();
+    let till = bank.process("till").start();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(1).await;
+
+    let before = till.resident_mib();
+    bank.servers.kafka().unwrap().freeze();
+    bank.deposit(&["alice"], 7).await;
+    let accounts: Vec<String> = (0..20).map(|number| format!("heavy-{number}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    for _ in 0..20 {
+        bank.deposit_with_memo(&accounts, &"x".repeat(400_000)).await;
+    }
+    till.says("Kafka does not take events").await;
+    says(&mut status, "Kafka is missed", |status| !status.reached).await;
+    bank.deposit(&["alice"], 1).await;
+    let grown = till.resident_mib() - before;
+    println!("{grown} MiB more in memory, of 160 MB that wait in the outbox");
+    assert!(grown < 100, "160 MB wait in the outbox, {grown} MiB of it in memory");
+
+    bank.servers.kafka().unwrap().thaw();
+    bank.booked_once_and_in_order(1 + 7 + 400 + 1).await;
+    says(&mut status, "Kafka is back", |status| status.reached).await;
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn a_service_that_starts_before_kafka_waits_for_it() {
+    let bank = Bank::private().await;
+    bank.servers.kafka().unwrap().kill();
+    let (_till, ledger) =
+        (bank.process("till").without_topics().start(), bank.process("ledger").without_topics().start());
+    bank.deposit(&["alice"], 3).await;
+    ledger.says("waiting for it").await;
+    until("it is in the outbox", async || bank.outbox_rows("till").await == 3).await;
+    bank.servers.kafka().unwrap().start().await.unwrap();
+    bank.booked_once_and_in_order(3).await;
+    bank.close().await;
+}

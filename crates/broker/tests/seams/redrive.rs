@@ -1,0 +1,124 @@
+//! Dead letters handled again, once what killed them is repaired.
+
+use broker::{Letters, Redriven, Report, Subscription};
+use sqlx::Executor as _;
+use time::OffsetDateTime;
+
+use crate::ledger::Ledger;
+use crate::support::{Bank, Raw};
+
+const TOO_MUCH: i64 = 2_000_000;
+
+impl Bank {
+    async fn redrive(&self, wanted: Letters, dry_run: bool) -> Vec<Report> {
+        let mut reports = Vec::new();
+        let subscriptions = [Subscription::new(Ledger)];
+        let tell = |report| reports.push(report);
+        broker::redrive(&self.settings("ledger"), &self.ledger, &subscriptions, &wanted, dry_run, tell)
+            .await
+            .unwrap();
+        reports
+    }
+
+    /// The schema takes large deposits now.
+    async fn repair(&self) {
+        self.pool("ledger")
+            .execute("ALTER TABLE bookings DROP CONSTRAINT bookings_amount_check")
+            .await
+            .unwrap();
+    }
+
+    async fn balance(&self, account: &str) -> i64 {
+        sqlx::query_scalar("SELECT balance FROM accounts WHERE id = $1")
+            .bind(account)
+            .fetch_one(&self.pool("ledger"))
+            .await
+            .unwrap()
+    }
+}
+
+fn results(reports: &[Report]) -> Vec<&Redriven> {
+    reports.iter().map(|report| &report.result).collect()
+}
+
+/// Two repairable dead letters of alice's and bob's, one of alice's that is not, and good deposits behind them.
+async fn with_dead_letters() -> Bank {
+    let mut bank = Bank::open().await;
+    let records = [
+        Raw::deposit("alice", 1, TOO_MUCH),
+        Raw::deposit("bob", 1, TOO_MUCH),
+        Raw::deposit("alice", 2, -1),
+        Raw::deposit("alice", 3, 1),
+        Raw::deposit("bob", 2, 1),
+    ];
+    bank.produce("deposits", 0, &records).await;
+    bank.run_ledger();
+    crate::support::until("the good ones are booked", async || bank.bookings().await == 2).await;
+    assert_eq!(bank.letters().await.len(), 3);
+    bank
+}
+
+#[tokio::test]
+async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
+    let bank = with_dead_letters().await;
+    assert!(matches!(bank.redrive(Letters::default(), false).await[0].result, Redriven::StillDead(_)));
+    bank.repair().await;
+
+    let found = bank.redrive(Letters::default(), true).await;
+    assert_eq!(results(&found), [&Redriven::Found; 3]);
+    let origins: Vec<_> = found.iter().map(|report| report.origin.clone()).collect();
+    assert_eq!(origins, [0, 1, 2].map(|offset| ("deposits".to_owned(), 0, offset)));
+    assert_eq!(found[0].event_type.as_deref(), Some("deposit.made.v1"));
+    assert!(found[0].cause.contains("bookings_amount_check"));
+    assert_eq!(bank.balance("alice").await, 1, "a dry run changes nothing");
+
+    let redriven = bank.redrive(Letters::default(), false).await;
+    let bad = Redriven::StillDead("a deposit of -1".into());
+    assert_eq!(results(&redriven), [&Redriven::Applied, &Redriven::Applied, &bad]);
+    assert_eq!(bank.balance("alice").await, TOO_MUCH + 1, "older than what was applied since, and applied");
+
+    assert_eq!(results(&bank.redrive(Letters::default(), false).await), [&bad], "the others are done");
+    assert_eq!(bank.balance("alice").await, TOO_MUCH + 1);
+    // The sequence that was seen has not fallen: a repetition is still one.
+    bank.produce("deposits", 0, &[Raw::deposit("alice", 3, 1), Raw::deposit("alice", 4, 1)]).await;
+    crate::support::until("it is booked", async || bank.balance("alice").await == TOO_MUCH + 2).await;
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn only_those_that_are_wanted() {
+    let bank = with_dead_letters().await;
+    bank.repair().await;
+    let all = Letters::default;
+    let now = OffsetDateTime::now_utc();
+    for (wanted, expected) in [
+        (Letters { topic: Some("deposits".into()), ..all() }, 3),
+        (Letters { topic: Some("balances".into()), ..all() }, 0),
+        (Letters { event_type: Some("deposit.made.v1".into()), ..all() }, 3),
+        (Letters { event_type: Some("account.closed.v1".into()), ..all() }, 0),
+        (Letters { key: Some("alice".into()), ..all() }, 2),
+        (Letters { since: Some(now - time::Duration::hours(1)), ..all() }, 3),
+        (Letters { since: Some(now + time::Duration::hours(1)), ..all() }, 0),
+    ] {
+        let found = bank.redrive(wanted.clone(), true).await.len();
+        assert_eq!(found, expected, "{wanted:?}");
+    }
+    let bobs = Letters { key: Some("bob".into()), ..all() };
+    assert_eq!(results(&bank.redrive(bobs, false).await), [&Redriven::Applied]);
+    assert_eq!(bank.balance("alice").await, 1, "what was not wanted is as it was");
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
+    let mut bank = Bank::open().await;
+    bank.produce("deposits", 0, &[Raw::deposit("alice", 1, TOO_MUCH)]).await;
+    bank.run_ledger();
+    crate::support::until("it is dead", async || bank.letters().await.len() == 1).await;
+    bank.repair().await;
+    bank.rewound_to_the_beginning_and_read().await;
+    assert_eq!(bank.balance("alice").await, TOO_MUCH);
+    assert!(bank.redrive(Letters::default(), false).await.is_empty());
+    assert_eq!(bank.balance("alice").await, TOO_MUCH);
+    bank.close().await;
+}
