@@ -29,11 +29,13 @@ need_stack() {
   [ -x "$stack" ] || fail "nothing is built yet: run ./scripts/up first"
 }
 
-# For the commands that talk to what runs as processes of this checkout or else in the containers of docker-compose.yml,
-# where the image of init has the same program.
+# For the commands that talk to what runs as processes of this checkout, or else in the containers of docker-compose.yml:
+# the image of init has the same program.
 ask_stack() {
   if ! runs_here && runs_in_containers; then
-    compose --progress quiet run --rm --no-deps init "$@"
+    # A container does not notice that whoever read its output has gone.
+    trap 'docker rm --force "notifyme-ask-$$" >/dev/null 2>&1 || true' EXIT
+    compose --progress quiet run --rm --no-deps --name "notifyme-ask-$$" init "$@"
     exit
   fi
   need_stack

@@ -42,7 +42,7 @@ catalogue_events() {
 
 order_is_confirmed() {
   until_order "$(place mug-stoneware pm_card_visa ada@example.com)" confirmed
-  until_is 'Your order is confirmed' mail_to ada@example.com confirmed
+  until_is 'Total: 14.50 EUR' mail_to ada@example.com confirmed
 }
 
 orders_are_refused() {

@@ -6,6 +6,8 @@
 
 mod batch;
 mod parse;
+#[cfg(test)]
+mod property;
 
 use std::future::Future;
 use std::pin::Pin;

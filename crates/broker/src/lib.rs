@@ -5,6 +5,10 @@
 //! and advances with the effects ([`Consumer`]); a repetition is recognised by its sequence ([`Fold`]). The crate knows
 //! no event of any shop and can be lifted out: README.md has thirty lines of another system.
 
+// The example's modules, which the tests share, call the crate by its name.
+#[cfg(test)]
+extern crate self as broker;
+
 mod consumer;
 mod dead_letter;
 mod failure;

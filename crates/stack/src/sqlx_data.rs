@@ -39,6 +39,12 @@ pub fn crates(home: &Home, named: &[String]) -> Result<Vec<Checked>> {
     Ok(found)
 }
 
+impl Checked {
+    fn folder(&self) -> PathBuf {
+        self.dir.join(".sqlx")
+    }
+}
+
 fn checked(dir: PathBuf) -> Option<Checked> {
     let settings = fs::read_to_string(dir.join("sqlx.toml")).ok()?;
     let variable = settings.lines().find_map(|line| line.trim().strip_prefix("database-url-var"))?;
@@ -81,33 +87,64 @@ impl Databases {
         Ok(databases)
     }
 
-    /// Writes the folder of one crate, beside its `Cargo.toml` or below `into`.
-    pub async fn write(&self, home: &Home, checked: &Checked, into: Option<&Path>) -> Result<PathBuf> {
-        let folder = into.map_or_else(|| checked.dir.join(".sqlx"), |dir| dir.join(&checked.name));
-        // Written beside, then moved: whoever compiles meanwhile finds a whole folder.
-        let draft = home.data("sqlx").join(format!("{}-{}", checked.name, std::process::id()));
-        remove_dir(&draft)?;
-        create_dir(&draft)?;
-        let touched = fs::File::open(checked.dir.join("src/lib.rs"));
-        touched
-            .and_then(|file| file.set_modified(std::time::SystemTime::now()))
-            .during(|| "touching lib.rs".into())?;
-        let mut cargo = Command::new("cargo");
-        cargo
-            .args(["check", "--quiet", "--all-targets", "--package", &checked.name])
-            .current_dir(home.root());
-        cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", &draft);
+    /// Writes the folder of one crate.
+    pub async fn write(&self, home: &Home, checked: &Checked) -> Result<PathBuf> {
+        let (draft, folder) = (draft(home, &checked.name)?, checked.folder());
         // Its own variable alone: the crates below it go on using what is written, and write nothing here.
-        cargo.envs(self.url(&checked.variable).map(|url| (&checked.variable, url)));
-        let status = cargo.kill_on_drop(true).status().await.during(|| "starting cargo".into())?;
-        if !status.success() {
+        let compiled = self.compile(home, std::slice::from_ref(checked), &draft).await;
+        if let Err(error) = compiled {
             remove_dir(&draft)?;
-            return Err(Error::Machine(format!("{} does not compile", checked.name)));
+            return Err(error);
         }
         remove_dir(&folder)?;
-        folder.parent().map_or(Ok(()), create_dir)?;
+        // Written beside, then moved: whoever compiles meanwhile finds a whole folder.
         fs::rename(&draft, &folder).during(|| format!("naming {}", folder.display()))?;
         Ok(folder)
+    }
+
+    /// Compiles all of these at once, and names those whose folder is not what a fresh one would be.
+    pub async fn outdated(&self, home: &Home, crates: &[Checked]) -> Result<Vec<String>> {
+        let draft = draft(home, "check")?;
+        let compiled = self.compile(home, crates, &draft).await;
+        let fresh = contents(&draft);
+        remove_dir(&draft)?;
+        compiled?;
+        let (mut fresh, mut outdated) = (fresh?, Vec::new());
+        let mut written = Vec::new();
+        for checked in crates {
+            let folder = contents(&checked.folder())?;
+            // A query's file is named by its text: the same one in two crates is one file here.
+            if folder.iter().any(|(name, text)| fresh.get(name) != Some(text)) {
+                outdated.push(checked.name.clone());
+            }
+            written.extend(folder.into_keys());
+        }
+        fresh.retain(|name, _| !written.contains(name));
+        if let Some((name, _)) = fresh.pop_first() {
+            outdated.push(format!("whichever has {}", name.display()));
+        }
+        Ok(outdated)
+    }
+
+    /// Compiles crates against their databases; what their queries need is written into `draft`.
+    async fn compile(&self, home: &Home, crates: &[Checked], draft: &Path) -> Result<()> {
+        let mut cargo = Command::new("cargo");
+        // All of the workspace, so that its dependencies are those of every other build.
+        cargo.args(["check", "--quiet", "--workspace", "--all-targets"]).current_dir(home.root());
+        cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", draft);
+        for checked in crates {
+            let touched = fs::File::open(checked.dir.join("src/lib.rs"));
+            touched
+                .and_then(|file| file.set_modified(std::time::SystemTime::now()))
+                .during(|| format!("touching lib.rs of {}", checked.name))?;
+            cargo.envs(self.url(&checked.variable).map(|url| (&checked.variable, url)));
+        }
+        let status = cargo.kill_on_drop(true).status().await.during(|| "starting cargo".into())?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::Machine("the workspace does not compile".to_owned()))
+        }
     }
 
     /// `ORDER_DATABASE_URL` is the order service's; the tables of a crate are in all databases.
@@ -124,9 +161,11 @@ impl Drop for Databases {
     }
 }
 
-/// Whether the committed folder of a crate and a fresh one hold the same.
-pub fn same(checked: &Checked, fresh: &Path) -> Result<bool> {
-    Ok(contents(&checked.dir.join(".sqlx"))? == contents(fresh)?)
+fn draft(home: &Home, name: &str) -> Result<PathBuf> {
+    let draft = home.data("sqlx").join(format!("{name}-{}", std::process::id()));
+    remove_dir(&draft)?;
+    create_dir(&draft)?;
+    Ok(draft)
 }
 
 fn contents(dir: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {

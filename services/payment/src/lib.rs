@@ -26,7 +26,6 @@ use web::AdminToken;
 use crate::api::Api;
 use crate::consumer::Orders;
 use crate::gateway::Books;
-use crate::worker::Payments;
 
 pub use config::Config;
 
@@ -51,7 +50,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let pool = outbox.pool().clone();
     let (gateway, remote) = gateway::connect(pool.clone(), config.gateway_latency);
     let wake = Arc::new(Notify::new());
-    let worker = worker::worker(Payments { outbox, gateway }, Arc::clone(&wake));
+    let worker = worker::worker(outbox, gateway, Arc::clone(&wake));
     let api = Api {
         books: Books::new(pool.clone()),
         pool,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use broker::Outbox;
@@ -24,12 +25,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The payments that are not where they should be.
 pub(crate) struct Payments {
-    pub outbox: Outbox,
-    pub gateway: Gateway,
+    outbox: Outbox,
+    gateway: Gateway,
+    /// The gateway took nothing in when it was last asked.
+    gateway_away: AtomicBool,
 }
 
 /// A worker on the payments, woken by `wake`.
-pub(crate) fn worker(payments: Payments, wake: Arc<Notify>) -> Worker<Payments> {
+pub(crate) fn worker(outbox: Outbox, gateway: Gateway, wake: Arc<Notify>) -> Worker<Payments> {
+    let payments = Payments { outbox, gateway, gateway_away: AtomicBool::new(false) };
     Worker::new(payments, wake, CONCURRENCY, LEASE)
 }
 
@@ -81,6 +85,7 @@ impl Queue for Payments {
         store::update(&mut tx, &written, true).await?;
         tx.commit().await?;
         events.iter().for_each(announce);
+        self.watch(done.iter().map(|(_, outcome)| outcome));
         Ok(())
     }
 
@@ -89,12 +94,38 @@ impl Queue for Payments {
     }
 }
 
-/// Why a payment waits: once for people, then for who looks closely.
+impl Payments {
+    /// Tells people once when the gateway goes away, and when it is back.
+    fn watch<'a>(&self, mut outcomes: impl Iterator<Item = &'a Outcome>) {
+        let Some(away) = outcomes.find_map(is_away) else { return };
+        if self.gateway_away.swap(away, Ordering::Relaxed) == away {
+            return;
+        }
+        if away {
+            tracing::warn!("the gateway is not available; payments wait and are tried again");
+        } else {
+            tracing::info!("the gateway is available again");
+        }
+    }
+}
+
+/// What an outcome says of the gateway as a whole.
+fn is_away(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Ok(_) | Err(Failure::Failed) => Some(false),
+        Err(Failure::Unavailable) => Some(true),
+        Err(Failure::Unknown) => None,
+    }
+}
+
+/// Tells, once, that a payment waits on its own account.
 fn tell(payment: &Payment, failure: Failure) {
     let order_id = payment.order_id;
-    match payment.failures {
-        1 => tracing::warn!(%order_id, "{failure}; the payment is tried again until it is settled"),
-        failures => tracing::debug!(%order_id, failures, "{failure}"),
+    match (failure, payment.failures) {
+        (Failure::Failed | Failure::Unknown, 1) => {
+            tracing::warn!(%order_id, "{failure}; the payment is tried again until it is settled");
+        }
+        (_, failures) => tracing::debug!(%order_id, failures, "{failure}"),
     }
 }
 

@@ -13,8 +13,8 @@ pub(crate) use process::Process;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a condition may take to come true, on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Waits until `condition` holds, and says which one did not.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {

@@ -1,0 +1,147 @@
+//! A batch of any size does what its records do one by one, on a real database, for random histories with repetitions
+//! and gaps in any order.
+
+// The example's fold, as the tests of the whole use it.
+#[path = "../../examples/bank/events.rs"]
+mod events;
+#[path = "../../examples/bank/ledger.rs"]
+mod ledger;
+
+use std::collections::BTreeMap;
+
+use envelope::names;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use sqlx::PgPool;
+use stack::Servers;
+
+use self::ledger::{Ledger, SCHEMA};
+use super::{Batch, Guard, Outcome, Subscription};
+use crate::outbox::{HeaderValue, Row};
+use crate::record::Record;
+use crate::tx::Tx;
+use crate::{Outbox, Settings};
+
+/// Account, sequence, and what the event is.
+type Step = (u8, u64, Kind);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Deposit(i64),
+    Close,
+    Unknown,
+    Broken,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![
+        8 => (1..100_i64).prop_map(Kind::Deposit),
+        1 => Just(Kind::Close),
+        1 => Just(Kind::Unknown),
+        1 => Just(Kind::Broken),
+    ];
+    // Few sequences, so that most of a history are repetitions and gaps.
+    (0..4_u8, 1..8_u64, kind)
+}
+
+fn record(offset: usize, (account, sequence, kind): Step) -> Record {
+    let key = format!("account-{account}");
+    let (ce_type, value) = match kind {
+        Kind::Deposit(amount) => ("deposit.made.v1", format!(r#"{{"account":"{key}","amount":{amount}}}"#)),
+        Kind::Close => ("account.closed.v1", format!(r#"{{"account":"{key}"}}"#)),
+        Kind::Unknown => ("account.painted.v1", "{}".to_owned()),
+        Kind::Broken => ("deposit.made.v1", "{".to_owned()),
+    };
+    let header = |name: &str, value: String| (name.to_owned(), HeaderValue::Text(value));
+    Record {
+        topic: "deposits".to_owned(),
+        partition: 0,
+        offset: i64::try_from(offset).unwrap_or_default(),
+        key: Some(key.into_bytes()),
+        value: Some(value.into_bytes()),
+        headers: Some(vec![
+            header(names::SPEC_VERSION, "1.0".to_owned()),
+            header(names::ID, uuid::Uuid::nil().to_string()),
+            header(names::TYPE, ce_type.to_owned()),
+            header(names::SEQUENCE, format!("{sequence:020}")),
+        ]),
+    }
+}
+
+/// What a history leaves: outcomes, accounts, bookings account by account, and the last state published of each key.
+#[derive(Debug, PartialEq)]
+struct Left {
+    outcomes: Vec<Outcome>,
+    accounts: Vec<(String, i64, bool, i64)>,
+    bookings: Vec<(String, i64, i64)>,
+    published: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+/// Folds the records in batches of these sizes, again and again, in a transaction that is rolled back.
+async fn fold(outbox: &Outbox, records: &[Record], sizes: &[usize]) -> Left {
+    let mut tx = outbox.begin().await.unwrap();
+    let ledger = Subscription::new(Ledger);
+    let (mut outcomes, mut rest, mut sizes) = (Vec::new(), records, sizes.iter().cycle());
+    while !rest.is_empty() {
+        let (batch, behind) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+        let batch = Batch { records: batch, condemned: &BTreeMap::new(), guard: Guard::On };
+        outcomes.extend(ledger.handle(&mut tx, batch).await.unwrap().outcomes);
+        rest = behind;
+    }
+    let published = std::mem::take(&mut tx.appends().rows);
+    Left { outcomes, published: last_states(published), ..tables(&mut tx).await }
+}
+
+async fn tables(tx: &mut Tx) -> Left {
+    let accounts = "SELECT id, balance, closed, seen_deposits FROM accounts ORDER BY id";
+    let bookings = "SELECT account, deposit, amount FROM bookings ORDER BY account, id";
+    Left {
+        outcomes: Vec::new(),
+        accounts: sqlx::query_as(accounts).fetch_all(&mut **tx).await.unwrap(),
+        bookings: sqlx::query_as(bookings).fetch_all(&mut **tx).await.unwrap(),
+        published: BTreeMap::new(),
+    }
+}
+
+fn last_states(rows: Vec<Row>) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    rows.into_iter().map(|row| (row.key.unwrap_or_default(), row.value)).collect()
+}
+
+#[test]
+fn a_batched_fold_does_what_its_records_do_one_by_one() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Kafka is not needed.
+    let servers = runtime.block_on(Servers::start(Some(String::new()), None)).unwrap();
+    let outbox = runtime.block_on(async {
+        let pool = PgPool::connect(servers.postgres_url()).await.unwrap();
+        sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
+        Outbox::new(pool, &settings())
+    });
+    let histories = prop::collection::vec(step(), 1..60);
+    let sizes = prop::collection::vec(1..20_usize, 1..6);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+    let ran = runner.run(&(histories, sizes), |(history, sizes)| {
+        let records: Vec<Record> =
+            history.into_iter().enumerate().map(|(offset, step)| record(offset, step)).collect();
+        runtime.block_on(async {
+            let one_by_one = fold(&outbox, &records, &[1]).await;
+            prop_assert_eq!(&fold(&outbox, &records, &sizes).await, &one_by_one);
+            prop_assert_eq!(&fold(&outbox, &records, &[records.len()]).await, &one_by_one);
+            Ok(())
+        })
+    });
+    ran.unwrap();
+}
+
+fn settings() -> Settings {
+    Settings {
+        service: "ledger".to_owned(),
+        brokers: String::new(),
+        prefix: String::new(),
+        partitions: 1,
+        retention: None,
+        instance: None,
+        outbox_limit: 1000,
+        dead_letter_limit: 1000,
+    }
+}
