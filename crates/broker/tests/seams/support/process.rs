@@ -21,7 +21,7 @@ impl Process {
     pub(crate) fn of(service: &str, bank: &str) -> Self {
         // Cargo puts examples beside the folder that this program lies in.
         let program = std::env::current_exe().unwrap().parent().unwrap().join("../examples/bank");
-        assert!(program.exists(), "the example is not built: cargo build -p broker --example bank");
+        assert!(program.exists(), "the example is not built: cargo build --workspace --examples");
         let unique = uuid::Uuid::new_v4().as_fields().0;
         let file = |extension| {
             PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
