@@ -34,6 +34,7 @@ commands_answer() {
   [ "${#token}" -ge 32 ] || fail "no token: $token"
   until_is '^inventory .* orders .* 0$' "$root/scripts/groups"
   until_is 'product.listed.v1' catalogue_events
+  "$root/scripts/doctor"
 }
 
 catalogue_events() {

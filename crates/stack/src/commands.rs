@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod control;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod groups;
 pub(crate) mod kafka_tool;

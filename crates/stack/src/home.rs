@@ -49,6 +49,11 @@ impl Home {
         &self.root
     }
 
+    /// Whether this is a container's, beside those of docker-compose.yml.
+    pub fn is_container(&self) -> bool {
+        self.programs.is_some()
+    }
+
     /// `.data/`, or a folder or file in it.
     pub fn data(&self, name: &str) -> PathBuf {
         self.data.join(name)
@@ -138,6 +143,13 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
         fs::rename(&draft, path)
     };
     write().during(|| format!("writing {}", path.display()))
+}
+
+/// How much room the disk of this folder has left for us.
+pub fn free_mib(dir: &Path) -> Result<u64> {
+    let room = nix::sys::statvfs::statvfs(dir).map_err(std::io::Error::from);
+    let room = room.during(|| format!("looking at the disk of {}", dir.display()))?;
+    Ok((room.blocks_available() * room.fragment_size()) >> 20)
 }
 
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {

@@ -12,7 +12,9 @@ mod seed;
 mod tour;
 
 use clap::{Parser, Subcommand};
-use commands::{control, events, groups, kafka_tool, logs, provision, sqlx_prepare, token, up, with_servers};
+use commands::{
+    control, doctor, events, groups, kafka_tool, logs, provision, sqlx_prepare, token, up, with_servers,
+};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -45,6 +47,9 @@ enum Command {
     /// Shows who reads what and how far behind.
     #[command(override_usage = "./scripts/groups")]
     Groups,
+    /// Finds out what is wrong.
+    #[command(override_usage = "./scripts/doctor [--email ADDRESS]")]
+    Doctor(doctor::Arguments),
     /// Shows what the services said.
     #[command(override_usage = "./scripts/logs [-f] [SERVICE]")]
     Logs(logs::Arguments),
@@ -83,6 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Kill(arguments) => control::kill(&arguments)?,
         Command::Events(arguments) => events::run(arguments).await?,
         Command::Groups => groups::run().await?,
+        Command::Doctor(arguments) => return doctor::run(&arguments).await,
         Command::Logs(arguments) => logs::run(&arguments).await?,
         Command::Token => token::run()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,

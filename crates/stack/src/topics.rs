@@ -5,9 +5,10 @@ use crate::kafka;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The names, prefix and all, of the topics that begin with this prefix; Kafka's own are left out.
 pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
@@ -32,13 +33,21 @@ pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<(Ve
     }
     let brokers = brokers.to_owned();
     let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        Ok((
-            offsets(&consumer, &partitions, Offset::Beginning)?,
-            offsets(&consumer, &partitions, Offset::End)?,
-        ))
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match bounds_now(&brokers, &partitions) {
+                // A broker that was just started answers before it knows what it leads.
+                Err(_) if Instant::now() < deadline => std::thread::sleep(AGAIN),
+                answer => return answer,
+            }
+        }
     });
     asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
+}
+
+fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<(Vec<i64>, Vec<i64>)> {
+    let consumer: BaseConsumer = kafka::client(brokers).create()?;
+    Ok((offsets(&consumer, partitions, Offset::Beginning)?, offsets(&consumer, partitions, Offset::End)?))
 }
 
 /// One request a broker instead of one a partition; the two ends of a log stand for points in time there.

@@ -1,0 +1,147 @@
+//! What can be seen without an order: the machine, the servers, and what each service says of itself.
+
+use super::{Doctor, PATIENCE, fine};
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
+use stack::ready::Ready;
+use stack::settled;
+use std::time::Instant;
+use time::OffsetDateTime;
+
+/// With less, Kafka and Postgres may stop in the middle of a write.
+const DISK_MIB: u64 = 1024;
+/// Reservations, leases and links live by the clock.
+const CLOCK: time::Duration = time::Duration::seconds(2);
+
+impl Doctor {
+    /// Returns whether Kafka and Postgres answer.
+    pub(super) async fn check_up(&mut self) -> anyhow::Result<bool> {
+        self.disk()?;
+        let postgres = self.postgres().await?;
+        let kafka = self.kafka().await;
+        for service in self.home.services()? {
+            self.service(&service).await?;
+            if postgres && kafka {
+                self.queues(&service).await?;
+            }
+        }
+        Ok(postgres && kafka)
+    }
+
+    fn disk(&mut self) -> anyhow::Result<()> {
+        let free = stack::home::free_mib(&self.home.data(""))?;
+        if free < DISK_MIB {
+            self.wrong(format_args!("only {free} MiB are free on the disk; at least {DISK_MIB} are needed"));
+        } else {
+            fine(format_args!("the disk has {} GiB left", free / 1024));
+        }
+        Ok(())
+    }
+
+    async fn postgres(&mut self) -> anyhow::Result<bool> {
+        let url = self.local.postgres_url(&self.home)?;
+        if let Err(why) = Ready::Postgres(url.clone()).ask().await {
+            let start = self.start("postgres");
+            self.wrong(format_args!("Postgres does not answer: {why}; {start}"));
+            return Ok(false);
+        }
+        let mut connection = PgConnection::connect(&url).await?;
+        let theirs: OffsetDateTime =
+            sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        let off = OffsetDateTime::now_utc() - theirs;
+        if off.abs() > CLOCK {
+            self.wrong(format_args!(
+                "the clocks of this machine and of Postgres' differ by {off:.0}: set them by NTP"
+            ));
+        } else {
+            fine("Postgres answers, and its clock is ours");
+        }
+        Ok(true)
+    }
+
+    async fn kafka(&mut self) -> bool {
+        let brokers = self.local.brokers();
+        match Ready::Kafka(brokers.clone()).ask().await {
+            Ok(()) => {
+                fine(format_args!("Kafka answers at {brokers}"));
+                true
+            }
+            Err(why) => {
+                let start = self.start("kafka");
+                self.wrong(format_args!("Kafka does not answer: {why}; {start}"));
+                false
+            }
+        }
+    }
+
+    /// What it says at its ops port, check by check; one that has just been started gets a moment.
+    async fn service(&mut self, name: &str) -> anyhow::Result<()> {
+        let url = format!("{}/health/ready", self.ops_url(name)?);
+        let deadline = Instant::now() + PATIENCE;
+        let bad = loop {
+            let Ok(answer) = self.client.get(&url).send().await else {
+                let (start, logs) = (self.start(name), self.logs(name));
+                self.wrong(format_args!("{name} does not answer at {url}: {start}; why it ended: {logs}"));
+                return Ok(());
+            };
+            let bad = complaints(&answer.json().await.unwrap_or_default());
+            if bad.is_empty() || Instant::now() > deadline {
+                break bad;
+            }
+            tokio::time::sleep(PATIENCE / 20).await;
+        };
+        if bad.is_empty() {
+            fine(format_args!("{name} is ready and reads its topics"));
+        }
+        for what in bad {
+            self.wrong(format_args!("{name}: {what}"));
+        }
+        Ok(())
+    }
+
+    /// What piles up: an outbox that is not published, records that are not read, dead letters.
+    async fn queues(&mut self, service: &str) -> anyhow::Result<()> {
+        // Twice: what is on its way just now is no trouble.
+        let before = self.waiting(service).await?;
+        if before.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(PATIENCE / 5).await;
+        for what in self.waiting(service).await?.iter().filter(|what| before.contains(what)) {
+            let repair = if what.contains("dead letters") {
+                format!("; see what they are: {service} redrive --dry-run")
+            } else {
+                String::new()
+            };
+            self.wrong(format_args!("{what}, and it does not get less{repair}"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn waiting(&self, service: &str) -> anyhow::Result<Vec<String>> {
+        let url = self.local.service(&self.home, service)?.access.migrate_database_url;
+        Ok(settled::look(service, &url, &self.local.brokers(), &self.local.topic_prefix).await?.waiting)
+    }
+}
+
+/// What a service finds wrong, in words: `/health/ready` as crates/chassis answers it.
+fn complaints(said: &Value) -> Vec<String> {
+    let checks = said["checks"].as_object().into_iter().flatten();
+    let bad = checks.filter(|(_, found)| found["ok"] != true);
+    bad.map(|(check, found)| format!("{check}: {}", words(&found["detail"]))).collect()
+}
+
+fn words(detail: &Value) -> String {
+    let Some(fields) = detail.as_object() else {
+        return detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
+    };
+    let stopped = detail["stopped"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut words: Vec<&str> = stopped.chain(detail["stuck"].as_str()).collect();
+    if detail["reached"] == false {
+        words.push("Kafka does not answer it");
+    } else if fields.contains_key("partitions") && detail["partitions"].is_null() {
+        words.push("it has not been let into its group yet");
+    }
+    if words.is_empty() { detail.to_string() } else { words.join("; ") }
+}
