@@ -7,6 +7,7 @@
     reason = "a test helper panics"
 )]
 
+mod collector;
 mod mail;
 mod wait;
 
@@ -14,6 +15,7 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stack::{Builder, System};
 
+pub use collector::{Collector, Recorded};
 pub use mail::{Inbox, Mail};
 pub use wait::{PATIENCE, eventually};
 

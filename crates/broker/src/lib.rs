@@ -29,6 +29,7 @@ mod rewind;
 mod settings;
 mod settle;
 pub mod topics;
+mod trace;
 mod tx;
 
 pub use consumer::{Consumer, ConsumerError, ConsumerStatus};

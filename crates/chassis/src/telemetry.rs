@@ -8,6 +8,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::runtime::Tokio;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
@@ -38,6 +39,9 @@ pub(crate) fn start(
         .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
         .with_resource(resource(source))
         .build();
+    // For crates that make their spans by OpenTelemetry's own API.
+    opentelemetry::global::set_tracer_provider(provider.clone());
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(source.service))
         .with_filter(Targets::new().with_target(web::trace::TARGET, LevelFilter::DEBUG));

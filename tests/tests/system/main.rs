@@ -12,3 +12,4 @@ mod overselling;
 mod payments;
 mod refusals;
 mod sharing;
+mod traces;

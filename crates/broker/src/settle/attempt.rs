@@ -13,6 +13,7 @@ use crate::fold::{Batch, Guard, Handled, Outcome, Subscription};
 use crate::pause;
 use crate::positions::{self, Advanced, Positions, Step};
 use crate::record::Record;
+use crate::trace;
 
 /// How it ended.
 pub(super) enum Attempt {
@@ -53,7 +54,9 @@ impl Settler {
         self.deaths.set(subscription.topic().name, committed.deaths_in_a_row);
         self.status.send_if_modified(|status| status.stuck.take().is_some());
         subscription.committed();
-        report::count(subscription, records, &committed.handled, committed.new_letters, started.elapsed());
+        let took = started.elapsed();
+        report::count(subscription, records, &committed.handled, committed.new_letters, took);
+        trace::handled(subscription.topic().name, records, &committed.handled.outcomes, took);
         Attempt::Done
     }
 
