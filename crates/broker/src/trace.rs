@@ -1,8 +1,8 @@
 //! Spans of what was handled, for a process that has set OpenTelemetry's global tracer provider and propagator; in any
 //! other nothing is made.
 //!
-//! Each event is a span of the trace that it came from, so that what one request caused is one trace through all
-//! services. What was handled together is told by links to a span of the batch.
+//! A batch is a span that links to its events. And each event is a span of the trace that it came from, so that what one
+//! request caused is one trace through all services.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,32 +26,35 @@ pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outco
     if traced.is_empty() {
         return;
     }
-    let tracer = global::tracer("broker");
-    let started = SystemTime::now() - took;
-    let span = |name: String, record: &Record| {
-        SpanBuilder::from_name(name).with_kind(SpanKind::Consumer).with_start_time(started).with_attributes([
+    let (tracer, started) = (global::tracer("broker"), SystemTime::now() - took);
+    let span = |attributes: Vec<KeyValue>, links: Vec<Link>| {
+        let common = [
             KeyValue::new("messaging.system", "kafka"),
             KeyValue::new("messaging.operation.type", "process"),
             KeyValue::new("messaging.destination.name", topic),
-            KeyValue::new("messaging.destination.partition.id", record.partition.to_string()),
-        ])
+        ];
+        SpanBuilder::from_name(format!("process {topic}"))
+            .with_kind(SpanKind::Consumer)
+            .with_start_time(started)
+            .with_attributes(common.into_iter().chain(attributes))
+            .with_links(links)
     };
-    let batch = (records.len() > 1).then(|| {
-        let links = traced.iter().map(|(_, context)| link(context.span().span_context())).collect();
-        let size =
-            KeyValue::new("messaging.batch.message_count", i64::try_from(records.len()).unwrap_or(i64::MAX));
-        let builder = span(format!("process {topic}"), traced[0].0).with_links(links);
-        let mut batch = tracer.build_with_context(builder, &Context::new());
-        batch.set_attribute(size);
-        batch.end();
-        batch.span_context().clone()
-    });
+    let size = i64::try_from(records.len()).unwrap_or(i64::MAX);
+    let size = KeyValue::new("messaging.batch.message_count", size);
+    let links = traced.iter().map(|(_, context)| link(context.span().span_context())).collect();
+    // A record that is alone has the batch's span in its own trace.
+    let parent = if let [(_, context)] = traced.as_slice() { context.clone() } else { Context::new() };
+    let mut batch = tracer.build_with_context(span(vec![size], links), &parent);
+    batch.end();
+    if traced.len() == 1 {
+        return;
+    }
     for (record, context) in &traced {
-        let name = format!("process {topic} {}", record.ce_type().unwrap_or_default());
-        let mut builder = span(name, record).with_links(batch.iter().map(link).collect());
-        let offset = KeyValue::new("messaging.kafka.offset", record.offset);
-        builder.attributes.get_or_insert_default().push(offset);
-        tracer.build_with_context(builder, context).end();
+        let place = vec![
+            KeyValue::new("messaging.destination.partition.id", record.partition.to_string()),
+            KeyValue::new("messaging.kafka.offset", record.offset),
+        ];
+        tracer.build_with_context(span(place, vec![link(batch.span_context())]), context).end();
     }
 }
 

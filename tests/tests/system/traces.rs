@@ -20,10 +20,10 @@ async fn one_order_is_one_trace_through_all_services() {
     assert_eq!(answer.status(), 202);
     let expected = [
         ("order", "POST /orders"),
-        ("payment", "process orders order.placed.v1"),
-        ("inventory", "process orders order.placed.v1"),
-        ("order", "process payments payment.authorized.v1"),
-        ("notification", "process orders order.confirmed.v1"),
+        ("payment", "process orders"),
+        ("inventory", "process orders"),
+        ("order", "process payments"),
+        ("notification", "process orders"),
     ];
     for (service, name) in expected {
         eventually(&format!("{name} of {service} is in the trace"), async || {
