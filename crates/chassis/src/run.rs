@@ -45,8 +45,12 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let (schema, is_right) = watch::channel(false);
 
     let mut running = Running::new();
-    let about =
-        About { service: service.name, description: service.about, version: env!("CARGO_PKG_VERSION") };
+    let about = About {
+        service: service.name,
+        description: service.about,
+        version: env!("CARGO_PKG_VERSION"),
+        license: env!("CARGO_PKG_LICENSE"),
+    };
     let routes = web::door(&about, api, common.trusted_proxies.clone());
     let gate = middleware::from_fn_with_state(is_right.clone(), until_ready);
     spawn(&mut running, web::serve(door, routes.layer(gate), stop.clone()));

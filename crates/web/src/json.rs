@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 
+use crate::objects::Objects;
 pub use crate::pointer::pointer;
 use crate::pointer::{of_nul, of_path, push};
 use crate::{Problem, body};
@@ -39,7 +40,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         return Err(Problem::bad_request("The body is empty; JSON is expected."));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| refusal(body, error))?;
+    let value =
+        serde_path_to_error::deserialize(Objects(&mut reader)).map_err(|error| refusal(body, error))?;
     reader.end().map_err(|error| malformed(&error))?;
     refuse_nul(body)?;
     Ok(value)
@@ -163,6 +165,8 @@ mod tests {
     fn what_is_json_of_another_shape_is_422_with_a_pointer() {
         for (body, pointer) in [
             ("[]", ""),
+            (r#"["a",[],true]"#, ""),
+            (r#"{"email":"a","items":[["s",1]]}"#, "/items/0"),
             ("1e999", ""),
             ("{}", "/email"),
             (r#"{"email":1}"#, "/email"),

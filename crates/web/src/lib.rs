@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod json;
 pub mod limit;
 mod middleware;
+mod objects;
 pub mod openapi;
 pub mod operator;
 pub mod page;

@@ -6,7 +6,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Object, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type};
+use utoipa::openapi::{LicenseBuilder, Object, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type};
 use utoipa::{PartialSchema, ToResponse, ToSchema};
 
 use crate::problem::{FieldError, MEDIA_TYPE};
@@ -21,6 +21,8 @@ pub struct About {
     pub description: &'static str,
     /// The crate's version.
     pub version: &'static str,
+    /// The crate's license, as an SPDX expression.
+    pub license: &'static str,
 }
 
 /// A shared answer: its name in `#/components/responses/`, its status, what it means, a header it has.
@@ -103,7 +105,10 @@ pub(crate) fn complete(about: &About, api: &mut OpenApi) {
     api.info.title = format!("{} service", about.service);
     api.info.description = Some(about.description.to_owned());
     about.version.clone_into(&mut api.info.version);
-    api.info.license = None;
+    // What the router's own crate says of itself is not ours.
+    api.info.contact = None;
+    api.info.license =
+        Some(LicenseBuilder::new().name(about.license).identifier(Some(about.license)).build());
     let components = api.components.get_or_insert_default();
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.description = Some("The operator's ADMIN_TOKEN, or where it says so another token.".to_owned());

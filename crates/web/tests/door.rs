@@ -65,7 +65,8 @@ fn door() -> Router {
     let routes = OpenApiRouter::new().routes(routes!(put_thing)).routes(routes!(post_thing));
     let routes = routes.route("/who", get(who)).route("/bug", get(bug)).route("/slow", get(slow));
     let state = State(AdminToken::new(Some(&"token".into())));
-    let about = About { service: "thing", description: "Keeps things.", version: "1.2.3" };
+    let (description, license) = ("Keeps things.", "MIT OR Apache-2.0");
+    let about = About { service: "thing", description, version: "1.2.3", license };
     web::door(&about, routes.with_state(state), "10.0.0.0/8".parse().unwrap())
 }
 
@@ -153,6 +154,8 @@ async fn the_description_has_every_error_of_an_operation_once() {
     assert_eq!(status, 200);
     assert_eq!(api["openapi"], "3.1.0");
     assert_eq!((&api["info"]["title"], &api["info"]["version"]), (&"thing service".into(), &"1.2.3".into()));
+    let license = serde_json::json!({"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"});
+    assert_eq!((&api["info"]["license"], &api["info"]["contact"]), (&license, &Value::Null));
     assert_eq!(api["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     let statuses = |pointer: &str| {
         let responses = api.pointer(pointer).and_then(Value::as_object).expect("an operation");
