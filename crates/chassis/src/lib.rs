@@ -18,6 +18,7 @@ mod shutdown;
 mod telemetry;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -39,7 +40,7 @@ pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
 fn start<C: Args + Clone>(service: &Service<C>) -> anyhow::Result<()> {
     let cli = commands::parse(service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let source = logging::Source { service: service.name, instance: cli.common.instance.clone() };
         let endpoint = cli.common.otel_exporter_otlp_endpoint.as_deref();
         let (telemetry, spans) = telemetry::start(endpoint, &source)?;
@@ -50,5 +51,8 @@ fn start<C: Args + Clone>(service: &Service<C>) -> anyhow::Result<()> {
         };
         telemetry.shutdown().await;
         result
-    })
+    });
+    // A thread that waits for someone outside is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }

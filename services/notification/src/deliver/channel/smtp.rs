@@ -11,19 +11,21 @@ use events::values::{DeliveryId, EmailAddress};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::PoolConfig;
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::{Address, Message, SmtpTransport, Transport};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Channel;
 use crate::deliver::delivery::{Attempt, Delivery};
 use crate::deliver::letter::Letters;
 
-/// How long the server may take for one answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long the server may take for one answer: long, for who is given up may have accepted, and gets it again.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Gives messages to a mail server.
 pub(crate) struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// The one on threads: it ends a connection whose answer did not come. The asynchronous one waits for ever, and when
+    /// it is dropped while it does, it keeps the connection; the next mail would take the late answer for its own.
+    transport: SmtpTransport,
     from: Mailbox,
     letters: Arc<Letters>,
     /// The server did not answer the last time; said once, not for every message.
@@ -52,7 +54,7 @@ impl Smtp {
     /// The server at `url`; no connection is made yet.
     pub(crate) fn new(url: &SecretString, from: Mailbox, letters: Arc<Letters>) -> Result<Self, BadUrl> {
         let pool = PoolConfig::new().max_size(u32::try_from(Self::CONCURRENCY).unwrap_or(u32::MAX));
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+        let transport = SmtpTransport::from_url(url.expose_secret())
             .map_err(BadUrl)?
             .timeout(Some(ANSWER))
             .pool_config(pool)
@@ -104,7 +106,11 @@ impl Channel for Smtp {
             Err(error @ Unmailable::Template(_)) => return Attempt::NotNow(error.to_string()),
             Err(error) => return Attempt::Never(error.to_string()),
         };
-        match self.transport.send(mail).await {
+        let transport = self.transport.clone();
+        let Ok(sent) = tokio::task::spawn_blocking(move || transport.send(&mail)).await else {
+            return Attempt::NotNow("sending broke off".to_owned());
+        };
+        match sent {
             Ok(_) => {
                 if self.away.swap(false, Ordering::Relaxed) {
                     tracing::info!("the mail server is back");
