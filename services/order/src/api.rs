@@ -53,8 +53,9 @@ impl FromRef<Api> for AdminToken {
 
 /// Read an order
 ///
-/// Whoever knows an order's id may read it; the answer holds no address. An order is final when `payment` is captured,
-/// declined, voided or refunded and `stock` is committed, rejected or released.
+/// Whoever knows an order's id may read it; the answer holds no address. A confirmed order is done when `payment` is
+/// captured and `stock` committed (its customer may still cancel it); a cancelled one when `payment` is declined, voided
+/// or refunded and `stock` rejected or released.
 #[utoipa::path(
     get, path = "/orders/{id}", tag = "orders",
     params(("id" = OrderId, Path, description = "The order's id")),
