@@ -9,6 +9,7 @@
 
 mod collector;
 mod mail;
+mod problem;
 mod wait;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -16,7 +17,8 @@ use serde_json::{Value, json};
 use stack::{Builder, System};
 
 pub use collector::{Collector, Recorded};
-pub use mail::{Inbox, Mail};
+pub use mail::{Inbox, Mail, Mood};
+pub use problem::problem;
 pub use wait::{PATIENCE, eventually};
 
 /// A running system and an HTTP client.
@@ -49,6 +51,11 @@ impl Shop {
     /// The client, for requests that no method here makes.
     pub fn http(&self) -> &Client {
         &self.http
+    }
+
+    /// The URL of a path at a service's door.
+    pub fn at(&self, service: &str, path: &str) -> String {
+        format!("{}{path}", self.system.url(service))
     }
 
     /// A request of the operator.

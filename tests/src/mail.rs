@@ -1,11 +1,11 @@
-//! A real mail server for tests: it takes mails, and refuses them when it is told to.
+//! A real mail server for tests: it takes mails, refuses them or keeps silent, as it is told to.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use mailin::response::{INTERNAL_ERROR, OK};
+use mailin::response::{INTERNAL_ERROR, NO_MAILBOX, OK};
 use mailin::{Action, Handler, Response, SessionBuilder};
 
 use crate::wait::eventually;
@@ -14,8 +14,25 @@ use crate::wait::eventually;
 #[derive(Clone, Default)]
 pub struct Inbox {
     mails: Arc<Mutex<Vec<Mail>>>,
-    refusing: Arc<AtomicBool>,
+    offers: Arc<Mutex<Vec<Mail>>>,
+    mood: Arc<Mutex<Mood>>,
     port: u16,
+}
+
+/// What the server does with a mail that it is offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mood {
+    /// Takes it.
+    #[default]
+    Taking,
+    /// Refuses it for the time being (4xx).
+    Refusing,
+    /// Refuses it for good (5xx).
+    Rejecting,
+    /// Says nothing for as long as this lasts, and then that it did not take it.
+    Silent,
+    /// Says nothing for as long as this lasts, and then that it took it.
+    Late,
 }
 
 /// A mail as it came over SMTP.
@@ -38,9 +55,21 @@ struct Session {
 impl Inbox {
     /// Opens a mail server on a free port; it ends with the test's process.
     pub fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let inbox = Self { port: listener.local_addr().unwrap().port(), ..Self::default() };
-        let incoming = inbox.clone();
+        let inbox = Self::closed();
+        inbox.listen();
+        inbox
+    }
+
+    /// A mail server that is down: nobody listens on its port.
+    pub fn closed() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { port, ..Self::default() }
+    }
+
+    /// Brings one that is down up.
+    pub fn listen(&self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        let incoming = self.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let session = Session { inbox: incoming.clone(), to: String::new(), data: Vec::new() };
@@ -48,7 +77,6 @@ impl Inbox {
                 std::thread::spawn(move || talk(&stream, session));
             }
         });
-        inbox
     }
 
     /// For `SMTP_URL`.
@@ -58,7 +86,17 @@ impl Inbox {
 
     /// From now on mails are refused for the time being (4xx), or taken.
     pub fn refuse(&self, refusing: bool) {
-        self.refusing.store(refusing, Ordering::SeqCst);
+        self.feel(if refusing { Mood::Refusing } else { Mood::Taking });
+    }
+
+    /// What it does with mails from now on.
+    pub fn feel(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// What was offered for `to`, taken or not.
+    pub fn offered(&self, to: &str) -> Vec<Mail> {
+        self.offers.lock().unwrap().iter().filter(|mail| mail.to == to).cloned().collect()
     }
 
     /// What came for `to`.
@@ -87,7 +125,8 @@ fn talk(stream: &TcpStream, session: Session) -> io::Result<()> {
         if response.action != Action::NoReply {
             response.write_to(&mut out)?;
         }
-        if response.action == Action::Close {
+        // A refusal ends the connection too: the session would stay in the mail that it refused.
+        if response.action == Action::Close || response.is_error {
             break;
         }
     }
@@ -124,12 +163,21 @@ impl Handler for Session {
 
     fn data_end(&mut self) -> Response {
         let text = String::from_utf8_lossy(&std::mem::take(&mut self.data)).into_owned();
-        if self.inbox.refusing.load(Ordering::SeqCst) {
-            return INTERNAL_ERROR;
-        }
         // Quoted-printable: soft line ends, and the equal signs of links.
         let text = text.replace("=\r\n", "").replace("=3D", "=");
-        self.inbox.mails.lock().unwrap().push(Mail { to: self.to.clone(), text });
+        let mail = Mail { to: self.to.clone(), text };
+        self.inbox.offers.lock().unwrap().push(mail.clone());
+        let mood = || *self.inbox.mood.lock().unwrap();
+        let first = mood();
+        while mood() == first && matches!(first, Mood::Silent | Mood::Late) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        match first {
+            Mood::Taking | Mood::Late => {}
+            Mood::Refusing | Mood::Silent => return INTERNAL_ERROR,
+            Mood::Rejecting => return NO_MAILBOX,
+        }
+        self.inbox.mails.lock().unwrap().push(mail);
         OK
     }
 }

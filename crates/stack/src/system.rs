@@ -121,6 +121,11 @@ impl System {
         &self.member(service).service.access.migrate_database_url
     }
 
+    /// A service's database, as the service itself.
+    pub fn service_database_url(&self, service: &str) -> &str {
+        &self.member(service).service.access.database_url
+    }
+
     /// A command of a service (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, service: &str) -> tokio::process::Command {
         let Service { name, access, brokers, settings } = &self.member(service).service;

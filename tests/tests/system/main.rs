@@ -1,15 +1,23 @@
 //! The system from outside, a file a behaviour. One binary: linking is what takes time.
 
-#![expect(clippy::unwrap_used, reason = "a test panics")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test panics")]
 
 mod back_in_stock;
+mod cancellations;
 mod crashes;
+mod erasure;
 mod everything;
+mod hostile;
 mod idempotency;
+mod limits;
+mod mails;
 mod outages;
 mod outcomes;
 mod overselling;
 mod payments;
 mod refusals;
+mod schema;
 mod sharing;
+mod stock;
 mod traces;
+mod unavailable;

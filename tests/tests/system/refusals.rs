@@ -2,7 +2,7 @@
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use system_tests::Shop;
+use system_tests::{Shop, problem};
 
 async fn send(
     shop: &Shop,
@@ -12,16 +12,6 @@ async fn send(
     body: impl Into<reqwest::Body>,
 ) -> Response {
     shop.http().request(method, url).header("content-type", content_type).body(body).send().await.unwrap()
-}
-
-async fn problem(answer: Response, status: u16) -> Value {
-    assert_eq!(answer.status(), status);
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
-    let problem: Value = answer.json().await.unwrap();
-    for field in ["type", "title", "status", "detail"] {
-        assert!(!problem[field].is_null(), "{field} in {problem}");
-    }
-    problem
 }
 
 #[tokio::test]

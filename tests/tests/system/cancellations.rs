@@ -1,0 +1,141 @@
+//! Orders that end by themselves, or because their customer wants it.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use stack::System;
+use system_tests::{Placed, Shop, eventually, problem};
+
+async fn cancel(shop: &Shop, id: &str, token: Option<&str>) -> reqwest::Response {
+    let request = shop.http().post(shop.at("order", &format!("/orders/{id}/cancel")));
+    let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+    request.send().await.unwrap()
+}
+
+async fn cancelled(shop: &Shop, Placed { id, cancel_token }: &Placed) -> Value {
+    let answer = cancel(shop, id, Some(cancel_token)).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    answer.json().await.unwrap()
+}
+
+/// How often each kind of event stands in the order's history.
+fn count(order: &Value, kind: &str) -> usize {
+    order["history"].as_array().unwrap().iter().filter(|entry| entry["type"] == kind).count()
+}
+
+#[tokio::test]
+async fn an_order_that_payment_does_not_answer_expires_and_is_reversed_when_payment_is_back() {
+    let builder = System::builder().env("order", "ORDER_EXPIRES_AFTER", "2s").not_started("payment");
+    let shop = Shop::with(builder).await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 2, "pm_card_visa").await;
+    let order = shop.ends(&placed.id, ["cancelled", "pending", "released"]).await;
+    assert_eq!(order["reason"], "expired");
+    assert_eq!(shop.available("MUG").await, 5);
+
+    let rejected = shop.order("MUG", 6, "pm_card_visa").await;
+    let order = shop.ends(&rejected.id, ["cancelled", "pending", "rejected"]).await;
+    assert_eq!(order["reason"], "out_of_stock", "the refusal that did come is the reason");
+
+    shop.system.service("payment").start().await.unwrap();
+    for (id, stock) in [(&placed.id, "released"), (&rejected.id, "rejected")] {
+        let order = shop.ends(id, ["cancelled", "voided", stock]).await;
+        assert_eq!(
+            (count(&order, "order.cancelled.v1"), count(&order, "payment.voided.v1")),
+            (1, 1),
+            "{order}"
+        );
+        let payment = shop.http().get(shop.at("payment", &format!("/payments/{id}")));
+        let payment: Value = shop.operator(payment).send().await.unwrap().json().await.unwrap();
+        assert_eq!(payment["charges"], serde_json::json!([]), "{payment}");
+        shop.told(id, "order_cancelled").await;
+    }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_inventory_does_not_answer_expires_with_the_reason_there_is() {
+    let builder = System::builder().env("order", "ORDER_EXPIRES_AFTER", "2s");
+    let shop = Shop::with(builder).await;
+    shop.stock("MUG", 5).await;
+    shop.system.service("inventory").kill();
+    let paid = shop.order("MUG", 1, "pm_card_visa").await;
+    let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
+    let order = shop.ends(&paid.id, ["cancelled", "voided", "pending"]).await;
+    assert_eq!(order["reason"], "expired");
+    let order = shop.ends(&declined.id, ["cancelled", "declined", "pending"]).await;
+    assert_eq!(order["reason"], "payment_declined");
+
+    shop.system.service("inventory").start().await.unwrap();
+    for (id, payment) in [(&paid.id, "voided"), (&declined.id, "declined")] {
+        let order = shop.ends(id, ["cancelled", payment, "released"]).await;
+        assert_eq!(count(&order, "stock.released.v1"), 1, "{order}");
+    }
+    assert_eq!(shop.available("MUG").await, 5);
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_an_orders_own_token_or_the_operators_cancels_it() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 10).await;
+    let (placed, other) =
+        (shop.order("MUG", 1, "pm_card_visa").await, shop.order("MUG", 1, "pm_card_visa").await);
+    let flipped: String = placed.cancel_token.chars().rev().collect();
+    for wrong in [None, Some("wrong"), Some(&*other.cancel_token), Some(&*flipped)] {
+        problem(cancel(&shop, &placed.id, wrong).await, 401).await;
+    }
+    let nobody = "01920000-0000-7000-8000-000000000001";
+    for unknown in [nobody, "nonsense"] {
+        problem(cancel(&shop, unknown, Some(&placed.cancel_token)).await, 401).await;
+        problem(cancel(&shop, unknown, Some(shop.system.admin_token())).await, 404).await;
+    }
+    shop.confirmed(&placed.id).await;
+    assert_eq!(cancel(&shop, &other.id, Some(shop.system.admin_token())).await.status(), 202);
+    let order = eventually("the operator's cancellation is through", async || {
+        let order = shop.get(&other.id).await;
+        (order["stock"] == "released" && order["payment"] != "authorized").then_some(order)
+    })
+    .await;
+    assert_eq!(order["reason"], "customer_request", "{order}");
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cancellation_counts_at_any_time_and_once() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 50).await;
+    // At once: before, between or after the answers, as it happens.
+    let mut orders = Vec::new();
+    for _ in 0..10 {
+        let placed = shop.order("MUG", 1, "pm_card_visa").await;
+        let (first, second) = futures::join!(cancelled(&shop, &placed), cancelled(&shop, &placed));
+        assert_eq!((&first["status"], &second["status"]), (&"cancelled".into(), &"cancelled".into()));
+        orders.push(placed);
+    }
+    // Too late to stop anything: everything goes back.
+    let late = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&late.id).await;
+    cancelled(&shop, &late).await;
+    shop.ends(&late.id, ["cancelled", "refunded", "released"]).await;
+    orders.push(late);
+    for placed in &orders {
+        let order = eventually(&format!("order {} is at rest", placed.id), async || {
+            let order = shop.get(&placed.id).await;
+            let back = order["payment"] == "voided" || order["payment"] == "refunded";
+            (back && order["stock"] == "released").then_some(order)
+        })
+        .await;
+        assert_eq!(order["reason"], "customer_request");
+        let answers = count(&order, "payment.voided.v1") + count(&order, "payment.refunded.v1");
+        let released = count(&order, "stock.released.v1");
+        assert_eq!((count(&order, "order.cancelled.v1"), answers, released), (1, 1, 1), "{order}");
+        // Again, when all is over: the same answer, and nothing more happens.
+        assert_eq!(cancelled(&shop, placed).await["history"], order["history"]);
+    }
+    assert_eq!(shop.available("MUG").await, 50);
+    // One that ended by itself keeps its reason.
+    let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
+    shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
+    assert_eq!(cancelled(&shop, &declined).await["reason"], "payment_declined");
+    shop.system.settled().await.unwrap();
+}

@@ -1,0 +1,193 @@
+//! Who asks to be forgotten is forgotten everywhere, and may come back.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use stack::{System, topics};
+use system_tests::{Inbox, Shop, eventually};
+
+const SERVICES: [&str; 4] = ["order", "payment", "inventory", "notification"];
+const ADA: &str = "ada.lovelace@example.com";
+/// Never orders.
+const EVE: &str = "eve.polastri@example.com";
+
+async fn shop_with(inbox: &Inbox) -> Shop {
+    let shop = Shop::with(System::builder().env("notification", "SMTP_URL", inbox.url())).await;
+    shop.stock("MUG", 50).await;
+    shop.stock("PEN", 0).await;
+    shop
+}
+
+/// Orders as Ada; what is sold out she wants to be told of.
+async fn order(shop: &Shop, sku: &str) -> Value {
+    let body = json!({"email": "Ada.Lovelace@Example.com", "payment_method": "pm_card_visa", "notify_me": true,
+                      "items": [{"sku": sku, "quantity": 1}]});
+    let (status, order) = shop.try_order(None, &body).await;
+    assert_eq!(status, 202, "{order}");
+    order
+}
+
+async fn erase_address(shop: &Shop, service: &str, email: &str) {
+    let post = shop.http().post(shop.at(service, "/erasures")).json(&json!({"email": email}));
+    assert_eq!(shop.operator(post).send().await.unwrap().status(), StatusCode::ACCEPTED);
+}
+
+async fn waiting(shop: &Shop, sku: &str) -> i64 {
+    let get = shop.http().get(shop.at("notification", "/reports/notify-me"));
+    let page: Value = shop.operator(get).send().await.unwrap().json().await.unwrap();
+    let row = page["items"].as_array().unwrap().iter().find(|row| row["sku"] == sku);
+    row.map_or(0, |row| row["waiting"].as_i64().unwrap())
+}
+
+/// The tables of all services in which a row holds the address, as text or as bytes.
+async fn tables_with(shop: &Shop, address: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for service in SERVICES {
+        let mut database = PgConnection::connect(shop.system.database_url(service)).await.unwrap();
+        let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+                      WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut database).await.unwrap();
+        assert!(tables.len() > 4, "{service}: {tables:?}");
+        for table in tables {
+            let rows = format!(
+                "SELECT count(*) FROM {table} AS one WHERE one::text ILIKE '%' || $1 || '%'
+                 OR one::text LIKE '%' || encode(convert_to($1, 'UTF8'), 'hex') || '%'"
+            );
+            let rows = sqlx::query_scalar(AssertSqlSafe(rows)).bind(address);
+            let rows: i64 = rows.fetch_one(&mut database).await.unwrap();
+            if rows > 0 {
+                found.push(format!("{service}: {table}"));
+            }
+        }
+        database.close().await.unwrap();
+    }
+    found
+}
+
+async fn is_nowhere(shop: &Shop, address: &str) {
+    eventually(&format!("no database holds {address}"), async || {
+        let tables = tables_with(shop, address).await;
+        tables.is_empty().then_some(())
+    })
+    .await;
+}
+
+/// The topics that hold the address for one who reads them from the beginning.
+async fn topics_with(shop: &Shop, address: &str) -> Vec<String> {
+    let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
+    assert!(records.len() > 10, "{} records", records.len());
+    let holds = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase().contains(address);
+    let guilty = |record: &&topics::Record| {
+        [&record.key, &record.value, &record.headers].into_iter().any(|part| holds(part))
+    };
+    records.iter().filter(guilty).map(|record| record.topic.clone()).collect()
+}
+
+/// Lets Kafka compact the contacts now, which takes it days otherwise.
+async fn compact(shop: &Shop) {
+    let soon = [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "200"), ("segment.ms", "200")];
+    topics::configure(shop.system.brokers(), &shop.system.topic("customers"), &soon).await.unwrap();
+    // What the owner does once a day: the segment that holds the address closes.
+    let mut republish = shop.system.command("order");
+    assert!(republish.args(["republish", "customers"]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    let first = order(&shop, "MUG").await;
+    let sold_out = order(&shop, "PEN").await;
+    inbox.mail(ADA, first["id"].as_str().unwrap()).await;
+    shop.ends(sold_out["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
+    eventually("she waits for the pen", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
+    shop.system.settled().await.unwrap();
+    assert!(!tables_with(&shop, ADA).await.is_empty(), "the search finds what is there");
+    let holders = topics_with(&shop, ADA).await;
+    assert_eq!(holders, [shop.system.topic("customers")], "the address is on one topic alone");
+
+    let customer = first["customer_id"].as_str().unwrap();
+    for _again in 0..2 {
+        let delete = shop.http().delete(shop.at("order", &format!("/customers/{customer}")));
+        assert_eq!(shop.operator(delete).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    }
+    is_nowhere(&shop, ADA).await;
+    assert_eq!(waiting(&shop, "PEN").await, 0);
+    let rows = shop.notifications(&format!("order_id={}", first["id"].as_str().unwrap())).await;
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["recipient"].is_null()), "{rows:?}");
+    assert_eq!(shop.get(first["id"].as_str().unwrap()).await["customer_id"], first["customer_id"]);
+    compact(&shop).await;
+    eventually("no topic holds the address", async || topics_with(&shop, ADA).await.is_empty().then_some(()))
+        .await;
+
+    // Whoever reads all of it again revives no one.
+    let mut rewind = shop.system.command("notification");
+    assert!(rewind.args(["rewind", "customers", "--to", "beginning"]).status().await.unwrap().success());
+    shop.system.settled().await.unwrap();
+    is_nowhere(&shop, ADA).await;
+    let mails = inbox.of(ADA).len();
+    shop.restock("PEN", 5).await;
+    shop.system.settled().await.unwrap();
+    assert_eq!(inbox.of(ADA).len(), mails, "she hears nothing of it");
+
+    let anew = order(&shop, "PEN").await;
+    assert_ne!(anew["customer_id"], first["customer_id"]);
+    shop.confirmed(anew["id"].as_str().unwrap()).await;
+    inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    let subscribe = shop.http().post(shop.at("notification", "/subscriptions"));
+    assert_eq!(subscribe.json(&json!({"email": EVE, "sku": "PEN"})).send().await.unwrap().status(), 202);
+    let confirm = inbox.mail(EVE, "confirm").await.link("/subscriptions/confirm");
+    assert!(shop.http().post(&confirm).send().await.unwrap().status().is_success());
+    let first = order(&shop, "MUG").await;
+    inbox.mail(ADA, first["id"].as_str().unwrap()).await;
+    eventually("one waits", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
+    shop.system.settled().await.unwrap();
+
+    erase_address(&shop, "order", "ADA.Lovelace@example.COM").await;
+    erase_address(&shop, "notification", "Eve.Polastri@example.com").await;
+    for service in ["order", "notification"] {
+        erase_address(&shop, service, "never.heard.of@example.com").await;
+    }
+    is_nowhere(&shop, ADA).await;
+    is_nowhere(&shop, EVE).await;
+    is_nowhere(&shop, "never.heard.of@example.com").await;
+    assert_eq!(waiting(&shop, "PEN").await, 0);
+    // The link in her mail is over as well.
+    assert_eq!(shop.http().get(&confirm).send().await.unwrap().status(), StatusCode::OK);
+
+    let anew = order(&shop, "MUG").await;
+    assert_ne!(anew["customer_id"], first["customer_id"]);
+    inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
+    let subscribe = shop.http().post(shop.at("notification", "/subscriptions"));
+    assert_eq!(subscribe.json(&json!({"email": EVE, "sku": "PEN"})).send().await.unwrap().status(), 202);
+    eventually("she is asked anew", async || (inbox.of(EVE).len() == 2).then_some(())).await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mail_that_still_waits_does_not_reach_who_was_erased() {
+    let inbox = Inbox::open();
+    inbox.refuse(true);
+    let shop = shop_with(&inbox).await;
+    let first = order(&shop, "MUG").await;
+    let id = first["id"].as_str().unwrap();
+    eventually("the mail was refused", async || inbox.offered(ADA).first().cloned()).await;
+    erase_address(&shop, "order", ADA).await;
+    let failed = eventually("the mail is given up", async || {
+        let rows = shop.notifications(&format!("order_id={id}&status=failed")).await;
+        rows.into_iter().find(|row| row["channel"] == "smtp")
+    })
+    .await;
+    assert_eq!(failed["cause"], "erased", "{failed}");
+    inbox.refuse(false);
+    is_nowhere(&shop, ADA).await;
+    shop.system.settled().await.unwrap();
+    assert_eq!(inbox.of(ADA).len(), 0);
+}

@@ -1,0 +1,217 @@
+//! Mails to customers: what becomes of them while the mail server is away, and what an operator sees of them.
+
+use serde_json::{Value, json};
+use stack::System;
+use system_tests::{Inbox, Mood, Shop, eventually, problem};
+
+const ADA: &str = "ada@example.com";
+
+async fn shop_with(inbox: &Inbox) -> Shop {
+    let shop = Shop::with(System::builder().env("notification", "SMTP_URL", inbox.url())).await;
+    shop.stock("MUG", 10).await;
+    shop
+}
+
+/// The mail about an order, once it has been tried at least so often.
+async fn tried(shop: &Shop, id: &str, times: i64) -> Value {
+    eventually(&format!("{times} attempts at the mail of order {id}"), async || {
+        let rows = shop.notifications(&format!("order_id={id}")).await;
+        rows.into_iter().find(|row| row["channel"] == "smtp" && row["attempts"].as_i64() >= Some(times))
+    })
+    .await
+}
+
+async fn restart(shop: &Shop) {
+    shop.system.service("notification").kill();
+    shop.system.service("notification").start().await.unwrap();
+}
+
+/// In the end there is one mail, the same as all that were offered.
+async fn came_once(shop: &Shop, inbox: &Inbox, id: &str) {
+    let mail = inbox.mail(ADA, id).await;
+    eventually("the mail counts as sent", async || {
+        let rows = shop.notifications(&format!("order_id={id}")).await;
+        (rows.len() == 2 && rows.iter().all(|row| row["status"] == "sent")).then_some(())
+    })
+    .await;
+    shop.system.settled().await.unwrap();
+    assert_eq!(inbox.of(ADA).len(), 1);
+    for offer in inbox.offered(ADA) {
+        assert_eq!(offer.header("Message-ID").unwrap(), mail.header("Message-ID").unwrap());
+    }
+}
+
+#[tokio::test]
+async fn while_the_mail_server_is_down_mails_wait_across_a_restart_and_come_once() {
+    let inbox = Inbox::closed();
+    let shop = shop_with(&inbox).await;
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    let row = tried(&shop, &placed.id, 2).await;
+    assert_eq!(
+        (&row["status"], &row["cause"]),
+        (&"pending".into(), &"the mail server cannot be reached".into())
+    );
+    restart(&shop).await;
+    inbox.listen();
+    came_once(&shop, &inbox, &placed.id).await;
+}
+
+#[tokio::test]
+async fn a_mail_refused_for_now_is_offered_again_across_a_restart_and_comes_once() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    inbox.feel(Mood::Refusing);
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    let row = tried(&shop, &placed.id, 2).await;
+    assert_eq!(
+        (&row["status"], &row["cause"]),
+        (&"pending".into(), &"the mail server refused it: 451".into())
+    );
+    restart(&shop).await;
+    inbox.feel(Mood::Taking);
+    came_once(&shop, &inbox, &placed.id).await;
+    assert!(inbox.offered(ADA).len() > 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_the_server_is_silent_about_is_offered_again_across_a_restart_and_comes_once() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    inbox.feel(Mood::Silent);
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    eventually("the server has it in hand", async || inbox.offered(ADA).first().cloned()).await;
+    // Orders do not wait for mails.
+    shop.confirmed(&placed.id).await;
+    eventually("the sender has lost patience", async || {
+        let row = tried(&shop, &placed.id, 1).await;
+        (row["cause"] == "the channel did not answer in time").then_some(())
+    })
+    .await;
+    restart(&shop).await;
+    inbox.feel(Mood::Taking);
+    came_once(&shop, &inbox, &placed.id).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_is_not_taken_for_that_to_the_next_mail() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    inbox.feel(Mood::Late);
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    eventually("the sender has lost patience", async || {
+        let row = tried(&shop, &placed.id, 1).await;
+        (row["cause"] == "the channel did not answer in time").then_some(())
+    })
+    .await;
+    inbox.feel(Mood::Refusing);
+    eventually("the next one is refused", async || {
+        let row = tried(&shop, &placed.id, 2).await;
+        assert_eq!(row["status"], "pending", "{row}");
+        (row["cause"] == "the mail server refused it: 451").then_some(())
+    })
+    .await;
+    inbox.feel(Mood::Taking);
+    eventually("it is sent", async || {
+        let rows = shop.notifications(&format!("order_id={}&status=sent", placed.id)).await;
+        (rows.len() == 2).then_some(())
+    })
+    .await;
+    shop.system.settled().await.unwrap();
+    let ids: Vec<_> =
+        inbox.of(ADA).iter().map(|mail| mail.header("Message-ID").unwrap().to_owned()).collect();
+    assert!(ids.len() == 2 && ids[0] == ids[1], "the late one and another, for a reader the same: {ids:?}");
+}
+
+#[tokio::test]
+async fn a_mail_refused_for_good_is_not_offered_again() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    inbox.feel(Mood::Rejecting);
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    let failed = eventually("the mail is given up", async || {
+        let rows = shop.notifications(&format!("order_id={}&status=failed", placed.id)).await;
+        rows.into_iter().next()
+    })
+    .await;
+    assert_eq!((&failed["channel"], &failed["attempts"]), (&"smtp".into(), &1.into()));
+    assert_eq!(failed["cause"], "the mail server refused it: 550");
+    assert!(failed["sent_at"].is_null(), "{failed}");
+    inbox.feel(Mood::Taking);
+    restart(&shop).await;
+    let next = shop.order("MUG", 1, "pm_card_visa").await;
+    inbox.mail(ADA, &next.id).await;
+    shop.system.settled().await.unwrap();
+    assert_eq!((inbox.of(ADA).len(), inbox.offered(ADA).len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_mail_whose_address_is_not_known_yet_waits_for_it() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    shop.system.settled().await.unwrap();
+    shop.system.service("notification").kill();
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    // The topic of the contacts is read on behind what is there: the order's arrives without them.
+    let mut rewind = shop.system.command("notification");
+    assert!(rewind.args(["rewind", "customers", "--to", "end"]).status().await.unwrap().success());
+    shop.system.service("notification").start().await.unwrap();
+    let waiting = eventually("both channels wait", async || {
+        let rows = shop.notifications(&format!("order_id={}&status=waiting_for_contact", placed.id)).await;
+        (rows.len() == 2).then_some(rows)
+    })
+    .await;
+    assert!(waiting.iter().all(|row| row["recipient"].is_null() && row["sent_at"].is_null()), "{waiting:?}");
+    assert_eq!(inbox.offered(ADA).len(), 0);
+
+    let mut republish = shop.system.command("order");
+    assert!(republish.args(["republish", "customers"]).status().await.unwrap().success());
+    came_once(&shop, &inbox, &placed.id).await;
+}
+
+#[tokio::test]
+async fn the_operator_finds_each_message_and_sees_no_address() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    let confirmed = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.told(&confirmed.id, "order_confirmed").await;
+    let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
+    shop.told(&declined.id, "order_cancelled").await;
+    let subscribe = shop.http().post(shop.at("notification", "/subscriptions"));
+    let subscribe = subscribe.json(&json!({"email": "Grace.Hopper@Example.com", "sku": "MUG"}));
+    assert_eq!(subscribe.send().await.unwrap().status(), 202);
+    eventually("all six are sent", async || {
+        (shop.notifications("status=sent").await.len() == 6).then_some(())
+    })
+    .await;
+
+    for (query, rows) in [
+        (format!("order_id={}", confirmed.id), 2),
+        ("kind=order_cancelled".to_owned(), 2),
+        (format!("order_id={}&kind=order_confirmed", declined.id), 0),
+        ("sku=MUG".to_owned(), 2),
+        ("kind=confirm_subscription&status=sent&sku=MUG".to_owned(), 2),
+        ("status=failed".to_owned(), 0),
+        ("limit=4".to_owned(), 4),
+    ] {
+        assert_eq!(shop.notifications(&query).await.len(), rows, "{query}");
+    }
+    let all = shop.notifications("").await;
+    let text = json!(all).to_string().to_lowercase();
+    assert!(!text.contains(ADA) && !text.contains("grace.hopper"), "{text}");
+    for row in &all {
+        let masked =
+            if row["kind"] == "confirm_subscription" { "g***@example.com" } else { "a***@example.com" };
+        assert_eq!(row["recipient"], masked, "{row}");
+        for field in ["id", "status", "channel", "subject", "created_at", "sent_at"] {
+            assert!(row[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {row}");
+        }
+        assert_eq!(row["attempts"], 1, "{row}");
+    }
+    for service in ["order", "payment", "inventory", "notification"] {
+        let log = shop.system.service(service).output().to_lowercase();
+        assert!(!log.contains(ADA) && !log.contains("grace.hopper"), "{service} wrote an address to its log");
+    }
+    problem(shop.http().get(shop.at("notification", "/notifications")).send().await.unwrap(), 401).await;
+    shop.system.settled().await.unwrap();
+}

@@ -1,0 +1,112 @@
+//! What stands behind the code: rights and constraints in the databases.
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use system_tests::Shop;
+
+/// The SQLSTATE with which Postgres refuses a statement; a transaction takes back whatever it does not refuse.
+async fn refusal(database_url: &str, statement: &str) -> String {
+    let mut database = PgConnection::connect(database_url).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let refused = tx.execute(AssertSqlSafe(statement.to_owned())).await.expect_err(statement);
+    refused
+        .as_database_error()
+        .unwrap_or_else(|| panic!("{statement}: {refused}"))
+        .code()
+        .unwrap()
+        .into_owned()
+}
+
+const NO_RIGHT: &str = "42501";
+const NOT_UNIQUE: &str = "23505";
+const CHECK: &str = "23514";
+const NO_SUCH_ROW: &str = "23503";
+
+#[tokio::test]
+async fn a_service_may_write_rows_of_its_own_database_and_nothing_else() {
+    let shop = Shop::open().await;
+    for (service, table) in
+        [("order", "orders"), ("payment", "payments"), ("inventory", "stock"), ("notification", "deliveries")]
+    {
+        let url = shop.system.service_database_url(service);
+        assert_ne!(url, shop.system.database_url(service), "the migrator is another");
+        for statement in [
+            format!("TRUNCATE {table}"),
+            format!("DROP TABLE {table}"),
+            format!("ALTER TABLE {table} ADD COLUMN more text"),
+            format!("CREATE INDEX ON {table} ((1))"),
+            format!("ALTER TABLE {table} DISABLE TRIGGER ALL"),
+            "CREATE TABLE mine (id int)".to_owned(),
+            "CREATE TEMPORARY TABLE mine (id int)".to_owned(),
+            "CREATE SCHEMA mine".to_owned(),
+            "CREATE EXTENSION hstore".to_owned(),
+            "DELETE FROM _sqlx_migrations".to_owned(),
+            "UPDATE broker._sqlx_migrations SET success = false".to_owned(),
+            "CREATE ROLE mine".to_owned(),
+            "COPY (SELECT 1) TO '/tmp/stolen'".to_owned(),
+            "SELECT pg_read_file('/etc/hostname')".to_owned(),
+        ] {
+            assert_eq!(refusal(url, &statement).await, NO_RIGHT, "{service}: {statement}");
+        }
+        for other in
+            ["order", "payment", "inventory", "notification"].into_iter().filter(|other| *other != service)
+        {
+            let database = shop.system.database_url(other).rsplit('/').next().unwrap();
+            let elsewhere = format!("{}/{database}", url.rsplit_once('/').unwrap().0);
+            let refused = PgConnection::connect(&elsewhere).await.expect_err(other);
+            let code = refused.as_database_error().expect(other).code().unwrap().into_owned();
+            assert_eq!(code, NO_RIGHT, "{service} in the database of {other}: {refused}");
+        }
+    }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_schemas_refuse_what_may_never_be() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let placed = shop.order("MUG", 2, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    shop.told(&placed.id, "order_confirmed").await;
+    shop.system.settled().await.unwrap();
+    let twice = |table: &str, key: &str| {
+        format!("INSERT INTO {table} SELECT * FROM {table} WHERE {key} = '{}'", placed.id)
+    };
+    for (service, code, statement) in [
+        ("inventory", CHECK, "UPDATE stock SET on_hand = -1".to_owned()),
+        ("inventory", CHECK, "UPDATE stock SET reserved = on_hand + 1".to_owned()),
+        ("inventory", CHECK, "UPDATE stock SET on_hand = on_hand + 1".to_owned()),
+        ("inventory", CHECK, "UPDATE stock SET committed = committed - 1".to_owned()),
+        ("inventory", CHECK, "UPDATE products SET amount = -1".to_owned()),
+        ("inventory", NO_SUCH_ROW, "INSERT INTO stock (sku, version) VALUES ('NONE', 1)".to_owned()),
+        ("inventory", NOT_UNIQUE, twice("reservations", "order_id")),
+        ("inventory", CHECK, "UPDATE reservations SET status = 'lost'".to_owned()),
+        ("payment", NOT_UNIQUE, twice("payments", "id")),
+        ("payment", CHECK, "UPDATE payments SET amount = -1".to_owned()),
+        ("payment", CHECK, "UPDATE payments SET status = 'lost'".to_owned()),
+        ("payment", CHECK, "UPDATE payments SET goal = 'more'".to_owned()),
+        ("order", NOT_UNIQUE, twice("orders", "id")),
+        ("order", CHECK, "UPDATE orders SET status = 'lost'".to_owned()),
+        ("order", CHECK, "UPDATE orders SET status = 'cancelled'".to_owned()),
+        ("order", CHECK, "UPDATE customers SET email = NULL".to_owned()),
+        (
+            "order",
+            NOT_UNIQUE,
+            "INSERT INTO customers (id, email, registered_at, version)
+             SELECT gen_random_uuid(), email, registered_at, 1 FROM customers"
+                .to_owned(),
+        ),
+        (
+            "notification",
+            NOT_UNIQUE,
+            "INSERT INTO deliveries (id, kind, channel, order_id, data)
+             SELECT gen_random_uuid(), kind, channel, order_id, data FROM deliveries"
+                .to_owned(),
+        ),
+        ("notification", CHECK, "UPDATE deliveries SET status = 'pending'".to_owned()),
+        ("notification", CHECK, "UPDATE contacts SET email = NULL".to_owned()),
+    ] {
+        let url = shop.system.service_database_url(service);
+        assert_eq!(refusal(url, &statement).await, code, "{service}: {statement}");
+    }
+    shop.system.settled().await.unwrap();
+}
