@@ -90,6 +90,9 @@ fn configuration(settings: &Settings<'_>) -> String {
     )
 }
 
+/// In Kafka's own form. One that begins with a dash would be taken for an option: a clear first bit keeps it among letters.
 fn cluster_id() -> String {
-    URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes())
+    let mut id = uuid::Uuid::new_v4().into_bytes();
+    id[0] &= 0x7f;
+    URL_SAFE_NO_PAD.encode(id)
 }
