@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use envelope::Topic;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use tokio_util::sync::CancellationToken;
 
+use crate::kafka::{self, Reader};
 use crate::logs::{self, Logs};
 use crate::positions::{self, BEGINNING, Partition, Positions};
 use crate::tx::Outbox;
-use crate::{kafka, settings::Settings};
 
 /// How old the news may be.
 const AGE: Duration = Duration::from_secs(10);
@@ -49,9 +48,9 @@ impl Horizon {
     }
 
     async fn follow(&self) {
-        let mut client: Option<Arc<BaseConsumer>> = None;
+        let mut reader: Option<Arc<Reader>> = None;
         loop {
-            match self.look(&mut client).await {
+            match self.look(&mut reader).await {
                 Ok(Some(asked)) => *self.lock() = Some(asked),
                 Ok(None) => {}
                 Err(error) => tracing::debug!(topic = self.topic.name, %error, "the log's end is not known"),
@@ -61,20 +60,17 @@ impl Horizon {
     }
 
     /// Asks where the log ends, and waits until it has been read that far; `None`: it takes too long.
-    async fn look(&self, client: &mut Option<Arc<BaseConsumer>>) -> Result<Option<Instant>, KafkaError> {
+    async fn look(&self, reader: &mut Option<Arc<Reader>>) -> Result<Option<Instant>, KafkaError> {
         let asked = Instant::now();
         let settings = self.outbox.settings().clone();
-        let consumer = match client {
-            Some(consumer) => Arc::clone(consumer),
-            None => Arc::clone(client.insert(Arc::new(kafka::client(&settings).create()?))),
+        let reader = match reader {
+            Some(reader) => Arc::clone(reader),
+            None => Arc::clone(reader.insert(Arc::new(kafka::reader(&settings)?))),
         };
-        let partitions: Vec<Partition> =
-            (0..settings.partitions).map(|number| (self.topic.name.to_owned(), number)).collect();
-        let Some(logs) = bounds(consumer, settings, partitions.clone()).await else { return Ok(None) };
-        let logs = logs?;
-        if logs.len() < partitions.len() {
-            return Ok(None);
-        }
+        let topic = self.topic.name;
+        let asks = move || logs::of_topic(&reader, &settings, topic, TIMEOUT);
+        let Some(logs) = kafka::blocking(asks).await.transpose()?.flatten() else { return Ok(None) };
+        let partitions: Vec<Partition> = logs.keys().cloned().collect();
         while asked.elapsed() < AGE {
             match positions::read(self.outbox.pool(), &partitions).await {
                 Ok(positions) if have_come(&positions, &logs) => return Ok(Some(asked)),
@@ -92,14 +88,6 @@ impl Horizon {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.read_as_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn bounds(
-    consumer: Arc<BaseConsumer>,
-    settings: Settings,
-    partitions: Vec<Partition>,
-) -> Option<Result<Logs, KafkaError>> {
-    kafka::blocking(move || logs::bounds(&*consumer, &settings, &partitions, TIMEOUT)).await
 }
 
 /// Whether every log has been read as far as it went.

@@ -1,8 +1,10 @@
 //! What every librdkafka client of this crate shares: its settings, and why they are not the defaults; its log; and how
 //! to wait for a call that blocks.
 
-use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use crate::settings::Settings;
@@ -74,7 +76,34 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
     receiver.await.ok()
 }
 
+/// A client that looks at Kafka's logs and follows nothing.
+pub(crate) type Reader = BaseConsumer<Quiet>;
+
+pub(crate) fn reader(settings: &Settings) -> KafkaResult<Reader> {
+    client(settings).create_with_context(Quiet)
+}
+
+/// A client that calls back for nothing but its log.
+pub(crate) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// librdkafka repeats itself while Kafka is away; what matters of it is told elsewhere.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     tracing::debug!(?level, facility, "librdkafka: {message}");
+}
+
+/// The same of its errors: whoever called gets them too.
+pub(crate) fn log_error(error: &KafkaError, reason: &str) {
+    tracing::debug!(%error, reason, "librdkafka");
 }

@@ -18,6 +18,7 @@ mod kafka;
 mod lease;
 mod logs;
 mod outbox;
+mod patience;
 pub mod pause;
 mod positions;
 mod producer;

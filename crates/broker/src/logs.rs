@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::kafka::Reader;
 use crate::positions::{BEGINNING, Partition};
 use crate::settings::Settings;
 
@@ -17,6 +18,27 @@ pub(crate) type Logs = BTreeMap<Partition, Range<i64>>;
 /// Whether nothing can be read at this position.
 pub(crate) fn outside(position: i64, log: &Range<i64>) -> bool {
     position != BEGINNING && !(log.start..=log.end).contains(&position)
+}
+
+/// The log of each partition of a topic; `None`: Kafka does not have it, or with fewer partitions. Blocks.
+pub(crate) fn of_topic(
+    reader: &Reader,
+    settings: &Settings,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<Logs>, KafkaError> {
+    let partitions: Vec<Partition> =
+        (0..settings.partitions).map(|number| (topic.to_owned(), number)).collect();
+    match bounds(reader, settings, &partitions, timeout) {
+        Err(KafkaError::MetadataFetch(code)) if is_unknown(code) => Ok(None),
+        Ok(logs) if logs.len() < partitions.len() => Ok(None),
+        logs => logs.map(Some),
+    }
+}
+
+fn is_unknown(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    matches!(code, UnknownPartition | UnknownTopic | UnknownTopicOrPartition)
 }
 
 /// Asks Kafka, once for all partitions; of those that it does not know nothing is told. Blocks.

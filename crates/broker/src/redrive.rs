@@ -6,15 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::failure::Failure;
 use crate::fold::{Batch, Guard, Outcome, Subscription};
-use crate::kafka;
+use crate::kafka::{self, Quiet, Reader};
+use crate::logs;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::tx::Outbox;
@@ -71,6 +72,14 @@ pub enum RedriveError {
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
+    /// Where the dead letters should be.
+    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {service} migrate")]
+    NoTopic {
+        /// Its full name.
+        topic: String,
+        /// Who can create it.
+        service: String,
+    },
     /// The database cannot do what a fold needs.
     #[error("stopped at {origin}: {failure}")]
     World {
@@ -200,27 +209,28 @@ impl Letters {
 }
 
 /// Those of `dlq.SERVICE` that match, up to the end it has now, in the order in which their records were read once.
-fn read(settings: &Settings, matches: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>, KafkaError> {
-    let topic = settings.topic_name(&settings.dead_letter_topic());
-    let consumer: BaseConsumer = kafka::client(settings)
-        .set("group.id", settings.group())
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .create()?;
+fn read(settings: &Settings, matches: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>, RedriveError> {
+    let topic = settings.dead_letter_topic();
+    let mut client = kafka::client(settings);
+    client.set("group.id", settings.group()).set("enable.auto.commit", "false");
+    let reader: Reader = client.create_with_context(Quiet)?;
+    let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else {
+        let (topic, service) = (settings.topic_name(&topic), settings.service.clone());
+        return Err(RedriveError::NoTopic { topic, service });
+    };
+    unread.retain(|_, log| !log.is_empty());
     let mut list = TopicPartitionList::new();
-    for partition in 0..settings.partitions {
-        list.add_partition_offset(&topic, partition, Offset::Beginning)?;
+    for ((topic, number), log) in &unread {
+        list.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(log.start))?;
     }
-    consumer.assign(&list)?;
-    let (mut letters, mut ended) = (Vec::new(), 0);
-    while ended < settings.partitions {
-        match consumer.poll(TIMEOUT) {
-            Some(Ok(message)) => {
-                letters.extend(Letter::open(&Record::copy(&message, &topic)).filter(&matches));
-            }
-            Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
-            Some(Err(error)) => return Err(error),
-            None => return Err(KafkaError::Canceled),
+    reader.assign(&list)?;
+    let mut letters = Vec::new();
+    while !unread.is_empty() {
+        let message = reader.poll(TIMEOUT).unwrap_or(Err(KafkaError::Canceled))?;
+        let partition = (topic.clone(), message.partition());
+        letters.extend(Letter::open(&Record::copy(&message, &topic)).filter(&matches));
+        if unread.get(&partition).is_some_and(|log| message.offset() + 1 >= log.end) {
+            unread.remove(&partition);
         }
     }
     letters.sort_by_key(|letter: &Letter| letter.record.place());

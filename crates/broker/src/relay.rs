@@ -12,7 +12,6 @@ mod turn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::chains::Chains;
 use crate::kafka;
 use crate::lease::Lease;
+use crate::patience::Patience;
 use crate::producer::{Acknowledgement, Producer};
 use crate::republish::Compacted;
 use crate::settings::Settings;
@@ -89,7 +89,7 @@ impl Relay {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), TopicsError> {
         let counting = tokio::spawn(depth::keep(self.outbox.clone(), stop.clone()));
         let mut producer = self.producer()?;
-        let mut outage = patience();
+        let mut outage = Patience::new();
         while !stop.is_cancelled() {
             if let Some((code, text)) = producer.fatal_error() {
                 tracing::error!(%code, text, "the Kafka producer cannot go on; building a new one");
@@ -101,10 +101,10 @@ impl Relay {
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST_TURN).await } => break,
             };
             match turn {
-                Ok(()) => outage = patience(),
+                Ok(()) => outage = Patience::new(),
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read; trying again");
-                    let pause = outage.next().unwrap_or(SLOWEST_POLL);
+                    let pause = outage.pause();
                     let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
@@ -155,13 +155,4 @@ impl Relay {
             tracing::warn!("the database does not answer; what was just published goes again");
         }
     }
-}
-
-fn patience() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(5))
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

@@ -5,8 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::Offset;
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -58,8 +57,13 @@ pub enum RewindError {
         longest: i64,
     },
     /// There is no such topic, or it has fewer partitions than the settings say.
-    #[error("Kafka has no topic {0} with TOPIC_PARTITIONS partitions")]
-    NoTopic(String),
+    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {service} migrate")]
+    NoTopic {
+        /// Its full name.
+        topic: String,
+        /// Who can create it.
+        service: String,
+    },
 }
 
 /// Moves the positions of `topic` (without prefix), and tells of those partitions that were moved.
@@ -103,20 +107,18 @@ pub async fn rewind(
 }
 
 fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Partition, i64>, RewindError> {
-    let partitions: Vec<Partition> =
-        (0..settings.partitions).map(|number| (topic.to_owned(), number)).collect();
+    let numbers = 0..settings.partitions;
+    let partitions: Vec<Partition> = numbers.map(|number| (topic.to_owned(), number)).collect();
     if to == RewindTo::Beginning {
         return Ok(partitions.into_iter().map(|partition| (partition, BEGINNING)).collect());
     }
-    let consumer: BaseConsumer = kafka::client(settings).create()?;
-    let no_topic = || RewindError::NoTopic(settings.topic_name(topic));
-    let logs = match logs::bounds(&consumer, settings, &partitions, TIMEOUT) {
-        Err(KafkaError::MetadataFetch(code)) if is_unknown(code) => return Err(no_topic()),
-        logs => logs?,
+    let reader = kafka::reader(settings)?;
+    let Some(logs) = logs::of_topic(&reader, settings, topic, TIMEOUT)? else {
+        return Err(RewindError::NoTopic {
+            topic: settings.topic_name(topic),
+            service: settings.service.clone(),
+        });
     };
-    if logs.len() < partitions.len() {
-        return Err(no_topic());
-    }
     match to {
         RewindTo::Offset(offset) => {
             let longest = logs.values().map(|log| log.end).max().unwrap_or(0);
@@ -132,7 +134,7 @@ fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Pa
         }
         RewindTo::Time(time) => {
             let millis = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX).max(0);
-            let found = logs::offsets(&consumer, settings, &partitions, Offset::Offset(millis), TIMEOUT)?;
+            let found = logs::offsets(&reader, settings, &partitions, Offset::Offset(millis), TIMEOUT)?;
             // Nothing as new as that: behind the last.
             let first = |(partition, log): (Partition, Range<i64>)| {
                 let offset = found.get(&partition).copied().unwrap_or(log.end);
@@ -144,9 +146,4 @@ fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Pa
             Ok(logs.into_iter().map(|(partition, log)| (partition, log.end)).collect())
         }
     }
-}
-
-fn is_unknown(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
-    matches!(code, UnknownPartition | UnknownTopic | UnknownTopicOrPartition)
 }

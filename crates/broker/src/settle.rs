@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,11 +19,10 @@ use self::deaths::Deaths;
 use crate::consumer::{ConsumerStatus, Held};
 use crate::failure::Failure;
 use crate::fold::Subscription;
+use crate::patience::Patience;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::tx::Outbox;
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +62,13 @@ impl Settler {
         held: &Held,
     ) -> Settled {
         let mut condemned = BTreeMap::new();
-        let mut patience = patience();
+        let mut patience = Patience::new();
         // The parts that are not settled yet, the next one last.
         let mut open = Vec::from([Range { start: 0, end: records.len() }]);
         while let Some(range) = open.pop() {
             let failure = match self.attempt(subscription, records, &range, &condemned, held).await {
                 Attempt::Done => {
-                    patience = self::patience();
+                    patience = Patience::new();
                     continue;
                 }
                 Attempt::Stale => return Settled::Stale,
@@ -99,7 +97,7 @@ impl Settler {
                     open.push(range);
                 }
             }
-            if wait && !self.wait_out(patience.next().unwrap_or(LONGEST_PAUSE)).await {
+            if wait && !self.wait_out(patience.pause()).await {
                 return Settled::Stopped;
             }
         }
@@ -131,15 +129,6 @@ impl Settler {
     async fn wait_out(&self, pause: Duration) -> bool {
         self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
-}
-
-fn patience() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// The second half, then the first: the one on top of the stack is next.

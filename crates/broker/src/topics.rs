@@ -6,10 +6,10 @@ use std::time::Duration;
 use envelope::{Cleanup, Topic};
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::kafka;
+use crate::kafka::{self, Quiet};
 use crate::outbox::MAX_EVENT_BYTES;
 use crate::settings::Settings;
 
@@ -65,7 +65,8 @@ pub enum TopicsError {
 /// Creates those of `topics` that are missing, and the service's dead letter topic; then checks all of them.
 pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
     let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
-    let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
+    let admin: AdminClient<Quiet> =
+        kafka::client(settings).create_with_context(Quiet).map_err(unreachable)?;
     let specs: Vec<Spec> = topics
         .iter()
         .map(|topic| Spec::of(settings, *topic))
@@ -97,7 +98,8 @@ async fn wait_for(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsErr
 /// Checks that each of `topics` is there with the right number of partitions.
 pub async fn verify(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
     let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
-    let admin: AdminClient<DefaultClientContext> = kafka::client(settings).create().map_err(unreachable)?;
+    let admin: AdminClient<Quiet> =
+        kafka::client(settings).create_with_context(Quiet).map_err(unreachable)?;
     let (asked, topics) = (settings.clone(), topics.to_vec());
     kafka::blocking(move || check(admin.inner(), &asked, &topics, TIMEOUT))
         .await

@@ -4,6 +4,7 @@
 
 mod back_in_stock;
 mod cancellations;
+mod commands;
 mod crashes;
 mod erasure;
 mod everything;

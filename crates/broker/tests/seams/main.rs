@@ -24,3 +24,4 @@ mod relays;
 mod republish;
 mod rewind;
 mod shutdown;
+mod states;

@@ -1,6 +1,6 @@
 //! Dead letters handled again, once what killed them is repaired.
 
-use broker::{Letters, Redriven, Report, Subscription};
+use broker::{Letters, RedriveError, Redriven, Report, Subscription};
 use sqlx::Executor as _;
 use time::OffsetDateTime;
 
@@ -11,13 +11,16 @@ const TOO_MUCH: i64 = 2_000_000;
 
 impl Bank {
     async fn redrive(&self, wanted: Letters, dry_run: bool) -> Vec<Report> {
+        self.try_redrive(wanted, dry_run).await.unwrap()
+    }
+
+    async fn try_redrive(&self, wanted: Letters, dry_run: bool) -> Result<Vec<Report>, RedriveError> {
         let mut reports = Vec::new();
         let subscriptions = [Subscription::new(Ledger)];
         let tell = |report| reports.push(report);
         broker::redrive(&self.settings("ledger"), &self.ledger, &subscriptions, &wanted, dry_run, tell)
-            .await
-            .unwrap();
-        reports
+            .await?;
+        Ok(reports)
     }
 
     /// The schema takes large deposits now.
@@ -106,6 +109,30 @@ async fn only_those_that_are_wanted() {
     let bobs = Letters { key: Some("bob".into()), ..all() };
     assert_eq!(results(&bank.redrive(bobs, false).await), [&Redriven::Applied]);
     assert_eq!(bank.balance("alice").await, 1, "what was not wanted is as it was");
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn what_the_database_cannot_do_is_told_with_the_letter_at_which_it_stopped() {
+    let bank = with_dead_letters().await;
+    bank.repair().await;
+    bank.pool("ledger").execute("ALTER TABLE bookings RENAME memo TO lost").await.unwrap();
+    let stopped = bank.try_redrive(Letters::default(), false).await.unwrap_err();
+    let told = stopped.to_string();
+    assert!(told.starts_with("stopped at deposits/0@0: ") && told.contains("memo"), "{told}");
+    bank.pool("ledger").execute("ALTER TABLE bookings RENAME lost TO memo").await.unwrap();
+    let redriven = bank.redrive(Letters::default(), false).await;
+    assert_eq!(results(&redriven)[..2], [&Redriven::Applied; 2], "none was taken for dead because of it");
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn without_its_topic_it_says_what_to_run() {
+    let bank = with_dead_letters().await;
+    bank.delete_topics(&["dlq.ledger"]).await;
+    let told = bank.try_redrive(Letters::default(), false).await.unwrap_err().to_string();
+    assert!(told.contains("dlq.ledger") && told.ends_with("run: ledger migrate"), "{told}");
+    broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
     bank.close().await;
 }
 

@@ -76,6 +76,6 @@ async fn a_senseless_target_is_refused_with_what_there_is() {
     assert_eq!(moved, [Rewound { partition: 0, from: -2, to: 1 }]);
     let (settings, pool) = (bank.settings("ledger"), bank.pool("ledger"));
     let refused = broker::rewind(&settings, &pool, "withdrawals", RewindTo::End).await.unwrap_err();
-    assert!(matches!(refused, RewindError::NoTopic(_)), "{refused}");
+    assert!(matches!(refused, RewindError::NoTopic { .. }), "{refused}");
     bank.close().await;
 }

@@ -1,0 +1,123 @@
+//! What an operator tells a service on the command line: redrive, rewind, republish.
+
+use std::process::Output;
+
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use system_tests::{PATIENCE, Shop, eventually};
+
+/// What a command said: on standard output when it succeeded, else on standard error.
+async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
+    let Output { status, stdout, stderr } =
+        shop.system.command(service).args(arguments).output().await.unwrap();
+    let (said, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    if !status.success() {
+        return Err(errors);
+    }
+    assert!(
+        errors.is_empty() && !said.contains("ERROR"),
+        "noise of {service} {arguments:?}:\n{errors}{said}"
+    );
+    Ok(said)
+}
+
+#[tokio::test]
+async fn a_running_service_reads_again_and_nothing_happens_twice() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let order = shop.order("MUG", 2, "pm_card_visa").await;
+    let before = shop.confirmed(&order.id).await;
+    shop.told(&order.id, "order_confirmed").await;
+    shop.system.settled().await.unwrap();
+    for (service, topic) in [
+        ("payment", "orders"),
+        ("inventory", "orders"),
+        ("notification", "orders"),
+        ("order", "payments"),
+        ("order", "reservations"),
+    ] {
+        let said = run(&shop, service, &["rewind", topic, "--to", "beginning"]).await.unwrap();
+        assert!(said.starts_with(&format!("{topic}/0 ")) && said.contains(" -> beginning"), "{said}");
+    }
+    let said = run(&shop, "inventory", &["republish", "products"]).await.unwrap();
+    assert!(said.ends_with("products: all appended; a running inventory publishes them\n"), "{said}");
+    shop.system.settled().await.unwrap();
+    assert_eq!(shop.get(&order.id).await, before);
+    assert_eq!(shop.available("MUG").await, 3);
+    assert_eq!(shop.notifications(&format!("order_id={}", order.id)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_those_that_fail_again_stay() {
+    let shop = Shop::open().await;
+    shop.system.leave_queues();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", shop.system.brokers());
+    let producer: FutureProducer = config.create().unwrap();
+    let header = |key, value| Header { key, value: Some(value) };
+    let headers = OwnedHeaders::new()
+        .insert(header("ce_specversion", "1.0"))
+        .insert(header("ce_id", "0198c0de-0000-7000-8000-000000000001"))
+        .insert(header("ce_source", "/order"))
+        .insert(header("ce_type", "order.placed.v1"))
+        .insert(header("ce_time", "2026-11-25T08:00:00Z"))
+        .insert(header("ce_sequence", "00000000000000000001"));
+    let topic = shop.system.topic("orders");
+    let poison = FutureRecord::to(&topic).key("nobody's").payload("{").headers(headers);
+    producer.send(poison, PATIENCE).await.unwrap();
+
+    let redrive = async |arguments: &[&str]| {
+        let arguments = [&["redrive"], arguments].concat();
+        run(&shop, "payment", &arguments).await.unwrap()
+    };
+    let found = eventually("it is among the dead letters", async || {
+        let said = redrive(&["--dry-run"]).await;
+        (said != "no dead letters\n").then_some(said)
+    })
+    .await;
+    assert!(found.starts_with("orders/") && found.contains(" order.placed.v1 would be tried ("), "{found}");
+    assert!(found.ends_with("1 dead letters; nothing was changed\n"), "{found}");
+    for not_this_one in
+        [["--key", "somebody's"], ["--type", "order.confirmed.v1"], ["--since", "2099-01-01T00:00:00Z"]]
+    {
+        assert_eq!(redrive(&not_this_one).await, "no dead letters\n");
+    }
+    for _ in 0..2 {
+        let said = redrive(&["--topic", "orders", "--key", "nobody's", "--since", "1h"]).await;
+        assert!(said.contains(" still dead (the value does not parse"), "{said}");
+        assert!(said.ends_with("1 dead letters handled, 1 still dead\n"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn each_has_a_manual_and_refuses_with_what_can_be_done() {
+    let shop = Shop::open().await;
+    for (command, told) in [
+        ("redrive", ["--dry-run", "--topic", "--type", "--key", "--since"].as_slice()),
+        ("rewind", &["<TOPIC>", "--to", "beginning", "an offset", "2026-11-25T08:00:00Z"]),
+        ("republish", &["<TOPIC>", "compacted"]),
+    ] {
+        let manual = run(&shop, "inventory", &[command, "--help"]).await.unwrap();
+        for expected in told {
+            assert!(manual.contains(expected), "{expected} in {manual}");
+        }
+    }
+    for (arguments, told) in [
+        (["rewind", "payments", "--to", "end"].as_slice(), "this service follows; those are: orders"),
+        (&["rewind", "orders", "--to", "yesterday"], "beginning, end, an offset or a moment as 2026-"),
+        (
+            &["rewind", "orders", "--to", "9999"],
+            "no partition reaches offset 9999: the longest log ends at 0",
+        ),
+        (&["rewind", "orders"], "--to <WHERE>"),
+        (&["republish", "orders"], "that this service owns; those are: products, stock"),
+        (&["redrive", "--topic", "stock"], "this service follows; those are: orders"),
+        (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),
+        (&["--kafka-brokers", "127.0.0.1:1", "rewind", "orders", "--to", "end"], "Kafka does not answer"),
+        (&["--kafka-brokers", "127.0.0.1:1", "redrive"], "Kafka does not answer"),
+    ] {
+        let refused = run(&shop, "inventory", arguments).await.unwrap_err();
+        assert!(refused.contains(told), "{arguments:?}: {told} in {refused}");
+    }
+}
