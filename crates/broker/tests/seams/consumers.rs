@@ -27,6 +27,7 @@ async fn a_rebalance_in_the_middle_of_a_batch() {
     .await;
     bank.deposit(&ACCOUNTS, 5).await;
     bank.booked_once_and_in_order(90).await;
+    bank.nothing_is_unread().await;
     bank.close().await;
 }
 
@@ -50,6 +51,7 @@ async fn frozen_at(point: &str) {
     other.stop().await;
     bank.deposit(&ACCOUNTS, 5).await;
     bank.booked_once_and_in_order(90).await;
+    bank.nothing_is_unread().await;
     bank.close().await;
 }
 
@@ -108,5 +110,6 @@ async fn instances_come_and_go_under_load() {
         turn += 1;
     }
     bank.booked_once_and_in_order(deposits).await;
+    bank.nothing_is_unread().await;
     bank.close().await;
 }

@@ -1,12 +1,15 @@
 //! Order per key, when the ways of the database and of Kafka are against it.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use sqlx::Executor as _;
 
 use crate::support::Bank;
 
-/// A trigger that holds the commit of `slow` while the test holds a lock: its row has a lower id by then.
+/// A trigger that holds the commit of `slow` while the test holds a lock, however long: its row has a lower id by then.
 const HELD_COMMITS: &str = "
-    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
         'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
     CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON broker.outbox DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW WHEN (NEW.key = 'slow') EXECUTE FUNCTION hold();";
@@ -36,5 +39,36 @@ async fn a_transaction_that_commits_late_is_not_skipped() {
     });
     bank.booked_once_and_in_order(4).await;
     drop(lock);
+    bank.close().await;
+}
+
+/// An idempotent producer alone would not do: what is younger than the record that timed out would be delivered, and the
+/// record only then, behind it.
+#[tokio::test]
+async fn what_waits_behind_a_first_publication_that_times_out_stays_behind_it() {
+    let mut bank = Bank::private().await;
+    bank.run_ledger();
+    let till = bank.process("till").start();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(1).await;
+
+    let kafka = bank.servers.kafka().unwrap();
+    kafka.kill();
+    let (deposits, is_back) = (Cell::new(1), Cell::new(false));
+    // All the while, so that some are still good when those before them have timed out.
+    let deposit = async {
+        while !is_back.get() {
+            bank.deposit(&["alice"], 1).await;
+            deposits.set(deposits.get() + 1);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let outage = async {
+        till.says("Kafka does not take events").await;
+        kafka.start().await.unwrap();
+        is_back.set(true);
+    };
+    tokio::join!(deposit, outage);
+    bank.booked_once_and_in_order(deposits.get()).await;
     bank.close().await;
 }

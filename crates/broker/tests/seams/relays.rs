@@ -2,7 +2,35 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::Executor as _;
+
 use crate::support::{Bank, until};
+
+/// The lease only saves work. Here it is taken away from whoever has it, all the time, so that both believe to lead.
+#[tokio::test]
+async fn two_relays_that_lead_at_once_keep_the_order_of_each_key() {
+    let mut bank = Bank::open().await;
+    bank.run_ledger();
+    bank.run_till();
+    bank.run_till();
+    let accounts = ["alice", "bob", "carol", "dave"];
+    let till = bank.pool("till");
+    let robber = async {
+        loop {
+            till.execute("DELETE FROM broker.leases").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = robber => {}
+        () = async {
+            bank.deposit(&accounts, 250).await;
+            bank.booked_once_and_in_order(1000).await;
+        } => {}
+    }
+    assert!(bank.records("deposits").await.len() > 1000, "both have published");
+    bank.close().await;
+}
 
 #[tokio::test]
 async fn when_the_leading_relay_is_killed_the_other_goes_on_within_seconds() {

@@ -117,6 +117,17 @@ impl Bank {
         .unwrap()
     }
 
+    /// Waits until the ledger's positions stand at the ends of all logs of `deposits`.
+    pub(crate) async fn nothing_is_unread(&self) {
+        let records = i64::try_from(self.records("deposits").await.len()).unwrap();
+        let read = "SELECT coalesce(sum(greatest(next_offset, 0)), 0)::bigint FROM broker.positions
+                    WHERE topic = 'deposits'";
+        until("all is read", async || {
+            sqlx::query_scalar::<_, i64>(read).fetch_one(&self.pool("ledger")).await.unwrap() == records
+        })
+        .await;
+    }
+
     /// Rewinds the running ledger to the beginning, and returns when it has read again what it had read.
     pub(crate) async fn rewound_to_the_beginning_and_read(&self) {
         let rewound = self.rewind(RewindTo::Beginning).await.unwrap();
