@@ -40,16 +40,25 @@ impl Servers {
         Ok(Arc::new(Self::start(None, None).await?))
     }
 
+    /// A pair of one's own, to measure: Postgres waits for the disk, as it comes.
+    pub async fn durable() -> Result<Self> {
+        Self::start_private(None, None, Durability::PowerCut).await
+    }
+
     /// Starts what is not given.
     pub async fn start(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
         let (Some(brokers), Some(postgres_url)) = (&brokers, &postgres_url) else {
-            return Self::start_private(brokers, postgres_url).await;
+            return Self::start_private(brokers, postgres_url, Durability::Kill).await;
         };
         let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
         Ok(Self { brokers, postgres_url, kafka: None, postgres: None, _scratch: None })
     }
 
-    async fn start_private(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
+    async fn start_private(
+        brokers: Option<String>,
+        postgres_url: Option<String>,
+        durability: Durability,
+    ) -> Result<Self> {
         let home = Home::find()?;
         let scratch = Scratch::new(&home)?;
         let installed = maven::install(&home, |_| ()).await?;
@@ -65,7 +74,7 @@ impl Servers {
             data: scratch.reachable().join("postgres"),
             run: scratch.dir(),
             password: &password,
-            durability: Durability::Kill,
+            durability,
         };
         let start_kafka = async {
             let Some(given) = brokers else {
