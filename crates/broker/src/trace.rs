@@ -18,12 +18,12 @@ use crate::record::Record;
 
 /// The records of a committed batch that had an effect.
 pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outcome], took: Duration) {
-    let traced: Vec<(&Record, Context)> = global::get_text_map_propagator(|propagator| {
+    let sampled: Vec<(&Record, Context)> = global::get_text_map_propagator(|propagator| {
         let applied = records.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied);
-        let traced = applied.map(|(record, _)| (record, propagator.extract(&Headers(record))));
-        traced.filter(|(_, context)| context.span().span_context().is_sampled()).collect()
+        let sampled = applied.map(|(record, _)| (record, propagator.extract(&Headers(record))));
+        sampled.filter(|(_, context)| context.span().span_context().is_sampled()).collect()
     });
-    if traced.is_empty() {
+    if sampled.is_empty() {
         return;
     }
     let (tracer, started) = (global::tracer("broker"), SystemTime::now() - took);
@@ -41,15 +41,15 @@ pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outco
     };
     let size = i64::try_from(records.len()).unwrap_or(i64::MAX);
     let size = KeyValue::new("messaging.batch.message_count", size);
-    let links = traced.iter().map(|(_, context)| link(context.span().span_context())).collect();
+    let links = sampled.iter().map(|(_, context)| link(context.span().span_context())).collect();
     // A record that is alone has the batch's span in its own trace.
-    let parent = if let [(_, context)] = traced.as_slice() { context.clone() } else { Context::new() };
+    let parent = if let [(_, context)] = sampled.as_slice() { context.clone() } else { Context::new() };
     let mut batch = tracer.build_with_context(span(vec![size], links), &parent);
     batch.end();
-    if traced.len() == 1 {
+    if sampled.len() == 1 {
         return;
     }
-    for (record, context) in &traced {
+    for (record, context) in &sampled {
         let place = vec![
             KeyValue::new("messaging.destination.partition.id", record.partition.to_string()),
             KeyValue::new("messaging.kafka.offset", record.offset),
