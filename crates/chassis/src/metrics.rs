@@ -31,6 +31,7 @@ pub(crate) fn install() -> Result<Metrics, BuildError> {
     let handle = builder()?.install_recorder()?;
     let process = Collector::default();
     process.describe();
+    broker::describe_metrics();
     Ok(Metrics { handle, process })
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod groups;
 pub(crate) mod kafka_tool;
 pub(crate) mod logs;
 pub(crate) mod provision;
+pub(crate) mod run;
 pub(crate) mod sqlx_prepare;
 pub(crate) mod token;
 pub(crate) mod up;

@@ -13,7 +13,7 @@ mod tour;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    control, doctor, events, groups, kafka_tool, logs, provision, sqlx_prepare, token, up, with_servers,
+    control, doctor, events, groups, kafka_tool, logs, provision, run, sqlx_prepare, token, up, with_servers,
 };
 use std::process::ExitCode;
 
@@ -59,6 +59,9 @@ enum Command {
     /// Runs one of Kafka's own tools.
     #[command(override_usage = "./scripts/kafka TOOL [ARGS...]")]
     Kafka(kafka_tool::Arguments),
+    /// Runs an operator's command of a service.
+    #[command(override_usage = "./scripts/run SERVICE COMMAND [ARGS...]")]
+    Run(run::Arguments),
     /// Writes the .sqlx folders of the crates, or says whether they are up to date.
     #[command(override_usage = "./scripts/sqlx-prepare [-p CRATE]... [--check]")]
     SqlxPrepare(sqlx_prepare::Arguments),
@@ -70,7 +73,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
+    match execute(Arguments::parse().command).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
@@ -79,7 +82,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
+async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(arguments) => up::run(&arguments).await?,
         Command::Down => control::down().await?,
@@ -92,6 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logs(arguments) => logs::run(&arguments).await?,
         Command::Token => token::run()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
+        Command::Run(arguments) => run::run(&arguments)?,
         Command::SqlxPrepare(arguments) => sqlx_prepare::run(&arguments).await?,
         Command::Provision(arguments) => provision::run(&arguments).await?,
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,

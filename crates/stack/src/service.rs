@@ -76,6 +76,13 @@ impl Service {
         migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
     }
 
+    /// A command of it (`redrive`, `rewind`, …) with its settings; not started yet.
+    pub fn command(&self, home: &Home) -> Command {
+        let mut command = Command::new(home.binary(&self.name));
+        command.envs(self.common()).env("DATABASE_URL", &self.access.database_url);
+        command
+    }
+
     /// Instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
     pub fn instance(&self, home: &Home, number: usize, doors: Doors, run: &Path) -> Daemon {
         // Keeps its partitions over a restart (static membership).

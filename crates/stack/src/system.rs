@@ -128,10 +128,8 @@ impl System {
 
     /// A command of a service (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, service: &str) -> tokio::process::Command {
-        let Service { name, access, brokers, settings } = &self.member(service).service;
-        let mut command = tokio::process::Command::new(self.home.binary(name));
-        command.envs(settings.iter().cloned()).env("KAFKA_BROKERS", brokers);
-        command.env("DATABASE_URL", &access.database_url).kill_on_drop(true);
+        let mut command = self.member(service).service.command(&self.home);
+        command.kill_on_drop(true);
         command
     }
 

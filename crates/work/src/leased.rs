@@ -65,6 +65,7 @@ impl<Q: Queue> Worker<Q> {
 
     /// Runs until `stop`; calls that are under way are finished and recorded first.
     pub async fn run(self, stop: CancellationToken) {
+        metrics::describe_gauge!("work_ready", "Calls that are due and not under way, by queue.");
         let mut calls = JoinSet::new();
         let mut failing = false;
         while !stop.is_cancelled() {

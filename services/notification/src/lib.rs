@@ -62,6 +62,10 @@ pub fn service() -> Service<Config> {
 }
 
 fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
+    metrics::describe_counter!(
+        "deliveries_total",
+        "Messages that were sent or given up, by kind, channel and status."
+    );
     let Context { config, common, outbox } = context;
     let linker = Linker { tokens: Tokens::new(common.token_key()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };

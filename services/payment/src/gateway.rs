@@ -43,6 +43,7 @@ pub(crate) struct Remote {
 
 /// Both ends. Answers take `latency` unless the switch in the books says otherwise.
 pub(crate) fn connect(pool: PgPool, latency: Duration) -> (Gateway, Remote) {
+    metrics::describe_counter!("gateway_calls_total", "Calls to the gateway, by operation and outcome.");
     let (sender, receiver) = mpsc::channel(ROOM);
     let remote = Remote { wire: receiver, ledger: Ledger::new(pool) };
     (Gateway { wire: sender, latency }, remote)

@@ -24,7 +24,8 @@ struct Page {
 
 /// The page that counts the click and goes on to the shop.
 #[utoipa::path(get, path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
-    responses((status = 200, content_type = "text/html", body = String)))]
+    responses((status = 200, content_type = "text/html", body = String),
+        (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
     let Some(id) = read(&app, &claim) else { return gone(&app) };
     let Some(standing) = standing(app.outbox.pool(), id).await? else { return gone(&app) };
@@ -35,7 +36,8 @@ pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> R
 
 /// Counts the click, once.
 #[utoipa::path(post, path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
-    responses((status = 204)))]
+    responses((status = 204),
+        (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn act(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
     if read(&app, &claim).is_none() {
         return gone(&app);
