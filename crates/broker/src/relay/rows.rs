@@ -14,7 +14,8 @@ const BYTES: i64 = 4 << 20;
 /// The oldest rows that are not held, without those of closed keys.
 ///
 /// Always from the oldest on, never after a last id seen: ids are not given out in commit order, and a transaction that
-/// commits late would be skipped.
+/// commits late would be skipped. NOT IN, and not `<> ALL` or NOT EXISTS: it alone hashes what is held whatever the
+/// planner knew of the arrays; the others compare each row with each of them, which is all a backlog's time.
 pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(i64, Row)>> {
     let (topics, keys): (Vec<_>, Vec<_>) = chains.closed().cloned().unzip();
     let rows = sqlx::query!(
@@ -25,10 +26,10 @@ pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(
             FROM (
                 SELECT id, topic, key, value, headers, coalesce(octet_length(value), 0) AS bytes
                 FROM broker.outbox
-                WHERE id <> ALL ($1)
-                  AND NOT EXISTS (
-                      SELECT FROM unnest($2::text[], $3::bytea[]) AS closed (topic, key)
-                      WHERE closed.topic = outbox.topic AND closed.key IS NOT DISTINCT FROM outbox.key
+                WHERE id NOT IN (SELECT unnest($1::bigint[]))
+                  AND (topic, coalesce(key, '')) NOT IN (
+                      SELECT closed.topic, coalesce(closed.key, '')
+                      FROM unnest($2::text[], $3::bytea[]) AS closed (topic, key)
                   )
                 ORDER BY id
                 LIMIT $4

@@ -17,7 +17,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 impl Relay {
     pub(super) async fn turn(&mut self, producer: &Producer, stop: &CancellationToken) -> sqlx::Result<()> {
         let until = if self.lead().await? {
-            if Instant::now() >= self.look_at {
+            // Also when an acknowledgement has woken it: what does not fit must stay in the outbox.
+            if !self.chains.is_full() && Instant::now() >= self.look_at {
                 self.fetch().await?;
             }
             self.send(producer).await;

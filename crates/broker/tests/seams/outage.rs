@@ -57,6 +57,8 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
     bank.servers.kafka().unwrap().thaw();
     bank.booked_once_and_in_order(1 + 7 + 400 + 1).await;
     says(&mut status, "Kafka is back", |status| status.reached).await;
+    let most = till.most_resident_mib() - before;
+    assert!(most < 100, "{most} MiB of it in memory while it caught up");
     bank.close().await;
 }
 

@@ -71,9 +71,18 @@ impl Process {
 
     /// How much memory it has.
     pub(crate) fn resident_mib(&self) -> usize {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most memory that it ever had.
+    pub(crate) fn most_resident_mib(&self) -> usize {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, what: &str) -> usize {
         let pid = self.child.as_ref().unwrap().id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
         line.split_whitespace().next().unwrap().parse::<usize>().unwrap() / 1024
     }
 
