@@ -10,6 +10,7 @@
 mod collector;
 mod mail;
 mod problem;
+mod subscribers;
 mod wait;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -19,6 +20,7 @@ use stack::{Builder, System};
 pub use collector::{Collector, Recorded};
 pub use mail::{Inbox, Mail, Mood};
 pub use problem::problem;
+pub use subscribers::{BACK, mailing};
 pub use wait::{PATIENCE, eventually};
 
 /// A running system and an HTTP client.

@@ -3,11 +3,12 @@
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mailin::response::{INTERNAL_ERROR, NO_MAILBOX, OK};
 use mailin::{Action, Handler, Response, SessionBuilder};
 
+use crate::subscribers::BACK;
 use crate::wait::eventually;
 
 /// The mails that came, oldest first.
@@ -16,6 +17,7 @@ pub struct Inbox {
     mails: Arc<Mutex<Vec<Mail>>>,
     offers: Arc<Mutex<Vec<Mail>>>,
     mood: Arc<Mutex<Mood>>,
+    pause: Arc<Mutex<Duration>>,
     port: u16,
 }
 
@@ -36,12 +38,14 @@ pub enum Mood {
 }
 
 /// A mail as it came over SMTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Mail {
     /// Whom it is for.
     pub to: String,
     /// Headers and body, without the folds of its encoding.
     pub text: String,
+    /// When it was offered.
+    pub at: Instant,
 }
 
 /// One connection.
@@ -97,6 +101,30 @@ impl Inbox {
     /// What was offered for `to`, taken or not.
     pub fn offered(&self, to: &str) -> Vec<Mail> {
         self.offers.lock().unwrap().iter().filter(|mail| mail.to == to).cloned().collect()
+    }
+
+    /// From now on each mail takes this long.
+    pub fn slow(&self, pause: Duration) {
+        *self.pause.lock().unwrap() = pause;
+    }
+
+    /// The mails that tell that something is back, as they came.
+    pub fn told(&self) -> Vec<Mail> {
+        let mails = self.mails.lock().unwrap();
+        mails.iter().filter(|mail| mail.text.contains(BACK)).cloned().collect()
+    }
+
+    /// Who was told that it is back, as often as it happened, in the order of the alphabet.
+    pub fn names_told(&self) -> Vec<String> {
+        let names = self.told().into_iter().filter_map(|mail| Some(mail.to.split_once('@')?.0.to_owned()));
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with("mark-")).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Waits until so many mails that something is back have come.
+    pub async fn tells(&self, count: usize) {
+        eventually(&format!("{count} were told"), async || (self.told().len() >= count).then_some(())).await;
     }
 
     /// What came for `to`.
@@ -165,7 +193,7 @@ impl Handler for Session {
         let text = String::from_utf8_lossy(&std::mem::take(&mut self.data)).into_owned();
         // Quoted-printable: soft line ends, and the equal signs of links.
         let text = text.replace("=\r\n", "").replace("=3D", "=");
-        let mail = Mail { to: self.to.clone(), text };
+        let mail = Mail { to: self.to.clone(), text, at: Instant::now() };
         self.inbox.offers.lock().unwrap().push(mail.clone());
         let mood = || *self.inbox.mood.lock().unwrap();
         let first = mood();
@@ -177,6 +205,8 @@ impl Handler for Session {
             Mood::Refusing | Mood::Silent => return INTERNAL_ERROR,
             Mood::Rejecting => return NO_MAILBOX,
         }
+        let pause = *self.inbox.pause.lock().unwrap();
+        std::thread::sleep(pause);
         self.inbox.mails.lock().unwrap().push(mail);
         OK
     }

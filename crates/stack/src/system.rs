@@ -126,6 +126,13 @@ impl System {
         &self.member(service).service.access.database_url
     }
 
+    /// Changes a service's database behind its back: what only time, or a mishap, would do.
+    pub async fn in_database(&self, service: &str, sql: &str) -> Result<()> {
+        let mut connection = provision::connect(self.database_url(service)).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
+        Ok(())
+    }
+
     /// A command of a service (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, service: &str) -> tokio::process::Command {
         let mut command = self.member(service).service.command(&self.home);

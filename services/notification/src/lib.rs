@@ -33,6 +33,7 @@ use crate::deliver::worker::Sender;
 use crate::notify_me::expiry;
 use crate::notify_me::limits::Limits;
 use crate::notify_me::links::Linker;
+use crate::notify_me::news::News;
 use crate::notify_me::pages::Pages;
 use crate::notify_me::tokens::Tokens;
 use crate::notify_me::waves::Waves;
@@ -73,22 +74,24 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         Arc::new(Letters::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);
     let pages = Arc::new(Pages::new(shop.clone()).context("the templates cannot be read")?);
     let (mut parts, waves) = (Parts::default(), Arc::new(Notify::new()));
-    let (channels, senders) = channels(&mut parts, &config, &outbox, &letters)?;
-
     let horizon = Arc::new(Horizon::new(outbox.clone(), events::STOCK));
+    let news = Arc::new(News::new(Arc::clone(&horizon)));
+    let (channels, senders) = channels(&mut parts, &config, &outbox, &letters, &news)?;
+
     let running = Waves {
         outbox: outbox.clone(),
         channels: Arc::clone(&channels),
         factor: config.wave_factor,
         interval: config.wave_interval,
         senders: Arc::clone(&senders),
-        horizon: Arc::clone(&horizon),
+        news,
     };
-    let (wake, expiring, pool) = (Arc::clone(&waves), outbox.clone(), outbox.pool().clone());
+    let (wake, expiring) = (Arc::clone(&waves), outbox.clone());
+    let (pool, retention) = (outbox.pool().clone(), common.topic_retention.time());
     parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
     parts.tasks.push(Task::new("waves", move |stop| running.run(wake, stop)));
     parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, stop)));
-    parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, stop)));
+    parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, retention, stop)));
 
     let consumers = Consumers {
         channels: Arc::clone(&channels),
@@ -116,13 +119,15 @@ fn channels(
     config: &Config,
     outbox: &Outbox,
     letters: &Arc<Letters>,
+    news: &Arc<News>,
 ) -> anyhow::Result<Channels> {
     let log = Log { letters: config.log_messages.then(|| Arc::clone(letters)) };
     let mut channels = vec![Log::CHANNEL];
-    let mut senders = vec![send(parts, log, outbox, config.smtp_url.is_none())];
+    let mut senders = vec![send(parts, log, outbox, news, config.smtp_url.is_none())];
     if let Some(url) = &config.smtp_url {
         channels.push(Smtp::CHANNEL);
-        senders.push(send(parts, Smtp::new(url, sender(config), Arc::clone(letters))?, outbox, true));
+        let smtp = Smtp::new(url, sender(config), Arc::clone(letters))?;
+        senders.push(send(parts, smtp, outbox, news, true));
     }
     Ok((channels.into(), senders.into()))
 }
@@ -132,10 +137,11 @@ fn send<C: deliver::channel::Channel>(
     parts: &mut Parts,
     channel: C,
     outbox: &Outbox,
+    news: &Arc<News>,
     tells: bool,
 ) -> Arc<Notify> {
     let wake = Arc::new(Notify::new());
-    let sender = Sender { channel, outbox: outbox.clone(), tells };
+    let sender = Sender { channel, outbox: outbox.clone(), tells, news: Arc::clone(news) };
     let worker = Worker::new(sender, Arc::clone(&wake), C::CONCURRENCY, C::LEASE);
     parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)));
     wake

@@ -1,7 +1,7 @@
 //! The room of subscriptions: who wants to be told when a product is back, and what came of telling them.
 //!
 //! `subscribe` and `pages` are the door, `subscriptions` their SQL; `products` and `stock` are copies of what inventory
-//! tells; `waves` tells those who wait, in order of arrival and as many as the stock is good for (`budget`); `outcome`
+//! tells; `waves` tells those who wait, in order of arrival and as many as the stock is good for (`budget`, `recall`) and by no old level (`news`); `outcome`
 //! is what became of a message; `purchases` closes the loop from the link in a mail to an order; `report` counts.
 
 pub(crate) mod budget;
@@ -10,10 +10,12 @@ pub(crate) mod erasure;
 pub(crate) mod expiry;
 pub(crate) mod limits;
 pub(crate) mod links;
+pub(crate) mod news;
 pub(crate) mod outcome;
 pub(crate) mod pages;
 pub(crate) mod products;
 pub(crate) mod purchases;
+mod recall;
 pub(crate) mod report;
 pub(crate) mod standing;
 pub(crate) mod stock;

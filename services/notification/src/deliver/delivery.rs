@@ -30,7 +30,7 @@ pub(crate) struct Delivery {
     /// Attempts before this one.
     pub attempts: u32,
     pub recipient: Recipient,
-    /// What it tells of is not there any more.
+    /// What it tells of is not there any more, or not sold any more.
     pub sold_out: bool,
     /// The claim; the result counts only while it holds.
     pub token: Uuid,

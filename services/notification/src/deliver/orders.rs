@@ -1,4 +1,5 @@
-//! What is remembered of each order: whose it is, and what of it was told. It outlives the deliveries.
+//! What is remembered of each order: whose it is, and what of it was told. It outlives the deliveries, and goes when the
+//! log has forgotten the order too (`purge`).
 
 use std::collections::BTreeMap;
 
@@ -54,7 +55,8 @@ pub(crate) async fn save(tx: &mut Tx, orders: &Orders) -> sqlx::Result<()> {
         ON CONFLICT (order_id) DO UPDATE
         SET customer_id = COALESCE(excluded.customer_id, orders.customer_id),
             seen_orders = GREATEST(excluded.seen_orders, orders.seen_orders),
-            refunded = excluded.refunded OR orders.refunded
+            refunded = excluded.refunded OR orders.refunded,
+            seen_at = now()
         "#,
         &ids,
         &customers as &[Option<Uuid>],

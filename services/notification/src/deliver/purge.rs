@@ -1,4 +1,5 @@
-//! Deliveries that ended long ago go; that their orders were told stays in `orders`.
+//! What ended long ago goes: finished deliveries after 90 days, and what is remembered of an order, so that nobody is told
+//! twice when its topic is read again, once the log has forgotten it too.
 
 use std::time::Duration;
 
@@ -8,38 +9,66 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a finished delivery can be looked up.
-const KEPT: time::Duration = time::Duration::days(90);
+const KEPT: Duration = Duration::from_secs(90 * DAY.as_secs());
+/// The log deletes by the segment, of a week: a record may stay that much longer than its time.
+const SEGMENT: Duration = Duration::from_secs(8 * DAY.as_secs());
 /// Rows a step: short transactions, so that nobody waits for them.
 const STEP: i64 = 1000;
 /// How often it is looked for them.
 const INTERVAL: Duration = Duration::from_mins(10);
 
-/// Deletes what is too old, again and again until `stop`.
-pub(crate) async fn run(pool: PgPool, stop: CancellationToken) {
-    let turn = || purge(&pool, OffsetDateTime::now_utc());
+/// Deletes what is too old, again and again until `stop`; `retention` is the log's, `None` for ever.
+pub(crate) async fn run(pool: PgPool, retention: Option<Duration>, stop: CancellationToken) {
+    let turn = || purge(&pool, retention, OffsetDateTime::now_utc());
     work::every("purge", INTERVAL, &Notify::new(), stop, turn).await;
 }
 
-async fn purge(pool: &PgPool, now: OffsetDateTime) -> sqlx::Result<()> {
-    let oldest = first_id(now - KEPT);
-    loop {
-        // Ids are in the order of time, so the primary key finds them; what is not finished stays, however old.
-        let purged = sqlx::query!(
-            r#"
-            DELETE FROM deliveries WHERE id IN (
-                SELECT id FROM deliveries WHERE id < $1 AND finished_at IS NOT NULL ORDER BY id LIMIT $2)
-            "#,
-            oldest,
-            STEP,
-        )
-        .execute(pool)
-        .await?
-        .rows_affected();
-        if purged < STEP.unsigned_abs() {
-            return Ok(());
-        }
-    }
+async fn purge(pool: &PgPool, retention: Option<Duration>, now: OffsetDateTime) -> sqlx::Result<()> {
+    while is_full(deliveries(pool, now - KEPT).await?) {}
+    let Some(remembered) = remembered(retention) else { return Ok(()) };
+    while is_full(orders(pool, now - remembered).await?) {}
+    Ok(())
+}
+
+/// How long an order is remembered after it was last heard of; `None`: for ever, as the log is.
+fn remembered(retention: Option<Duration>) -> Option<Duration> {
+    retention.map(|retention| KEPT.max(retention.saturating_add(SEGMENT)))
+}
+
+fn is_full(step: u64) -> bool {
+    step == STEP.unsigned_abs()
+}
+
+/// One step. Ids are in the order of time, so the primary key finds them; what is not finished stays, however old.
+async fn deliveries(pool: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> {
+    let purged = sqlx::query!(
+        r#"
+        DELETE FROM deliveries WHERE id IN (
+            SELECT id FROM deliveries WHERE id < $1 AND finished_at IS NOT NULL ORDER BY id LIMIT $2)
+        "#,
+        first_id(before),
+        STEP,
+    );
+    Ok(purged.execute(pool).await?.rows_affected())
+}
+
+/// One step: those placed, and last heard of, before; not while a message about them is kept.
+async fn orders(pool: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> {
+    let purged = sqlx::query!(
+        r#"
+        DELETE FROM orders WHERE order_id IN (
+            SELECT order_id FROM orders
+            WHERE order_id < $1 AND seen_at < $2
+              AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.order_id = orders.order_id)
+            ORDER BY order_id LIMIT $3 FOR UPDATE SKIP LOCKED)
+        "#,
+        first_id(before),
+        before,
+        STEP,
+    );
+    Ok(purged.execute(pool).await?.rows_affected())
 }
 
 /// No id made at `time` or later is smaller.
@@ -54,6 +83,13 @@ mod tests {
     use events::values::DeliveryId;
 
     use super::*;
+
+    #[test]
+    fn an_order_is_remembered_as_long_as_the_log_and_its_messages() {
+        assert_eq!(remembered(None), None);
+        assert_eq!(remembered(Some(30 * DAY)), Some(KEPT));
+        assert!(remembered(Some(365 * DAY)) > Some(365 * DAY));
+    }
 
     #[test]
     fn ids_are_split_by_the_time_of_their_making() {

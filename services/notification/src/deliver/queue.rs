@@ -93,15 +93,18 @@ pub(crate) async fn hasten(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Claims at most `limit` deliveries of `channel` that are due, the longest due first, each with its recipient as known
-/// now. What an order is told stays in order: a delivery waits for the one before it.
-pub(crate) async fn claim(
-    pool: &PgPool,
-    channel: Channel,
-    token: Uuid,
-    limit: i64,
-    lease: Duration,
-) -> sqlx::Result<Vec<Delivery>> {
+/// What a worker asks for.
+pub(crate) struct Claim {
+    pub channel: Channel,
+    pub token: Uuid,
+    pub lease: Duration,
+    /// Messages that something is back in stock too: the level is known to be new.
+    pub news: bool,
+}
+
+/// Claims at most `limit` deliveries that are due, the longest due first, each with its recipient as known now. What an
+/// order is told stays in order: a delivery waits for the one before it.
+pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Result<Vec<Delivery>> {
     let rows = sqlx::query!(
         r#"
         WITH quick AS (
@@ -110,6 +113,7 @@ pub(crate) async fn claim(
         ), due AS (
             SELECT id FROM deliveries AS candidate
             WHERE channel = $1 AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+              AND ($5 OR kind <> 'back_in_stock')
               AND NOT EXISTS (
                   SELECT FROM deliveries AS before
                   WHERE before.order_id = candidate.order_id AND before.channel = $1
@@ -125,18 +129,21 @@ pub(crate) async fn claim(
         SELECT claimed.id AS "id!", data AS "data!: Json<Content>", attempts AS "attempts!",
                COALESCE(subscriptions.email, contacts.email) AS "email?",
                contacts.erased_at IS NOT NULL OR COALESCE(state = 'erased', false) AS "erased!",
-               kind = 'back_in_stock' AND state = 'waiting' AND COALESCE(available, 0) < quantity AS "sold_out?"
+               kind = 'back_in_stock' AND state = 'waiting'
+                   AND (COALESCE(available, 0) < quantity OR NOT COALESCE(listed, false)) AS "sold_out?"
         FROM claimed
         LEFT JOIN subscriptions ON subscriptions.id = claimed.subscription_id
         LEFT JOIN stock ON stock.sku = claimed.sku
+        LEFT JOIN products ON products.sku = claimed.sku
         LEFT JOIN orders ON orders.order_id = claimed.order_id AND claimed.customer_id IS NULL
         LEFT JOIN contacts ON contacts.customer_id = COALESCE(claimed.customer_id, orders.customer_id)
         ORDER BY claimed.id
         "#,
-        channel_name(channel),
-        token,
+        channel_name(claim.channel),
+        claim.token,
         limit,
-        lease.as_secs_f64(),
+        claim.lease.as_secs_f64(),
+        claim.news,
     )
     .fetch_all(pool)
     .await?;
@@ -148,7 +155,7 @@ pub(crate) async fn claim(
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             recipient: recipient(row.email, row.erased),
             sold_out: row.sold_out.unwrap_or(false),
-            token,
+            token: claim.token,
         })
         .collect())
 }

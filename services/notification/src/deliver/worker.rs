@@ -1,5 +1,6 @@
 //! Sends what is due over one channel: the queue is `work`'s, the rows are the deliveries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Outbox;
@@ -11,6 +12,7 @@ use super::channel::Channel;
 use super::content::{Content, channel_name, kind_name};
 use super::delivery::{Attempt, Delivery, ERASED, Recipient, Verdict, verdict};
 use super::queue;
+use crate::notify_me::news::News;
 
 /// Takes deliveries of one channel from the database to the channel.
 pub(crate) struct Sender<C> {
@@ -18,6 +20,8 @@ pub(crate) struct Sender<C> {
     pub outbox: Outbox,
     /// A subscriber counts as told when this channel has accepted the message.
     pub tells: bool,
+    /// Whether those who wait for a product may be told now.
+    pub news: Arc<News>,
 }
 
 impl<C: Channel> Queue for Sender<C> {
@@ -27,7 +31,8 @@ impl<C: Channel> Queue for Sender<C> {
     const NAME: &'static str = C::QUEUE;
 
     async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Delivery>> {
-        queue::claim(self.outbox.pool(), C::CHANNEL, token, limit, lease).await
+        let claim = queue::Claim { channel: C::CHANNEL, token, lease, news: self.news.may_be_told() };
+        queue::claim(self.outbox.pool(), &claim, limit).await
     }
 
     async fn perform(&self, delivery: &Delivery) -> Attempt {

@@ -48,7 +48,7 @@ pub(crate) async fn load(tx: &mut Tx, skus: &[String]) -> sqlx::Result<Levels> {
     Ok(rows.collect())
 }
 
-/// Writes levels; those that have risen are due for a wave.
+/// Writes levels; those that have risen are due for a wave, and those that have fallen below what is being told.
 pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
     let skus: Vec<&str> = levels.keys().map(Sku::as_str).collect();
     let available: Vec<i64> = levels.values().map(|level| level.available).collect();
@@ -63,7 +63,12 @@ pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
              AS level (sku, available, restocks, seen, risen)
         ON CONFLICT (sku) DO UPDATE
         SET available = excluded.available, restocks = excluded.restocks, seen_stock = excluded.seen_stock,
-            wave_at = COALESCE(excluded.wave_at, stock.wave_at)
+            wave_at = COALESCE(
+                excluded.wave_at,
+                CASE WHEN excluded.available < stock.available AND EXISTS (
+                    SELECT FROM subscriptions WHERE subscriptions.sku = excluded.sku AND queued_at IS NOT NULL)
+                THEN now() END,
+                stock.wave_at)
         "#,
         &skus as &[&str],
         &available,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Cause, Horizon, Outbox, Tx};
+use broker::{Cause, Outbox, Tx};
 use events::Channel;
 use events::values::{Quantity, Sku, SubscriptionId};
 use time::OffsetDateTime;
@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::budget::{self, Candidate};
+use super::news::News;
 use super::products;
+use super::recall::recall;
 use crate::deliver::content::Content;
 use crate::deliver::delivery::Due;
 use crate::deliver::queue;
@@ -37,7 +39,7 @@ pub(crate) struct Waves {
     /// Wakes the senders.
     pub senders: Arc<[Arc<Notify>]>,
     /// Whether the levels are as new as the log: an old one, after an outage, would mislead.
-    pub horizon: Arc<Horizon>,
+    pub news: Arc<News>,
 }
 
 impl Waves {
@@ -47,12 +49,13 @@ impl Waves {
     }
 
     async fn turn(&self, stop: &CancellationToken) -> sqlx::Result<()> {
-        while !stop.is_cancelled()
-            && self.horizon.is_current()
-            && self.chunk(OffsetDateTime::now_utc()).await?
-        {
-            for sender in self.senders.iter() {
-                sender.notify_one();
+        while !stop.is_cancelled() && self.news.are_read() {
+            let idle = !self.chunk(OffsetDateTime::now_utc()).await?;
+            if !idle || self.news.are_looked_at() {
+                self.senders.iter().for_each(|sender| sender.notify_one());
+            }
+            if idle {
+                break;
             }
         }
         Ok(())
@@ -64,6 +67,9 @@ impl Waves {
         let Some(product) = due(&mut tx).await? else { return Ok(false) };
         let spent = spent(&mut tx, &product.sku, self.interval).await?;
         let left = budget::budget(self.factor, product.available, spent.queued, spent.told_lately);
+        if let Some(tells) = self.channels.last().filter(|_| left < 0 && spent.queued > 0) {
+            recall(&mut tx, &product.sku, -left, *tells).await?;
+        }
         let candidates =
             if product.listed && left > 0 { candidates(&mut tx, &product).await? } else { Vec::new() };
         let (chosen, left) = budget::choose(&candidates, product.available, left);

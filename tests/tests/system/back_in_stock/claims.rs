@@ -1,0 +1,119 @@
+//! From the sold-out order to the order that comes of the mail, as the shop can count it.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use system_tests::{BACK, Inbox, Shop};
+
+fn order(email: &str, quantity: i64) -> Value {
+    json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "PEN", "quantity": quantity}]})
+}
+
+/// Orders, and waits until it is confirmed.
+async fn buy(shop: &Shop, order: &Value) {
+    let (status, placed) = shop.try_order(None, order).await;
+    assert_eq!(status, 202, "{placed}");
+    shop.confirmed(placed["id"].as_str().unwrap()).await;
+}
+
+/// Orders what is sold out, and asks to be told.
+async fn order_in_vain(shop: &Shop, email: &str) {
+    let mut order = order(email, 2);
+    order["notify_me"] = true.into();
+    let (status, placed) = shop.try_order(None, &order).await;
+    assert_eq!(status, 202, "{placed}");
+    shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
+}
+
+#[tokio::test]
+async fn who_ordered_in_vain_is_told_and_the_order_that_follows_is_counted() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    order_in_vain(&shop, "Ada@Example.com").await;
+    inbox.mail("ada@example.com", "cancelled").await;
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+
+    shop.restock("PEN", 5).await;
+    let link = inbox.mail("ada@example.com", BACK).await.link(BACK);
+    assert_eq!(shop.press(&link).await, StatusCode::NO_CONTENT);
+    let mut second = order("ada@example.com", 2);
+    second["claim"] = link.rsplit('/').next().unwrap().into();
+    buy(&shop, &second).await;
+    let all = json!({"waiting": 0, "notified": 1, "clicked": 1, "converted": 1, "bought": 0, "units": 2});
+    shop.reports("PEN", &all).await;
+    // The claim again, in another order: it has done its work.
+    buy(&shop, &second).await;
+    shop.system.settled().await.unwrap();
+    shop.reports("PEN", &all).await;
+}
+
+#[tokio::test]
+async fn who_has_bought_it_meanwhile_is_not_told() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
+    shop.stock("PEN", 0).await;
+    shop.subscribe(&inbox, "a@example.com", "PEN", 3).await;
+    shop.subscribe(&inbox, "b@example.com", "PEN", 3).await;
+    // Two are too few for those who wait, and enough for a to buy one by another way.
+    shop.restock("PEN", 2).await;
+    buy(&shop, &order("A@example.com", 1)).await;
+    shop.reports("PEN", &json!({"waiting": 1, "bought": 1, "notified": 0})).await;
+    // An order that comes to nothing ends nothing.
+    let declined = json!({"email": "b@example.com", "payment_method": "pm_card_chargeDeclined",
+                          "items": [{"sku": "PEN", "quantity": 1}]});
+    let (_, placed) = shop.try_order(None, &declined).await;
+    shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "declined", "released"]).await;
+    shop.restock("PEN", 50).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["b"]);
+}
+
+#[tokio::test]
+async fn who_was_told_and_buys_without_the_link_counts_as_bought() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a"], "PEN").await;
+    shop.restock("PEN", 5).await;
+    inbox.mail("a@example.com", BACK).await;
+    let mut unknown = order("a@example.com", 1);
+    unknown["claim"] = "a claim that was never given".into();
+    buy(&shop, &unknown).await;
+    shop.reports("PEN", &json!({"notified": 1, "bought": 1, "converted": 0, "units": 0})).await;
+}
+
+#[tokio::test]
+async fn a_form_and_two_orders_of_one_address_are_one_place_in_the_line() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["ada"], "PEN").await;
+    order_in_vain(&shop, "ADA@example.com").await;
+    order_in_vain(&shop, "ada@Example.com").await;
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+    shop.restock("PEN", 50).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["ada"]);
+    shop.reports("PEN", &json!({"waiting": 0, "notified": 1})).await;
+}
+
+#[tokio::test]
+async fn an_order_that_asked_to_be_told_is_undone_by_one_click_in_its_mail() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    order_in_vain(&shop, "ada@example.com").await;
+    let undo =
+        inbox.mail("ada@example.com", "/subscriptions/unsubscribe").await.link("/subscriptions/unsubscribe");
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+    assert_eq!(shop.press(&undo).await, StatusCode::OK);
+    shop.reports("PEN", &json!({"waiting": 0})).await;
+    // An order that did not ask is offered it by a link.
+    let (_, placed) = shop.try_order(None, &order("bob@example.com", 1)).await;
+    shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
+    let join = inbox.mail("bob@example.com", "/subscriptions/join").await.link("/subscriptions/join");
+    assert_eq!(shop.press(&join).await, StatusCode::OK);
+    shop.restock("PEN", 50).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["bob"]);
+}

@@ -1,0 +1,137 @@
+//! Who may sign whom up: only an address's owner, by its mail; and the form tells nobody who is known here.
+
+use serde_json::{Value, json};
+use system_tests::{BACK, Inbox, Shop, eventually};
+
+const CONFIRM: &str = "/subscriptions/confirm";
+
+#[tokio::test]
+async fn a_stranger_is_told_only_after_confirming_and_not_after_unsubscribing() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["grace", "joan"], "PEN").await;
+    shop.ask(&json!({"email": "silent@example.com", "sku": "PEN"})).await;
+    let unsubscribe = inbox.mail("joan@example.com", CONFIRM).await.link("/subscriptions/unsubscribe");
+    assert!(shop.press(&unsubscribe).await.is_success());
+    shop.restock("PEN", 50).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["grace"]);
+    shop.reports("PEN", &json!({"waiting": 0, "notified": 1})).await;
+}
+
+#[tokio::test]
+async fn a_strangers_second_call_changes_nothing_that_the_owner_confirmed() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["ada", "b"], "PEN").await;
+    let accepted = (202, json!({"status": "accepted"}));
+    // The same again: nothing to ask. Another quantity: it is asked, and not answered.
+    assert_eq!(shop.ask(&json!({"email": "ADA@example.com", "sku": "PEN"})).await, accepted);
+    assert_eq!(shop.ask(&json!({"email": "Ada@Example.com", "sku": "PEN", "quantity": 900})).await, accepted);
+    let questions = async || {
+        let mails = inbox.of("ada@example.com");
+        let questions: Vec<String> =
+            mails.iter().filter(|mail| mail.text.contains(CONFIRM)).map(|mail| mail.link(CONFIRM)).collect();
+        (questions.len() == 2).then_some(questions)
+    };
+    let questions = eventually("another quantity is asked, and the same is not", questions).await;
+    assert_ne!(questions[0], questions[1]);
+    shop.restock("PEN", 1).await;
+    inbox.mail("ada@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["ada"], "still one that is wanted, and still the first place");
+}
+
+#[tokio::test]
+async fn another_quantity_counts_once_the_owner_confirms_it() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b"], "PEN").await;
+    shop.ask(&json!({"email": "a@example.com", "sku": "PEN", "quantity": 3})).await;
+    let second = eventually("the second question", async || {
+        let mails = inbox.of("a@example.com");
+        mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))
+    });
+    assert!(shop.press(&second.await).await.is_success());
+    // The first question's link again: the newest answer stands.
+    let first = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
+    assert!(shop.press(&first).await.is_success());
+    shop.restock("PEN", 2).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["b"], "two are too few for a");
+    shop.restock("PEN", 3).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_form_says_the_same_of_known_and_unknown_addresses() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["known"], "PEN").await;
+    let mut answers = Vec::new();
+    for email in ["known@example.com", "KNOWN@example.com", "unknown@example.com"] {
+        let url = format!("{}/subscriptions", shop.system.url("notification"));
+        let answer = shop.http().post(url).json(&json!({"email": email, "sku": "PEN"})).send().await.unwrap();
+        let mut headers = answer.headers().clone();
+        headers.remove("date");
+        answers.push((answer.status(), headers, answer.text().await.unwrap()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+}
+
+#[tokio::test]
+async fn neither_an_address_nor_a_client_can_be_signed_up_for_everything() {
+    let inbox = Inbox::open();
+    let limits = [("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "3"), ("SUBSCRIPTIONS_PER_CLIENT_PER_HOUR", "6")];
+    let shop = Shop::with_mail(&inbox, &limits).await;
+    shop.stock("PEN", 0).await;
+    shop.subscribe(&inbox, "mark@example.com", "PEN", 1).await;
+    let url = format!("{}/subscriptions", shop.system.url("notification"));
+    // Who claims to be somebody else is no trusted proxy.
+    let ask = async |email: &str, client: &str| {
+        let post = shop.http().post(&url).header("x-forwarded-for", client);
+        post.json(&json!({"email": email, "sku": "PEN"})).send().await.unwrap()
+    };
+    for (email, client) in
+        [("ada@example.com", "1.1.1.1"), ("Ada@example.com", "2.2.2.2"), ("ADA@example.com", "3.3.3.3")]
+    {
+        assert_eq!(ask(email, client).await.status(), 202);
+    }
+    let refused = ask("aDa@example.com", "4.4.4.4").await;
+    assert_eq!(refused.status(), 429, "the fourth for this address");
+    assert!(refused.headers().contains_key("retry-after"));
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["status"], 429);
+    let mut taken = 0;
+    for number in 0..6 {
+        let answer = ask(&format!("victim-{number}@example.com"), &format!("5.5.5.{number}")).await;
+        taken += usize::from(answer.status() == 202);
+    }
+    assert!(taken <= 2, "{taken} more from a client that may ask six times");
+}
+
+#[tokio::test]
+async fn where_an_orders_word_is_not_enough_its_address_is_asked_too() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("ORDER_CONSENT", "confirm")]).await;
+    shop.stock("PEN", 0).await;
+    for email in ["ada@example.com", "silent@example.com"] {
+        let order = json!({"email": email, "payment_method": "pm_card_visa", "notify_me": true,
+                           "items": [{"sku": "PEN", "quantity": 2}]});
+        assert_eq!(shop.try_order(None, &order).await.0, 202);
+        inbox.mail(email, CONFIRM).await;
+    }
+    shop.reports("PEN", &json!({"waiting": 0})).await;
+    let confirm = inbox.mail("ada@example.com", CONFIRM).await.link(CONFIRM);
+    assert!(shop.press(&confirm).await.is_success());
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+    shop.restock("PEN", 50).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["ada"]);
+}

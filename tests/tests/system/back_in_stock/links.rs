@@ -1,0 +1,148 @@
+//! Links in mails: GET shows, only POST acts, so that a scanner that follows them changes nothing.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use system_tests::{BACK, Inbox, Shop};
+
+/// Follows a link as a mail scanner does.
+async fn scan(shop: &Shop, link: &str) {
+    for method in [Method::HEAD, Method::GET, Method::GET] {
+        let answer = shop.http().request(method, link).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{link}");
+    }
+}
+
+#[tokio::test]
+async fn a_scanner_that_follows_every_link_confirms_ends_and_counts_nothing() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a"], "PEN").await;
+    shop.ask(&json!({"email": "b@example.com", "sku": "PEN"})).await;
+    for (name, path) in [
+        ("b", "/subscriptions/confirm"),
+        ("b", "/subscriptions/unsubscribe"),
+        ("a", "/subscriptions/unsubscribe"),
+    ] {
+        scan(&shop, &inbox.mail(&format!("{name}@example.com"), path).await.link(path)).await;
+    }
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+    shop.restock("PEN", 5).await;
+    let mail = inbox.mail("a@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a"], "b never confirmed");
+    for path in [BACK, "/subscriptions/join", "/subscriptions/unsubscribe"] {
+        scan(&shop, &mail.link(path)).await;
+    }
+    shop.reports("PEN", &json!({"clicked": 0, "waiting": 0, "notified": 1})).await;
+
+    // The same links, pressed.
+    assert_eq!(shop.press(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.press(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
+    shop.reports("PEN", &json!({"clicked": 1})).await;
+    // b confirms in the end, and is told of what is there.
+    let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
+    assert_eq!(shop.press(&confirm).await, StatusCode::OK);
+    inbox.mail("b@example.com", BACK).await;
+}
+
+#[tokio::test]
+async fn a_second_press_shows_the_same_page() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.ask(&json!({"email": "a@example.com", "sku": "PEN"})).await;
+    let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
+    // The nonce of the page's style is new each time.
+    let words = |(status, page): (StatusCode, String)| {
+        let title = page.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+        (
+            status,
+            title.unwrap_or_default().to_owned(),
+            page.split("<main>").nth(1).unwrap_or_default().to_owned(),
+        )
+    };
+    for path in ["/subscriptions/confirm", "/subscriptions/unsubscribe"] {
+        let link = mail.link(path);
+        let first = words(shop.post(&link).await);
+        assert_eq!(first.0, StatusCode::OK, "{first:?}");
+        assert_eq!(words(shop.post(&link).await), first);
+        let shown = shop.http().get(&link).send().await.unwrap();
+        assert_eq!(
+            words((shown.status(), shown.text().await.unwrap())),
+            first,
+            "a visit after it shows it too"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_mail_programs_one_click_ends_it_by_the_header_alone() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b"], "PEN").await;
+    let question = inbox.mail("a@example.com", "/subscriptions/confirm").await;
+    let list_unsubscribe = |mail: &system_tests::Mail| {
+        assert_eq!(mail.header("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
+        let header = mail.header("List-Unsubscribe").unwrap();
+        header.trim_start_matches('<').trim_end_matches('>').to_owned()
+    };
+    assert_eq!(shop.press(&list_unsubscribe(&question)).await, StatusCode::OK);
+    shop.restock("PEN", 5).await;
+    let told = inbox.mail("b@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["b"]);
+    // The next time too, and then not after all.
+    assert_eq!(shop.press(&told.link("/subscriptions/join")).await, StatusCode::OK);
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+    assert_eq!(shop.press(&list_unsubscribe(&told)).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn pages_cannot_be_framed_send_no_referrer_and_load_nothing_from_elsewhere() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("SHOP_NAME", "<b>Bobby's</b>")]).await;
+    shop.stock("PEN", 0).await;
+    shop.ask(&json!({"email": "a@example.com", "sku": "PEN"})).await;
+    let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
+    let page = shop.http().get(mail.link("/subscriptions/confirm")).send().await.unwrap();
+    let header = |name: &str| page.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+    let policy = header("content-security-policy");
+    for directive in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"]
+    {
+        assert!(policy.contains(directive), "{policy}");
+    }
+    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert_eq!(header("cache-control"), "no-store");
+    assert!(header("content-type").starts_with("text/html"), "{}", header("content-type"));
+    let text = page.text().await.unwrap();
+    assert!(!text.contains("<b>Bobby") && text.contains("Bobby"), "{text}");
+}
+
+#[tokio::test]
+async fn a_link_that_was_tampered_with_or_is_meant_for_something_else_does_nothing() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.ask(&json!({"email": "a@example.com", "sku": "PEN"})).await;
+    let confirm = inbox.mail("a@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
+    let token = confirm.split("token=").nth(1).unwrap();
+    let at = |path: &str, token: &str| format!("{}/{path}{token}", shop.system.url("notification"));
+    let shorter = &token[..token.len() - 1];
+    for link in [
+        at("subscriptions/unsubscribe?token=", token),
+        at("subscriptions/join?token=", token),
+        at("c/", token),
+        at("subscriptions/confirm?token=", shorter),
+        at("subscriptions/confirm?token=", "nothing"),
+        at("subscriptions/confirm", ""),
+    ] {
+        for method in [Method::GET, Method::POST] {
+            let status = shop.http().request(method, &link).send().await.unwrap().status();
+            assert!(matches!(status.as_u16(), 404 | 422), "{link}: {status}");
+        }
+    }
+    shop.reports("PEN", &json!({"waiting": 0, "clicked": 0})).await;
+}

@@ -1,0 +1,72 @@
+//! The mail server, or the service itself, was away: what follows rests on what is there now.
+
+use serde_json::json;
+use system_tests::{BACK, Inbox, Shop};
+
+const SETTINGS: [(&str, &str); 2] = [("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")];
+
+async fn sell_out(shop: &Shop, quantity: i64) -> system_tests::Placed {
+    let order = shop.order("PEN", quantity, "pm_card_visa").await;
+    shop.confirmed(&order.id).await;
+    assert_eq!(shop.available("PEN").await, 0);
+    order
+}
+
+#[tokio::test]
+async fn a_mail_server_that_refuses_is_tried_again_across_a_restart_and_nobody_is_told_twice() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["grace"], "PEN").await;
+    inbox.refuse(true);
+    shop.restock("PEN", 5).await;
+    shop.refused("PEN", 1).await;
+    let figures = shop.report("PEN").await;
+    assert_eq!((&figures["notified"], &figures["waiting"]), (&json!(0), &json!(1)), "told means accepted");
+    shop.system.service("notification").kill();
+    inbox.refuse(false);
+    shop.system.service("notification").start().await.unwrap();
+    inbox.mail("grace@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["grace"]);
+    shop.reports("PEN", &json!({"waiting": 0, "notified": 1})).await;
+}
+
+#[tokio::test]
+async fn stock_that_came_and_went_during_an_outage_is_not_told_after_it() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &SETTINGS).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b"], "PEN").await;
+    shop.system.service("notification").kill();
+    shop.restock("PEN", 2).await;
+    sell_out(&shop, 2).await;
+    shop.system.service("notification").start().await.unwrap();
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty(), "told of what is gone");
+    assert!(shop.mails_about("PEN").await.is_empty(), "not even queued");
+}
+
+#[tokio::test]
+async fn what_was_queued_before_an_outage_is_not_sent_after_it_when_it_is_sold_out() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &SETTINGS).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b", "c", "d"], "PEN").await;
+    inbox.refuse(true);
+    shop.restock("PEN", 4).await;
+    shop.refused("PEN", 1).await;
+    shop.system.service("notification").kill();
+    inbox.refuse(false);
+    let order = sell_out(&shop, 4).await;
+    shop.system.service("notification").start().await.unwrap();
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty(), "told by a level from before the outage");
+
+    let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
+    shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap();
+    inbox.tells(5).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b", "c", "d"]);
+    assert_eq!(shop.mails_about("PEN").await.len(), 4, "one row a subscriber and restock");
+}

@@ -1,0 +1,34 @@
+//! What time does to subscriptions.
+
+use serde_json::json;
+use system_tests::{Inbox, Shop};
+
+/// Lets the time of subscriptions to PEN run out: the test cannot wait for months. Starting anew looks at once.
+async fn time_runs_out(shop: &Shop, state: &str) {
+    let over = format!("UPDATE subscriptions SET expires_at = now() WHERE sku = 'PEN' AND state = '{state}'");
+    shop.system.in_database("notification", &over).await.unwrap();
+    shop.system.service("notification").kill();
+    shop.system.service("notification").start().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_never_confirmed_and_who_waited_too_long_is_not_told() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a"], "PEN").await;
+    shop.ask(&json!({"email": "b@example.com", "sku": "PEN"})).await;
+    let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
+    time_runs_out(&shop, "pending").await;
+    let (status, page) = shop.post(&confirm).await;
+    assert!(page.contains("This has ended"), "{status} {page}");
+
+    time_runs_out(&shop, "waiting").await;
+    shop.reports("PEN", &json!({"waiting": 0})).await;
+    shop.restock("PEN", 5).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty());
+    // They are welcome to ask again.
+    shop.subscribe(&inbox, "c@example.com", "PEN", 1).await;
+    inbox.tells(2).await;
+}

@@ -1,0 +1,191 @@
+//! Who is told when: as many as the stock is good for, in order of arrival, and nobody of what is gone again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use system_tests::{BACK, Inbox, Shop, eventually};
+
+/// Whoever was told keeps the product to himself for the whole test.
+const LONG: (&str, &str) = ("WAVE_INTERVAL", "1h");
+const ONE_EACH: (&str, &str) = ("WAVE_FACTOR", "1");
+
+/// An order that is confirmed: it has taken what it ordered.
+async fn buy(shop: &Shop, quantity: i64) -> system_tests::Placed {
+    let order = shop.order("PEN", quantity, "pm_card_visa").await;
+    shop.confirmed(&order.id).await;
+    order
+}
+
+async fn cancel(shop: &Shop, order: &system_tests::Placed) {
+    let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
+    assert_eq!(shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap().status(), 202);
+    shop.ends(&order.id, ["cancelled", "refunded", "released"]).await;
+}
+
+#[tokio::test]
+async fn as_many_are_told_as_the_stock_is_good_for_in_order_of_arrival() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "2"), LONG]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"], "PEN").await;
+    shop.restock("PEN", 3).await;
+    inbox.tells(6).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b", "c", "d", "e", "f"], "three units are worth six mails");
+    let masked = |row: &Value| row["recipient"].as_str().unwrap_or_default().chars().next();
+    let rows = shop.mails_about("PEN").await;
+    assert_eq!(rows.iter().filter_map(masked).collect::<String>(), "abcdef", "decided in order of arrival");
+    shop.reports("PEN", &json!({"waiting": 4, "notified": 6})).await;
+
+    shop.restock("PEN", 1).await;
+    inbox.mail("h@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    let told = inbox.names_told();
+    assert_eq!(told, ["a", "b", "c", "d", "e", "f", "g", "h"], "four units, eight mails, nobody twice");
+}
+
+#[tokio::test]
+async fn who_is_told_has_the_interval_to_buy_before_the_next_is_told() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[ONE_EACH, ("WAVE_INTERVAL", "3s")]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b", "c"], "PEN").await;
+    shop.restock("PEN", 1).await;
+    inbox.tells(3).await;
+    let mails = inbox.told();
+    let names: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(names, ["a@example.com", "b@example.com", "c@example.com"]);
+    for pair in mails.windows(2) {
+        assert!(pair[1].at - pair[0].at >= Duration::from_secs(3), "{:?}", pair[1].at - pair[0].at);
+    }
+}
+
+#[tokio::test]
+async fn a_unit_that_comes_back_within_the_same_restock_reaches_the_next_in_line_and_nobody_twice() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
+    shop.stock("PEN", 3).await;
+    let orders = [buy(&shop, 1).await, buy(&shop, 1).await, buy(&shop, 1).await];
+    shop.queue(&inbox, &["a", "b", "c"], "PEN").await;
+
+    cancel(&shop, &orders[0]).await;
+    let claim = inbox.mail("a@example.com", BACK).await.link(BACK);
+    let order = json!({"email": "a@example.com", "payment_method": "pm_card_visa",
+                       "claim": claim.rsplit('/').next(), "items": [{"sku": "PEN", "quantity": 1}]});
+    let (_, placed) = shop.try_order(None, &order).await;
+    shop.confirmed(placed["id"].as_str().unwrap()).await;
+
+    // Two are there, one of them is a's, who was told within the hour: one is left to tell of.
+    cancel(&shop, &orders[1]).await;
+    cancel(&shop, &orders[2]).await;
+    inbox.mail("b@example.com", BACK).await;
+    // A payment that is declined takes both away for a moment, and gives them back.
+    let declined = shop.order("PEN", 2, "pm_card_chargeDeclined").await;
+    shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b"]);
+    assert_eq!(shop.mails_about("PEN").await.len(), 2);
+    shop.reports("PEN", &json!({"waiting": 1, "notified": 2, "converted": 1, "units": 1})).await;
+}
+
+#[tokio::test]
+async fn a_mail_that_waits_is_not_sent_when_it_is_sold_out_meanwhile_and_is_when_a_unit_comes_back() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a"], "PEN").await;
+    inbox.refuse(true);
+    shop.restock("PEN", 1).await;
+    shop.refused("PEN", 1).await;
+    let order = buy(&shop, 1).await;
+    shop.system.settled().await.unwrap();
+    inbox.refuse(false);
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty(), "told of what is gone");
+    shop.reports("PEN", &json!({"waiting": 1, "notified": 0})).await;
+
+    cancel(&shop, &order).await;
+    inbox.mail("a@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a"]);
+    assert_eq!(shop.mails_about("PEN").await.len(), 1, "one row a subscriber and restock");
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_away_for_long_is_not_followed_by_a_flood() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[ONE_EACH, ("WAVE_INTERVAL", "1s")]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b", "c", "d", "e", "f"], "PEN").await;
+    inbox.refuse(true);
+    shop.restock("PEN", 2).await;
+    // Tries 1 + 2 + 4 seconds apart: several intervals go by.
+    shop.refused("PEN", 4).await;
+    assert_eq!(shop.mails_about("PEN").await.len(), 2, "what is not sent yet counts, however old it is");
+    assert_eq!(shop.report("PEN").await["notified"], 0, "told means accepted");
+    // They are bought meanwhile: there is nothing left to tell.
+    buy(&shop, 2).await;
+    shop.system.settled().await.unwrap();
+    inbox.refuse(false);
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty());
+}
+
+#[tokio::test]
+async fn when_the_stock_falls_while_mails_wait_the_last_in_line_go_back_to_their_places() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a", "b", "c", "d", "e", "f"], "PEN").await;
+    inbox.refuse(true);
+    shop.restock("PEN", 6).await;
+    shop.refused("PEN", 2).await;
+    assert_eq!(shop.mails_about("PEN").await.len(), 6);
+    buy(&shop, 4).await;
+    // A wave that comes after it has looked, before mails flow again.
+    shop.system.settled().await.unwrap();
+    shop.refused("PEN", 3).await;
+    inbox.refuse(false);
+    inbox.tells(2).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b"], "two are left");
+    shop.restock("PEN", 1).await;
+    inbox.mail("c@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn who_wants_more_than_there_is_is_passed_over_and_keeps_the_place() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
+    shop.stock("PEN", 0).await;
+    shop.subscribe(&inbox, "a@example.com", "PEN", 5).await;
+    shop.subscribe(&inbox, "b@example.com", "PEN", 1).await;
+    shop.subscribe(&inbox, "c@example.com", "PEN", 1).await;
+    shop.restock("PEN", 1).await;
+    inbox.mail("b@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["b"]);
+    // Six less b's one: five are left to tell of, and a is before c.
+    shop.restock("PEN", 5).await;
+    inbox.mail("a@example.com", BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_delisted_product_is_held_and_told_when_it_is_listed_again() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a"], "PEN").await;
+    let product = format!("{}/products/PEN", shop.system.url("inventory"));
+    let delist = shop.operator(shop.http().delete(product)).send().await.unwrap();
+    assert_eq!(delist.status(), 204);
+    shop.restock("PEN", 5).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty(), "told of what is not sold");
+    shop.stock("PEN", 0).await;
+    eventually("a is told", async || (inbox.names_told() == ["a"]).then_some(())).await;
+}
