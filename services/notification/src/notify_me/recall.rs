@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use crate::deliver::content::channel_name;
 
-/// Takes back at most `units` of what is queued, the last in line first; what a worker holds at this moment goes out.
-/// `tells` is the channel that counts.
-pub(super) async fn recall(tx: &mut Tx, sku: &str, units: i64, tells: Channel) -> sqlx::Result<()> {
+/// Takes back at most `units` of what is queued, the last in line first. `tells` is the channel that counts. `true`: a
+/// worker holds some of it at this moment; what it cannot send is to be taken back too.
+pub(super) async fn recall(tx: &mut Tx, sku: &str, units: i64, tells: Channel) -> sqlx::Result<bool> {
     let last = last_in_line(tx, sku, units).await?;
     if last.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let kept_back = sqlx::query!(
         r#"
@@ -35,7 +35,7 @@ pub(super) async fn recall(tx: &mut Tx, sku: &str, units: i64, tells: Channel) -
     if !ids.is_empty() {
         tracing::info!(sku, subscribers = ids.len(), "less in stock than was queued for: back in line");
     }
-    Ok(())
+    Ok(ids.len() < last.len())
 }
 
 /// Locks those whose units, counted from the end of the line, are not more than `units`: without them the budget is

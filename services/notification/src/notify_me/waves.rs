@@ -67,16 +67,19 @@ impl Waves {
         let Some(product) = due(&mut tx).await? else { return Ok(false) };
         let spent = spent(&mut tx, &product.sku, self.interval).await?;
         let left = budget::budget(self.factor, product.available, spent.queued, spent.told_lately);
-        if let Some(tells) = self.channels.last().filter(|_| left < 0 && spent.queued > 0) {
-            recall(&mut tx, &product.sku, -left, *tells).await?;
-        }
+        let soon = match self.channels.last() {
+            Some(tells) if left < 0 && spent.queued > 0 => {
+                recall(&mut tx, &product.sku, -left, *tells).await?
+            }
+            _ => false,
+        };
         let candidates =
             if product.listed && left > 0 { candidates(&mut tx, &product).await? } else { Vec::new() };
         let (chosen, left) = budget::choose(&candidates, product.available, left);
         let queued =
             if chosen.is_empty() { 0 } else { self.enqueue(&mut tx, &product, &chosen, now).await? };
         let more = left > 0 && i64::try_from(candidates.len()).is_ok_and(|count| count == CHUNK);
-        reschedule(&mut tx, &product.sku, more, self.interval).await?;
+        reschedule(&mut tx, &product.sku, Next { more, soon, interval: self.interval }).await?;
         tx.commit().await?;
         if queued > 0 {
             tracing::info!(
@@ -221,13 +224,22 @@ async fn candidates(tx: &mut Tx, product: &Product) -> sqlx::Result<Vec<Candidat
     Ok(rows.into_iter().map(|row| Candidate { id: row.id, wanted: row.quantity.into() }).collect())
 }
 
-/// When to look again: at once for the rest of a long queue; if somebody still waits, as soon as what was told lately
-/// begins to count no more, or after the interval.
-async fn reschedule(tx: &mut Tx, sku: &str, more: bool, interval: Duration) -> sqlx::Result<()> {
+/// What decides when to look again.
+struct Next {
+    /// A long queue has a rest: at once.
+    more: bool,
+    /// Something could not be taken back yet: in a second.
+    soon: bool,
+    /// If somebody still waits, as soon as what was told lately begins to count no more, or after this.
+    interval: Duration,
+}
+
+async fn reschedule(tx: &mut Tx, sku: &str, next: Next) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         UPDATE stock SET wave_at = CASE
             WHEN $2 THEN now()
+            WHEN $4 THEN now() + interval '1 second'
             WHEN available > 0 AND EXISTS (
                 SELECT FROM subscriptions WHERE subscriptions.sku = $1 AND state = 'waiting' AND queued_at IS NULL)
             THEN GREATEST(now() + interval '1 second', make_interval(secs => $3) + COALESCE(
@@ -236,8 +248,9 @@ async fn reschedule(tx: &mut Tx, sku: &str, more: bool, interval: Duration) -> s
         WHERE sku = $1
         "#,
         sku,
-        more,
-        interval.as_secs_f64(),
+        next.more,
+        next.interval.as_secs_f64(),
+        next.soon,
     )
     .execute(&mut **tx)
     .await?;
