@@ -9,11 +9,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a finished delivery can be looked up.
-const KEPT: Duration = Duration::from_secs(90 * DAY.as_secs());
+const KEPT: Duration = Duration::from_hours(90 * 24);
 /// The log deletes by the segment, of a week: a record may stay that much longer than its time.
-const SEGMENT: Duration = Duration::from_secs(8 * DAY.as_secs());
+const SEGMENT: Duration = Duration::from_hours(8 * 24);
 /// Rows a step: short transactions, so that nobody waits for them.
 const STEP: i64 = 1000;
 /// How often it is looked for them.
@@ -83,6 +82,8 @@ mod tests {
     use events::values::DeliveryId;
 
     use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
 
     #[test]
     fn an_order_is_remembered_as_long_as_the_log_and_its_messages() {
