@@ -11,7 +11,7 @@ async fn a_stranger_is_told_only_after_confirming_and_not_after_unsubscribing() 
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["grace", "joan"], "PEN").await;
-    shop.ask(&json!({"email": "silent@example.com", "sku": "PEN"})).await;
+    shop.wish("silent@example.com", "PEN", 1).await;
     let unsubscribe = inbox.mail("joan@example.com", CONFIRM).await.link("/subscriptions/unsubscribe");
     assert!(shop.press(&unsubscribe).await.is_success());
     shop.restock("PEN", 50).await;
@@ -50,7 +50,7 @@ async fn another_quantity_counts_once_the_owner_confirms_it() {
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b"], "PEN").await;
-    shop.ask(&json!({"email": "a@example.com", "sku": "PEN", "quantity": 3})).await;
+    shop.wish("a@example.com", "PEN", 3).await;
     let second = eventually("the second question", async || {
         let mails = inbox.of("a@example.com");
         mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))

@@ -18,7 +18,7 @@ async fn a_scanner_that_follows_every_link_confirms_ends_and_counts_nothing() {
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a"], "PEN").await;
-    shop.ask(&json!({"email": "b@example.com", "sku": "PEN"})).await;
+    shop.wish("b@example.com", "PEN", 1).await;
     for (name, path) in [
         ("b", "/subscriptions/confirm"),
         ("b", "/subscriptions/unsubscribe"),
@@ -51,7 +51,7 @@ async fn a_second_press_shows_the_same_page() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    shop.ask(&json!({"email": "a@example.com", "sku": "PEN"})).await;
+    shop.wish("a@example.com", "PEN", 1).await;
     let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
     // The nonce of the page's style is new each time.
     let words = |(status, page): (StatusCode, String)| {
@@ -104,7 +104,7 @@ async fn pages_cannot_be_framed_send_no_referrer_and_load_nothing_from_elsewhere
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SHOP_NAME", "<b>Bobby's</b>")]).await;
     shop.stock("PEN", 0).await;
-    shop.ask(&json!({"email": "a@example.com", "sku": "PEN"})).await;
+    shop.wish("a@example.com", "PEN", 1).await;
     let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
     let page = shop.http().get(mail.link("/subscriptions/confirm")).send().await.unwrap();
     let header = |name: &str| page.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
@@ -126,7 +126,7 @@ async fn a_link_that_was_tampered_with_or_is_meant_for_something_else_does_nothi
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    shop.ask(&json!({"email": "a@example.com", "sku": "PEN"})).await;
+    shop.wish("a@example.com", "PEN", 1).await;
     let confirm = inbox.mail("a@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
     let token = confirm.split("token=").nth(1).unwrap();
     let at = |path: &str, token: &str| format!("{}/{path}{token}", shop.system.url("notification"));

@@ -1,7 +1,7 @@
 //! What time does to subscriptions.
 
 use serde_json::json;
-use system_tests::{Inbox, Shop};
+use system_tests::{Inbox, Shop, eventually};
 
 /// Lets the time of subscriptions to PEN run out: the test cannot wait for months. Starting anew looks at once.
 async fn time_runs_out(shop: &Shop, state: &str) {
@@ -17,9 +17,14 @@ async fn who_never_confirmed_and_who_waited_too_long_is_not_told() {
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a"], "PEN").await;
-    shop.ask(&json!({"email": "b@example.com", "sku": "PEN"})).await;
+    shop.wish("b@example.com", "PEN", 1).await;
     let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
     time_runs_out(&shop, "pending").await;
+    eventually("nobody confirmed it in time", async || {
+        let page = shop.http().get(&confirm).send().await.unwrap().text().await.unwrap();
+        page.contains("This has ended").then_some(())
+    })
+    .await;
     let (status, page) = shop.post(&confirm).await;
     assert!(page.contains("This has ended"), "{status} {page}");
 
