@@ -14,7 +14,7 @@ async fn the_tables_of_the_broker_stay_flat() {
     let mut bank = Bank::open().await;
     bank.run_till();
     bank.run_ledger();
-    let accounts: Vec<String> = (0..1000).map(|number| format!("account-{number}")).collect();
+    let accounts: Vec<String> = (0..200).map(|number| format!("account-{number}")).collect();
     let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
     let rounds = rows() / 4;
     let before = bank.kibibytes("till").await.max(bank.kibibytes("ledger").await);
