@@ -1,6 +1,6 @@
 //! A real mail server for tests: it takes mails, refuses them or keeps silent, as it is told to.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -114,6 +114,11 @@ impl Inbox {
         mails.iter().filter(|mail| mail.text.contains(BACK)).cloned().collect()
     }
 
+    /// How many mails have come.
+    pub fn count(&self) -> usize {
+        self.mails.lock().unwrap().len()
+    }
+
     /// Who was told that it is back, as often as it happened, in the order of the alphabet.
     pub fn names_told(&self) -> Vec<String> {
         let names = self.told().into_iter().filter_map(|mail| Some(mail.to.split_once('@')?.0.to_owned()));
@@ -144,14 +149,21 @@ impl Inbox {
 /// One connection, until the client leaves.
 fn talk(stream: &TcpStream, session: Session) -> io::Result<()> {
     let mut session = SessionBuilder::new("mail.test").build(stream.peer_addr()?.ip(), session);
+    stream.set_nodelay(true)?;
     let mut out = stream;
-    session.greeting().write_to(&mut out)?;
+    // A reply written piece by piece is held back by 40 ms a piece (Nagle's algorithm against delayed acknowledgements).
+    let mut say = |response: &Response| {
+        let mut words = Vec::new();
+        response.write_to(&mut words)?;
+        out.write_all(&words)
+    };
+    say(&session.greeting())?;
     let (mut lines, mut line) = (BufReader::new(stream), Vec::new());
     while lines.read_until(b'\n', &mut line)? > 0 {
         let response = session.process(&line);
         line.clear();
         if response.action != Action::NoReply {
-            response.write_to(&mut out)?;
+            say(&response)?;
         }
         // A refusal ends the connection too: the session would stay in the mail that it refused.
         if response.action == Action::Close || response.is_error {

@@ -7,5 +7,6 @@ mod crashes;
 mod erasure;
 mod links;
 mod outages;
+mod scale;
 mod stale;
 mod waves;
