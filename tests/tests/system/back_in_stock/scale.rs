@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use system_tests::{Inbox, Shop, eventually};
+use system_tests::{Inbox, Mail, Shop, eventually};
 
 const SUBSCRIBERS: usize = 10_000;
 /// The same, to divide by seconds.
@@ -80,6 +80,23 @@ async fn orders(shop: &Shop, mut done: impl FnMut() -> bool) -> Vec<f64> {
     took
 }
 
+/// Which of the subscribers a mail is for.
+fn number(mail: &Mail) -> usize {
+    mail.to.trim_start_matches("subscriber-").trim_end_matches("@example.com").parse().unwrap()
+}
+
+/// As many mails of this size as there are subscribers, given to the mail server directly.
+fn seconds_to_feed(inbox: &Inbox, size: usize) -> f64 {
+    let mail = format!("{}\r\n", "x".repeat(70)).repeat(size / 72) + ".\r\n";
+    let started = Instant::now();
+    std::thread::scope(|threads| {
+        for _ in 0..CONNECTIONS {
+            threads.spawn(|| feed(inbox, &mail, SUBSCRIBERS / CONNECTIONS));
+        }
+    });
+    started.elapsed().as_secs_f64()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes; scripts/notify-scale runs it"]
 async fn ten_thousand_are_told_once_in_order_while_orders_are_taken() {
@@ -113,33 +130,12 @@ async fn ten_thousand_are_told_once_in_order_while_orders_are_taken() {
     shop.reports("PEN", &json!({"notified": SUBSCRIBERS, "waiting": 0})).await;
     shop.system.settled().await.unwrap();
 
-    let numbers: Vec<usize> = mails
-        .iter()
-        .map(|mail| {
-            mail.to.trim_start_matches("subscriber-").trim_end_matches("@example.com").parse().unwrap()
-        })
-        .collect();
+    let numbers: Vec<usize> = mails.iter().map(number).collect();
     let mut once = numbers.clone();
     once.sort_unstable();
     assert_eq!(once, (0..SUBSCRIBERS).collect::<Vec<_>>(), "each once");
     let displaced = numbers.iter().enumerate().map(|(at, number)| at.abs_diff(*number)).max().unwrap();
-    let like = format!(
-        "{}\r\n.\r\n",
-        "x".repeat(70)
-            .repeat(mails[0].text.len() / 72)
-            .as_bytes()
-            .chunks(70)
-            .map(|line| String::from_utf8_lossy(line).into_owned())
-            .collect::<Vec<_>>()
-            .join("\r\n")
-    );
-    let fed = Instant::now();
-    std::thread::scope(|threads| {
-        for _ in 0..CONNECTIONS {
-            threads.spawn(|| feed(&inbox, &like, SUBSCRIBERS / CONNECTIONS));
-        }
-    });
-    let fed = fed.elapsed().as_secs_f64();
+    let fed = seconds_to_feed(&inbox, mails[0].text.len());
 
     let at = |took: &[f64], share: usize| took[(took.len() - 1) * share / 100];
     println!(

@@ -110,7 +110,7 @@ impl Doctor {
         tokio::time::sleep(PATIENCE / 5).await;
         for what in self.waiting(service).await?.iter().filter(|what| before.contains(what)) {
             let repair = if what.contains("dead letters") {
-                format!("; see what they are: {service} redrive --dry-run")
+                format!("; see what they are: ./scripts/run {service} redrive --dry-run")
             } else {
                 String::new()
             };
