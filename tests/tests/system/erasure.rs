@@ -141,10 +141,9 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
 async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
-    let subscribe = shop.http().post(shop.at("notification", "/subscriptions"));
-    assert_eq!(subscribe.json(&json!({"email": EVE, "sku": "PEN"})).send().await.unwrap().status(), 202);
+    shop.wish(EVE, "PEN", 1).await;
     let confirm = inbox.mail(EVE, "confirm").await.link("/subscriptions/confirm");
-    assert!(shop.http().post(&confirm).send().await.unwrap().status().is_success());
+    assert_eq!(shop.press(&confirm).await, StatusCode::OK);
     let first = order(&shop, "MUG").await;
     inbox.mail(ADA, first["id"].as_str().unwrap()).await;
     eventually("one waits", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
@@ -165,8 +164,7 @@ async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
     let anew = order(&shop, "MUG").await;
     assert_ne!(anew["customer_id"], first["customer_id"]);
     inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
-    let subscribe = shop.http().post(shop.at("notification", "/subscriptions"));
-    assert_eq!(subscribe.json(&json!({"email": EVE, "sku": "PEN"})).send().await.unwrap().status(), 202);
+    shop.wish(EVE, "PEN", 1).await;
     eventually("she is asked anew", async || (inbox.of(EVE).len() == 2).then_some(())).await;
     shop.system.settled().await.unwrap();
 }
