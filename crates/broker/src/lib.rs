@@ -3,7 +3,7 @@
 //! Four ideas carry it: an event is appended inside the caller's transaction ([`Tx`]); the relay sends the next event of
 //! a key only after the one before is acknowledged and gone ([`Relay`]); the position of a reader lives in its database
 //! and advances with the effects ([`Consumer`]); a repetition is recognised by its sequence ([`Fold`]). The crate knows
-//! no event of any shop and can be lifted out: README.md has thirty lines of another system.
+//! no event of any shop and can be lifted out: README.md shows it on another system.
 
 // The example's modules, which the tests share, call the crate by its name.
 #[cfg(test)]
