@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::topics::{self, TopicsError};
 use crate::tx::Outbox;
 
-/// So many fatal errors within [`FATAL_WINDOW`] end the process.
+/// So many fatal errors within [`FATAL_WINDOW`], while Kafka answered, end the process: another one has our `INSTANCE`.
 const FATAL_LIMIT: usize = 3;
 const FATAL_WINDOW: Duration = Duration::from_mins(5);
 /// How long shutdown waits for the batch that is being settled, and for the group to let us go.
@@ -100,16 +100,21 @@ impl Consumer {
                 // It waits for a database that does not answer.
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST_BATCH).await } => Ended::Stopped,
             };
-            let error = match ended {
+            match ended {
                 Ended::Stopped => return Ok(()),
-                Ended::Fatal(error) => error,
-            };
-            fatal.retain(|at| at.elapsed() < FATAL_WINDOW);
-            fatal.push(Instant::now());
-            if fatal.len() >= FATAL_LIMIT {
-                return Err(error.into());
+                // The client asks to join more than once while Kafka stands still, and is fenced by its own repetition.
+                Ended::Fatal { error, outage: true } => {
+                    tracing::warn!(%error, "while Kafka was away the group gave our place away; joining anew");
+                }
+                Ended::Fatal { error, outage: false } => {
+                    fatal.retain(|at| at.elapsed() < FATAL_WINDOW);
+                    fatal.push(Instant::now());
+                    if fatal.len() >= FATAL_LIMIT {
+                        return Err(error.into());
+                    }
+                    tracing::error!(%error, "the Kafka consumer cannot go on; building a new one");
+                }
             }
-            tracing::error!(%error, "the Kafka consumer cannot go on; building a new one");
             self.status.send_modify(|status| status.partitions = None);
         }
     }

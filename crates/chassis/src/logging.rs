@@ -21,8 +21,9 @@ use crate::settings::LogFormat;
 /// `text` of several lines is shown below as a block.
 pub const NOTICE: &str = "notice";
 
-/// Libraries that say more than an operator wants; `RUST_LOG` may name them again.
-const QUIET: &str = "librdkafka=warn,rdkafka=warn,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
+/// Libraries that say more than an operator wants (of rdkafka the broker crate says all there is); `RUST_LOG` may name
+/// them again.
+const QUIET: &str = "librdkafka=warn,rdkafka=off,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
                      opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 
 /// Who is logging.

@@ -31,12 +31,15 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Until `stop`; what is asked then is answered first, at most [`TIMEOUT`] later.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    /// Until `stop`; what is asked then is answered first, at most [`TIMEOUT`] later. Returns whether Kafka did not answer
+    /// at some time.
+    pub(super) async fn run(self, stop: CancellationToken) -> bool {
+        let mut outage = false;
         loop {
             self.look().await;
+            outage |= !self.status.borrow().reached;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return outage,
                 () = self.held.suspicion() => {}
                 () = tokio::time::sleep(EVERY) => {}
             }

@@ -31,7 +31,12 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// Why a session ended.
 pub(super) enum Ended {
     Stopped,
-    Fatal(KafkaError),
+    /// The client is beyond repair.
+    Fatal {
+        error: KafkaError,
+        /// Kafka did not answer for a while before.
+        outage: bool,
+    },
 }
 
 pub(super) struct Session<'a> {
@@ -73,23 +78,23 @@ impl<'a> Session<'a> {
         let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let ended = loop {
+        let fatal = loop {
             let consumer = Arc::clone(&self.consumer.0);
             let turn = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break Ended::Stopped,
+                () = self.stop.cancelled() => break None,
                 Some(rebalance) = self.rebalances.recv() => self.rebalance(rebalance).await,
                 _ = refresh.tick() => self.refresh().await,
                 received = consumer.recv() => self.receive(received).await,
             };
             if let Err(error) = turn {
-                break Ended::Fatal(error);
+                break Some(error);
             }
         };
         drop(left);
-        let _ = monitor.await;
+        let outage = monitor.await.unwrap_or_default();
         self.close().await;
-        ended
+        fatal.map_or(Ended::Stopped, |error| Ended::Fatal { error, outage })
     }
 
     fn monitor(&self) -> Monitor {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Bank, until};
+use crate::support::{Bank, Process, until};
 
 const ACCOUNTS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
 /// How many deposits may be made that are not booked yet.
@@ -78,6 +78,20 @@ async fn a_static_member_goes_on_within_two_seconds_after_kill_9() {
     let _again = bank.process("ledger").with("INSTANCE", "ledger-1").start();
     until("it books on", async || bank.bookings().await == 12).await;
     assert!(started.elapsed() < Duration::from_secs(2), "it took {:?}", started.elapsed());
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn of_two_members_with_one_name_one_gives_up_and_the_other_goes_on() {
+    let mut bank = Bank::open().await;
+    bank.run_till();
+    let mut twins = [(); 2].map(|()| bank.process("ledger").with("INSTANCE", "ledger-1").start());
+    until("one has ended", || std::future::ready(twins.iter_mut().any(Process::has_ended))).await;
+    bank.deposit(&ACCOUNTS, 3).await;
+    bank.booked_once_and_in_order(18).await;
+    let gave_up = twins.iter_mut().find_map(|twin| twin.has_ended().then(|| twin.output())).unwrap();
+    assert!(gave_up.contains("same group.instance.id"), "{gave_up}");
+    assert!(!twins.iter_mut().all(Process::has_ended), "one goes on");
     bank.close().await;
 }
 

@@ -62,6 +62,31 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
     bank.close().await;
 }
 
+/// How often Kafka stands still, longer than the group keeps a place: once, or as `STANDSTILLS` says
+/// (scripts/broker-proofs: five times).
+fn standstills() -> usize {
+    std::env::var("STANDSTILLS").map_or(1, |times| times.parse().unwrap())
+}
+
+/// The member asks to join again and again meanwhile, and is fenced by its own repetitions when Kafka answers them all.
+#[tokio::test]
+async fn a_static_member_outlives_a_kafka_that_stands_still() {
+    let mut bank = Bank::private().await;
+    bank.run_till();
+    let mut ledger = bank.process("ledger").with("INSTANCE", "ledger-1").start();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(1).await;
+    for standstill in 1..=standstills() {
+        bank.servers.kafka().unwrap().freeze();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        bank.servers.kafka().unwrap().thaw();
+        bank.deposit(&["alice"], 1).await;
+        bank.booked_once_and_in_order(1 + standstill).await;
+        assert!(!ledger.has_ended(), "{}", ledger.output());
+    }
+    bank.close().await;
+}
+
 #[tokio::test]
 async fn a_service_that_starts_before_kafka_waits_for_it() {
     let bank = Bank::private().await;

@@ -11,6 +11,7 @@ use stack::Servers;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use super::Process;
 use crate::events::{Balances, Deposits};
@@ -58,6 +59,10 @@ impl Bank {
     }
 
     async fn on(servers: Arc<Servers>, plan: Plan) -> Self {
+        // What a test that fails has to say; RUST_LOG says more.
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,broker=info"));
+        let _ =
+            tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_test_writer().try_init();
         let name = format!("t_{:08x}", uuid::Uuid::new_v4().as_fields().0);
         let mut admin = PgConnection::connect(servers.postgres_url()).await.unwrap();
         run(&mut admin, format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'")).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use broker::{RewindError, RewindTo, Rewound};
 
-use super::{Bank, Raw, until};
+use super::{Bank, Raw, comes_true, until};
 use crate::events::{Deposits, Made};
 use crate::till;
 
@@ -45,7 +45,10 @@ impl Bank {
 
     /// Waits until `expected` deposits are booked and nothing waits anywhere, then looks at the books.
     pub(crate) async fn booked_once_and_in_order(&self, expected: usize) {
-        until(&format!("{expected} deposits are booked"), async || self.bookings().await >= expected).await;
+        if !comes_true(async || self.bookings().await >= expected).await {
+            let (booked, waiting) = (self.bookings().await, self.outbox_rows("till").await);
+            panic!("{booked} of {expected} deposits are booked, {waiting} wait in the till's outbox");
+        }
         until("the outboxes are empty", async || {
             self.outbox_rows("till").await + self.outbox_rows("ledger").await == 0
         })

@@ -106,6 +106,11 @@ impl Process {
         }
     }
 
+    /// It has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Asks it to stop, and returns how long that took; it must end well.
     pub(crate) async fn stop(&mut self) -> Duration {
         let asked = std::time::Instant::now();
