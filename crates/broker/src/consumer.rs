@@ -106,6 +106,11 @@ impl Consumer {
                 Ended::Fatal { error, outage: true } => {
                     tracing::warn!(%error, "while Kafka was away the group gave our place away; joining anew");
                 }
+                Ended::Stranded => {
+                    tracing::warn!(
+                        "Kafka answers, but not the consumer's client any more; building a new one"
+                    );
+                }
                 Ended::Fatal { error, outage: false } => {
                     fatal.retain(|at| at.elapsed() < FATAL_WINDOW);
                     fatal.push(Instant::now());

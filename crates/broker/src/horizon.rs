@@ -53,7 +53,11 @@ impl Horizon {
             match self.look(&mut reader).await {
                 Ok(Some(asked)) => *self.lock() = Some(asked),
                 Ok(None) => {}
-                Err(error) => tracing::debug!(topic = self.topic.name, %error, "the log's end is not known"),
+                Err(error) => {
+                    tracing::debug!(topic = self.topic.name, %error, "the log's end is not known");
+                    // It may be the client that has lost Kafka, see `stranded`.
+                    reader = None;
+                }
             }
             tokio::time::sleep(EVERY).await;
         }

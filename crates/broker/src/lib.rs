@@ -30,6 +30,7 @@ mod republish;
 mod rewind;
 mod settings;
 mod settle;
+mod stranded;
 pub mod topics;
 mod trace;
 mod tx;

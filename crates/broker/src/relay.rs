@@ -23,6 +23,7 @@ use crate::patience::Patience;
 use crate::producer::{Acknowledgement, Producer};
 use crate::republish::Compacted;
 use crate::settings::Settings;
+use crate::stranded::Stranded;
 use crate::topics::TopicsError;
 use crate::tx::Outbox;
 
@@ -57,6 +58,9 @@ pub struct Relay {
     delivered: Vec<i64>,
     acknowledgements: mpsc::UnboundedReceiver<Acknowledgement>,
     sender: mpsc::UnboundedSender<Acknowledgement>,
+    stranded: Stranded,
+    /// The producer does not find a Kafka that is there.
+    is_stranded: bool,
     poll: Duration,
     look_at: Instant,
 }
@@ -66,6 +70,8 @@ impl Relay {
     pub fn new(settings: Settings, outbox: Outbox, compacted: Vec<Arc<dyn Compacted>>) -> Self {
         let (sender, acknowledgements) = mpsc::unbounded_channel();
         Self {
+            stranded: Stranded::new(settings.clone()),
+            is_stranded: false,
             settings,
             outbox,
             compacted,
@@ -93,7 +99,10 @@ impl Relay {
         while !stop.is_cancelled() {
             if let Some((code, text)) = producer.fatal_error() {
                 tracing::error!(%code, text, "the Kafka producer cannot go on; building a new one");
-                producer = self.producer()?;
+                self.replace(&mut producer)?;
+            } else if std::mem::take(&mut self.is_stranded) {
+                tracing::warn!("Kafka answers, but not the producer any more; building a new one");
+                self.replace(&mut producer)?;
             }
             let turn = tokio::select! {
                 turn = self.turn(&producer, &stop) => turn,
@@ -118,6 +127,13 @@ impl Relay {
         let brokers = self.settings.brokers.clone();
         Producer::new(&self.settings, self.sender.clone())
             .map_err(|error: KafkaError| TopicsError::Unreachable { brokers, error })
+    }
+
+    /// What the old one had in flight is refused when it goes, and sent again.
+    fn replace(&self, producer: &mut Producer) -> Result<(), TopicsError> {
+        let old = std::mem::replace(producer, self.producer()?);
+        std::thread::spawn(move || drop(old));
+        Ok(())
     }
 
     /// Takes or renews the lease when it is time to; tells whether this instance leads.

@@ -17,6 +17,7 @@ use crate::kafka;
 use crate::logs::{self, Logs};
 use crate::positions::{Partition, Positions};
 use crate::settings::Settings;
+use crate::stranded::Stranded;
 use crate::topics::{self, TopicsError};
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ pub(super) struct Monitor {
     pub consumer: Arc<StreamConsumer<Context>>,
     pub held: Arc<Held>,
     pub status: watch::Sender<ConsumerStatus>,
+    /// Says that this client does not find Kafka any more, which is there.
+    pub stranded: CancellationToken,
 }
 
 impl Monitor {
@@ -35,9 +38,16 @@ impl Monitor {
     /// at some time.
     pub(super) async fn run(self, stop: CancellationToken) -> bool {
         let mut outage = false;
+        let mut stranded = Stranded::new(self.settings.clone());
         loop {
-            self.look().await;
-            outage |= !self.status.borrow().reached;
+            if self.look().await {
+                stranded.reached();
+            } else {
+                outage = true;
+                if stranded.missed().await {
+                    self.stranded.cancel();
+                }
+            }
             tokio::select! {
                 () = stop.cancelled() => return outage,
                 () = self.held.suspicion() => {}
@@ -46,7 +56,8 @@ impl Monitor {
         }
     }
 
-    async fn look(&self) {
+    /// Whether Kafka answered.
+    async fn look(&self) -> bool {
         // Kafka is asked after the positions were read: a position that has moved on meanwhile is not beyond the end.
         let (suspected, positions) = (self.held.is_suspected(), self.held.positions());
         let partitions: Vec<Partition> = positions.keys().cloned().collect();
@@ -60,7 +71,7 @@ impl Monitor {
             };
             (found, logs)
         });
-        let Some((found, logs)) = asked.await else { return };
+        let Some((found, logs)) = asked.await else { return false };
         if let Some(logs) = logs {
             gauge_lag(&positions, &logs);
             if suspected {
@@ -69,7 +80,9 @@ impl Monitor {
                 }
             }
         }
+        let answered = !matches!(found, Err(TopicsError::Unreachable { .. }));
         self.tell(found);
+        answered
     }
 
     fn tell(&self, found: Result<(), TopicsError>) {

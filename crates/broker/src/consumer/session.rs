@@ -37,6 +37,8 @@ pub(super) enum Ended {
         /// Kafka did not answer for a while before.
         outage: bool,
     },
+    /// The client does not find a Kafka that is there.
+    Stranded,
 }
 
 pub(super) struct Session<'a> {
@@ -73,37 +75,43 @@ impl<'a> Session<'a> {
 
     pub(super) async fn run(mut self) -> Ended {
         let left = CancellationToken::new();
-        let monitor = tokio::spawn(self.monitor().run(left.clone()));
+        let stranded = CancellationToken::new();
+        let monitor = tokio::spawn(self.monitor(stranded.clone()).run(left.clone()));
         // Also when this future is dropped.
         let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let fatal = loop {
+        let ended = loop {
             let consumer = Arc::clone(&self.consumer.0);
             let turn = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break None,
+                () = self.stop.cancelled() => break Ended::Stopped,
+                () = stranded.cancelled() => break Ended::Stranded,
                 Some(rebalance) = self.rebalances.recv() => self.rebalance(rebalance).await,
                 _ = refresh.tick() => self.refresh().await,
                 received = consumer.recv() => self.receive(received).await,
             };
             if let Err(error) = turn {
-                break Some(error);
+                break Ended::Fatal { error, outage: false };
             }
         };
         drop(left);
-        let outage = monitor.await.unwrap_or_default();
+        let missed = monitor.await.unwrap_or_default();
         self.close().await;
-        fatal.map_or(Ended::Stopped, |error| Ended::Fatal { error, outage })
+        match ended {
+            Ended::Fatal { error, .. } => Ended::Fatal { error, outage: missed },
+            ended => ended,
+        }
     }
 
-    fn monitor(&self) -> Monitor {
+    fn monitor(&self, stranded: CancellationToken) -> Monitor {
         Monitor {
             settings: self.owner.settings.clone(),
             topics: self.owner.topics(),
             consumer: Arc::clone(&self.consumer.0),
             held: Arc::clone(&self.held),
             status: self.status.clone(),
+            stranded,
         }
     }
 

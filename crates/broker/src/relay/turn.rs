@@ -90,6 +90,11 @@ impl Relay {
                 Err(error) => refused.push((id, error.to_string())),
             }
         }
+        if !self.delivered.is_empty() {
+            self.stranded.reached();
+        } else if !refused.is_empty() {
+            self.is_stranded = self.stranded.missed().await;
+        }
         self.refuse(refused);
         if self.delivered.is_empty() {
             return Ok(());
