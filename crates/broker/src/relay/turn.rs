@@ -102,7 +102,9 @@ impl Relay {
         pause::at("relay.acknowledged").await;
         // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
         let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
-        self.status.send_if_modified(|status| status.refused.take().is_some());
+        if self.status.send_if_modified(|status| status.refused.take().is_some()) {
+            tracing::info!("Kafka takes events again");
+        }
         for id in std::mem::take(&mut self.delivered) {
             let Some(row) = self.chains.finish(id) else {
                 continue;
@@ -116,7 +118,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Says once for all of one kind: when Kafka is away there are thousands.
+    /// Says once for all of one kind, and once for an outage: when Kafka is away there are thousands.
     fn refuse(&mut self, refused: Vec<(i64, String)>) {
         let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (id, error) in refused {
@@ -125,8 +127,13 @@ impl Relay {
             }
         }
         for ((topic, error), events) in counts {
-            tracing::error!(topic, error, events, "Kafka does not take events; their keys wait");
-            self.status.send_if_modified(|status| status.refused.replace(error.clone()) != Some(error));
+            let told = Some(error.clone());
+            if self
+                .status
+                .send_if_modified(|status| std::mem::replace(&mut status.refused, told.clone()) != told)
+            {
+                tracing::error!(topic, error, events, "Kafka does not take events; their keys wait");
+            }
         }
     }
 
