@@ -124,10 +124,16 @@ orders_survive() {
   order_is_confirmed
 }
 
+# The services' names, by their folders.
+services() {
+  local folder
+  for folder in "$root"/services/*/Cargo.toml; do basename "$(dirname "$folder")"; done
+}
+
 images_are_lean() {
   local name id image base size
   base="$(docker image inspect --format '{{.Size}}' "$(sed -n 's/^ARG BASE=//p' "$root/Dockerfile")" 2>/dev/null || echo 0)"
-  for name in order payment inventory notification; do
+  for name in $(services); do
     id="$(compose ps --quiet "$name")"
     image="$(docker inspect --format '{{.Image}}' "$id")"
     size=$((($(docker image inspect --format '{{.Size}}' "$image") - base) / 1000000))

@@ -1,6 +1,6 @@
 //! The golden files hold the wire format still: an event's JSON neither changes nor stops parsing.
 //!
-//! `golden/TYPE.json` is what this version writes (`UPDATE_GOLDEN=1 cargo test -p events` writes it anew);
+//! `golden/TYPE.json` is what this version writes (`UPDATE_GOLDEN=1 cargo test --workspace --test golden` writes it anew);
 //! `golden/TYPE.WHATEVER.json` is what an older version wrote and every later one must still read.
 
 #![expect(clippy::unwrap_used, reason = "a test panics")]

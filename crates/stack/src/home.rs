@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The order in which the four services are listed, and so their ports; a further service follows by name.
+/// The order in which the services of an order are listed, and so their ports; a further service follows by name.
 const FLOW: [&str; 4] = ["order", "payment", "inventory", "notification"];
 
 /// The program behind the scripts, which in a container lies beside the services.

@@ -50,6 +50,11 @@ impl System {
         system_builder::Builder::default()
     }
 
+    /// The names of all services, found by their folders.
+    pub fn services(&self) -> impl Iterator<Item = &str> + Clone {
+        self.members.iter().map(|member| member.service.name.as_str())
+    }
+
     /// The base URL of the first instance of a service.
     pub fn url(&self, service: &str) -> String {
         self.doors(service, 1).url()

@@ -25,6 +25,7 @@ pub struct Builder {
     servers: Option<Arc<Servers>>,
     private: bool,
     instances: HashMap<String, usize>,
+    instances_of_all: Option<usize>,
     settings: Vec<(Option<String>, String, String)>,
     asleep: Vec<String>,
 }
@@ -48,6 +49,13 @@ impl Builder {
     #[must_use]
     pub fn instances(mut self, service: &str, count: usize) -> Self {
         self.instances.insert(service.to_owned(), count);
+        self
+    }
+
+    /// So many instances of each service.
+    #[must_use]
+    pub fn instances_of_all(mut self, count: usize) -> Self {
+        self.instances_of_all = Some(count);
         self
     }
 
@@ -112,7 +120,8 @@ impl Builder {
             let service =
                 Service { name: name.clone(), access, brokers: system.brokers().to_owned(), settings };
             let mut instances = Vec::new();
-            for number in 1..=self.instances.get(&name).copied().unwrap_or(1) {
+            let count = self.instances.get(&name).copied().or(self.instances_of_all).unwrap_or(1);
+            for number in 1..=count {
                 let doors = Doors { http: ports::free()?, ops: ports::free()? };
                 instances.push((doors, service.instance(&system.home, number, doors, system.scratch.dir())));
             }

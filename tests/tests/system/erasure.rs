@@ -6,7 +6,6 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use stack::{System, topics};
 use system_tests::{Inbox, Shop, eventually};
 
-const SERVICES: [&str; 4] = ["order", "payment", "inventory", "notification"];
 const ADA: &str = "ada.lovelace@example.com";
 /// Never orders.
 const EVE: &str = "eve.polastri@example.com";
@@ -42,7 +41,7 @@ async fn waiting(shop: &Shop, sku: &str) -> i64 {
 /// The tables of all services in which a row holds the address, as text or as bytes.
 async fn tables_with(shop: &Shop, address: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for service in SERVICES {
+    for service in shop.system.services() {
         let mut database = PgConnection::connect(shop.system.database_url(service)).await.unwrap();
         let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
                       WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";

@@ -10,7 +10,6 @@ use system_tests::{Shop, eventually};
 const LOAD: Duration = Duration::from_secs(30);
 /// How long a client thinks between two orders: enough of them to fall into each crash, few enough to check each.
 const PACE: Duration = Duration::from_millis(120);
-const SERVICES: [&str; 4] = ["order", "payment", "inventory", "notification"];
 const METHODS: [&str; 6] =
     ["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", "pm_timeout", "pm_flaky", "pm_captureFails"];
 const STOCK: [(&str, i64); 3] = [("MUG", 10_000), ("PEN", 40), ("HAT", 15)];
@@ -58,7 +57,7 @@ async fn client(shop: &Shop, number: u64, seed: u64, until: Instant) -> Vec<Stri
 /// Kills a service, and starts it again a moment later, until the time is over.
 async fn killer(shop: &Shop, seed: u64, until: Instant) {
     let mut random = Random(seed);
-    for service in SERVICES.iter().cycle() {
+    for service in shop.system.services().cycle() {
         let (alive, dead) = (500 + random.below(1500), random.below(1000));
         tokio::time::sleep(Duration::from_millis(alive)).await;
         if Instant::now() > until {

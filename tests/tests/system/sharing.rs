@@ -5,14 +5,11 @@ use serde_json::Value;
 use stack::System;
 use system_tests::{Shop, eventually};
 
-const SERVICES: [&str; 4] = ["order", "payment", "inventory", "notification"];
-
 #[tokio::test]
 async fn two_instances_of_each_service_share_the_partitions_and_do_everything_once() {
-    let builder = SERVICES.iter().fold(System::builder(), |builder, service| builder.instances(service, 2));
-    let shop = Shop::with(builder).await;
+    let shop = Shop::with(System::builder().instances_of_all(2)).await;
     shop.stock("MUG", 1000).await;
-    for service in SERVICES {
+    for service in shop.system.services() {
         eventually(&format!("both instances of {service} hold partitions"), async || {
             let held = join_all([1, 2].map(|number| partitions(&shop, service, number))).await;
             held.iter().all(|held| *held > 0).then_some(())

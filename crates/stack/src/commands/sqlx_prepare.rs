@@ -1,5 +1,6 @@
 //! `sqlx-prepare`: writes what the checked queries need to compile without a database.
 
+use crate::screen::say;
 use stack::Home;
 use stack::sqlx_data::{self, Databases};
 
@@ -28,6 +29,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     for checked in &crates {
+        say(format_args!("  … compiling the workspace for the queries of {}", checked.name));
         let folder = databases.write(&home, checked).await?;
         println!("{}: {} queries", checked.name, std::fs::read_dir(&folder)?.count());
     }

@@ -1,4 +1,4 @@
-//! One order through all four services, and back: who holds it is told by what the order lacks.
+//! One order from its placing to its mail, and back: who holds it is told by what the order lacks.
 
 use super::{Doctor, fine};
 use reqwest::header::AUTHORIZATION;
@@ -35,7 +35,7 @@ impl Doctor {
         let started = Instant::now();
         if self.follow(&placed, "through", |seen| seen.told && holder(&seen.order).is_none()).await? {
             let seconds = started.elapsed().as_secs_f32();
-            fine(format_args!("an order for one {sku} went through all four services in {seconds:.1} s"));
+            fine(format_args!("an order for one {sku} went all the way to its mail in {seconds:.1} s"));
         }
         self.give_back(&placed).await
     }

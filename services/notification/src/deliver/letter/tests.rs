@@ -150,7 +150,7 @@ fn undoable() -> Content {
     content
 }
 
-/// Writes each message to a folder, to be looked at: `LETTERS=/tmp/letters cargo test -p notification samples`.
+/// Writes each message to a folder, to be looked at: `LETTERS=/tmp/letters cargo test --workspace --lib samples`.
 #[test]
 fn samples_for_the_eye() {
     let Some(folder) = std::env::var_os("LETTERS").map(std::path::PathBuf::from) else { return };
