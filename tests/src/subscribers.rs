@@ -91,11 +91,13 @@ impl Shop {
         rows
     }
 
-    /// Waits until a mail about the product was refused so often.
+    /// Waits until a mail about the product was tried so often, and it is known that it was refused.
     pub async fn refused(&self, sku: &str, attempts: i64) {
         eventually(&format!("a mail about {sku} was tried {attempts} times"), async || {
             let rows = self.mails_about(sku).await;
-            rows.iter().any(|row| row["attempts"].as_i64() >= Some(attempts)).then_some(())
+            let refused =
+                |row: &Value| row["attempts"].as_i64() >= Some(attempts) && row["cause"].is_string();
+            rows.iter().any(refused).then_some(())
         })
         .await;
     }

@@ -103,7 +103,7 @@ impl Consumer {
             match ended {
                 Ended::Stopped => return Ok(()),
                 // The client asks to join more than once while Kafka stands still, and is fenced by its own repetition.
-                Ended::Fatal { error, outage: true } => {
+                Ended::FatalAfterOutage(error) => {
                     tracing::warn!(%error, "while Kafka was away the group gave our place away; joining anew");
                 }
                 Ended::Stranded => {
@@ -111,7 +111,7 @@ impl Consumer {
                         "Kafka answers, but not the consumer's client any more; building a new one"
                     );
                 }
-                Ended::Fatal { error, outage: false } => {
+                Ended::Fatal(error) => {
                     fatal.retain(|at| at.elapsed() < FATAL_WINDOW);
                     fatal.push(Instant::now());
                     if fatal.len() >= FATAL_LIMIT {

@@ -32,11 +32,9 @@ const CLOSE: Duration = Duration::from_secs(3);
 pub(super) enum Ended {
     Stopped,
     /// The client is beyond repair.
-    Fatal {
-        error: KafkaError,
-        /// Kafka did not answer for a while before.
-        outage: bool,
-    },
+    Fatal(KafkaError),
+    /// The same, and Kafka did not answer for a while before.
+    FatalAfterOutage(KafkaError),
     /// The client does not find a Kafka that is there.
     Stranded,
 }
@@ -92,14 +90,14 @@ impl<'a> Session<'a> {
                 received = consumer.recv() => self.receive(received).await,
             };
             if let Err(error) = turn {
-                break Ended::Fatal { error, outage: false };
+                break Ended::Fatal(error);
             }
         };
         drop(left);
-        let missed = monitor.await.unwrap_or_default();
+        let outage = monitor.await.unwrap_or_default();
         self.close().await;
         match ended {
-            Ended::Fatal { error, .. } => Ended::Fatal { error, outage: missed },
+            Ended::Fatal(error) if outage => Ended::FatalAfterOutage(error),
             ended => ended,
         }
     }

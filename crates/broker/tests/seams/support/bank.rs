@@ -60,7 +60,8 @@ impl Bank {
 
     async fn on(servers: Arc<Servers>, plan: Plan) -> Self {
         // What a test that fails has to say; RUST_LOG says more.
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,broker=info"));
+        let filter = EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error,broker=info"));
         let _ =
             tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_test_writer().try_init();
         let name = format!("t_{:08x}", uuid::Uuid::new_v4().as_fields().0);
