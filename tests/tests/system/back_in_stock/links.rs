@@ -127,14 +127,24 @@ async fn a_link_that_was_tampered_with_or_is_meant_for_something_else_does_nothi
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.wish("a@example.com", "PEN", 1).await;
-    let confirm = inbox.mail("a@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
+    let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
+    let [confirm, unsubscribe] =
+        ["/subscriptions/confirm", "/subscriptions/unsubscribe"].map(|path| mail.link(path));
     let token = confirm.split("token=").nth(1).unwrap();
+    let ends = unsubscribe.split("token=").nth(1).unwrap();
+    // What it says stands at the front, and what proves it behind.
+    let (front, back) = token.split_at(token.len() - 8);
+    let forged = format!("{front}{}{}", if back.starts_with('A') { 'B' } else { 'A' }, &back[1..]);
     let at = |path: &str, token: &str| format!("{}/{path}{token}", shop.system.url("notification"));
     let shorter = &token[..token.len() - 1];
     for link in [
         at("subscriptions/unsubscribe?token=", token),
         at("subscriptions/join?token=", token),
         at("c/", token),
+        at("subscriptions/confirm?token=", ends),
+        at("subscriptions/join?token=", ends),
+        at("c/", ends),
+        at("subscriptions/confirm?token=", &forged),
         at("subscriptions/confirm?token=", shorter),
         at("subscriptions/confirm?token=", "nothing"),
         at("subscriptions/confirm", ""),

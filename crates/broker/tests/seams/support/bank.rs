@@ -59,9 +59,9 @@ impl Bank {
     }
 
     async fn on(servers: Arc<Servers>, plan: Plan) -> Self {
-        // What a test that fails has to say; RUST_LOG says more.
-        let filter = EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error,broker=info"));
+        // What a test that fails has to say; BANK_LOG says more, or nothing. (RUST_LOG is the processes'.)
+        let filter = std::env::var("BANK_LOG").unwrap_or_else(|_| "warn,sqlx=error,broker=info".to_owned());
+        let filter = EnvFilter::new(filter);
         let _ =
             tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_test_writer().try_init();
         let name = format!("t_{:08x}", uuid::Uuid::new_v4().as_fields().0);
