@@ -1,4 +1,4 @@
-//! One `up` at a time: a lock that falls with its holder, however that ends, and the holder's pid in it.
+//! One `up` and one `start` at a time: a lock that falls with its holder, however that ends, and the holder's pid in it.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,6 +20,13 @@ pub(crate) fn hold(home: &Home) -> anyhow::Result<File> {
     }
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// One `start` after the other: waits for its turn, which lasts until the file is dropped.
+pub(crate) fn start(home: &Home) -> anyhow::Result<File> {
+    let file = File::options().create(true).write(true).truncate(false).open(home.data("run/start.lock"))?;
+    file.lock()?;
     Ok(file)
 }
 

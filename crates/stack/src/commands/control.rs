@@ -26,7 +26,10 @@ enum Target {
 pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     let local = Local::load(&home)?;
-    match target(&home, arguments)? {
+    let target = target(&home, arguments)?;
+    // Two at once would start the same instance twice, and the pid file would name but one of them.
+    let _alone = lock::start(&home)?;
+    match target {
         Target::Server(name) => start_server(&home, &local, &name).await,
         Target::Instance(name, number) => start_instance(&home, &local, &name, number).await,
         Target::Service(name) => {
@@ -169,6 +172,7 @@ fn instance_number(name: &str, service: &str) -> Option<usize> {
 pub(crate) fn logged(home: &Home) -> anyhow::Result<Vec<String>> {
     let mut names = home.services()?;
     names.extend(running::SERVERS.map(str::to_owned));
-    names.extend(process::names(&run_dir(home)));
+    let usual = names.clone();
+    names.extend(process::names(&run_dir(home)).into_iter().filter(|name| !usual.contains(name)));
     Ok(names)
 }

@@ -45,6 +45,17 @@ fn fine(what: impl Display) {
     print(format_args!("✓ {what}"));
 }
 
+/// The first few, and how many more: a service that is down has a lag on each of its partitions.
+fn shortened(mut lines: Vec<String>) -> Vec<String> {
+    const FEW: usize = 3;
+    let more = lines.len().saturating_sub(FEW);
+    lines.truncate(FEW);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
 struct Doctor {
     home: Home,
     local: Local,

@@ -55,7 +55,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     command.arg(installed.kafka.join("*")).arg(class);
     let told = arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
     if !told && !WITHOUT_SERVER.contains(&name) {
-        command.arg("--bootstrap-server").arg(Local::load(&home)?.brokers());
+        let local = Local::load(&home)?;
+        local.require_running(&home, &["kafka"])?;
+        command.arg("--bootstrap-server").arg(local.brokers());
     }
     Err(command.args(&arguments.arguments).exec().into())
 }

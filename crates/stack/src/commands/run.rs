@@ -23,6 +23,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "there is no service `{name}`; there are {}",
         services.join(", ")
     );
-    let mut command = Local::load(&home)?.service(&home, name)?.command(&home);
+    let local = Local::load(&home)?;
+    if !arguments.arguments.iter().any(|word| ["help", "--help", "-h"].contains(&word.as_str())) {
+        local.require_running(&home, &["postgres"])?;
+    }
+    let mut command = local.service(&home, name)?.command(&home);
     Err(command.as_std_mut().args(&arguments.arguments).exec().into())
 }

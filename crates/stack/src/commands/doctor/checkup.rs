@@ -1,6 +1,6 @@
 //! What can be seen without an order: the machine, the servers, and what each service says of itself.
 
-use super::{Doctor, PATIENCE, fine};
+use super::{Doctor, PATIENCE, fine, shortened};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use stack::ready::Ready;
@@ -108,13 +108,15 @@ impl Doctor {
             return Ok(());
         }
         tokio::time::sleep(PATIENCE / 5).await;
-        for what in self.waiting(service).await?.iter().filter(|what| before.contains(what)) {
-            let repair = if what.contains("dead letters") {
-                format!("; see what they are: ./scripts/run {service} redrive --dry-run")
-            } else {
-                String::new()
-            };
-            self.wrong(format_args!("{what}, and it does not get less{repair}"));
+        let stuck = self.waiting(service).await?.into_iter().filter(|what| before.contains(what));
+        let (dead, unread): (Vec<_>, Vec<_>) = stuck.partition(|what| what.contains("dead letters"));
+        for what in dead {
+            self.wrong(format_args!(
+                "{what}, and it does not get less; see what they are: ./scripts/run {service} redrive --dry-run"
+            ));
+        }
+        if !unread.is_empty() {
+            self.wrong(format_args!("{}; it does not get less", shortened(unread).join(", ")));
         }
         Ok(())
     }

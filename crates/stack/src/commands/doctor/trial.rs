@@ -1,6 +1,6 @@
 //! One order from its placing to its mail, and back: who holds it is told by what the order lacks.
 
-use super::{Doctor, fine};
+use super::{Doctor, fine, shortened};
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -116,7 +116,7 @@ impl Doctor {
     async fn explain(&mut self, id: &str, what: &str, Seen { order, .. }: &Seen) -> anyhow::Result<()> {
         let (service, waits) = holder(order).unwrap_or(("notification", "its mail is not out"));
         let mut known = match self.waiting(service).await {
-            Ok(waiting) => waiting,
+            Ok(waiting) => shortened(waiting),
             Err(error) => vec![error.to_string()],
         };
         if service != "order" {
