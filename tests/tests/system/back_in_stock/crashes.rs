@@ -12,8 +12,7 @@ use system_tests::{Inbox, Shop, mailing};
 const SUBSCRIBERS: usize = 90;
 /// Mails in flight, an instance: so many may come twice when it is killed.
 const IN_FLIGHT: usize = 8;
-const SETTINGS: [(&str, &str); 3] =
-    [("WAVE_FACTOR", "1000"), ("WAVE_INTERVAL", "1h"), ("SUBSCRIPTIONS_PER_CLIENT_PER_HOUR", "0")];
+const SETTINGS: [(&str, &str); 2] = [("WAVE_FACTOR", "1000"), ("WAVE_INTERVAL", "1h")];
 
 async fn queue(shop: &Shop, inbox: &Inbox) {
     shop.stock("PEN", 0).await;
