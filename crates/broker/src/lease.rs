@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -21,8 +22,9 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, holder: Uuid::new_v4(), asked: None, until: None }
+    /// `instance` is a name that its holder keeps across restarts: killed and started again, it has its lease at once.
+    pub(crate) fn new(name: &'static str, instance: Option<&str>) -> Self {
+        Self { name, holder: instance.map_or_else(Uuid::new_v4, named), asked: None, until: None }
     }
 
     /// Whether the lease is surely ours at this moment.
@@ -65,4 +67,10 @@ impl Lease {
             .await?;
         Ok(())
     }
+}
+
+/// The same id for the same name.
+fn named(instance: &str) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(instance).into();
+    uuid::Builder::from_custom_bytes(std::array::from_fn(|i| digest[i])).into_uuid()
 }

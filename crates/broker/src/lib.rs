@@ -41,7 +41,7 @@ pub use fold::{Fold, Received, Subscription};
 pub use horizon::Horizon;
 pub use metrics::describe_metrics;
 pub use outbox::{AppendError, Appends, Cause, MAX_EVENT_BYTES};
-pub use redrive::{Letters, RedriveError, Redriven, Report, redrive};
+pub use redrive::{Letters, Redrive, RedriveError, Redriven, Report, redrive};
 pub use relay::{Relay, RelayStatus};
 pub use republish::{Compacted, Keys, republish_all, republish_daily};
 pub use rewind::{RewindError, RewindTo, Rewound, rewind};

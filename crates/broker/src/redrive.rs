@@ -1,38 +1,32 @@
 //! Handles a service's dead letters again, once what killed them is repaired.
 //!
 //! Each letter goes through the same fold, the sequence guard off on topics with cleanup by deletion (it is older than
-//! what was applied since, on purpose), and is noted as done in the same transaction. What fails again stays.
+//! what was applied since, on purpose), and is noted as done in the same transaction. What fails again stays, until an
+//! operator discards it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod letters;
 
-use rdkafka::consumer::Consumer as _;
+use std::collections::BTreeMap;
+
 use rdkafka::error::KafkaError;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+pub use self::letters::Letters;
+use self::letters::{Kept, Letter};
 use crate::failure::Failure;
 use crate::fold::{Batch, Guard, Outcome, Subscription};
-use crate::kafka::{self, Quiet, Reader};
-use crate::logs;
 use crate::record::Record;
 use crate::settings::Settings;
-use crate::tx::Outbox;
+use crate::tx::{Outbox, Tx};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Which dead letters to handle; what is `None` does not matter.
-#[derive(Debug, Clone, Default)]
-pub struct Letters {
-    /// Of this topic.
-    pub topic: Option<String>,
-    /// Of this type.
-    pub event_type: Option<String>,
-    /// Of this key.
-    pub key: Option<String>,
-    /// That died at or after this moment.
-    pub since: Option<OffsetDateTime>,
+/// What to do with the dead letters that match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redrive {
+    /// Only tell which ones they are.
+    DryRun,
+    /// Handle them again.
+    Handle,
+    /// Note them as done without handling them: they can never be repaired, or were in another way.
+    Discard,
 }
 
 /// What came of one dead letter.
@@ -48,6 +42,17 @@ pub enum Redriven {
     StillDead(String),
     /// The record was personal and its value is not kept: its owner's `republish` brings the state again.
     NoValue,
+    /// It is known to have died, but is not in `dlq.SERVICE`: kept there no longer, or not published yet.
+    Missing,
+    /// It was noted as done without being handled.
+    Discarded,
+}
+
+impl Redriven {
+    /// Whether the letter is dead still.
+    pub fn is_dead(&self) -> bool {
+        !matches!(self, Self::Applied | Self::Nothing | Self::Discarded)
+    }
 }
 
 /// A dead letter and what came of it.
@@ -90,34 +95,18 @@ pub enum RedriveError {
     },
 }
 
-/// A dead letter as found on `dlq.SERVICE`.
-struct Letter {
-    record: Record,
-    cause: String,
-    died_at: OffsetDateTime,
-    has_value: bool,
-}
-
-/// Handles those dead letters that match and are not done yet, and tells of each. With `dry_run` nothing is changed.
+/// Does `action` to those dead letters that match and are not done yet, and tells of each.
 pub async fn redrive(
     settings: &Settings,
     outbox: &Outbox,
     subscriptions: &[Subscription],
     wanted: &Letters,
-    dry_run: bool,
+    action: Redrive,
     mut tell: impl FnMut(Report),
 ) -> Result<(), RedriveError> {
-    let (asked, wanted, open) = (settings.clone(), wanted.clone(), open(outbox).await?);
-    let matches = move |letter: &Letter| open.contains(&letter.record.place()) && wanted.include(letter);
-    let letters = kafka::blocking(move || read(&asked, matches)).await.ok_or(KafkaError::Canceled)??;
-    for letter in letters {
-        let subscription =
-            subscriptions.iter().find(|subscription| subscription.topic().name == letter.record.topic);
-        let Some(subscription) = subscription else {
-            continue;
-        };
+    for letter in letters::find(settings, outbox, wanted).await? {
         let Record { topic, partition, offset, .. } = &letter.record;
-        let result = handle(outbox, subscription, &letter, dry_run).await;
+        let result = settle(outbox, subscriptions, &letter, action).await;
         let result = result.map_err(|failure| RedriveError::World {
             origin: format!("{topic}/{partition}@{offset}"),
             failure,
@@ -133,21 +122,12 @@ pub async fn redrive(
     Ok(())
 }
 
-/// Where the records came from that are dead still.
-async fn open(outbox: &Outbox) -> Result<BTreeSet<(String, i32, i64)>, RedriveError> {
-    let rows = sqlx::query!(
-        "SELECT topic, partition, log_offset FROM broker.dead_letters WHERE redriven_at IS NULL"
-    );
-    let rows = rows.fetch_all(outbox.pool()).await?;
-    Ok(rows.into_iter().map(|row| (row.topic, row.partition, row.log_offset)).collect())
-}
-
 /// `None`: it was done meanwhile.
-async fn handle(
+async fn settle(
     outbox: &Outbox,
-    subscription: &Subscription,
+    subscriptions: &[Subscription],
     letter: &Letter,
-    dry_run: bool,
+    action: Redrive,
 ) -> Result<Option<Redriven>, Failure> {
     let record = &letter.record;
     let mut tx = outbox.begin().await?;
@@ -163,97 +143,46 @@ async fn handle(
     if open.is_none() {
         return Ok(None);
     }
-    if !letter.has_value {
-        return Ok(Some(Redriven::NoValue));
-    }
-    if dry_run {
-        return Ok(Some(Redriven::Found));
-    }
-    let batch =
-        Batch { records: std::slice::from_ref(record), condemned: &BTreeMap::new(), guard: Guard::Off };
-    let handled = match subscription.handle(&mut tx, batch).await {
-        Ok(handled) => handled,
-        Err(Failure::Record { cause, .. } | Failure::SomeRecord(cause)) => {
-            return Ok(Some(Redriven::StillDead(cause)));
-        }
-        Err(failure) => return Err(failure),
+    let result = match (action, letter.kept) {
+        (Redrive::Discard, _) => Redriven::Discarded,
+        (_, Kept::Nothing) => Redriven::Missing,
+        (_, Kept::Hash) => Redriven::NoValue,
+        (Redrive::DryRun, Kept::Whole) => Redriven::Found,
+        (Redrive::Handle, Kept::Whole) => handle(&mut tx, subscriptions, record).await?,
     };
-    let result = match handled.outcomes.first() {
-        Some(Outcome::Applied) => Redriven::Applied,
-        Some(Outcome::Dead) => {
-            return Ok(Some(Redriven::StillDead(handled.causes.into_values().next().unwrap_or_default())));
-        }
-        Some(Outcome::Repeated | Outcome::Skipped) | None => Redriven::Nothing,
-    };
-    sqlx::query!(
-        "UPDATE broker.dead_letters SET redriven_at = now() WHERE topic = $1 AND partition = $2 AND log_offset = $3",
-        record.topic,
-        record.partition,
-        record.offset
-    )
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
+    if !result.is_dead() {
+        sqlx::query!(
+            "UPDATE broker.dead_letters SET redriven_at = now()
+             WHERE topic = $1 AND partition = $2 AND log_offset = $3",
+            record.topic,
+            record.partition,
+            record.offset
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+    }
     Ok(Some(result))
 }
 
-impl Letters {
-    fn include(&self, letter: &Letter) -> bool {
-        let record = &letter.record;
-        let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-        self.topic.as_deref().is_none_or(|topic| topic == record.topic)
-            && self.event_type.as_deref().is_none_or(|wanted| record.ce_type() == Some(wanted))
-            && self.key.as_deref().is_none_or(|wanted| key == Some(wanted))
-            && self.since.is_none_or(|since| letter.died_at >= since)
-    }
-}
-
-/// Those of `dlq.SERVICE` that match, up to the end it has now, in the order in which their records were read once.
-fn read(settings: &Settings, matches: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>, RedriveError> {
-    let topic = settings.dead_letter_topic();
-    let mut client = kafka::client(settings);
-    client.set("group.id", settings.group()).set("enable.auto.commit", "false");
-    let reader: Reader = client.create_with_context(Quiet)?;
-    let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else {
-        let (topic, service) = (settings.topic_name(&topic), settings.service.clone());
-        return Err(RedriveError::NoTopic { topic, service });
+/// Handles a record once more. `StillDead`: the transaction is spoiled.
+async fn handle(tx: &mut Tx, subscriptions: &[Subscription], record: &Record) -> Result<Redriven, Failure> {
+    let subscription = subscriptions.iter().find(|subscription| subscription.topic().name == record.topic);
+    let Some(subscription) = subscription else {
+        return Ok(Redriven::StillDead("its topic is not followed any more".to_owned()));
     };
-    unread.retain(|_, log| !log.is_empty());
-    let mut list = TopicPartitionList::new();
-    for ((topic, number), log) in &unread {
-        list.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(log.start))?;
-    }
-    reader.assign(&list)?;
-    let mut letters = Vec::new();
-    while !unread.is_empty() {
-        let message = reader.poll(TIMEOUT).unwrap_or(Err(KafkaError::Canceled))?;
-        let partition = (topic.clone(), message.partition());
-        letters.extend(Letter::open(&Record::copy(&message, &topic)).filter(&matches));
-        if unread.get(&partition).is_some_and(|log| message.offset() + 1 >= log.end) {
-            unread.remove(&partition);
+    let batch =
+        Batch { records: std::slice::from_ref(record), condemned: &BTreeMap::new(), guard: Guard::Off };
+    let handled = match subscription.handle(tx, batch).await {
+        Ok(handled) => handled,
+        Err(Failure::Record { cause, .. } | Failure::SomeRecord(cause)) => {
+            return Ok(Redriven::StillDead(cause));
         }
-    }
-    letters.sort_by_key(|letter: &Letter| letter.record.place());
-    Ok(letters)
-}
-
-impl Letter {
-    /// The record that died; `None` when this is no dead letter of ours.
-    fn open(letter: &Record) -> Option<Self> {
-        let text = |name| letter.header(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let headers = letter.headers.as_ref()?.iter().filter(|header| !header.0.starts_with("dlq_"));
-        Some(Self {
-            cause: text("dlq_cause")?.to_owned(),
-            died_at: OffsetDateTime::parse(text("dlq_time")?, &Rfc3339).ok()?,
-            has_value: text("dlq_value_sha256").is_none(),
-            record: Record {
-                topic: text("dlq_topic")?.to_owned(),
-                partition: text("dlq_partition")?.parse().ok()?,
-                offset: text("dlq_offset")?.parse().ok()?,
-                key: letter.key.clone(),
-                value: letter.value.clone(),
-                headers: Some(headers.cloned().collect()),
-            },
-        })
-    }
+        Err(failure) => return Err(failure),
+    };
+    Ok(match handled.outcomes.first() {
+        Some(Outcome::Applied) => Redriven::Applied,
+        Some(Outcome::Dead) => Redriven::StillDead(handled.causes.into_values().next().unwrap_or_default()),
+        Some(Outcome::Repeated | Outcome::Skipped) | None => Redriven::Nothing,
+    })
 }

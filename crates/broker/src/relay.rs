@@ -72,11 +72,11 @@ impl Relay {
         Self {
             stranded: Stranded::new(settings.clone()),
             is_stranded: false,
+            lease: Lease::new("relay", settings.instance.as_deref()),
             settings,
             outbox,
             compacted,
             status: watch::Sender::default(),
-            lease: Lease::new("relay"),
             chains: Chains::default(),
             delivered: Vec::new(),
             acknowledgements,

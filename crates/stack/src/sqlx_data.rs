@@ -147,7 +147,7 @@ impl Databases {
         }
     }
 
-    /// `ORDER_DATABASE_URL` is the order service's; the tables of a crate are in all databases.
+    /// `ORDER_DATABASE_URL` is the order service's; the tables of a crate below the services are in the first of them too.
     fn url(&self, variable: &str) -> Option<&str> {
         let service = variable.trim_end_matches("_DATABASE_URL").to_lowercase();
         let own = self.urls.iter().find(|(name, _)| *name == service).or(self.urls.first());

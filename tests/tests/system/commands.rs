@@ -49,7 +49,7 @@ async fn a_running_service_reads_again_and_nothing_happens_twice() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_listed_and_those_that_fail_again_stay() {
+async fn dead_letters_are_listed_those_that_fail_again_stay_until_they_are_discarded() {
     let shop = Shop::open().await;
     shop.system.leave_queues();
     let mut config = ClientConfig::new();
@@ -77,7 +77,7 @@ async fn dead_letters_are_listed_and_those_that_fail_again_stay() {
     })
     .await;
     assert!(found.starts_with("orders/") && found.contains(" order.placed.v1 would be tried ("), "{found}");
-    assert!(found.ends_with("1 dead letters; nothing was changed\n"), "{found}");
+    assert!(found.ends_with("1 dead letter; nothing was changed\n"), "{found}");
     for not_this_one in
         [["--key", "somebody's"], ["--type", "order.confirmed.v1"], ["--since", "2099-01-01T00:00:00Z"]]
     {
@@ -86,15 +86,18 @@ async fn dead_letters_are_listed_and_those_that_fail_again_stay() {
     for _ in 0..2 {
         let said = redrive(&["--topic", "orders", "--key", "nobody's", "--since", "1h"]).await;
         assert!(said.contains(" still dead (the value does not parse"), "{said}");
-        assert!(said.ends_with("1 dead letters handled, 1 still dead\n"), "{said}");
+        assert!(said.ends_with("1 dead letter handled, 1 still dead\n"), "{said}");
     }
+    let said = redrive(&["--discard", "--key", "nobody's"]).await;
+    assert!(said.ends_with("1 dead letter discarded\n"), "{said}");
+    assert_eq!(redrive(&[]).await, "no dead letters\n");
 }
 
 #[tokio::test]
 async fn each_has_a_manual_and_refuses_with_what_can_be_done() {
     let shop = Shop::open().await;
     for (command, told) in [
-        ("redrive", ["--dry-run", "--topic", "--type", "--key", "--since"].as_slice()),
+        ("redrive", ["--dry-run", "--discard", "--topic", "--type", "--key", "--since"].as_slice()),
         ("rewind", &["<TOPIC>", "--to", "beginning", "an offset", "2026-11-25T08:00:00Z"]),
         ("republish", &["<TOPIC>", "compacted"]),
     ] {

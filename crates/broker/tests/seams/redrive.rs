@@ -1,6 +1,6 @@
 //! Dead letters handled again, once what killed them is repaired.
 
-use broker::{Letters, RedriveError, Redriven, Report, Subscription};
+use broker::{Letters, Redrive, RedriveError, Redriven, Report, Subscription};
 use sqlx::Executor as _;
 use time::OffsetDateTime;
 
@@ -10,15 +10,15 @@ use crate::support::{Bank, Raw};
 const TOO_MUCH: i64 = 2_000_000;
 
 impl Bank {
-    async fn redrive(&self, wanted: Letters, dry_run: bool) -> Vec<Report> {
-        self.try_redrive(wanted, dry_run).await.unwrap()
+    async fn redrive(&self, wanted: Letters, action: Redrive) -> Vec<Report> {
+        self.try_redrive(wanted, action).await.unwrap()
     }
 
-    async fn try_redrive(&self, wanted: Letters, dry_run: bool) -> Result<Vec<Report>, RedriveError> {
+    async fn try_redrive(&self, wanted: Letters, action: Redrive) -> Result<Vec<Report>, RedriveError> {
         let mut reports = Vec::new();
         let subscriptions = [Subscription::new(Ledger)];
         let tell = |report| reports.push(report);
-        broker::redrive(&self.settings("ledger"), &self.ledger, &subscriptions, &wanted, dry_run, tell)
+        broker::redrive(&self.settings("ledger"), &self.ledger, &subscriptions, &wanted, action, tell)
             .await?;
         Ok(reports)
     }
@@ -64,10 +64,13 @@ async fn with_dead_letters() -> Bank {
 #[tokio::test]
 async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     let bank = with_dead_letters().await;
-    assert!(matches!(bank.redrive(Letters::default(), false).await[0].result, Redriven::StillDead(_)));
+    assert!(matches!(
+        bank.redrive(Letters::default(), Redrive::Handle).await[0].result,
+        Redriven::StillDead(_)
+    ));
     bank.repair().await;
 
-    let found = bank.redrive(Letters::default(), true).await;
+    let found = bank.redrive(Letters::default(), Redrive::DryRun).await;
     assert_eq!(results(&found), [&Redriven::Found; 3]);
     let origins: Vec<_> = found.iter().map(|report| report.origin.clone()).collect();
     assert_eq!(origins, [0, 1, 2].map(|offset| ("deposits".to_owned(), 0, offset)));
@@ -75,12 +78,16 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     assert!(found[0].cause.contains("bookings_amount_check"));
     assert_eq!(bank.balance("alice").await, 1, "a dry run changes nothing");
 
-    let redriven = bank.redrive(Letters::default(), false).await;
+    let redriven = bank.redrive(Letters::default(), Redrive::Handle).await;
     let bad = Redriven::StillDead("a deposit of -1".into());
     assert_eq!(results(&redriven), [&Redriven::Applied, &Redriven::Applied, &bad]);
     assert_eq!(bank.balance("alice").await, TOO_MUCH + 1, "older than what was applied since, and applied");
 
-    assert_eq!(results(&bank.redrive(Letters::default(), false).await), [&bad], "the others are done");
+    assert_eq!(
+        results(&bank.redrive(Letters::default(), Redrive::Handle).await),
+        [&bad],
+        "the others are done"
+    );
     assert_eq!(bank.balance("alice").await, TOO_MUCH + 1);
     // The sequence that was seen has not fallen: a repetition is still one.
     bank.produce("deposits", 0, &[Raw::deposit("alice", 3, 1), Raw::deposit("alice", 4, 1)]).await;
@@ -103,11 +110,11 @@ async fn only_those_that_are_wanted() {
         (Letters { since: Some(now - time::Duration::hours(1)), ..all() }, 3),
         (Letters { since: Some(now + time::Duration::hours(1)), ..all() }, 0),
     ] {
-        let found = bank.redrive(wanted.clone(), true).await.len();
+        let found = bank.redrive(wanted.clone(), Redrive::DryRun).await.len();
         assert_eq!(found, expected, "{wanted:?}");
     }
     let bobs = Letters { key: Some("bob".into()), ..all() };
-    assert_eq!(results(&bank.redrive(bobs, false).await), [&Redriven::Applied]);
+    assert_eq!(results(&bank.redrive(bobs, Redrive::Handle).await), [&Redriven::Applied]);
     assert_eq!(bank.balance("alice").await, 1, "what was not wanted is as it was");
     bank.close().await;
 }
@@ -117,11 +124,11 @@ async fn what_the_database_cannot_do_is_told_with_the_letter_at_which_it_stopped
     let bank = with_dead_letters().await;
     bank.repair().await;
     bank.pool("ledger").execute("ALTER TABLE bookings RENAME memo TO lost").await.unwrap();
-    let stopped = bank.try_redrive(Letters::default(), false).await.unwrap_err();
+    let stopped = bank.try_redrive(Letters::default(), Redrive::Handle).await.unwrap_err();
     let told = stopped.to_string();
     assert!(told.starts_with("stopped at deposits/0@0: ") && told.contains("memo"), "{told}");
     bank.pool("ledger").execute("ALTER TABLE bookings RENAME lost TO memo").await.unwrap();
-    let redriven = bank.redrive(Letters::default(), false).await;
+    let redriven = bank.redrive(Letters::default(), Redrive::Handle).await;
     assert_eq!(results(&redriven)[..2], [&Redriven::Applied; 2], "none was taken for dead because of it");
     bank.close().await;
 }
@@ -130,7 +137,7 @@ async fn what_the_database_cannot_do_is_told_with_the_letter_at_which_it_stopped
 async fn without_its_topic_it_says_what_to_run() {
     let bank = with_dead_letters().await;
     bank.delete_topics(&["dlq.ledger"]).await;
-    let told = bank.try_redrive(Letters::default(), false).await.unwrap_err().to_string();
+    let told = bank.try_redrive(Letters::default(), Redrive::Handle).await.unwrap_err().to_string();
     assert!(told.contains("dlq.ledger") && told.ends_with("run: ledger migrate"), "{told}");
     broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
     bank.close().await;
@@ -145,7 +152,39 @@ async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
     bank.repair().await;
     bank.rewound_to_the_beginning_and_read().await;
     assert_eq!(bank.balance("alice").await, TOO_MUCH);
-    assert!(bank.redrive(Letters::default(), false).await.is_empty());
+    assert!(bank.redrive(Letters::default(), Redrive::Handle).await.is_empty());
     assert_eq!(bank.balance("alice").await, TOO_MUCH);
+    bank.close().await;
+}
+
+#[tokio::test]
+async fn what_can_never_be_repaired_is_discarded_and_stays_so() {
+    let bank = with_dead_letters().await;
+    bank.repair().await;
+    let alices = || Letters { key: Some("alice".into()), ..Letters::default() };
+    let discarded = bank.redrive(alices(), Redrive::Discard).await;
+    assert_eq!(results(&discarded), [&Redriven::Discarded; 2]);
+    assert!(bank.redrive(alices(), Redrive::Handle).await.is_empty());
+    assert_eq!(bank.balance("alice").await, 1, "they were not applied");
+    let rest = bank.redrive(Letters::default(), Redrive::Handle).await;
+    assert_eq!(results(&rest), [&Redriven::Applied], "bob's was not meant");
+    assert_eq!(bank.letters().await.len(), 3, "the topic keeps what was discarded");
+    bank.close().await;
+}
+
+/// As when `dlq.SERVICE` has forgotten them after its 30 days: they must not stay open, unseen, for ever.
+#[tokio::test]
+async fn those_that_the_topic_keeps_no_longer_are_told_and_can_be_discarded() {
+    let bank = with_dead_letters().await;
+    bank.delete_topics(&["dlq.ledger"]).await;
+    broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
+    let found = bank.redrive(Letters::default(), Redrive::Handle).await;
+    assert_eq!(results(&found), [&Redriven::Missing; 3]);
+    assert!(found[0].cause.contains("bookings_amount_check"), "what is known of it is told");
+    let alices = Letters { key: Some("alice".into()), ..Letters::default() };
+    assert!(bank.redrive(alices, Redrive::Discard).await.is_empty(), "whose they are is not known");
+    let discarded = bank.redrive(Letters::default(), Redrive::Discard).await;
+    assert_eq!(results(&discarded), [&Redriven::Discarded; 3]);
+    assert!(bank.redrive(Letters::default(), Redrive::DryRun).await.is_empty());
     bank.close().await;
 }

@@ -52,6 +52,24 @@ async fn when_the_leading_relay_is_killed_the_other_goes_on_within_seconds() {
     bank.close().await;
 }
 
+/// The lease is made to last, so that waiting for its end would take for ever.
+#[tokio::test]
+async fn a_leader_with_a_name_has_its_lease_at_once_when_it_is_killed_and_started_again() {
+    let mut bank = Bank::open().await;
+    bank.run_ledger();
+    let named = || bank.process("till").with("INSTANCE", "till-1").start();
+    let mut leader = named();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(1).await;
+    leader.kill();
+    let till = bank.pool("till");
+    till.execute("UPDATE broker.leases SET expires_at = expires_at + interval '1 day'").await.unwrap();
+    let _again = named();
+    bank.deposit(&["alice"], 20).await;
+    bank.booked_once_and_in_order(21).await;
+    bank.close().await;
+}
+
 #[tokio::test]
 async fn what_a_frozen_leader_sends_when_it_wakes_is_taken_for_what_it_is() {
     let mut bank = Bank::open().await;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use broker::{
-    Appends, Consumer, Failure, Fold, Letters, Received, Redriven, Rejected, Report, Subscription, Tx,
+    Appends, Consumer, Failure, Fold, Letters, Received, Redrive, Redriven, Rejected, Report, Subscription,
+    Tx,
 };
 use envelope::{Cleanup, Event, Sequence, Topic};
 use serde::{Deserialize, Serialize};
@@ -109,9 +110,16 @@ async fn redrive<const PERSONAL: bool>(bank: &Bank) -> Vec<Redriven> {
     let mut results = Vec::new();
     let subscriptions = [Subscription::new(Names::<PERSONAL>)];
     let tell = |report: Report| results.push(report.result);
-    broker::redrive(&bank.settings("ledger"), &bank.ledger, &subscriptions, &Letters::default(), false, tell)
-        .await
-        .unwrap();
+    broker::redrive(
+        &bank.settings("ledger"),
+        &bank.ledger,
+        &subscriptions,
+        &Letters::default(),
+        Redrive::Handle,
+        tell,
+    )
+    .await
+    .unwrap();
     results
 }
 

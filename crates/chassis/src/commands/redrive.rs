@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Letters, Redriven, Report};
+use broker::{Letters, Redrive, Redriven, Report};
 use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// Only say which ones it would be
     #[arg(long)]
     dry_run: bool,
+    /// Note them as done without handling them: for those that can never be repaired
+    #[arg(long, conflicts_with = "dry_run")]
+    discard: bool,
     /// Only those of this topic
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
@@ -55,19 +58,26 @@ pub(super) async fn run<C: Args + Clone>(
         key: options.key,
         since: options.since,
     };
+    let action = match (options.dry_run, options.discard) {
+        (true, _) => Redrive::DryRun,
+        (_, true) => Redrive::Discard,
+        _ => Redrive::Handle,
+    };
     let (mut found, mut left) = (0, 0);
     let tell = |report: Report| {
         found += 1;
-        left += u32::from(matches!(report.result, Redriven::StillDead(_) | Redriven::NoValue));
+        left += u32::from(report.result.is_dead());
         print(&report);
     };
-    broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, options.dry_run, tell)
+    broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, tell)
         .await
         .context("what was told above is done; run it again for the rest")?;
-    match (found, options.dry_run) {
+    let letters = if found == 1 { "dead letter" } else { "dead letters" };
+    match (found, action) {
         (0, _) => println!("no dead letters"),
-        (_, true) => println!("{found} dead letters; nothing was changed"),
-        (_, false) => println!("{found} dead letters handled, {left} still dead"),
+        (_, Redrive::DryRun) => println!("{found} {letters}; nothing was changed"),
+        (_, Redrive::Discard) => println!("{found} {letters} discarded"),
+        (_, Redrive::Handle) => println!("{found} {letters} handled, {left} still dead"),
     }
     Ok(())
 }
@@ -79,7 +89,9 @@ fn print(report: &Report) {
         Redriven::Applied => "applied",
         Redriven::Nothing => "nothing to do, its effect is there",
         Redriven::StillDead(_) => "still dead",
-        Redriven::NoValue => "holds no value: ask its owner to republish",
+        Redriven::NoValue => "holds no value: let its owner republish, then discard it",
+        Redriven::Missing => "is not in the dead letters' topic (any more, or yet)",
+        Redriven::Discarded => "discarded",
     };
     let cause = match &report.result {
         Redriven::StillDead(cause) => cause,

@@ -1,0 +1,146 @@
+//! The dead letters of a service: which are not done yet (its database knows), and what they hold (`dlq.SERVICE` does).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::RedriveError;
+use crate::kafka::{self, Quiet, Reader};
+use crate::logs;
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::tx::Outbox;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which dead letters to handle; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Letters {
+    /// Of this topic.
+    pub topic: Option<String>,
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// Of this key.
+    pub key: Option<String>,
+    /// That died at or after this moment.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// A record that died, with as much of it as there is.
+pub(super) struct Letter {
+    pub(super) record: Record,
+    pub(super) cause: String,
+    died_at: OffsetDateTime,
+    pub(super) kept: Kept,
+}
+
+/// What `dlq.SERVICE` holds of a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kept {
+    Whole,
+    /// Its value's hash alone.
+    Hash,
+    Nothing,
+}
+
+/// Topic, partition and offset.
+type Place = (String, i32, i64);
+
+/// Those that match and are not done, in the order in which their records were read once.
+pub(super) async fn find(
+    settings: &Settings,
+    outbox: &Outbox,
+    wanted: &Letters,
+) -> Result<Vec<Letter>, RedriveError> {
+    let open = open(outbox).await?;
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (settings, wanted) = (settings.clone(), wanted.clone());
+    kafka::blocking(move || read(&settings, open, &wanted)).await.ok_or(KafkaError::Canceled)?
+}
+
+/// Those that are not done, as the database knows them: without what the records held.
+async fn open(outbox: &Outbox) -> Result<BTreeMap<Place, Letter>, RedriveError> {
+    let rows = sqlx::query!(
+        "SELECT topic, partition, log_offset, cause, died_at FROM broker.dead_letters WHERE redriven_at IS NULL"
+    );
+    let rows = rows.fetch_all(outbox.pool()).await?.into_iter().map(|row| {
+        let (topic, partition, offset) = (row.topic, row.partition, row.log_offset);
+        let record = Record { topic, partition, offset, key: None, value: None, headers: None };
+        (record.place(), Letter { record, cause: row.cause, died_at: row.died_at, kept: Kept::Nothing })
+    });
+    Ok(rows.collect())
+}
+
+/// Reads `dlq.SERVICE` up to the end it has now for those that are `open`.
+fn read(
+    settings: &Settings,
+    mut open: BTreeMap<Place, Letter>,
+    wanted: &Letters,
+) -> Result<Vec<Letter>, RedriveError> {
+    let topic = settings.dead_letter_topic();
+    let mut client = kafka::client(settings);
+    client.set("group.id", settings.group()).set("enable.auto.commit", "false");
+    let reader: Reader = client.create_with_context(Quiet)?;
+    let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else {
+        let (topic, service) = (settings.topic_name(&topic), settings.service.clone());
+        return Err(RedriveError::NoTopic { topic, service });
+    };
+    unread.retain(|_, log| !log.is_empty());
+    let mut list = TopicPartitionList::new();
+    for ((topic, number), log) in &unread {
+        list.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(log.start))?;
+    }
+    reader.assign(&list)?;
+    let mut letters = Vec::new();
+    while !unread.is_empty() {
+        let message = reader.poll(TIMEOUT).unwrap_or(Err(KafkaError::Canceled))?;
+        let partition = (topic.clone(), message.partition());
+        let letter = Letter::open(&Record::copy(&message, &topic));
+        let letter = letter.filter(|letter| open.remove(&letter.record.place()).is_some());
+        letters.extend(letter.filter(|letter| wanted.include(letter)));
+        if unread.get(&partition).is_some_and(|log| message.offset() + 1 >= log.end) {
+            unread.remove(&partition);
+        }
+    }
+    letters.extend(open.into_values().filter(|letter| wanted.include(letter)));
+    letters.sort_by_key(|letter| letter.record.place());
+    Ok(letters)
+}
+impl Letters {
+    fn include(&self, letter: &Letter) -> bool {
+        let record = &letter.record;
+        let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+        self.topic.as_deref().is_none_or(|topic| topic == record.topic)
+            && self.event_type.as_deref().is_none_or(|wanted| record.ce_type() == Some(wanted))
+            && self.key.as_deref().is_none_or(|wanted| key == Some(wanted))
+            && self.since.is_none_or(|since| letter.died_at >= since)
+    }
+}
+
+impl Letter {
+    /// The record that died; `None` when this is no dead letter of ours.
+    fn open(letter: &Record) -> Option<Self> {
+        let text = |name| letter.header(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let headers = letter.headers.as_ref()?.iter().filter(|header| !header.0.starts_with("dlq_"));
+        Some(Self {
+            cause: text("dlq_cause")?.to_owned(),
+            died_at: OffsetDateTime::parse(text("dlq_time")?, &Rfc3339).ok()?,
+            kept: if text("dlq_value_sha256").is_some() { Kept::Hash } else { Kept::Whole },
+            record: Record {
+                topic: text("dlq_topic")?.to_owned(),
+                partition: text("dlq_partition")?.parse().ok()?,
+                offset: text("dlq_offset")?.parse().ok()?,
+                key: letter.key.clone(),
+                value: letter.value.clone(),
+                headers: Some(headers.cloned().collect()),
+            },
+        })
+    }
+}
