@@ -25,6 +25,8 @@ pub(crate) struct Cli<C: Args> {
 pub(crate) enum Command {
     /// Bring the schema, the role's time-outs and the topics up to date, with the migrator's rights
     Migrate,
+    /// Check the settings without touching anything: exit code 0, or a message
+    Check,
     /// Tell whether the service on `OPS_LISTEN` is ready: exit code 0 or 1, for container checks
     Health,
     /// Handle dead letters again, once what killed them is repaired, and say what came of each
@@ -60,6 +62,7 @@ pub(crate) async fn carry_out<C: Args + Clone>(
 ) -> anyhow::Result<()> {
     match command {
         Command::Migrate => crate::migrate::migrate(service, &cli.common).await,
+        Command::Check => crate::parts::check(service, cli),
         Command::Health => {
             println!("{}", crate::probe::ready(cli.common.ops_listen).await?);
             Ok(())

@@ -32,16 +32,30 @@ pub(crate) fn wire<C: Args + Clone>(
     (service.wire)(Context { config: cli.config.clone(), common: cli.common.clone(), outbox: outbox.clone() })
 }
 
+/// Whether the settings are such that the parts can be put together; nothing is asked and nothing runs.
+pub(crate) fn check<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
+    lazily(service, cli).map(drop)
+}
+
 /// The parts for a command that needs the database now: it does not wait for it.
 pub(crate) async fn without_running<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
 ) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
-    let settings = broker_settings(service.name, &cli.common);
-    let pool = Database::new("DATABASE_URL", cli.common.database_url()?, service.name)?.pool();
-    database::verify(service.name, &[&MIGRATIONS, service.migrations], &pool)
+    let (parts, outbox, settings) = lazily(service, cli)?;
+    database::verify(service.name, &[&MIGRATIONS, service.migrations], outbox.pool())
         .await
         .context("the database cannot be used")?;
+    Ok((parts, outbox, settings))
+}
+
+/// The parts, connected to nothing yet.
+fn lazily<C: Args + Clone>(
+    service: &Service<C>,
+    cli: &Cli<C>,
+) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
+    let settings = broker_settings(service.name, &cli.common);
+    let pool = Database::new("DATABASE_URL", cli.common.database_url()?, service.name)?.pool();
     let outbox = Outbox::new(pool, &settings);
     Ok((wire(service, cli, &outbox)?, outbox, settings))
 }

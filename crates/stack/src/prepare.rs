@@ -27,6 +27,14 @@ pub(crate) fn require_ports(home: &Home, local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses settings with which a service would not start, before anything is started or deleted.
+pub(crate) async fn check_settings(home: &Home, local: &Local) -> anyhow::Result<()> {
+    for name in home.services()? {
+        local.service(home, &name)?.check(home).await?;
+    }
+    Ok(())
+}
+
 /// The private servers, started together; those that were given must answer.
 pub(crate) async fn servers(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
     if let Some(brokers) = &local.given_brokers {

@@ -76,6 +76,11 @@ impl Service {
         migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
     }
 
+    /// `SERVICE check`: whether it would start with these settings.
+    pub async fn check(&self, home: &Home) -> Result<()> {
+        program::run(&format!("{} check", self.name), self.command(home).arg("check")).await
+    }
+
     /// A command of it (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, home: &Home) -> Command {
         let mut command = Command::new(home.binary(&self.name));

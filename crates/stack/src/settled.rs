@@ -37,13 +37,14 @@ pub struct Look {
 pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Look> {
     let mut connection = PgConnection::connect(database_url).await?;
     let mut look = Look::default();
-    for (table, condition, what) in [
-        ("broker.outbox", "true", "events in the outbox"),
-        ("broker.dead_letters", "redriven_at IS NULL", "dead letters"),
+    for (table, condition, [one, many]) in [
+        ("broker.outbox", "true", ["event in the outbox", "events in the outbox"]),
+        ("broker.dead_letters", "redriven_at IS NULL", ["dead letter", "dead letters"]),
     ] {
         let count = format!("SELECT count(*) FROM {table} WHERE {condition}");
         let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut connection).await?;
         if count > 0 {
+            let what = if count == 1 { one } else { many };
             look.waiting.push(format!("{service}: {count} {what}"));
         }
     }

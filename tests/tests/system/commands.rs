@@ -119,8 +119,12 @@ async fn each_has_a_manual_and_refuses_with_what_can_be_done() {
         (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),
         (&["--kafka-brokers", "127.0.0.1:1", "rewind", "orders", "--to", "end"], "Kafka does not answer"),
         (&["--kafka-brokers", "127.0.0.1:1", "redrive"], "Kafka does not answer"),
+        (&["--log-format", "xml", "check"], "[possible values: pretty, json]"),
     ] {
         let refused = run(&shop, "inventory", arguments).await.unwrap_err();
         assert!(refused.contains(told), "{arguments:?}: {told} in {refused}");
     }
+    let refused = run(&shop, "notification", &["--smtp-url", "mail.example.com", "check"]).await.unwrap_err();
+    assert!(refused.contains("SMTP_URL is not usable"), "{refused}");
+    assert_eq!(run(&shop, "notification", &["check"]).await.unwrap(), "");
 }

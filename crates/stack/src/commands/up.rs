@@ -51,11 +51,12 @@ async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::
         say(format_args!("  … stopping what an earlier up left running: {}", left.join(", ")));
         running::stop_all(&run_dir(home), |_| ()).await;
     }
+    prepare::require_ports(home, &local)?;
+    local.settings = local::settings_in_environment(home).await?;
+    prepare::check_settings(home, &local).await?;
     if arguments.fresh {
         prepare::delete_data(home, &local)?;
     }
-    prepare::require_ports(home, &local)?;
-    local.settings = local::settings_in_environment(home).await?;
     local.save(home)?;
     let mut daemons = Box::pin(prepare::servers(home, &local)).await?;
     if arguments.fresh {

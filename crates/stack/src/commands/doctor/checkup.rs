@@ -109,7 +109,7 @@ impl Doctor {
         }
         tokio::time::sleep(PATIENCE / 5).await;
         let stuck = self.waiting(service).await?.into_iter().filter(|what| before.contains(what));
-        let (dead, unread): (Vec<_>, Vec<_>) = stuck.partition(|what| what.contains("dead letters"));
+        let (dead, unread): (Vec<_>, Vec<_>) = stuck.partition(|what| what.contains("dead letter"));
         for what in dead {
             self.wrong(format_args!(
                 "{what}, and it does not get less; see what they are: ./scripts/run {service} redrive --dry-run"

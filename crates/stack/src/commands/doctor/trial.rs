@@ -23,8 +23,8 @@ impl Doctor {
         let placed = match self.client.post(&url).json(&body).send().await {
             Ok(answer) if answer.status() == 202 => answer.json::<Value>().await?,
             Ok(answer) => {
-                let (status, why) = (answer.status(), answer.text().await.unwrap_or_default());
-                self.wrong(format_args!("order takes no order: {status} {why}"));
+                let (status, why) = (answer.status(), reason(&answer.text().await.unwrap_or_default()));
+                self.wrong(format_args!("order takes no order: {status}: {why}"));
                 return Ok(());
             }
             Err(error) => {
@@ -127,12 +127,7 @@ impl Doctor {
             let url = format!("{}/payments/{id}", self.url("payment")?);
             let asked = self.client.get(url).bearer_auth(&self.token).send().await;
             if let Some(answer) = asked.ok().filter(|answer| answer.status().is_success()) {
-                let payment: Value = answer.json().await.unwrap_or_default();
-                known.push(format!(
-                    "payment is {} after {} attempts",
-                    text(&payment["status"]),
-                    payment["attempts"]
-                ));
+                known.push(state(&answer.json().await.unwrap_or_default()));
             }
         }
         let (known, logs) = (known.join(", "), self.logs(service));
@@ -141,6 +136,30 @@ impl Doctor {
             "order {id} is not {what} after {seconds} s; {service} holds it: {waits} ({known}); {logs}"
         ));
         Ok(())
+    }
+}
+
+/// How a payment stands, as `GET /payments/{order_id}` tells.
+fn state(payment: &Value) -> String {
+    let (status, attempts) = (text(&payment["status"]), &payment["attempts"]);
+    match (status, attempts.as_i64()) {
+        ("pending", Some(1..)) => {
+            format!("the payment gateway was called {attempts} times and has not given an answer")
+        }
+        _ => format!("the payment is {status} after {attempts} calls of the gateway"),
+    }
+}
+
+/// What a problem (RFC 9457) says of itself, field by field where it does; any other answer as it is.
+fn reason(answer: &str) -> String {
+    let problem: Value = serde_json::from_str(answer).unwrap_or_default();
+    let fields = problem["errors"].as_array().into_iter().flatten();
+    let fields: Vec<String> =
+        fields.map(|field| format!("{} {}", text(&field["pointer"]), text(&field["detail"]))).collect();
+    match (fields.is_empty(), problem["detail"].as_str()) {
+        (false, _) => fields.join(", "),
+        (true, Some(detail)) => detail.to_owned(),
+        (true, None) => answer.to_owned(),
     }
 }
 
