@@ -88,6 +88,8 @@ async fn dead_letters_are_listed_those_that_fail_again_stay_until_they_are_disca
         assert!(said.contains(" still dead (the value does not parse"), "{said}");
         assert!(said.ends_with("1 dead letter handled, 1 still dead\n"), "{said}");
     }
+    let refused = run(&shop, "payment", &["--kafka-brokers", "127.0.0.1:1", "redrive"]).await.unwrap_err();
+    assert!(refused.contains("Kafka does not answer"), "{refused}");
     let said = redrive(&["--discard", "--key", "nobody's"]).await;
     assert!(said.ends_with("1 dead letter discarded\n"), "{said}");
     assert_eq!(redrive(&[]).await, "no dead letters\n");
@@ -118,7 +120,6 @@ async fn each_has_a_manual_and_refuses_with_what_can_be_done() {
         (&["redrive", "--topic", "stock"], "this service follows; those are: orders"),
         (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),
         (&["--kafka-brokers", "127.0.0.1:1", "rewind", "orders", "--to", "end"], "Kafka does not answer"),
-        (&["--kafka-brokers", "127.0.0.1:1", "redrive"], "Kafka does not answer"),
         (&["--log-format", "xml", "check"], "[possible values: pretty, json]"),
     ] {
         let refused = run(&shop, "inventory", arguments).await.unwrap_err();
