@@ -95,7 +95,7 @@ impl Relay {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), TopicsError> {
         let counting = tokio::spawn(depth::keep(self.outbox.clone(), stop.clone()));
         let mut producer = self.producer()?;
-        let mut outage = Patience::new();
+        let mut outage = None;
         while !stop.is_cancelled() {
             if let Some((code, text)) = producer.fatal_error() {
                 tracing::error!(%code, text, "the Kafka producer cannot go on; building a new one");
@@ -110,10 +110,10 @@ impl Relay {
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST_TURN).await } => break,
             };
             match turn {
-                Ok(()) => outage = Patience::new(),
+                Ok(()) if outage.take().is_some() => tracing::info!("the outbox can be read again"),
+                Ok(()) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the outbox cannot be read; trying again");
-                    let pause = outage.pause();
+                    let pause = patience(&mut outage, &error).pause();
                     let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
@@ -171,4 +171,12 @@ impl Relay {
             tracing::warn!("the database does not answer; what was just published goes again");
         }
     }
+}
+
+/// That of this outage, whose beginning is told once.
+fn patience<'a>(outage: &'a mut Option<Patience>, error: &sqlx::Error) -> &'a mut Patience {
+    outage.get_or_insert_with(|| {
+        tracing::warn!(%error, "the outbox cannot be read; tried until it can");
+        Patience::new()
+    })
 }

@@ -62,7 +62,8 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
     if is_free(port) {
         return Ok(());
     }
-    let holder = holder(port).unwrap_or_else(|| "a process that this user may not see".to_owned());
+    let holder = holder(port)
+        .unwrap_or_else(|| "a process that this user may not see, or an outgoing connection".to_owned());
     Err(Error::PortTaken { port, wanted_for: wanted_for.to_owned(), holder })
 }
 
