@@ -16,6 +16,8 @@ mod wait;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stack::{Builder, System};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub use collector::{Collector, Recorded};
 pub use mail::{Inbox, Mail, Mood};
@@ -141,6 +143,7 @@ impl Shop {
         eventually(&format!("order {id} is {status}, {payment}, {stock}"), async || {
             let order = self.get(id).await;
             let ended = order["status"] == status && order["payment"] == payment && order["stock"] == stock;
+            assert!(in_order_of_time(&order["history"]), "{order}");
             ended.then_some(order)
         })
         .await
@@ -161,4 +164,10 @@ impl Shop {
         })
         .await
     }
+}
+
+/// Whether each line of a history was written after the one before.
+fn in_order_of_time(history: &Value) -> bool {
+    let times = history.as_array().into_iter().flatten().filter_map(|entry| entry["at"].as_str());
+    times.map(|at| OffsetDateTime::parse(at, &Rfc3339).unwrap()).is_sorted()
 }

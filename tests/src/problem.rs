@@ -13,6 +13,7 @@ pub async fn problem(answer: Response, status: u16) -> Value {
     for field in ["type", "title", "status", "detail"] {
         assert!(!problem[field].is_null(), "{field} in {problem}");
     }
+    assert_eq!(problem["errors"].is_array(), status == 422, "{url}: {problem}");
     assert_eq!(headers.contains_key("www-authenticate"), status == 401, "{url}");
     assert_eq!(headers.contains_key("retry-after"), matches!(status, 429 | 503), "{url}");
     problem

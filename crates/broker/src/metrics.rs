@@ -37,5 +37,7 @@ pub fn describe_metrics() {
         Unit::Count,
         "Events that came after missing ones of their key, by topic."
     );
+    // Without labels, it can be there before it counts.
+    metrics::counter!("consumer_retries_total").absolute(0);
     describe_counter!("dead_letters_total", Unit::Count, "Records that went to the dead letters, by topic.");
 }

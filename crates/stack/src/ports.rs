@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Where the order service listens unless `PORT_BASE` says otherwise; every other port keeps its distance to it.
 const BASE: u16 = 8080;
@@ -11,6 +12,8 @@ const OPS: u16 = 9080 - BASE;
 const KAFKA: u16 = 19092 - BASE;
 const CONTROLLER: u16 = 19093 - BASE;
 const POSTGRES: u16 = 15432 - BASE;
+/// How long a process that was killed may hold on to its port.
+const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// The ports of one system at its usual place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -59,12 +62,22 @@ impl Ports {
 
 /// An error that names the holder when somebody listens on this port.
 pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
-    if is_free(port) {
-        return Ok(());
+    let deadline = Instant::now() + LAST_BREATH;
+    while !is_free(port) {
+        // One that was just killed has its port until the last of its threads is gone, and is not to be seen any more.
+        let holder = match holder(port) {
+            Some(holder) => holder,
+            None if Instant::now() > deadline => {
+                "a process that this user may not see, or an outgoing connection".to_owned()
+            }
+            None => {
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
+        };
+        return Err(Error::PortTaken { port, wanted_for: wanted_for.to_owned(), holder });
     }
-    let holder = holder(port)
-        .unwrap_or_else(|| "a process that this user may not see, or an outgoing connection".to_owned());
-    Err(Error::PortTaken { port, wanted_for: wanted_for.to_owned(), holder })
+    Ok(())
 }
 
 /// A port that nobody listens on, below the range that the system gives to outgoing connections, and not the same one

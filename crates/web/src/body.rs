@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 
 use crate::Problem;
 
@@ -19,11 +20,19 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// The whole body of a JSON request: 415, 413, 408 or 400 when it is not to be had.
 pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
-    if !is_json(request.headers()) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "The body must be JSON: send Content-Type: application/json.",
-        ));
+    let headers = request.headers();
+    if !headers.contains_key(CONTENT_TYPE) && request.body().is_end_stream() {
+        return Err(empty());
+    }
+    let unsupported = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
+    if !is_json(headers) {
+        return Err(unsupported("The body must be JSON: send Content-Type: application/json."));
+    }
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(unsupported("The body must be sent as it is, without a Content-Encoding."));
     }
     let announced = announced_length(request.headers());
     if announced > DRAIN {
@@ -55,6 +64,11 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
     if length > LIMIT { Err(too_large()) } else { Ok(kept) }
 }
 
+/// 400: there is nothing to read.
+pub(crate) fn empty() -> Problem {
+    Problem::bad_request("The body is empty; JSON is expected.")
+}
+
 fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.")
 }
@@ -64,11 +78,10 @@ fn announced_length(headers: &HeaderMap) -> usize {
     length.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// `application/json` or another `+json` type, whatever its parameters.
+/// `application/json`, whatever its parameters: it has none that mean anything (RFC 8259).
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;
     };
-    let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+    value.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }

@@ -50,10 +50,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Idempotent<T> {
         let body = body::read_json(request).await?;
         let value = json::parse(&body)?;
         let key = key.map(|value| {
-            let fingerprint = fingerprint(&path, &json::parse(&body)?);
-            Ok::<_, Problem>(Key { operation, value, fingerprint })
+            // It was read once already, by the type.
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            Key { operation, value, fingerprint: fingerprint(&path, &body) }
         });
-        Ok(Self { value, key: key.transpose()? })
+        Ok(Self { value, key })
     }
 }
 
@@ -155,7 +156,8 @@ impl IntoResponse for Answer {
 
 /// 422: this key was used for another request.
 pub fn other_body() -> Problem {
-    Problem::refused("This Idempotency-Key was used with another body; use a new key for a new request.")
+    let detail = "this Idempotency-Key was used for another request; a new one needs a new key";
+    Problem::invalid("", detail)
 }
 
 /// What a failed transaction with a claim in it answers: 409 while the same key is still in flight elsewhere

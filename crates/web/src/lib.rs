@@ -4,11 +4,12 @@
 
 mod body;
 pub mod client;
+mod docs;
+mod guarded;
 pub mod idempotency;
 pub mod json;
 pub mod limit;
 mod middleware;
-mod objects;
 pub mod openapi;
 pub mod operator;
 pub mod page;

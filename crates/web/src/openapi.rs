@@ -54,7 +54,7 @@ const UNPROCESSABLE: Shared = (
     "UnprocessableContent",
     StatusCode::UNPROCESSABLE_ENTITY,
     "A field or parameter is missing, unknown or out of range; `errors` says where. \
-     Or the Idempotency-Key was used with another body.",
+     Or the Idempotency-Key was used for another request.",
     None,
 );
 const TOO_MANY: Shared = (
@@ -118,7 +118,10 @@ pub(crate) fn complete(about: &About, api: &mut OpenApi) {
     }
     components.responses.extend(ALL.map(|shared| (shared.0.to_owned(), RefOr::T(response(&shared)))));
     for item in api.paths.paths.values_mut() {
-        operations(item).for_each(add_errors);
+        operations(item).for_each(|operation| {
+            add_errors(operation);
+            describe(operation);
+        });
     }
 }
 
@@ -134,6 +137,17 @@ fn response(&(_, _, description, header): &Shared) -> Response {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+}
+
+/// A response must have a description; where the status and the operation say it all, the status in words.
+fn describe(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            let words = StatusCode::from_bytes(status.as_bytes()).ok().and_then(|s| s.canonical_reason());
+            words.unwrap_or("The answer").clone_into(&mut response.description);
+        }
+    }
 }
 
 fn add_errors(operation: &mut Operation) {

@@ -73,9 +73,9 @@ impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for Paging<C> {
         let Query(asked) = Query::<PagingParams>::from_request_parts(parts, state).await?;
         let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Problem::refused("limit must be from 1 to 200."));
+            return Err(Problem::parameter("limit", "must be from 1 to 200"));
         }
-        let unknown = || Problem::refused("This cursor is none that a list gave.");
+        let unknown = || Problem::parameter("cursor", "is none that a list gave");
         let after = asked.cursor.map(|cursor| read(&cursor).ok_or_else(unknown)).transpose()?;
         Ok(Self { after, limit })
     }

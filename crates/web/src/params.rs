@@ -1,6 +1,7 @@
 //! Path and query parameters whose rejections are problems: a path with an id that cannot be is a path to
 //! nothing (404), a query parameter that cannot be read is 422.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -34,14 +35,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(Problem::refused("A query parameter contains a NUL character."));
+            return Err(Problem::invalid("", "the query contains a NUL character"));
         }
         match AxumQuery::try_from_uri(&parts.uri) {
             Ok(AxumQuery(value)) => Ok(Self(value)),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map_or(String::new(), |e| format!(": {e}"));
-                Err(Problem::refused(format!("A query parameter cannot be read{cause}.")))
-            }
+            Err(error) => Err(unreadable(&error)),
         }
+    }
+}
+
+/// The reader names the parameter that it could not read in its sentence alone: `limit: invalid digit found in string`.
+fn unreadable(error: &QueryRejection) -> Problem {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    match cause.split_once(": ") {
+        Some((name, detail)) if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') => {
+            Problem::parameter(name, format!("cannot be read: {detail}"))
+        }
+        _ => Problem::invalid("", format!("the query cannot be read: {cause}")),
     }
 }

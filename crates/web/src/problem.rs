@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::pointer::pointer;
+
 /// The media type of every error answer.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// One thing that is wrong with a request's body.
+/// One thing that is wrong with a request's body or query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where, as a JSON pointer (RFC 6901); empty for the body as a whole.
+    /// Where, as a JSON pointer (RFC 6901); empty for the request as a whole, `/limit` for the query's parameter `limit`.
     #[schema(example = "/items/0/quantity")]
     pub pointer: String,
     /// What is wrong there.
@@ -102,16 +104,18 @@ impl Problem {
     /// 422 for several fields of the body.
     pub fn unprocessable(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
-            [one] if one.pointer.is_empty() => format!("The body is refused: {}.", one.detail),
+            [one] if one.pointer.is_empty() => format!("The request is refused: {}.", one.detail),
             [one] => format!("The body is refused at {}: {}.", one.pointer, one.detail),
             many => format!("The body is refused for {} reasons; see errors.", many.len()),
         };
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
-    /// 422 for what no field of a body is to blame for: a query parameter, a key used for another body.
-    pub fn refused(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    /// 422 for a parameter of the query.
+    pub fn parameter(name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let error = FieldError::new(pointer([name]), detail);
+        let detail = format!("The query is refused: {name} {}.", error.detail);
+        Self { errors: vec![error], ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
     /// 429 with `Retry-After` in seconds.

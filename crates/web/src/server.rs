@@ -23,10 +23,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::client::Peer;
-use crate::{About, Problem, TrustedProxies, body, middleware, openapi};
+use crate::{About, Problem, TrustedProxies, body, docs, middleware, openapi};
 
 /// A client may take so long to send a request's head, or be idle between two.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -40,10 +39,7 @@ pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies) -> Ro
     middleware::describe();
     let (routes, mut api) = routes.split_for_parts();
     openapi::complete(about, &mut api);
-    // Its badge would ask a validator on the internet.
-    let page = Config::default().validator_url("none");
-    let docs = SwaggerUi::new("/docs").config(page).url("/openapi.json", api);
-    plain(routes.merge(docs)).layer(Extension(proxies))
+    plain(routes.merge(docs::routes(api))).layer(Extension(proxies))
 }
 
 /// Routes without a description, as the ops port's, with the same answers around them.
@@ -57,7 +53,7 @@ pub fn plain(routes: Router) -> Router {
 }
 
 async fn nothing_here() -> Problem {
-    Problem::not_found("There is nothing at this path; /docs lists what there is.")
+    Problem::not_found("There is nothing at this path; a service's /docs lists what there is.")
 }
 
 async fn wrong_method() -> Problem {

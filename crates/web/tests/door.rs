@@ -174,9 +174,15 @@ async fn the_description_has_every_error_of_an_operation_once() {
 
 #[tokio::test]
 async fn the_readable_page_needs_no_internet() {
-    let (status, _, page) = ask(request("GET", "/docs/").body(Body::empty()).unwrap()).await;
-    let page = page.as_str().unwrap();
-    assert_eq!(status, 200);
-    assert!(page.contains("swagger-ui-bundle.js") && !page.contains("https://"), "{page}");
+    for (path, bundle) in [("/docs", "\"./docs/swagger-ui-bundle.js"), ("/docs/", "\"./swagger-ui-bundle.js")]
+    {
+        let (status, _, page) = ask(request("GET", path).body(Body::empty()).unwrap()).await;
+        let page = page.as_str().unwrap();
+        assert_eq!(status, 200);
+        assert!(page.contains(bundle) && !page.contains("https://"), "{page}");
+        assert!(page.contains("<title>thing service</title>"), "{page}");
+    }
     assert_eq!(ask(request("GET", "/docs/swagger-ui-bundle.js").body(Body::empty()).unwrap()).await.0, 200);
+    let (status, _, problem) = ask(request("GET", "/docs/nothing.js").body(Body::empty()).unwrap()).await;
+    assert_eq!((status.as_u16(), &problem["status"]), (404, &404.into()));
 }

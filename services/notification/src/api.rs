@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::routing::options;
 use broker::Outbox;
 use events::Channel;
 use events::values::EmailAddress;
@@ -56,7 +57,11 @@ impl FromRef<App> for AdminToken {
 
 /// The routes of the service. Pages of `origins` may post the form.
 pub(crate) fn routes(app: App, origins: Vec<HeaderValue>) -> OpenApiRouter {
-    let form = OpenApiRouter::new().routes(routes!(subscribe::subscribe)).layer(cors(origins));
+    let mut form = OpenApiRouter::new().routes(routes!(subscribe::subscribe));
+    if !origins.is_empty() {
+        // The layer answers a browser's preflight by itself, where there is a route for it.
+        form = form.route("/subscriptions", options(async || StatusCode::NO_CONTENT)).layer(cors(origins));
+    }
     OpenApiRouter::new()
         .routes(routes!(deliver::api::notifications))
         .routes(routes!(report::notify_me))
@@ -77,7 +82,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
 
 /// Whom to forget.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with email")]
 struct Erasure {
     email: EmailAddress,
 }

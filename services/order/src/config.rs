@@ -13,7 +13,8 @@ pub struct Config {
     #[arg(long, env, default_value = "24h", value_parser = patience, value_name = "DURATION")]
     pub order_expires_after: Duration,
 
-    /// How many orders one client (an IPv4 address, an IPv6 /64) may place in a minute at one instance [default: any number]
+    /// How many requests to place an order one client (an IPv4 address, an IPv6 /64) may send in a minute to one instance,
+    /// refused and repeated ones included [default: any number]
     #[arg(long, env, value_name = "N")]
     pub orders_per_client_per_minute: Option<NonZeroU32>,
 }

@@ -38,7 +38,7 @@ impl Fold for Payments {
         out: &mut Appends,
     ) -> Result<(), Rejected> {
         let order = orders.get(received.event.order_id())?;
-        let decided = order.hear_payment(&received.event, received.time, now);
+        let decided = order.hear_payment(&received.event, now);
         append(order, decided, out, &self.0)
     }
 
@@ -76,7 +76,7 @@ impl Fold for Reservations {
         out: &mut Appends,
     ) -> Result<(), Rejected> {
         let order = orders.get(received.event.order_id())?;
-        let decided = order.hear_reservation(&received.event, received.time, now);
+        let decided = order.hear_reservation(&received.event, now);
         append(order, decided, out, &self.0)
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct Entry {
     #[serde(rename = "type")]
     #[schema(example = "order.placed.v1")]
     pub(crate) event_type: String,
-    /// When it was published, by its publisher's clock.
+    /// When this service published it or heard of it.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) at: OffsetDateTime,
 }
@@ -83,13 +83,8 @@ impl Order {
         }
     }
 
-    /// Payment's answer, published `at`.
-    pub(crate) fn hear_payment(
-        &mut self,
-        event: &PaymentEvent,
-        at: OffsetDateTime,
-        now: OffsetDateTime,
-    ) -> Option<OrderEvent> {
+    /// Payment's answer.
+    pub(crate) fn hear_payment(&mut self, event: &PaymentEvent, now: OffsetDateTime) -> Option<OrderEvent> {
         let (ce_type, payment) = match event {
             PaymentEvent::Authorized(_) => ("payment.authorized.v1", Payment::Authorized),
             PaymentEvent::Declined(_) => ("payment.declined.v1", Payment::Declined),
@@ -98,15 +93,14 @@ impl Order {
             PaymentEvent::Voided(_) => ("payment.voided.v1", Payment::Voided),
             PaymentEvent::Refunded(_) => ("payment.refunded.v1", Payment::Refunded),
         };
-        self.note(ce_type, at);
+        self.note(ce_type, now);
         self.step(Happening::Paid(payment), now)
     }
 
-    /// Inventory's answer, published `at`.
+    /// Inventory's answer.
     pub(crate) fn hear_reservation(
         &mut self,
         event: &ReservationEvent,
-        at: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Option<OrderEvent> {
         let (ce_type, stock) = match event {
@@ -118,7 +112,7 @@ impl Order {
             ReservationEvent::Committed(_) => ("stock.committed.v1", Stock::Committed),
             ReservationEvent::Released(_) => ("stock.released.v1", Stock::Released),
         };
-        self.note(ce_type, at);
+        self.note(ce_type, now);
         self.step(Happening::Stocked(stock), now)
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct OrderView<'a> {
     placed_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
-    /// Its events, in the order in which they came here.
+    /// The events that this service published of it and heard of it, oldest first.
     history: &'a [Entry],
 }
 

@@ -37,9 +37,9 @@ struct PaymentView {
     amount: Money,
     /// What the gateway has captured. An amount that is merely held is not listed: it becomes a charge when it is
     /// captured.
-    charges: Vec<gateway::Entry>,
+    charges: Vec<gateway::LedgerEntry>,
     /// What the gateway has given back.
-    refunds: Vec<gateway::Entry>,
+    refunds: Vec<gateway::LedgerEntry>,
     /// Calls to the gateway so far, those that brought nothing included.
     attempts: i32,
     /// The events of the order and of its payment, oldest first.

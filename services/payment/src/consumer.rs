@@ -70,7 +70,7 @@ impl Fold for Orders {
         out: &mut Appends,
     ) -> Result<(), Rejected> {
         let order_id = received.event.order_id();
-        let asked = asked(received);
+        let asked = asked(received, now);
         let event = match (state.known.get_mut(&order_id), &received.event) {
             (Some(known), event) => known.hear(event, asked, now),
             (None, OrderEvent::Placed(order)) => {
@@ -139,11 +139,6 @@ impl Known {
     }
 }
 
-fn asked(received: &Received<OrderEvent>) -> Asked {
-    Asked {
-        id: received.id,
-        sequence: received.sequence,
-        at: received.time,
-        traceparent: received.traceparent.clone(),
-    }
+fn asked(received: &Received<OrderEvent>, now: OffsetDateTime) -> Asked {
+    Asked { id: received.id, sequence: received.sequence, at: now, traceparent: received.traceparent.clone() }
 }

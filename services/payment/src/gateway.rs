@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Call, Failure, Outcome, Request};
 
-pub(crate) use books::{Books, Entry, Switch};
+pub(crate) use books::{Books, LedgerEntry, Switch};
 use ledger::{Answered, Ledger};
 
 /// More requests than this wait outside.

@@ -65,10 +65,10 @@ impl Queue for Payments {
             done.iter().map(|(job, _)| (job.payment.order_id.uuid(), job.token)).unzip();
         let brought: HashMap<_, _> =
             done.iter().map(|(job, outcome)| (job.payment.order_id, (job.unresolved, outcome))).collect();
-        let now = OffsetDateTime::now_utc();
         let mut tx = self.outbox.begin().await?;
         // As they are now: the order may have asked for something else meanwhile.
         let mut payments = store::lock_claimed(&mut tx, &orders, &tokens).await?;
+        let now = OffsetDateTime::now_utc();
         let mut events = Vec::new();
         for payment in &mut payments {
             let Some(&(unresolved, outcome)) = brought.get(&payment.order_id) else { continue };

@@ -6,6 +6,7 @@ mod back_in_stock;
 mod cancellations;
 mod commands;
 mod crashes;
+mod described;
 mod erasure;
 mod everything;
 mod hostile;

@@ -32,11 +32,15 @@ async fn bad_input_gets_a_problem_that_points_at_it() {
         (400, json, "[".repeat(60_000)),
         (413, json, " ".repeat(70 * 1024)),
         (415, "text/plain", "{}".to_owned()),
+        (415, "application/merge-patch+json", "{}".to_owned()),
         (422, json, "[]".to_owned()),
         (422, json, "{}".to_owned()),
     ] {
         problem(send(&shop, Method::POST, &orders, content_type, body.clone()).await, status).await;
     }
+    problem(shop.http().post(&orders).send().await.unwrap(), 400).await;
+    let packed = shop.http().post(&orders).header("content-type", json).header("content-encoding", "gzip");
+    problem(packed.body("packed").send().await.unwrap(), 415).await;
     for (pointer, field, value) in [
         ("/email", "email", json!("no address")),
         ("/email", "email", json!("a\u{0}@example.com")),
@@ -80,11 +84,25 @@ async fn operator_calls_are_refused_before_the_body_is_read() {
 #[tokio::test]
 async fn what_is_not_there_is_404_and_a_wrong_method_405() {
     let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
     let get = async |service: &str, path: &str| {
         shop.http().get(format!("{}{path}", shop.system.url(service))).send().await.unwrap()
     };
-    for path in ["/orders/01920000-0000-7000-8000-000000000001", "/orders/nonsense", "/nothing"] {
+    let order = shop.order("MUG", 1, "pm_card_visa").await.id;
+    assert_eq!(get("order", &format!("/orders/{order}")).await.status(), 200);
+    let (urn, braces, bare) =
+        (format!("/orders/urn:uuid:{order}"), format!("/orders/%7B{order}%7D"), order.replace('-', ""));
+    let unknown = "01920000-0000-7000-8000-000000000001";
+    for path in [&format!("/orders/{unknown}"), "/orders/nonsense", &urn, &braces, &format!("/orders/{bare}")]
+    {
         problem(get("order", path).await, 404).await;
+    }
+    for path in ["/nothing", "/docs/nothing"] {
+        problem(get("payment", path).await, 404).await;
+    }
+    for id in [unknown, "nonsense"] {
+        let erasure = shop.http().delete(shop.at("order", &format!("/customers/{id}")));
+        problem(shop.operator(erasure).send().await.unwrap(), 404).await;
     }
     problem(get("inventory", "/products/NO-SUCH").await, 404).await;
     let answer = get("order", "/orders").await;

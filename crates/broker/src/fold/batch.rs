@@ -78,8 +78,9 @@ pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Re
     if events.is_empty() {
         return Ok(handled);
     }
-    let now = OffsetDateTime::now_utc();
     let mut state = fold.load(tx, &events).await?;
+    // Behind the locks: what several writers note of one row is in the order of time.
+    let now = OffsetDateTime::now_utc();
     for (index, received) in indexes.into_iter().zip(&events) {
         match arrival(fold, &mut state, received, batch.guard) {
             Arrival::Repeated => {

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use uuid::fmt::Hyphenated;
 use uuid::{Builder, Uuid};
 
 /// A `UUIDv7` (RFC 9562) of `now` whose 74 random bits come straight from the system's generator: `Uuid::now_v7` counts
@@ -19,10 +21,15 @@ fn unguessable(now: OffsetDateTime) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
+/// Ids are written in one way: the other ones that a parser takes (braces, `urn:uuid:`, no hyphens) name nothing here.
+fn hyphenated(text: &str) -> Result<Uuid, uuid::Error> {
+    Hyphenated::from_str(text).map(Hyphenated::into_uuid)
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
         #[serde(transparent)]
         #[schema(value_type = Uuid)]
         pub struct $name(Uuid);
@@ -45,11 +52,17 @@ macro_rules! id {
             }
         }
 
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+                String::deserialize(reader)?.parse().map_err(D::Error::custom)
+            }
+        }
+
         impl FromStr for $name {
             type Err = uuid::Error;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                hyphenated(text).map(Self)
             }
         }
 
@@ -81,6 +94,18 @@ id!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn are_written_in_one_way() {
+        let text = "01939f2c-3a8e-7cc0-a1b2-c3d4e5f60718";
+        let id: OrderId = text.parse().unwrap();
+        assert_eq!(serde_json::from_str::<OrderId>(&format!("\"{text}\"")).unwrap(), id);
+        for other in [text.replace('-', ""), format!("{{{text}}}"), format!("urn:uuid:{text}"), String::new()]
+        {
+            assert!(other.parse::<OrderId>().is_err(), "{other}");
+            assert!(serde_json::from_str::<OrderId>(&format!("\"{other}\"")).is_err(), "{other}");
+        }
+    }
 
     #[test]
     fn are_version_7_sorted_by_time_and_far_apart() {

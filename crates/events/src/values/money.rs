@@ -10,7 +10,7 @@ use super::Invalid;
 
 /// An amount of money: `{"amount": 1299, "currency": "EUR"}` is 12.99 euros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with amount and currency")]
 #[schema(example = json!({"amount": 1299, "currency": "EUR"}))]
 pub struct Money {
     /// In minor units (cents), never negative.

@@ -36,7 +36,7 @@ impl From<Offer> for ProductView {
 
 /// What a product is called and costs.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with name and price")]
 pub(crate) struct PutProduct {
     name: ProductName,
     price: Money,

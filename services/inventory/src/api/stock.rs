@@ -17,7 +17,7 @@ use crate::store;
 
 /// How many came in.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with quantity")]
 pub(crate) struct Restock {
     quantity: Quantity,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Restocked {
 
 /// What a stock-take found on the shelf, those set aside for orders included.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with on_hand")]
 pub(crate) struct StockTake {
     #[serde(deserialize_with = "countable")]
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]

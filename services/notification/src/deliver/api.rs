@@ -38,8 +38,8 @@ pub(crate) struct Notification {
     kind: NotificationKind,
     status: Status,
     channel: Channel,
-    /// Masked, as `a***@example.com`; absent while it is not known, and once it was erased.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Masked, as `a***@example.com`; null while it is not known, and once it was erased.
+    #[schema(required)]
     recipient: Option<String>,
     subject: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     fn filter(self) -> Result<Filter, Problem> {
         if self.kind == Some(NotificationKind::Unknown) {
-            return Err(Problem::refused("kind is none of those that notifications have."));
+            return Err(Problem::parameter("kind", "is none of those that notifications have"));
         }
         let status = self.status.map(|status| match status {
             Status::Pending => "pending",

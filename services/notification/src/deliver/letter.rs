@@ -4,8 +4,8 @@
 use events::Item;
 use events::values::Money;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, Error};
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Output, State, escape_formatter};
 use serde::Serialize;
 
 use super::content::{Content, kind_name};
@@ -66,6 +66,7 @@ impl Letters {
         let mut environment = Environment::new();
         // A line with nothing but a tag leaves no line behind.
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_formatter(escape);
         environment.add_filter("money", |money: Serde<Money>| money.to_string());
         environment.add_filter("price", |item: Serde<Item>| price(&item));
         for (name, source) in TEMPLATES {
@@ -96,6 +97,16 @@ impl Letters {
         let name = format!("{}.{form}", kind_name(content.kind()));
         self.environment.get_template(&name)?.render(Serde(filling))
     }
+}
+
+/// As the library escapes for HTML, but for the slash, which needs it in no place of ours: a link stays one to whoever
+/// reads the source.
+pub(crate) fn escape(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe() {
+        let escaped = HtmlEscape(&value.to_string()).to_string().replace("&#x2f;", "/");
+        return out.write_str(&escaped).map_err(Error::from);
+    }
+    escape_formatter(out, state, value)
 }
 
 /// What a line costs.

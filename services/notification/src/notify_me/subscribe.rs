@@ -23,7 +23,7 @@ const MOST: i64 = 1000;
 
 /// Who wants to be told of what.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with email and sku")]
 pub(crate) struct Form {
     email: EmailAddress,
     sku: Sku,

@@ -21,12 +21,12 @@ pub(super) struct Erasure {
 
 /// Erase a customer
 ///
-/// Everyone forgets the address; the orders stay, without it. Known or not, the answer is the same. Who orders again with
-/// that address is a new customer.
+/// Everyone forgets the address; the orders stay, without it. Done again it changes nothing. Who orders again with that
+/// address is a new customer.
 #[utoipa::path(
     delete, path = "/customers/{id}", tag = "customers",
     params(("id" = CustomerId, Path, description = "The customer's id")),
-    responses((status = ACCEPTED, description = "Forgotten, if known")),
+    responses((status = ACCEPTED, description = "Forgotten")),
     security(("bearer" = []))
 )]
 pub(super) async fn erase_customer(
@@ -36,6 +36,9 @@ pub(super) async fn erase_customer(
     Traceparent(traceparent): Traceparent,
     Path(id): Path<CustomerId>,
 ) -> Result<StatusCode, Problem> {
+    if !customers::is_known(api.outbox.pool(), id).await? {
+        return Err(Problem::not_found("There is no customer with this id."));
+    }
     erase(&api, Whom::Customer(id), traceparent).await
 }
 

@@ -7,6 +7,7 @@ use events::values::{ClaimHash, EmailAddress, OrderId, PaymentMethod, Quantity, 
 use serde::Deserialize;
 use utoipa::ToSchema;
 use web::idempotency::Answer;
+use web::json::Opaque;
 use web::{ClientAddress, Idempotent, Problem, Traceparent};
 
 use super::{Api, Room};
@@ -33,7 +34,8 @@ pub(super) struct PlaceOrder {
     notify_me: bool,
     /// The claim of a "back in stock" mail's link, if one led here. Opaque; an unknown or overlong one is ignored.
     #[serde(default)]
-    claim: Option<String>,
+    #[schema(value_type = Option<String>)]
+    claim: Option<Opaque>,
 }
 
 /// A line of an order to place.
@@ -73,7 +75,8 @@ impl TryFrom<i64> for ItemQuantity {
 impl From<PlaceOrder> for Request {
     fn from(order: PlaceOrder) -> Self {
         let wanted = |item: ItemToOrder| Wanted { sku: item.sku, quantity: item.quantity.0 };
-        let claim = order.claim.filter(|claim| (1..=LONGEST_CLAIM).contains(&claim.len()));
+        let claim = order.claim.map(|Opaque(claim)| claim);
+        let claim = claim.filter(|claim| (1..=LONGEST_CLAIM).contains(&claim.len()));
         Self {
             email: order.email,
             items: order.items.0.into_iter().map(wanted).collect(),
@@ -160,6 +163,7 @@ mod tests {
         assert_eq!(claim("abc".into()), Some(ClaimHash::of("abc")));
         assert_eq!(claim("x".repeat(201).into()), None);
         assert_eq!(claim("".into()), None);
+        assert_eq!(claim("a\0b".into()), Some(ClaimHash::of("a\0b")), "it is looked up by its hash alone");
         assert_eq!(claim(serde_json::Value::Null), None);
     }
 

@@ -128,10 +128,10 @@ fn outcome(
 ) -> String {
     let mut shop = Shop::open();
     if let Some(answer) = payment {
-        shop.after(|order| order.hear_payment(&payment_event(answer), NOW, NOW));
+        shop.after(|order| order.hear_payment(&payment_event(answer), NOW));
     }
     if let Some(answer) = stock {
-        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW, NOW));
+        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW));
     }
     if let Some(end) = ends {
         shop.after(end);
@@ -146,7 +146,7 @@ fn the_table_is_the_contracts() {
     let expires: Option<fn(&mut Order) -> Option<OrderEvent>> = Some(|order| order.expire(NOW));
     let cancels: Option<fn(&mut Order) -> Option<OrderEvent>> = Some(|order| order.cancel(NOW));
     let fails: Option<fn(&mut Order) -> Option<OrderEvent>> =
-        Some(|order| order.hear_payment(&payment_event(Payment::Failed), NOW, NOW));
+        Some(|order| order.hear_payment(&payment_event(Payment::Failed), NOW));
     for (payment, stock, end, expected) in [
         (Some(Authorized), Some(Reserved), None, "confirmed"),
         (Some(Authorized), Some(Rejected), None, "out_of_stock"),
@@ -182,7 +182,7 @@ fn the_architecture_shows_the_table_that_stands_in_the_code() {
 #[test]
 fn only_a_sold_out_order_names_what_was_short() {
     let mut shop = Shop::open();
-    shop.after(|order| order.hear_reservation(&stock_event(Stock::Rejected), NOW, NOW));
+    shop.after(|order| order.hear_reservation(&stock_event(Stock::Rejected), NOW));
     let mut cancelled = shop.order.clone();
     let Some(OrderEvent::Cancelled(event)) = cancelled.cancel(NOW) else { panic!("not cancelled") };
     assert!(event.short.is_empty());
@@ -196,12 +196,12 @@ fn the_history_names_events_by_their_types() {
         [Payment::Authorized, Payment::Failed, Payment::Captured, Payment::Declined, Payment::Refunded]
     {
         let (event, mut order) = (payment_event(payment), Shop::open().order);
-        order.hear_payment(&event, NOW, NOW);
+        order.hear_payment(&event, NOW);
         assert_eq!(order.news[1].event_type, envelope::Event::encode(&event).unwrap().0);
     }
     for stock in [Stock::Reserved, Stock::Rejected, Stock::Committed, Stock::Released] {
         let (event, mut order) = (stock_event(stock), Shop::open().order);
-        order.hear_reservation(&event, NOW, NOW);
+        order.hear_reservation(&event, NOW);
         assert_eq!(order.news[1].event_type, envelope::Event::encode(&event).unwrap().0);
     }
     let (mut order, event) = Order::place(placed());

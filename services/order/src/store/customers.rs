@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use envelope::Sequence;
 use events::values::{CustomerId, EmailAddress};
 use events::{CustomerErased, CustomerEvent, CustomerRegistered};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -46,6 +46,13 @@ pub(crate) async fn register(
         &times,
     );
     Ok(registered.fetch_all(connection).await?.into_iter().collect())
+}
+
+/// Whether there is, or was, such a customer.
+pub(crate) async fn is_known(pool: &PgPool, id: CustomerId) -> sqlx::Result<bool> {
+    let known =
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM customers WHERE id = $1) AS "known!""#, id.uuid());
+    known.fetch_one(pool).await
 }
 
 /// Whom to forget.

@@ -64,7 +64,7 @@ pub struct Asked {
     pub id: Uuid,
     /// Its sequence.
     pub sequence: Sequence,
-    /// When it was published, by its publisher's clock.
+    /// When it was heard of.
     pub at: OffsetDateTime,
     /// The trace that it is part of.
     pub traceparent: Option<String>,
@@ -77,7 +77,7 @@ pub struct Entry {
     #[serde(rename = "type")]
     #[schema(example = "payment.authorized.v1")]
     pub event_type: String,
-    /// When it was published, by its publisher's clock.
+    /// When this service published it or heard of it.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
 }

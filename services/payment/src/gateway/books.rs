@@ -17,7 +17,7 @@ pub(crate) struct Books {
 
 /// Money that moved, as the gateway has it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Entry {
+pub(crate) struct LedgerEntry {
     /// The gateway's own id.
     #[schema(example = "ch_01939f2c3a8e7cc0a1b2c3d4e5f60718")]
     pub id: String,
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
 
 /// How the simulated gateway behaves, for all instances, until it is set again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with latency_ms and outage")]
 pub(crate) struct Switch {
     /// How long each answer takes, in milliseconds; calls are given up after twelve seconds and tried again.
     #[serde(deserialize_with = "latency")]
@@ -53,7 +53,7 @@ impl Books {
     }
 
     /// What was captured of an order and what went back, oldest first. What is merely held is not listed.
-    pub(crate) async fn entries(&self, order: OrderId) -> sqlx::Result<(Vec<Entry>, Vec<Entry>)> {
+    pub(crate) async fn entries(&self, order: OrderId) -> sqlx::Result<(Vec<LedgerEntry>, Vec<LedgerEntry>)> {
         let rows = sqlx::query!(
             r#"
             SELECT id AS "id!", amount AS "amount!", currency AS "currency!", captured_at AS "at!",
@@ -71,7 +71,7 @@ impl Books {
         for row in rows {
             let currency = row.currency.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             let amount = Money { amount: row.amount, currency };
-            let entry = Entry { id: row.id, amount, at: row.at };
+            let entry = LedgerEntry { id: row.id, amount, at: row.at };
             if row.is_charge { &mut charges } else { &mut refunds }.push(entry);
         }
         Ok((charges, refunds))

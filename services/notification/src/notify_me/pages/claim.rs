@@ -23,7 +23,7 @@ struct Page {
 }
 
 /// The page that counts the click and goes on to the shop.
-#[utoipa::path(get, path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
+#[utoipa::path(get, operation_id = "show_claim", path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
@@ -35,7 +35,7 @@ pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> R
 }
 
 /// Counts the click, once.
-#[utoipa::path(post, path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
+#[utoipa::path(post, operation_id = "count_click", path = "/c/{claim}", params(("claim" = String, Path, description = "From the link in the message")),
     responses((status = 204),
         (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn act(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {

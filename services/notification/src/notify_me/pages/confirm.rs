@@ -14,7 +14,7 @@ use crate::notify_me::subscriptions::{self, Answer};
 use crate::notify_me::tokens::Grant;
 
 /// The question, or its answer when it was given already.
-#[utoipa::path(get, path = "/subscriptions/confirm", params(Link),
+#[utoipa::path(get, operation_id = "show_confirmation", path = "/subscriptions/confirm", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none, or is over.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
@@ -32,7 +32,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
 }
 
 /// The answer. Given again, it changes nothing and shows the same page.
-#[utoipa::path(post, path = "/subscriptions/confirm", params(Link),
+#[utoipa::path(post, operation_id = "confirm", path = "/subscriptions/confirm", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none, or is over.", content_type = "text/html", body = String)))]
 pub(super) async fn act(

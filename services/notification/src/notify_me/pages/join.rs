@@ -16,7 +16,7 @@ use crate::notify_me::tokens::Grant;
 use crate::notify_me::{products, purchases};
 
 /// The question, or its answer when it was given already.
-#[utoipa::path(get, path = "/subscriptions/join", params(Link),
+#[utoipa::path(get, operation_id = "show_joining", path = "/subscriptions/join", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none, or is over.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
@@ -26,7 +26,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
 }
 
 /// The answer. Given again, it changes nothing and shows the same page.
-#[utoipa::path(post, path = "/subscriptions/join", params(Link),
+#[utoipa::path(post, operation_id = "join", path = "/subscriptions/join", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none, or is over.", content_type = "text/html", body = String)))]
 pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {

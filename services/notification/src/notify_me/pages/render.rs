@@ -7,7 +7,7 @@ use minijinja::{Environment, Error};
 use serde::Serialize;
 use web::Problem;
 
-use crate::deliver::letter::Shop;
+use crate::deliver::letter::{Shop, escape};
 
 /// The pages, ready to be filled.
 pub(crate) struct Pages {
@@ -40,6 +40,7 @@ impl Pages {
     /// Reads the templates.
     pub(crate) fn new(shop: Shop) -> Result<Self, Error> {
         let mut environment = Environment::new();
+        environment.set_formatter(escape);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }

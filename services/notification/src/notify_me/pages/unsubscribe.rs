@@ -14,7 +14,7 @@ use crate::notify_me::subscriptions;
 use crate::notify_me::tokens::Grant;
 
 /// The question, or what was answered already.
-#[utoipa::path(get, path = "/subscriptions/unsubscribe", params(Link),
+#[utoipa::path(get, operation_id = "show_unsubscription", path = "/subscriptions/unsubscribe", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
@@ -25,7 +25,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
 }
 
 /// Ends the subscription. Done again, it shows the same page.
-#[utoipa::path(post, path = "/subscriptions/unsubscribe", params(Link),
+#[utoipa::path(post, operation_id = "unsubscribe", path = "/subscriptions/unsubscribe", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is none.", content_type = "text/html", body = String)))]
 pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {

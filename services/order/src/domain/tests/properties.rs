@@ -98,12 +98,12 @@ proptest! {
                 Turn::InventoryWorks => inventory.work(&shop.published, rejects),
                 Turn::PaymentIsHeard { twice } => if let Some(answer) = payments.told.pop_front() {
                     for _ in 0..=usize::from(twice) {
-                        shop.after(|order| order.hear_payment(&payment_event(answer), NOW, NOW));
+                        shop.after(|order| order.hear_payment(&payment_event(answer), NOW));
                     }
                 },
                 Turn::InventoryIsHeard { twice } => if let Some(answer) = inventory.told.pop_front() {
                     for _ in 0..=usize::from(twice) {
-                        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW, NOW));
+                        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW));
                     }
                 },
                 Turn::CustomerCancels => shop.after(|order| order.cancel(NOW)),
@@ -138,8 +138,8 @@ proptest! {
         let mut shop = Shop::open();
         for happening in happenings {
             shop.after(|order| match happening {
-                0..6 => order.hear_payment(&payment_event(payments[happening]), NOW, NOW),
-                6..10 => order.hear_reservation(&stock_event(stocks[happening - 6]), NOW, NOW),
+                0..6 => order.hear_payment(&payment_event(payments[happening]), NOW),
+                6..10 => order.hear_reservation(&stock_event(stocks[happening - 6]), NOW),
                 10 | 11 => order.cancel(NOW),
                 _ => order.expire(NOW),
             });

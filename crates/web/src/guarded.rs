@@ -1,24 +1,57 @@
-//! A body's objects must be objects. Serde's derive also reads a struct from an array, field by field in the order of
-//! declaration, so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`: a format that nobody described. This
-//! deserializer stands between a type and the reader and asks it for a map wherever the type asks for a struct.
+//! What holds for every body, whatever type reads it; this deserializer stands between the type and the reader.
+//!
+//! Objects must be objects: serde's derive also reads a struct from an array, field by field in the order of declaration,
+//! so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`, a format that nobody described. And text has no NUL
+//! character, since Postgres has none; only an [`Opaque`] one may.
 
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Text that never comes to a database: any is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opaque(pub String);
+
+/// Tells the deserializer what is read.
+const OPAQUE: &str = "Opaque";
+
+impl<'de> Deserialize<'de> for Opaque {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Opaque;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, reader: D) -> Result<Opaque, D::Error> {
+                String::deserialize(reader).map(Opaque)
+            }
+        }
+
+        reader.deserialize_newtype_struct(OPAQUE, Any)
+    }
+}
+
+fn without_nul<E: serde::de::Error>(text: &str) -> Result<&str, E> {
+    if text.contains('\0') { Err(E::custom("contains a NUL character")) } else { Ok(text) }
+}
 
 /// The reader, or a visitor, seed or access handed through it: whatever comes out is wrapped again.
-pub(crate) struct Objects<T>(pub(crate) T);
+pub(crate) struct Guarded<T>(pub(crate) T);
 
 macro_rules! ask {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method(Objects(visitor))
+            self.0.$method(Guarded(visitor))
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
     type Error = D::Error;
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -27,7 +60,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(Objects(visitor))
+        self.0.deserialize_map(Guarded(visitor))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -36,7 +69,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_enum(name, variants, Objects(visitor))
+        self.0.deserialize_enum(name, variants, Guarded(visitor))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -44,7 +77,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_newtype_struct(name, Objects(visitor))
+        if name == OPAQUE {
+            return self.0.deserialize_newtype_struct(name, visitor);
+        }
+        self.0.deserialize_newtype_struct(name, Guarded(visitor))
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
@@ -52,11 +88,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_unit_struct(name, Objects(visitor))
+        self.0.deserialize_unit_struct(name, Guarded(visitor))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_tuple(len, Objects(visitor))
+        self.0.deserialize_tuple(len, Guarded(visitor))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -65,7 +101,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_tuple_struct(name, len, Objects(visitor))
+        self.0.deserialize_tuple_struct(name, len, Guarded(visitor))
     }
 
     ask! {
@@ -85,7 +121,7 @@ macro_rules! hand_on {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,8 +130,20 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
 
     hand_on! {
         visit_bool(bool) visit_i64(i64) visit_i128(i128) visit_u64(u64) visit_u128(u128) visit_f64(f64)
-        visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
         visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<V::Value, E> {
+        self.0.visit_str(without_nul(text)?)
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<V::Value, E> {
+        self.0.visit_borrowed_str(without_nul(text)?)
+    }
+
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<V::Value, E> {
+        without_nul(&text)?;
+        self.0.visit_string(text)
     }
 
     fn visit_none<E: serde::de::Error>(self) -> Result<V::Value, E> {
@@ -107,19 +155,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, reader: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Objects(reader))
+        self.0.visit_some(Guarded(reader))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, reader: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(Objects(reader))
+        self.0.visit_newtype_struct(Guarded(reader))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(Objects(items))
+        self.0.visit_seq(Guarded(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Objects(members))
+        self.0.visit_map(Guarded(members))
     }
 
     // No body has a variant with content; one that does needs its access wrapped here.
@@ -128,19 +176,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Objects<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Objects(reader))
+        self.0.deserialize(Guarded(reader))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Objects<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_element_seed(Objects(seed))
+        self.0.next_element_seed(Guarded(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -148,7 +196,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Objects<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Objects<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
@@ -156,7 +204,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Objects<A> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.next_value_seed(Objects(seed))
+        self.0.next_value_seed(Guarded(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -1,0 +1,52 @@
+//! `/docs`: the door's description as a page that people read (Swagger UI, served from the binary).
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use utoipa::openapi::OpenApi;
+use utoipa_swagger_ui::Config;
+
+use crate::Problem;
+
+/// `/openapi.json`, and `/docs` that shows it.
+pub(crate) fn routes(api: OpenApi) -> Router {
+    let title = Arc::new(api.info.title.clone());
+    // Its badge would ask a validator on the internet.
+    let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
+    // The page names its files by where it stands itself.
+    let page = |place: &'static str| {
+        let (title, config) = (Arc::clone(&title), Arc::clone(&config));
+        routing::get(async move || page(place, &title, config))
+    };
+    let described = Json(api);
+    Router::new()
+        .route("/openapi.json", routing::get(async move || described.clone()))
+        .route("/docs", page("./docs/"))
+        .route("/docs/", page("./"))
+        .route(
+            "/docs/{*file}",
+            routing::get(async move |Path(name): Path<String>| file(&name, config.clone())),
+        )
+}
+
+fn page(place: &str, title: &str, config: Arc<Config<'static>>) -> Response {
+    let Ok(Some(index)) = utoipa_swagger_ui::serve("index.html", config) else {
+        return Problem::internal().into_response();
+    };
+    let html = String::from_utf8_lossy(&index.bytes).replace("\"./", &format!("\"{place}"));
+    axum::response::Html(html.replace("<title>Swagger UI", &format!("<title>{title}"))).into_response()
+}
+
+fn file(name: &str, config: Arc<Config<'static>>) -> Response {
+    let Ok(Some(file)) = utoipa_swagger_ui::serve(name, config) else {
+        return Problem::not_found("There is no such file; the page is /docs.").into_response();
+    };
+    let mut response = ([(header::CONTENT_TYPE, file.content_type)], file.bytes).into_response();
+    if file.gzpipped {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}

@@ -1,0 +1,70 @@
+//! What each door says of itself to programs, and to the browsers of a shop's own pages.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use stack::System;
+use system_tests::Shop;
+
+const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+/// What generators of clients trip over, besides what the type of the description rules out.
+#[tokio::test]
+async fn every_operation_has_a_name_of_its_own_and_every_response_a_description() {
+    let shop = Shop::open().await;
+    for service in ["order", "payment", "inventory", "notification"] {
+        let api: Value =
+            shop.http().get(shop.at(service, "/openapi.json")).send().await.unwrap().json().await.unwrap();
+        let paths = api["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| METHODS.iter().filter_map(|method| path.get(method)));
+        let mut names = BTreeSet::new();
+        for operation in operations {
+            assert!(names.insert(operation["operationId"].as_str().unwrap()), "{service}: {operation}");
+            for response in operation["responses"].as_object().unwrap().values() {
+                let said = response["description"].as_str().is_some_and(|text| !text.is_empty());
+                assert!(said || response["$ref"].is_string(), "{service}: {operation}");
+            }
+        }
+        assert!(names.len() > 1, "{service}: {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_is_as_it_is_described() {
+    let shop = Shop::open().await;
+    let api: Value =
+        shop.http().get(shop.at("payment", "/openapi.json")).send().await.unwrap().json().await.unwrap();
+    let payment = &api["components"]["schemas"]["PaymentView"]["properties"];
+    let item = |list: &str| payment[list]["items"]["$ref"].as_str().unwrap().replace("#/components", "");
+    let required = |list: &str| {
+        api["components"].pointer(&item(list).replace("/components", "")).unwrap()["required"].clone()
+    };
+    assert_eq!(required("charges"), json!(["id", "amount", "at"]));
+    assert_eq!(required("refunds"), json!(["id", "amount", "at"]));
+    assert_eq!(required("history"), json!(["type", "at"]));
+}
+
+#[tokio::test]
+async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
+    let builder =
+        System::builder().env("notification", "CORS_ORIGINS", "https://shop.example,https://m.shop.example");
+    let shop = Shop::with(builder).await;
+    shop.stock("PEN", 0).await;
+    let form = shop.at("notification", "/subscriptions");
+    let allowed = async |method: reqwest::Method, origin: &str| {
+        let asked = shop.http().request(method, &form).header("origin", origin);
+        let asked = asked
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type");
+        let answer = asked.json(&json!({"email": "ada@example.com", "sku": "PEN"})).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        assert!(answer.headers()["vary"].to_str().unwrap().contains("origin"), "{answer:?}");
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    for method in [reqwest::Method::OPTIONS, reqwest::Method::POST] {
+        for origin in ["https://shop.example", "https://m.shop.example"] {
+            assert_eq!(allowed(method.clone(), origin).await.as_deref(), Some(origin));
+        }
+        assert_eq!(allowed(method, "https://elsewhere.example").await, None);
+    }
+}
