@@ -66,7 +66,7 @@ const TOO_MANY: Shared = (
 const UNAVAILABLE: Shared = (
     "ServiceUnavailable",
     StatusCode::SERVICE_UNAVAILABLE,
-    "The database is away or too much is waiting; nothing was changed, try again.",
+    "The database does not answer, or too much is waiting. Try again; with an Idempotency-Key nothing happens twice.",
     Some(("Retry-After", "Seconds to wait.")),
 );
 const ALL: [Shared; 10] = [

@@ -17,7 +17,9 @@ impl From<sqlx::Error> for Problem {
             return Self::internal();
         }
         tracing::error!(%error, "the database did not answer");
-        Self::unavailable("The database is not available at the moment; nothing was changed.")
+        Self::unavailable(
+            "The database does not answer at the moment. Try again; with an Idempotency-Key nothing happens twice.",
+        )
     }
 }
 

@@ -91,7 +91,9 @@ fn failed(failure: Failure) -> Problem {
         Failure::Busy(error) => error.into(),
         Failure::Retry(error) => {
             tracing::error!(%error, "the database did not answer");
-            Problem::unavailable("The database is not available at the moment; nothing was changed.")
+            Problem::unavailable(
+                "The database does not answer at the moment. Try again; with an Idempotency-Key nothing happens twice.",
+            )
         }
         Failure::Record { cause, .. } | Failure::SomeRecord(cause) => {
             tracing::error!(cause, "a valid request was refused by the database");

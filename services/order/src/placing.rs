@@ -152,7 +152,9 @@ fn refuse(group: Vec<Placement>, failure: Failure) {
         Failure::Busy(error) => error.into(),
         Failure::Retry(error) => {
             tracing::error!(%error, orders = group.len(), "orders cannot be written");
-            Problem::unavailable("Orders cannot be taken at the moment; nothing was ordered. Try again.")
+            Problem::unavailable(
+                "Orders cannot be taken at the moment. Try again; with an Idempotency-Key nothing is ordered twice.",
+            )
         }
         Failure::Record { cause, .. } | Failure::SomeRecord(cause) => {
             tracing::error!(cause, "a valid order was refused by the database");
