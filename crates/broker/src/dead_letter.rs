@@ -54,6 +54,8 @@ pub(crate) async fn bury(
                 topic = topic.name,
                 partition,
                 offset,
+                event_type = record.ce_type(),
+                traceparent = record.traceparent(),
                 cause,
                 "a record goes to the dead letters"
             );

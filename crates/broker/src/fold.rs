@@ -74,11 +74,8 @@ pub trait Fold: Send + Sync + 'static {
         out: &mut Appends,
     ) -> Result<(), Rejected>;
 
-    /// Writes what `decide` changed, in one go; may append what sums up the batch.
+    /// Writes what `decide` changed, in one go; may append what sums up the batch, and say what follows its commit.
     fn save(&self, tx: &mut Tx, state: Self::State) -> impl Future<Output = Result<(), Failure>> + Send;
-
-    /// What to do once the batch is committed: wake a worker. It may be lost in a crash.
-    fn committed(&self) {}
 }
 
 /// A topic that a service follows, and its fold.
@@ -100,19 +97,20 @@ impl Subscription {
         self.0.handle(tx, batch).await
     }
 
-    pub(crate) fn committed(&self) {
-        self.0.committed();
+    /// Whether `ce_type` is a type of the topic that is known here.
+    pub(crate) fn knows(&self, ce_type: &str) -> bool {
+        self.0.knows(ce_type)
     }
 }
 
 trait Handler: Send + Sync {
     fn topic(&self) -> Topic;
+    fn knows(&self, ce_type: &str) -> bool;
     fn handle<'a>(
         &'a self,
         tx: &'a mut Tx,
         batch: Batch<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Handled, Failure>> + Send + 'a>>;
-    fn committed(&self);
 }
 
 impl<F: Fold> Handler for F {
@@ -128,7 +126,7 @@ impl<F: Fold> Handler for F {
         Box::pin(batch::fold(self, tx, batch))
     }
 
-    fn committed(&self) {
-        Fold::committed(self);
+    fn knows(&self, ce_type: &str) -> bool {
+        F::Event::knows(ce_type)
     }
 }

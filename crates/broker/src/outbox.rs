@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::trace;
+
 /// The most that key, value and headers of an event may come to, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 
@@ -32,7 +34,7 @@ pub enum AppendError {
 pub struct Cause {
     /// The id of the causing event.
     pub event_id: Option<Uuid>,
-    /// W3C `traceparent`.
+    /// W3C `traceparent`; without one, a trace begins with the event.
     pub traceparent: Option<String>,
 }
 
@@ -124,7 +126,7 @@ impl Appends {
             time: self.now,
             sequence,
             causation: self.cause.event_id,
-            traceparent: self.cause.traceparent.clone(),
+            traceparent: Some(self.cause.traceparent.get_or_insert_with(trace::begin).clone()),
         };
         let pairs = headers.pairs();
         let bytes = key.len()

@@ -53,6 +53,12 @@ impl Record {
         self.header(names::TYPE).and_then(|bytes| std::str::from_utf8(bytes).ok())
     }
 
+    /// The trace that it is part of, for a log line: a `traceparent` (W3C), as long as one is.
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        let text = self.header(names::TRACEPARENT).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        text.filter(|text| text.len() == 55)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let headers = self.headers.iter().flatten();
         let headers: usize =

@@ -1,6 +1,8 @@
 //! Creates the topics of a system and checks that they are as it needs them. Kafka's own auto-creation stays off: it
 //! would make them with the wrong number of partitions and the wrong retention.
 
+mod drift;
+
 use std::time::Duration;
 
 use envelope::{Cleanup, Topic};
@@ -31,8 +33,8 @@ pub enum TopicsError {
         /// What librdkafka says.
         error: KafkaError,
     },
-    /// Kafka refuses to create one.
-    #[error("Kafka refuses to create topic {topic}: {code}")]
+    /// Kafka refuses to create one, or to tell or change its settings.
+    #[error("Kafka refuses to make topic {topic} as it is needed: {code}")]
     Refused {
         /// Its full name.
         topic: String,
@@ -62,7 +64,8 @@ pub enum TopicsError {
     },
 }
 
-/// Creates those of `topics` that are missing, and the service's dead letter topic; then checks all of them.
+/// Creates those of `topics` that are missing, and the service's dead letter topic; checks all of them, and sets what
+/// those that were there have set otherwise.
 pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
     let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
     let admin: AdminClient<Quiet> =
@@ -80,7 +83,8 @@ pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsE
             Err((topic, code)) => return Err(TopicsError::Refused { topic, code }),
         }
     }
-    wait_for(settings, topics).await
+    wait_for(settings, topics).await?;
+    drift::mend(&admin, settings, &specs, &options).await
 }
 
 /// A topic that was just created takes a moment to reach every broker's metadata.
@@ -138,7 +142,11 @@ struct Spec {
 impl Spec {
     fn of(settings: &Settings, topic: Topic) -> Self {
         let mut config = match topic.cleanup {
-            Cleanup::Delete => vec![("cleanup.policy", "delete".to_owned()), retention(settings.retention)],
+            Cleanup::Delete => {
+                let mut config = vec![("cleanup.policy", "delete".to_owned())];
+                config.extend(retention(settings.retention));
+                config
+            }
             Cleanup::Compact => vec![
                 ("cleanup.policy", "compact".to_owned()),
                 // How long a reader that was away still finds tombstones.
@@ -155,11 +163,11 @@ impl Spec {
     }
 
     fn of_dead_letters(settings: &Settings) -> Self {
-        let config = vec![
+        let mut config = vec![
             ("cleanup.policy", "delete".to_owned()),
-            retention(Some(30 * DAY)),
             ("max.message.bytes", MAX_DEAD_LETTER_BYTES.to_string()),
         ];
+        config.extend(retention(Some(30 * DAY)));
         Self::with(settings.topic_name(&settings.dead_letter_topic()), config)
     }
 
@@ -176,8 +184,9 @@ impl Spec {
     }
 }
 
-fn retention(keep: Option<Duration>) -> (&'static str, String) {
-    ("retention.ms", keep.map_or("-1".to_owned(), millis))
+/// By time alone, whatever size the cluster allows by default.
+fn retention(keep: Option<Duration>) -> [(&'static str, String); 2] {
+    [("retention.ms", keep.map_or("-1".to_owned(), millis)), ("retention.bytes", "-1".to_owned())]
 }
 
 fn millis(duration: Duration) -> String {

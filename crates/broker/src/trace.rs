@@ -12,6 +12,7 @@ use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue, global};
+use uuid::Uuid;
 
 use crate::fold::Outcome;
 use crate::record::Record;
@@ -56,6 +57,12 @@ pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outco
         ];
         tracer.build_with_context(span(place, vec![link(batch.span_context())]), context).end();
     }
+}
+
+/// A `traceparent` (W3C) of a new trace that nobody records.
+pub(crate) fn begin() -> String {
+    let (trace, span) = (Uuid::new_v4(), Uuid::new_v4());
+    format!("00-{}-{:016x}-00", trace.simple(), span.as_u64_pair().0)
 }
 
 fn link(context: &SpanContext) -> Link {

@@ -44,7 +44,7 @@ impl Outbox {
     pub async fn begin(&self) -> sqlx::Result<Tx> {
         let transaction = self.0.pool.begin().await?;
         let appends = Appends::new(self.0.source.clone(), OffsetDateTime::now_utc());
-        Ok(Tx { transaction, appends, outbox: self.clone() })
+        Ok(Tx { transaction, appends, then: Vec::new(), outbox: self.clone() })
     }
 
     /// The database, for what needs no transaction.
@@ -79,12 +79,15 @@ impl Outbox {
 ///
 /// It is the only way to append: events are written in one statement just before the commit, and the relay is woken
 /// just after it. Dropped without [`commit`](Self::commit), it leaves nothing behind.
-#[derive(Debug)]
 pub struct Tx {
     transaction: Transaction<'static, Postgres>,
     appends: Appends,
+    then: Vec<Then>,
     outbox: Outbox,
 }
+
+/// What is done once a transaction is committed.
+type Then = Box<dyn FnOnce() + Send>;
 
 impl Tx {
     /// Appends `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
@@ -98,15 +101,24 @@ impl Tx {
         self.appends.append(sequence, event)
     }
 
+    /// What to do once this is committed, and not before: wake a worker, say in the log what happened. It may be lost in
+    /// a crash.
+    pub fn on_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.then.push(Box::new(then));
+    }
+
     /// Commits the transaction with its events.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         let rows = std::mem::take(&mut self.appends.rows);
-        if rows.is_empty() {
-            return self.transaction.commit().await;
+        let has_events = !rows.is_empty();
+        if has_events {
+            insert(&mut self.transaction, rows).await?;
         }
-        insert(&mut self.transaction, rows).await?;
         self.transaction.commit().await?;
-        self.outbox.0.wake.notify_one();
+        if has_events {
+            self.outbox.0.wake.notify_one();
+        }
+        self.then.into_iter().for_each(|then| then());
         Ok(())
     }
 

@@ -16,6 +16,6 @@ pub(crate) async fn migrate<C>(service: &Service<C>, common: &Common) -> anyhow:
         .context("the database could not be migrated")?;
     tracing::info!("the schema is up to date");
     topics::create(&broker_settings(service.name, common), service.topics).await?;
-    tracing::info!("the topics are there");
+    tracing::info!("the topics are up to date");
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Fold for Orders {
     async fn save(&self, tx: &mut Tx, mut state: Batch) -> Result<(), Failure> {
         save_reservations(tx, &state).await?;
         save_stock(tx, &mut state).await?;
-        state.answers.iter().for_each(|(answer, _)| tell(answer));
+        tx.on_commit(move || state.answers.iter().for_each(|(answer, cause)| tell(answer, cause)));
         Ok(())
     }
 }
@@ -131,15 +131,22 @@ fn goods(answer: &ReservationEvent) -> &[Line] {
     }
 }
 
-fn tell(answer: &ReservationEvent) {
-    let order_id = answer.order_id();
+fn tell(answer: &ReservationEvent, cause: &Cause) {
+    let (order_id, traceparent) = (answer.order_id(), cause.traceparent.as_deref());
     match answer {
-        ReservationEvent::Reserved(_) => tracing::info!(%order_id, "stock reserved"),
-        ReservationEvent::Rejected(rejected) => {
-            tracing::info!(%order_id, short = in_words(&rejected.short), "stock rejected");
+        ReservationEvent::Reserved(_) => {
+            tracing::info!(%order_id, event_type = "stock.reserved.v1", traceparent, "stock reserved");
         }
-        ReservationEvent::Committed(_) => tracing::info!(%order_id, "stock committed"),
-        ReservationEvent::Released(_) => tracing::info!(%order_id, "stock released"),
+        ReservationEvent::Rejected(rejected) => {
+            let (short, event_type) = (in_words(&rejected.short), "stock.rejected.v1");
+            tracing::info!(%order_id, short, event_type, traceparent, "stock rejected");
+        }
+        ReservationEvent::Committed(_) => {
+            tracing::info!(%order_id, event_type = "stock.committed.v1", traceparent, "stock committed");
+        }
+        ReservationEvent::Released(_) => {
+            tracing::info!(%order_id, event_type = "stock.released.v1", traceparent, "stock released");
+        }
     }
 }
 

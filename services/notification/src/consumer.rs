@@ -8,7 +8,7 @@ mod stock;
 
 use std::sync::Arc;
 
-use broker::Subscription;
+use broker::{Subscription, Tx};
 use events::Channel;
 use tokio::sync::Notify;
 
@@ -41,9 +41,15 @@ impl Consumers {
         ]
     }
 
-    fn wake_senders(&self) {
-        for sender in self.senders.iter() {
-            sender.notify_one();
-        }
+    /// Wakes the senders once this is committed.
+    fn wake_senders_on(&self, tx: &mut Tx) {
+        let senders = Arc::clone(&self.senders);
+        tx.on_commit(move || senders.iter().for_each(|sender| sender.notify_one()));
+    }
+
+    /// Wakes the waves once this is committed.
+    fn wake_waves_on(&self, tx: &mut Tx) {
+        let waves = Arc::clone(&self.waves);
+        tx.on_commit(move || waves.notify_one());
     }
 }

@@ -9,25 +9,23 @@ use events::{OrderEvent, PaymentEvent, ProductEvent, ReservationEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::announce::Announcements;
+use crate::announce::Announcement;
 use crate::domain::Order;
 use crate::store::{self, products::Copy};
 
 /// Payment's answers.
-#[derive(Default)]
-pub(crate) struct Payments(Announcements);
+pub(crate) struct Payments;
 
 impl Fold for Payments {
     type Event = PaymentEvent;
     type State = Orders;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<PaymentEvent>]) -> Result<Orders, Failure> {
-        self.0.forget();
         Orders::load(tx, batch.iter().map(|received| received.event.order_id())).await
     }
 
     fn seen<'s>(&self, orders: &'s mut Orders, event: &PaymentEvent) -> Option<&'s mut Sequence> {
-        orders.0.get_mut(&event.order_id()).map(|order| &mut order.seen_payments)
+        orders.known.get_mut(&event.order_id()).map(|order| &mut order.seen_payments)
     }
 
     fn decide(
@@ -37,35 +35,28 @@ impl Fold for Payments {
         now: OffsetDateTime,
         out: &mut Appends,
     ) -> Result<(), Rejected> {
-        let order = orders.get(received.event.order_id())?;
-        let decided = order.hear_payment(&received.event, now);
-        append(order, decided, out, &self.0)
+        let event = &received.event;
+        orders.hear(event.order_id(), received, out, |order| order.hear_payment(event, now))
     }
 
     async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
         orders.save(tx).await
     }
-
-    fn committed(&self) {
-        self.0.make();
-    }
 }
 
 /// Inventory's answers.
-#[derive(Default)]
-pub(crate) struct Reservations(Announcements);
+pub(crate) struct Reservations;
 
 impl Fold for Reservations {
     type Event = ReservationEvent;
     type State = Orders;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<ReservationEvent>]) -> Result<Orders, Failure> {
-        self.0.forget();
         Orders::load(tx, batch.iter().map(|received| received.event.order_id())).await
     }
 
     fn seen<'s>(&self, orders: &'s mut Orders, event: &ReservationEvent) -> Option<&'s mut Sequence> {
-        orders.0.get_mut(&event.order_id()).map(|order| &mut order.seen_reservations)
+        orders.known.get_mut(&event.order_id()).map(|order| &mut order.seen_reservations)
     }
 
     fn decide(
@@ -75,55 +66,54 @@ impl Fold for Reservations {
         now: OffsetDateTime,
         out: &mut Appends,
     ) -> Result<(), Rejected> {
-        let order = orders.get(received.event.order_id())?;
-        let decided = order.hear_reservation(&received.event, now);
-        append(order, decided, out, &self.0)
+        let event = &received.event;
+        orders.hear(event.order_id(), received, out, |order| order.hear_reservation(event, now))
     }
 
     async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
         orders.save(tx).await
     }
-
-    fn committed(&self) {
-        self.0.make();
-    }
 }
 
-/// The orders of a batch.
-pub(crate) struct Orders(BTreeMap<OrderId, Order>);
+/// The orders of a batch, and what is to be told of them.
+pub(crate) struct Orders {
+    known: BTreeMap<OrderId, Order>,
+    told: Vec<Announcement>,
+}
 
 impl Orders {
     async fn load(tx: &mut Tx, ids: impl Iterator<Item = OrderId>) -> Result<Self, Failure> {
         let ids: Vec<Uuid> = ids.map(OrderId::uuid).collect();
         let orders = store::orders::load(tx, &ids).await?;
-        Ok(Self(orders.into_iter().map(|order| (order.id(), order)).collect()))
+        let known = orders.into_iter().map(|order| (order.id(), order)).collect();
+        Ok(Self { known, told: Vec::new() })
     }
 
-    fn get(&mut self, id: OrderId) -> Result<&mut Order, Rejected> {
-        self.0.get_mut(&id).ok_or_else(|| Rejected("unknown order".to_owned()))
+    /// What an order makes of an event; a decision is published, and told once it is committed.
+    fn hear<E>(
+        &mut self,
+        id: OrderId,
+        received: &Received<E>,
+        out: &mut Appends,
+        hear: impl FnOnce(&mut Order) -> Option<OrderEvent>,
+    ) -> Result<(), Rejected> {
+        let order = self.known.get_mut(&id).ok_or_else(|| Rejected("unknown order".to_owned()))?;
+        if let Some(decision) = hear(order) {
+            out.append(order.version, &decision)?;
+            self.told.push(Announcement::of(order, received.traceparent.clone()));
+        }
+        Ok(())
     }
 
     async fn save(self, tx: &mut Tx) -> Result<(), Failure> {
         // Without news all its events were repetitions.
-        let changed: Vec<&Order> = self.0.values().filter(|order| !order.news.is_empty()).collect();
+        let changed: Vec<&Order> = self.known.values().filter(|order| !order.news.is_empty()).collect();
         if !changed.is_empty() {
             store::orders::save(tx, &changed).await?;
         }
+        tx.on_commit(move || self.told.into_iter().for_each(Announcement::make));
         Ok(())
     }
-}
-
-fn append(
-    order: &Order,
-    decided: Option<OrderEvent>,
-    out: &mut Appends,
-    announcements: &Announcements,
-) -> Result<(), Rejected> {
-    if let Some(event) = decided {
-        out.append(order.version, &event)?;
-        announcements.add(order);
-    }
-    Ok(())
 }
 
 /// The catalogue.

@@ -41,13 +41,12 @@ async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
     for order in &mut orders {
         if let Some(event) = order.expire(now) {
             let trace = traces.remove(&order.id().uuid()).flatten();
-            tx.append(Cause::traced(trace), order.version, &event)?;
+            tx.append(Cause::traced(trace.clone()), order.version, &event)?;
+            let announcement = Announcement::of(order, trace);
+            tx.on_commit(move || announcement.make());
         }
     }
     store::orders::save(&mut tx, &orders.iter().collect::<Vec<_>>()).await?;
     tx.commit().await?;
-    for order in &orders {
-        Announcement::from(order).make();
-    }
     Ok(ids.len())
 }

@@ -62,8 +62,8 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
     Ok(Parts {
         api,
         subscriptions: vec![
-            Subscription::new(consumer::Payments::default()),
-            Subscription::new(consumer::Reservations::default()),
+            Subscription::new(consumer::Payments),
+            Subscription::new(consumer::Reservations),
             Subscription::new(consumer::Products),
         ],
         compacted: vec![Arc::new(customers::Customers)],

@@ -2,26 +2,33 @@
 
 use events::{DeclineReason, PaymentEvent};
 
-/// Tells of an event that was published.
-pub(crate) fn announce(event: &PaymentEvent) {
+/// Tells of an event, once it is committed.
+pub(crate) fn announce(event: &PaymentEvent, traceparent: Option<&str>) {
     let order_id = event.order_id();
     match event {
         PaymentEvent::Authorized(event) => {
-            tracing::info!(%order_id, amount = %event.amount, "payment authorized");
+            let (amount, event_type) = (event.amount, "payment.authorized.v1");
+            tracing::info!(%order_id, %amount, event_type, traceparent, "payment authorized");
         }
         PaymentEvent::Declined(event) => {
-            let reason = why(event.reason);
-            tracing::info!(%order_id, amount = %event.amount, reason, "payment declined");
+            let (amount, reason, event_type) = (event.amount, why(event.reason), "payment.declined.v1");
+            tracing::info!(%order_id, %amount, reason, event_type, traceparent, "payment declined");
         }
         PaymentEvent::Captured(event) => {
-            tracing::info!(%order_id, amount = %event.amount, "payment captured");
+            let (amount, event_type) = (event.amount, "payment.captured.v1");
+            tracing::info!(%order_id, %amount, event_type, traceparent, "payment captured");
         }
         PaymentEvent::CaptureFailed(event) => {
-            tracing::info!(%order_id, amount = %event.amount, "payment not captured");
+            let (amount, event_type) = (event.amount, "payment.capture_failed.v1");
+            tracing::info!(%order_id, %amount, event_type, traceparent, "payment not captured");
         }
-        PaymentEvent::Voided(event) => tracing::info!(%order_id, amount = %event.amount, "payment voided"),
+        PaymentEvent::Voided(event) => {
+            let (amount, event_type) = (event.amount, "payment.voided.v1");
+            tracing::info!(%order_id, %amount, event_type, traceparent, "payment voided");
+        }
         PaymentEvent::Refunded(event) => {
-            tracing::info!(%order_id, amount = %event.amount, "payment refunded");
+            let (amount, event_type) = (event.amount, "payment.refunded.v1");
+            tracing::info!(%order_id, %amount, event_type, traceparent, "payment refunded");
         }
     }
 }

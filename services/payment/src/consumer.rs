@@ -23,11 +23,11 @@ pub(crate) struct Orders {
     pub wake: Arc<Notify>,
 }
 
-/// The payments of a batch, and what was answered without asking the gateway.
+/// The payments of a batch, and what was answered without asking the gateway, each with its trace.
 #[derive(Debug, Default)]
 pub(crate) struct Payments {
     known: BTreeMap<OrderId, Known>,
-    answered: Vec<PaymentEvent>,
+    answered: Vec<(PaymentEvent, Option<String>)>,
 }
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Fold for Orders {
         };
         if let (Some(event), Some(known)) = (event, state.known.get(&order_id)) {
             out.append(known.payment.version, &event)?;
-            state.answered.push(event);
+            state.answered.push((event, received.traceparent.clone()));
         }
         Ok(())
     }
@@ -110,12 +110,14 @@ impl Fold for Orders {
         if !changed.is_empty() {
             store::update(tx, &changed, false).await?;
         }
-        state.answered.iter().for_each(announce);
+        let (wake, answered) = (Arc::clone(&self.wake), state.answered);
+        tx.on_commit(move || {
+            for (event, traceparent) in &answered {
+                announce(event, traceparent.as_deref());
+            }
+            wake.notify_one();
+        });
         Ok(())
-    }
-
-    fn committed(&self) {
-        self.wake.notify_one();
     }
 }
 

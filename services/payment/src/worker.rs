@@ -69,7 +69,6 @@ impl Queue for Payments {
         // As they are now: the order may have asked for something else meanwhile.
         let mut payments = store::lock_claimed(&mut tx, &orders, &tokens).await?;
         let now = OffsetDateTime::now_utc();
-        let mut events = Vec::new();
         for payment in &mut payments {
             let Some(&(unresolved, outcome)) = brought.get(&payment.order_id) else { continue };
             let event = payment.resolve(unresolved, outcome.clone(), now);
@@ -77,14 +76,14 @@ impl Queue for Payments {
                 tell(payment, *failure);
             }
             let Some(event) = event else { continue };
-            tx.append(payment.cause(&event), payment.version, &event)
-                .map_err(|error| sqlx::Error::Encode(error.into()))?;
-            events.push(event);
+            let cause = payment.cause(&event);
+            let traceparent = cause.traceparent.clone();
+            tx.append(cause, payment.version, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            tx.on_commit(move || announce(&event, traceparent.as_deref()));
         }
         let written: Vec<_> = payments.iter().map(after).collect();
         store::update(&mut tx, &written, true).await?;
         tx.commit().await?;
-        events.iter().for_each(announce);
         self.watch(done.iter().map(|(_, outcome)| outcome));
         Ok(())
     }

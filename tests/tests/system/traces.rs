@@ -1,11 +1,21 @@
-//! What one request caused can be followed through all services, in a collector of traces.
+//! What one request caused can be followed through all services: in a collector of traces, in the logs, on the topics.
 
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use stack::System;
 use system_tests::{Collector, PATIENCE, Shop, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// Orders a mug as part of the trace; the order's id.
+async fn traced_order(shop: &Shop) -> String {
+    let body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
+                      "items": [{"sku": "MUG", "quantity": 1}]});
+    let post = shop.http().post(format!("{}/orders", shop.system.url("order"))).json(&body);
+    let answer = post.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01")).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+}
 
 #[tokio::test]
 async fn one_order_is_one_trace_through_all_services() {
@@ -13,11 +23,7 @@ async fn one_order_is_one_trace_through_all_services() {
     let builder = System::builder().env_all("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
     let shop = Shop::with(builder).await;
     shop.stock("MUG", 1000).await;
-    let body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
-                      "items": [{"sku": "MUG", "quantity": 1}]});
-    let post = shop.http().post(format!("{}/orders", shop.system.url("order"))).json(&body);
-    let answer = post.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01")).send().await.unwrap();
-    assert_eq!(answer.status(), 202);
+    traced_order(&shop).await;
     let expected = [
         ("order", "POST /orders"),
         ("payment", "process orders"),
@@ -52,4 +58,26 @@ async fn what_was_handled_together_is_linked() {
         collector.all().into_iter().find(|span| of_batch(span) && span.links.len() > 1)
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_logs_for_machines_name_order_event_and_trace() {
+    let shop = Shop::with(System::builder().env_all("LOG_FORMAT", "json")).await;
+    shop.stock("MUG", 1000).await;
+    let id = traced_order(&shop).await;
+    shop.confirmed(&id).await;
+    shop.told(&id, "order_confirmed").await;
+    for (service, told) in [
+        ("order", ["order.placed.v1", "order.confirmed.v1"].as_slice()),
+        ("payment", &["payment.authorized.v1", "payment.captured.v1"]),
+        ("inventory", &["stock.reserved.v1", "stock.committed.v1"]),
+        ("notification", &[]),
+    ] {
+        let log = std::fs::read_to_string(shop.system.service(service).log()).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines: Vec<Value> = lines.filter(|line| line["order_id"] == id).collect();
+        assert!(!lines.is_empty() && lines.iter().all(|line| line["trace_id"] == TRACE), "{service}: {lines:?}");
+        let types = lines.iter().filter_map(|line| line["event_type"].as_str());
+        assert_eq!(types.collect::<Vec<_>>(), told, "{service}");
+    }
 }

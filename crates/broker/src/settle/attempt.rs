@@ -53,7 +53,6 @@ impl Settler {
         held.advance(steps);
         self.deaths.set(subscription.topic().name, committed.deaths_in_a_row);
         self.status.send_if_modified(|status| status.stuck.take().is_some());
-        subscription.committed();
         let took = started.elapsed();
         report::count(subscription, records, &committed.handled, committed.new_letters, took);
         trace::handled(subscription.topic().name, records, &committed.handled.outcomes, took);

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::fold::{Handled, Outcome, Subscription};
 use crate::record::Record;
 
+/// In characters.
+const LONGEST_TYPE: usize = 100;
+
 #[expect(clippy::cast_precision_loss, reason = "a histogram")]
 pub(super) fn count(
     subscription: &Subscription,
@@ -19,26 +22,47 @@ pub(super) fn count(
     metrics::histogram!("consumer_handle_seconds", "topic" => topic).record(took.as_secs_f64());
     metrics::counter!("dead_letters_total", "topic" => topic).increment(new_letters as u64);
     let mut counts: BTreeMap<(&str, &'static str), u64> = BTreeMap::new();
+    let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for (record, outcome) in records.iter().zip(&handled.outcomes) {
-        // The type of what was not understood comes from outside: any text, as many as one likes.
-        let understood = matches!(outcome, Outcome::Applied | Outcome::Repeated);
-        let ce_type = record.ce_type().filter(|_| understood).unwrap_or("unknown");
-        *counts.entry((ce_type, outcome.label())).or_default() += 1;
-        let (partition, offset, outcome) = (record.partition, record.offset, outcome.label());
-        tracing::debug!(topic, partition, offset, ce_type, outcome);
+        let Record { partition, offset, .. } = *record;
+        tracing::debug!(
+            topic,
+            partition,
+            offset,
+            event_type = record.ce_type().map(shortened),
+            outcome = outcome.label(),
+            traceparent = record.traceparent(),
+            "record"
+        );
+        // A type that is not known comes from outside: any text, as many as one likes.
+        let is_known = |ce_type: &&str| match outcome {
+            Outcome::Applied | Outcome::Repeated => true,
+            Outcome::Dead => subscription.knows(ce_type),
+            Outcome::Skipped => false,
+        };
+        let known = record.ce_type().filter(is_known).unwrap_or("unknown");
+        *counts.entry((known, outcome.label())).or_default() += 1;
+        if *outcome == Outcome::Skipped {
+            *skipped.entry(record.ce_type().map(shortened).unwrap_or_default()).or_default() += 1;
+        }
     }
-    for ((ce_type, outcome), n) in counts {
+    for ((known, outcome), n) in counts {
         metrics::counter!(
-            "consumer_records_total", "topic" => topic, "type" => ce_type.to_owned(), "outcome" => outcome
+            "consumer_records_total", "topic" => topic, "type" => known.to_owned(), "outcome" => outcome
         )
         .increment(n);
-        if outcome == Outcome::Skipped.label() {
-            tracing::warn!(topic, n, "skipped events of types that are not known here");
-        }
+    }
+    for (event_type, n) in skipped {
+        tracing::warn!(topic, event_type, n, "skipped events of a type that is not known here");
     }
     for (index, missing) in &handled.gaps {
         let Record { partition, offset, .. } = records[*index];
         metrics::counter!("consumer_gaps_total", "topic" => topic).increment(1);
         tracing::error!(topic, partition, offset, missing, "events of a key are missing before this one");
     }
+}
+
+/// No more of a foreign name than a line can bear.
+fn shortened(ce_type: &str) -> String {
+    ce_type.chars().take(LONGEST_TYPE).collect()
 }

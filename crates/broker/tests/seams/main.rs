@@ -25,3 +25,4 @@ mod republish;
 mod rewind;
 mod shutdown;
 mod states;
+mod topics;

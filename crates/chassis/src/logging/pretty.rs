@@ -78,6 +78,10 @@ where
         let notice = metadata.target() == NOTICE;
         let mut fields = Fields::of(context, event);
         fields.take("traceparent");
+        if *metadata.level() == Level::INFO {
+            // The sentence says it.
+            fields.take("event_type");
+        }
         let text = if notice { fields.take("text") } else { None };
         let message = escape(&fields.message);
 

@@ -86,7 +86,7 @@ pub(crate) async fn put(
     Json(PutProduct { name, price }): Json<PutProduct>,
 ) -> Result<(StatusCode, Json<ProductView>), Problem> {
     let wanted = Product { sku, name, price };
-    let cause = Cause::traced(Some(traceparent));
+    let cause = Cause::traced(Some(traceparent.clone()));
     let mut tx = door.begin().await?;
     let is_new = store::products::insert(&mut tx, &wanted).await?;
     let (was_listed, version) = if is_new {
@@ -104,7 +104,8 @@ pub(crate) async fn put(
     let offer = store::products::find(&mut *tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
     tx.commit().await?;
     if version.is_some() {
-        tracing::info!("listed {}: {}, {}", wanted.sku, wanted.name, wanted.price);
+        let (event_type, Product { sku, name, price }) = ("product.listed.v1", &wanted);
+        tracing::info!(event_type, traceparent, "listed {sku}: {name}, {price}");
     }
     let status = if was_listed { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(offer.into())))
@@ -139,9 +140,10 @@ pub(crate) async fn delete(
     if std::mem::replace(&mut row.listed, false) {
         row.version = row.version.next();
         store::products::save(&mut tx, &row).await?;
-        tx.append(Cause::traced(Some(traceparent)), row.version, &row.event()).map_err(append_failed)?;
+        tx.append(Cause::traced(Some(traceparent.clone())), row.version, &row.event())
+            .map_err(append_failed)?;
         tx.commit().await?;
-        tracing::info!("delisted {sku}");
+        tracing::info!(event_type = "product.delisted.v1", traceparent, "delisted {sku}");
     }
     Ok(StatusCode::NO_CONTENT)
 }

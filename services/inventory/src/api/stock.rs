@@ -89,7 +89,8 @@ pub(crate) async fn restock(
     stock.restock(quantity).map_err(|full| Problem::invalid("/quantity", full.to_string()))?;
     stock.version = stock.version.next();
     let replenished = StockEvent::Replenished(stock.level(sku.clone()));
-    tx.append(Cause::traced(Some(traceparent)), stock.version, &replenished).map_err(append_failed)?;
+    tx.append(Cause::traced(Some(traceparent.clone())), stock.version, &replenished)
+        .map_err(append_failed)?;
     store::stock::save(&mut tx, &[(&sku, stock)]).await?;
     let available = stock.available();
     let answer = Answer::json(StatusCode::OK, None, &Restocked { sku: sku.clone(), available })?;
@@ -97,7 +98,8 @@ pub(crate) async fn restock(
         idempotency::answer(&mut tx, &[(key, &answer)]).await?;
     }
     tx.commit().await?;
-    tracing::info!("restocked {sku}: {available} available");
+    let event_type = "stock.replenished.v1";
+    tracing::info!(event_type, traceparent, "restocked {sku}: {available} available");
     Ok(answer)
 }
 
@@ -124,10 +126,12 @@ pub(crate) async fn count(
     if stock != before {
         stock.version = stock.version.next();
         let changed = StockEvent::Changed(stock.level(sku.clone()));
-        tx.append(Cause::traced(Some(traceparent)), stock.version, &changed).map_err(append_failed)?;
+        tx.append(Cause::traced(Some(traceparent.clone())), stock.version, &changed)
+            .map_err(append_failed)?;
         store::stock::save(&mut tx, &[(&sku, stock)]).await?;
         tx.commit().await?;
-        tracing::info!("counted {sku}: {on_hand} on hand, {available} available");
+        let event_type = "stock.changed.v1";
+        tracing::info!(event_type, traceparent, "counted {sku}: {on_hand} on hand, {available} available");
     }
     Ok(Json(Counted { sku, on_hand, reserved: stock.reserved, available }))
 }

@@ -78,11 +78,9 @@ impl Fold for Customers {
         by_order::adopt(tx, &state.arrived).await?;
         purchases::catch_up(tx, &arrived).await?;
         let all: Vec<Uuid> = state.contacts.keys().map(|id| id.uuid()).collect();
-        Ok(queue::hasten(tx, &all).await?)
-    }
-
-    fn committed(&self) {
-        self.0.wake_senders();
-        self.0.waves.notify_one();
+        queue::hasten(tx, &all).await?;
+        self.0.wake_senders_on(tx);
+        self.0.wake_waves_on(tx);
+        Ok(())
     }
 }

@@ -83,12 +83,9 @@ impl Fold for Orders {
         if !state.due.is_empty() {
             queue::insert(tx, &state.due, &self.0.channels).await?;
         }
+        self.0.wake_senders_on(tx);
+        self.0.wake_waves_on(tx);
         Ok(())
-    }
-
-    fn committed(&self) {
-        self.0.wake_senders();
-        self.0.waves.notify_one();
     }
 }
 

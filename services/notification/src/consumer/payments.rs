@@ -57,10 +57,8 @@ impl Fold for Payments {
             return Ok(());
         }
         orders::save(tx, &state.orders).await?;
-        Ok(queue::insert(tx, &state.due, &self.0.channels).await?)
-    }
-
-    fn committed(&self) {
-        self.0.wake_senders();
+        queue::insert(tx, &state.due, &self.0.channels).await?;
+        self.0.wake_senders_on(tx);
+        Ok(())
     }
 }

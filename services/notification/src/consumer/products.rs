@@ -38,10 +38,8 @@ impl Fold for Catalogue {
     }
 
     async fn save(&self, tx: &mut Tx, state: Products) -> Result<(), Failure> {
-        Ok(products::save(tx, &state).await?)
-    }
-
-    fn committed(&self) {
-        self.0.waves.notify_one();
+        products::save(tx, &state).await?;
+        self.0.wake_waves_on(tx);
+        Ok(())
     }
 }

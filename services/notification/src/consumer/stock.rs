@@ -32,15 +32,15 @@ impl Fold for Stock {
         _out: &mut Appends,
     ) -> Result<(), Rejected> {
         let level = received.event.level();
-        state.entry(level.sku.clone()).or_default().apply(level);
+        let known = state.entry(level.sku.clone()).or_default();
+        known.apply(level);
+        known.cause = received.cause();
         Ok(())
     }
 
     async fn save(&self, tx: &mut Tx, state: Levels) -> Result<(), Failure> {
-        Ok(stock::save(tx, &state).await?)
-    }
-
-    fn committed(&self) {
-        self.0.waves.notify_one();
+        stock::save(tx, &state).await?;
+        self.0.wake_waves_on(tx);
+        Ok(())
     }
 }

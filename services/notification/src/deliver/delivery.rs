@@ -32,6 +32,8 @@ pub(crate) struct Delivery {
     pub recipient: Recipient,
     /// What it tells of is not there any more, or not sold any more.
     pub sold_out: bool,
+    /// The trace that it is part of.
+    pub traceparent: Option<String>,
     /// The claim; the result counts only while it holds.
     pub token: Uuid,
 }

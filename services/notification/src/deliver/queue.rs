@@ -124,9 +124,9 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         ), claimed AS (
             UPDATE deliveries SET token = $2, leased_until = now() + make_interval(secs => $4), attempts = attempts + 1
             FROM due, quick WHERE deliveries.id = due.id
-            RETURNING deliveries.id, data, attempts, order_id, customer_id, subscription_id, kind, deliveries.sku
+            RETURNING deliveries.id, traceparent, data, attempts, order_id, customer_id, subscription_id, kind, deliveries.sku
         )
-        SELECT claimed.id AS "id!", data AS "data!: Json<Content>", attempts AS "attempts!",
+        SELECT claimed.id AS "id!", claimed.traceparent, data AS "data!: Json<Content>", attempts AS "attempts!",
                COALESCE(subscriptions.email, contacts.email) AS "email?",
                contacts.erased_at IS NOT NULL OR COALESCE(state = 'erased', false) AS "erased!",
                kind = 'back_in_stock' AND state = 'waiting'
@@ -155,6 +155,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             recipient: recipient(row.email, row.erased),
             sold_out: row.sold_out.unwrap_or(false),
+            traceparent: row.traceparent,
             token: claim.token,
         })
         .collect())

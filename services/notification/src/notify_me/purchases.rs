@@ -163,8 +163,13 @@ fn tell(tx: &mut Tx, id: Uuid, version: i64, claim: &ClaimHash, purchase: &Purch
         claim: claim.clone(),
         units: purchase.units,
     });
-    tracing::info!(sku = %purchase.sku, order_id = %purchase.order, units = purchase.units, "a message became an order");
     let sequence = Sequence::from_i64(version).unwrap_or_default();
     tx.append(purchase.cause.clone(), sequence, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let (sku, order_id, units) = (purchase.sku.clone(), purchase.order, purchase.units);
+    let traceparent = purchase.cause.traceparent.clone();
+    tx.on_commit(move || {
+        let event_type = "subscription.converted.v1";
+        tracing::info!(%sku, %order_id, units, event_type, traceparent, "a message became an order");
+    });
     Ok(())
 }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use broker::Tx;
+use broker::{Cause, Tx};
 use envelope::Sequence;
 use events::StockLevel;
 use events::values::Sku;
+use uuid::Uuid;
 
 /// The stock of a batch, by product.
 pub(crate) type Levels = BTreeMap<Sku, Level>;
@@ -20,6 +21,8 @@ pub(crate) struct Level {
     pub seen: Sequence,
     /// It has risen in this batch: somebody may be told.
     pub risen: bool,
+    /// The event that said so.
+    pub cause: Cause,
 }
 
 impl Level {
@@ -35,14 +38,16 @@ impl Level {
 /// Loads and locks the stock of these products; those not heard of yet are absent.
 pub(crate) async fn load(tx: &mut Tx, skus: &[String]) -> sqlx::Result<Levels> {
     let rows = sqlx::query!(
-        "SELECT sku, available, restocks, seen_stock FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
+        "SELECT sku, available, restocks, seen_stock, caused_by, traceparent
+         FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
         skus,
     )
     .fetch_all(&mut **tx)
     .await?;
     let rows = rows.into_iter().filter_map(|row| {
         let seen = Sequence::from_i64(row.seen_stock).unwrap_or_default();
-        let level = Level { available: row.available, restocks: row.restocks, seen, risen: false };
+        let cause = Cause { event_id: row.caused_by, traceparent: row.traceparent };
+        let level = Level { available: row.available, restocks: row.restocks, seen, risen: false, cause };
         Some((row.sku.parse().ok()?, level))
     });
     Ok(rows.collect())
@@ -54,15 +59,18 @@ pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
     let available: Vec<i64> = levels.values().map(|level| level.available).collect();
     let restocks: Vec<i64> = levels.values().map(|level| level.restocks).collect();
     let seen: Vec<i64> = levels.values().map(|level| level.seen.to_i64()).collect();
+    let (caused_by, traces): (Vec<Option<Uuid>>, Vec<Option<&str>>) =
+        levels.values().map(|level| (level.cause.event_id, level.cause.traceparent.as_deref())).unzip();
     let risen: Vec<bool> = levels.values().map(|level| level.risen && level.available > 0).collect();
     sqlx::query!(
         r#"
-        INSERT INTO stock (sku, available, restocks, seen_stock, wave_at)
-        SELECT sku, available, restocks, seen, CASE WHEN risen THEN now() END
-        FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[])
-             AS level (sku, available, restocks, seen, risen)
+        INSERT INTO stock (sku, available, restocks, seen_stock, wave_at, caused_by, traceparent)
+        SELECT sku, available, restocks, seen, CASE WHEN risen THEN now() END, caused_by, traceparent
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[], $6::uuid[], $7::text[])
+             AS level (sku, available, restocks, seen, risen, caused_by, traceparent)
         ON CONFLICT (sku) DO UPDATE
         SET available = excluded.available, restocks = excluded.restocks, seen_stock = excluded.seen_stock,
+            caused_by = excluded.caused_by, traceparent = excluded.traceparent,
             wave_at = COALESCE(
                 excluded.wave_at,
                 CASE WHEN excluded.available < stock.available AND EXISTS (
@@ -75,6 +83,8 @@ pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
         &restocks,
         &seen,
         &risen,
+        &caused_by as &[Option<Uuid>],
+        &traces as &[Option<&str>],
     )
     .execute(&mut **tx)
     .await?;

@@ -231,9 +231,14 @@ impl Row {
             quantity: i64::from(self.quantity).try_into().map_err(decode)?,
         };
         let sequence = Sequence::from_i64(self.version).unwrap_or_default();
-        tracing::info!(sku = self.sku, quantity = self.quantity, subscription_id = %self.id, "waits for a product");
-        tx.append(cause, sequence, &NotificationEvent::SubscriptionConfirmed(confirmed))
-            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let traceparent = cause.traceparent.clone();
+        let event = NotificationEvent::SubscriptionConfirmed(confirmed.clone());
+        tx.append(cause, sequence, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        tx.on_commit(move || {
+            let (event_type, quantity) = ("subscription.confirmed.v1", confirmed.quantity.get());
+            let SubscriptionConfirmed { subscription_id, sku, .. } = confirmed;
+            tracing::info!(%sku, quantity, %subscription_id, event_type, traceparent, "waits for a product");
+        });
         Ok(())
     }
 }

@@ -86,6 +86,7 @@ impl Waves {
                 sku = product.sku,
                 available = product.available,
                 subscribers = queued,
+                traceparent = product.traceparent,
                 "back in stock: telling"
             );
         }
@@ -146,6 +147,8 @@ struct Product {
     amount: i64,
     currency: String,
     listed: bool,
+    caused_by: Option<Uuid>,
+    traceparent: Option<String>,
 }
 
 impl Product {
@@ -164,7 +167,8 @@ impl Product {
             quantity: Quantity::try_from(i64::from(quantity)).map_err(invalid)?,
             restocks: self.restocks,
         };
-        Ok(Due { content, customer: None, cause: Cause::default(), at })
+        let cause = Cause { event_id: self.caused_by, traceparent: self.traceparent.clone() };
+        Ok(Due { content, customer: None, cause, at })
     }
 }
 
@@ -173,7 +177,7 @@ async fn due(tx: &mut Tx) -> sqlx::Result<Option<Product>> {
     sqlx::query_as!(
         Product,
         r#"
-        SELECT stock.sku, available, restocks, name, amount, currency, listed
+        SELECT stock.sku, available, restocks, name, amount, currency, listed, caused_by, traceparent
         FROM stock JOIN products USING (sku)
         WHERE wave_at <= now() ORDER BY wave_at LIMIT 1
         FOR UPDATE OF stock SKIP LOCKED

@@ -63,15 +63,13 @@ pub(super) async fn cancel(
 async fn apply(outbox: &Outbox, id: OrderId, cause: Cause) -> Result<Option<Order>, Failure> {
     let mut tx = outbox.begin().await?;
     let Some(mut order) = store::orders::load(&mut tx, &[id.uuid()]).await?.pop() else { return Ok(None) };
-    let event = order.cancel(OffsetDateTime::now_utc());
-    if let Some(event) = &event {
-        tx.append(cause, order.version, event)?;
+    if let Some(event) = order.cancel(OffsetDateTime::now_utc()) {
+        let announcement = Announcement::of(&order, cause.traceparent.clone());
+        tx.append(cause, order.version, &event)?;
         store::orders::save(&mut tx, &[&order]).await?;
+        tx.on_commit(move || announcement.make());
     }
     let cancelled = store::orders::find(&mut *tx, id).await?;
     tx.commit().await?;
-    if event.is_some() {
-        Announcement::from(&order).make();
-    }
     Ok(cancelled)
 }

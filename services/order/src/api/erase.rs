@@ -66,13 +66,14 @@ async fn erase(api: &Api, whom: Whom<'_>, traceparent: String) -> Result<StatusC
         let mut tx = api.outbox.begin().await?;
         let erased = customers::erase(&mut tx, whom, OffsetDateTime::now_utc()).await?;
         if let Some((sequence, event)) = &erased {
-            tx.append(Cause::traced(Some(traceparent)), *sequence, event)?;
+            tx.append(Cause::traced(Some(traceparent.clone())), *sequence, event)?;
         }
         tx.commit().await?;
         Ok::<_, Failure>(erased)
     };
     if let Some((_, event)) = forget.await.map_err(failed)? {
-        tracing::info!(customer_id = %event.customer_id(), "customer erased");
+        let (customer_id, event_type) = (event.customer_id(), "customer.erased.v1");
+        tracing::info!(%customer_id, event_type, traceparent, "customer erased");
     }
     Ok(StatusCode::ACCEPTED)
 }

@@ -58,8 +58,8 @@ pub(super) async fn write(
     }
     let answers = store_answers(&mut tx, group, &orders, &refused).await?;
     tx.commit().await?;
-    for (_, order) in &orders {
-        Announcement::from(order).make();
+    for (index, order) in &orders {
+        Announcement::of(order, Some(group[*index].traceparent.clone())).make();
     }
     Ok(replies(claims, &answers))
 }

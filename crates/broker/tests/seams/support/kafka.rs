@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -155,6 +155,23 @@ impl Bank {
         let names: Vec<String> = names.iter().map(|name| self.topic(name)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.admin().delete_topics(&names, &AdminOptions::new()).await.unwrap();
+    }
+
+    /// Sets a topic's settings to these alone.
+    pub(crate) async fn configure(&self, topic: &str, settings: &[(&str, &str)]) {
+        let name = self.topic(topic);
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&name));
+        let change = settings.iter().fold(change, |change, (name, value)| change.set(name, value));
+        let done = self.admin().alter_configs(&[change], &AdminOptions::new()).await.unwrap();
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// What a topic's setting is.
+    pub(crate) async fn configured(&self, topic: &str, setting: &str) -> String {
+        let name = self.topic(topic);
+        let asked = [ResourceSpecifier::Topic(&name)];
+        let found = self.admin().describe_configs(&asked, &AdminOptions::new()).await.unwrap().pop();
+        found.unwrap().unwrap().get(setting).unwrap().value.clone().unwrap()
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

@@ -29,13 +29,15 @@ impl Channel for Log {
         let (kind, recipient) = (kind_name(content.kind()), to.masked());
         let order_id = content.order_id().map(tracing::field::display);
         let sku = content.sku().map(tracing::field::display);
+        let traceparent = delivery.traceparent.as_deref();
         let Some(letters) = &self.letters else {
-            tracing::info!(kind, order_id, sku, recipient, "notified");
+            tracing::info!(kind, order_id, sku, recipient, traceparent, "notified");
             return Attempt::Accepted;
         };
         match letters.text(content) {
             Ok(letter) => {
-                tracing::info!(target: NOTICE, kind, order_id, sku, text = letter.body, "to {recipient}: {}", letter.subject);
+                let (subject, text) = (letter.subject, letter.body);
+                tracing::info!(target: NOTICE, kind, order_id, sku, text, traceparent, "to {recipient}: {subject}");
                 Attempt::Accepted
             }
             Err(error) => Attempt::NotNow(format!("the template does not render: {error}")),

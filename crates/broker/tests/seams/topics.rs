@@ -1,0 +1,28 @@
+//! Topics as they are needed, whoever made or changed them before.
+
+use std::time::Duration;
+
+use envelope::Event as _;
+
+use crate::events::Deposits;
+use crate::support::Bank;
+
+#[tokio::test]
+async fn settings_that_were_changed_are_set_again_and_others_stay() {
+    let bank = Bank::open().await;
+    let foreign = [("retention.ms", "1000"), ("cleanup.policy", "compact"), ("compression.type", "zstd")];
+    bank.configure("deposits", &foreign).await;
+
+    let settings = broker::Settings { retention: Some(Duration::from_hours(48)), ..bank.settings("till") };
+    broker::topics::create(&settings, &[Deposits::TOPIC]).await.unwrap();
+    for (name, value) in [
+        ("retention.ms", "172800000"),
+        ("retention.bytes", "-1"),
+        ("cleanup.policy", "delete"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("compression.type", "zstd"),
+    ] {
+        assert_eq!(bank.configured("deposits", name).await, value, "{name}");
+    }
+    bank.close().await;
+}
