@@ -8,6 +8,7 @@ mod pretty;
 
 use std::io::IsTerminal;
 
+pub(crate) use self::fields::escape;
 use tracing::Dispatch;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::format::JsonFields;

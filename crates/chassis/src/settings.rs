@@ -73,7 +73,7 @@ pub struct Common {
     #[arg(long, env, default_value = "", hide_default_value = true, value_name = "NETWORK,…")]
     pub trusted_proxies: TrustedProxies,
 
-    /// Events waiting for Kafka before new work is refused with 503
+    /// Events waiting for Kafka before new work is refused with 503; they are counted every second, so some more may come in
     #[arg(long, env, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..), value_name = "ROWS")]
     pub outbox_limit: i64,
 

@@ -76,7 +76,10 @@ async fn the_logs_for_machines_name_order_event_and_trace() {
         let log = std::fs::read_to_string(shop.system.service(service).log()).unwrap();
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let lines: Vec<Value> = lines.filter(|line| line["order_id"] == id).collect();
-        assert!(!lines.is_empty() && lines.iter().all(|line| line["trace_id"] == TRACE), "{service}: {lines:?}");
+        assert!(
+            !lines.is_empty() && lines.iter().all(|line| line["trace_id"] == TRACE),
+            "{service}: {lines:?}"
+        );
         let types = lines.iter().filter_map(|line| line["event_type"].as_str());
         assert_eq!(types.collect::<Vec<_>>(), told, "{service}");
     }

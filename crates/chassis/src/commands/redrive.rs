@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Cli;
+use crate::logging::escape;
 use crate::service::Service;
 use crate::{parts, settings};
 
@@ -98,9 +99,5 @@ fn print(report: &Report) {
         _ => &report.cause,
     };
     let event_type = report.event_type.as_deref().unwrap_or("-");
-    println!(
-        "{topic}/{partition}@{offset} {} {result} ({})",
-        event_type.escape_debug(),
-        cause.escape_debug()
-    );
+    println!("{topic}/{partition}@{offset} {} {result} ({})", escape(event_type), escape(cause));
 }

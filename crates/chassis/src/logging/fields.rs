@@ -94,7 +94,7 @@ impl Visit for Fields {
 
 /// Text of outsiders as it may go to a terminal: control characters, and those that turn the direction of
 /// writing, show as escapes.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }

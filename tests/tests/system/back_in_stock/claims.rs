@@ -48,7 +48,8 @@ async fn who_ordered_in_vain_is_told_and_the_order_that_follows_is_counted() {
     shop.reports("PEN", &all).await;
     // Nothing of all this is without its trace, nor the message that a restock caused without its cause.
     for record in topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap() {
-        let (headers, value) = (String::from_utf8_lossy(&record.headers), String::from_utf8_lossy(&record.value));
+        let (headers, value) =
+            (String::from_utf8_lossy(&record.headers), String::from_utf8_lossy(&record.value));
         assert!(headers.contains("\ntraceparent: 00-"), "{}: {headers}", record.topic);
         let told = headers.contains("notification.sent.v1") && value.contains("back_in_stock");
         assert!(!told || headers.contains("\nce_causationid: "), "{headers}");
