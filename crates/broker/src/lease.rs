@@ -15,6 +15,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Lease {
     name: &'static str,
+    /// Its upper half is its instance's.
     holder: Uuid,
     /// When it was last asked for, and until when it is surely ours (both by our own clock; `None`: not ours).
     asked: Option<Instant>,
@@ -22,9 +23,10 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// `instance` is a name that its holder keeps across restarts: killed and started again, it has its lease at once.
+    /// `instance` is a name that its holder keeps across restarts: killed and started again, it takes its own lease over
+    /// at once. The one that was taken for dead, should it live, has lost it.
     pub(crate) fn new(name: &'static str, instance: Option<&str>) -> Self {
-        Self { name, holder: instance.map_or_else(Uuid::new_v4, named), asked: None, until: None }
+        Self { name, holder: instance.map_or_else(Uuid::new_v4, of_instance), asked: None, until: None }
     }
 
     /// Whether the lease is surely ours at this moment.
@@ -46,11 +48,13 @@ impl Lease {
             VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
             WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()
+               OR ($4 AND substr(uuid_send(lease.holder), 1, 8) = substr(uuid_send(excluded.holder), 1, 8))
             RETURNING true AS "taken!"
             "#,
             self.name,
             self.holder,
             f64::from(u32::try_from(TERM.as_millis()).unwrap_or(u32::MAX)),
+            self.asked.is_none(),
         )
         .fetch_optional(pool)
         .await?;
@@ -69,8 +73,10 @@ impl Lease {
     }
 }
 
-/// The same id for the same name.
-fn named(instance: &str) -> Uuid {
-    let digest: [u8; 32] = Sha256::digest(instance).into();
-    uuid::Builder::from_custom_bytes(std::array::from_fn(|i| digest[i])).into_uuid()
+/// The upper half is the same for the same name, the lower one random.
+fn of_instance(instance: &str) -> Uuid {
+    let name: [u8; 32] = Sha256::digest(instance).into();
+    let random = Uuid::new_v4().into_bytes();
+    uuid::Builder::from_custom_bytes(std::array::from_fn(|i| if i < 8 { name[i] } else { random[i] }))
+        .into_uuid()
 }

@@ -143,12 +143,14 @@ async fn settle(
     if open.is_none() {
         return Ok(None);
     }
-    let result = match (action, letter.kept) {
-        (Redrive::Discard, _) => Redriven::Discarded,
-        (_, Kept::Nothing) => Redriven::Missing,
-        (_, Kept::Hash) => Redriven::NoValue,
-        (Redrive::DryRun, Kept::Whole) => Redriven::Found,
-        (Redrive::Handle, Kept::Whole) => handle(&mut tx, subscriptions, record).await?,
+    let subscription = subscriptions.iter().find(|subscription| subscription.topic().name == record.topic);
+    let result = match (action, letter.kept, subscription) {
+        (Redrive::Discard, ..) => Redriven::Discarded,
+        (_, Kept::Nothing, _) => Redriven::Missing,
+        (_, Kept::Hash, _) => Redriven::NoValue,
+        (_, Kept::Whole, None) => Redriven::StillDead("its topic is not followed any more".to_owned()),
+        (Redrive::DryRun, Kept::Whole, Some(_)) => Redriven::Found,
+        (Redrive::Handle, Kept::Whole, Some(subscription)) => handle(&mut tx, subscription, record).await?,
     };
     if !result.is_dead() {
         sqlx::query!(
@@ -166,11 +168,7 @@ async fn settle(
 }
 
 /// Handles a record once more. `StillDead`: the transaction is spoiled.
-async fn handle(tx: &mut Tx, subscriptions: &[Subscription], record: &Record) -> Result<Redriven, Failure> {
-    let subscription = subscriptions.iter().find(|subscription| subscription.topic().name == record.topic);
-    let Some(subscription) = subscription else {
-        return Ok(Redriven::StillDead("its topic is not followed any more".to_owned()));
-    };
+async fn handle(tx: &mut Tx, subscription: &Subscription, record: &Record) -> Result<Redriven, Failure> {
     let batch =
         Batch { records: std::slice::from_ref(record), condemned: &BTreeMap::new(), guard: Guard::Off };
     let handled = match subscription.handle(tx, batch).await {

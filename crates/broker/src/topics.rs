@@ -21,6 +21,9 @@ pub(crate) const MAX_RECORD_BYTES: usize = MAX_EVENT_BYTES + 16 * 1024;
 pub(crate) const MAX_DEAD_LETTER_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
 const DAY: Duration = Duration::from_hours(24);
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often, and at which distance, a topic that was just created is asked for.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why topics cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,47 +80,54 @@ pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsE
         .collect();
     let new: Vec<NewTopic<'_>> = specs.iter().map(|spec| spec.new_topic(settings.partitions)).collect();
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let mut older = Vec::new();
     for result in admin.create_topics(&new, &options).await.map_err(unreachable)? {
         match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Ok(_) => {}
+            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => older.push(topic),
             Err((topic, code)) => return Err(TopicsError::Refused { topic, code }),
         }
     }
-    wait_for(settings, topics).await?;
-    drift::mend(&admin, settings, &specs, &options).await
+    wait_for(settings, specs.iter().map(|spec| spec.name.clone()).collect()).await?;
+    let older: Vec<&Spec> = specs.iter().filter(|spec| older.contains(&spec.name)).collect();
+    drift::mend(&admin, settings, &older, &options).await
 }
 
 /// A topic that was just created takes a moment to reach every broker's metadata.
-async fn wait_for(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
+async fn wait_for(settings: &Settings, names: Vec<String>) -> Result<(), TopicsError> {
     let mut tries = 0;
     loop {
-        match verify(settings, topics).await {
-            Err(TopicsError::Missing { .. }) if tries < 50 => tries += 1,
+        match verify_names(settings, names.clone()).await {
+            Err(TopicsError::Missing { .. }) if tries < TRIES => tries += 1,
             result => return result,
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// Checks that each of `topics` is there with the right number of partitions.
 pub async fn verify(settings: &Settings, topics: &[Topic]) -> Result<(), TopicsError> {
+    verify_names(settings, settings.names_of(topics)).await
+}
+
+async fn verify_names(settings: &Settings, names: Vec<String>) -> Result<(), TopicsError> {
     let unreachable = |error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error };
     let admin: AdminClient<Quiet> =
         kafka::client(settings).create_with_context(Quiet).map_err(unreachable)?;
-    let (asked, topics) = (settings.clone(), topics.to_vec());
-    kafka::blocking(move || check(admin.inner(), &asked, &topics, TIMEOUT))
+    let asked = settings.clone();
+    kafka::blocking(move || check(admin.inner(), &asked, names, TIMEOUT))
         .await
         .unwrap_or_else(|| Err(unreachable(KafkaError::Canceled)))
 }
 
-/// The same with a client that is there. Blocks.
+/// The same, of topics by their full names, with a client that is there. Blocks.
 pub(crate) fn check<C: ClientContext>(
     client: &Client<C>,
     settings: &Settings,
-    topics: &[Topic],
+    names: Vec<String>,
     timeout: Duration,
 ) -> Result<(), TopicsError> {
-    for name in settings.names_of(topics) {
+    for name in names {
         let metadata = client
             .fetch_metadata(Some(&name), timeout)
             .map_err(|error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error })?;

@@ -41,7 +41,8 @@ pub struct Common {
     #[arg(long, env, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     pub topic_partitions: i32,
 
-    /// How long events are kept in the log, as 30d; -1 for ever
+    /// How long events are kept in the log, as 30d; -1 for ever. The same for all services; `migrate` sets it on topics that
+    /// are there too, and Kafka deletes what is older
     #[arg(long, env, default_value = "30d", allow_hyphen_values = true, value_name = "DURATION")]
     pub topic_retention: Retention,
 

@@ -64,13 +64,8 @@ impl Doors {
 impl Service {
     /// `SERVICE migrate`: schema, rights and topics.
     pub async fn migrate(&self, home: &Home) -> Result<()> {
-        let mut command = Command::new(home.binary(&self.name));
-        command.arg("migrate").envs(self.common());
-        for variable in OWN {
-            command.env_remove(variable);
-        }
-        command.env("DATABASE_URL", &self.access.database_url);
-        command.env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
+        let mut command = self.command(home);
+        command.arg("migrate").env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
         let migration = tokio::time::timeout(MIGRATION_PATIENCE, program::run(&what, &mut command));
         migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
@@ -84,7 +79,11 @@ impl Service {
     /// A command of it (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, home: &Home) -> Command {
         let mut command = Command::new(home.binary(&self.name));
-        command.envs(self.common()).env("DATABASE_URL", &self.access.database_url);
+        command.envs(self.common());
+        for variable in OWN {
+            command.env_remove(variable);
+        }
+        command.env("DATABASE_URL", &self.access.database_url);
         command
     }
 

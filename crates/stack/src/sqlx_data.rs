@@ -87,6 +87,23 @@ impl Databases {
         Ok(databases)
     }
 
+    /// Puts what all of these need into each one's folder, so that one of them compiles while another is being prepared.
+    pub async fn spread(&self, home: &Home, crates: &[Checked]) -> Result<()> {
+        let draft = draft(home, "all")?;
+        let compiled = self.compile(home, crates, &draft).await;
+        let fresh = contents(&draft);
+        remove_dir(&draft)?;
+        compiled?;
+        let fresh = fresh?;
+        for folder in crates.iter().map(Checked::folder) {
+            create_dir(&folder)?;
+            for (name, text) in &fresh {
+                fs::write(folder.join(name), text).during(|| format!("writing into {}", folder.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the folder of one crate.
     pub async fn write(&self, home: &Home, checked: &Checked) -> Result<PathBuf> {
         let (draft, folder) = (draft(home, &checked.name)?, checked.folder());

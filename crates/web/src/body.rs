@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 
@@ -28,10 +28,8 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     if !is_json(headers) {
         return Err(unsupported("The body must be JSON: send Content-Type: application/json."));
     }
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    let is_coded = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
         return Err(unsupported("The body must be sent as it is, without a Content-Encoding."));
     }
     let announced = announced_length(request.headers());

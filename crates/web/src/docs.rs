@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use crate::Problem;
+use crate::{Path, Problem};
 
 /// `/openapi.json`, and `/docs` that shows it.
 pub(crate) fn routes(api: OpenApi) -> Router {

@@ -1,8 +1,8 @@
 //! What holds for every body, whatever type reads it; this deserializer stands between the type and the reader.
 //!
 //! Objects must be objects: serde's derive also reads a struct from an array, field by field in the order of declaration,
-//! so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`, a format that nobody described. And text has no NUL
-//! character, since Postgres has none; only an [`Opaque`] one may.
+//! so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`, a format that nobody described. And the text of a
+//! value has no NUL character, since Postgres has none; only an [`Opaque`] one may.
 
 use std::fmt;
 

@@ -51,10 +51,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Idempotent<T> {
         let value = json::parse(&body)?;
         let key = key.map(|value| {
             // It was read once already, by the type.
-            let body = serde_json::from_slice(&body).unwrap_or_default();
-            Key { operation, value, fingerprint: fingerprint(&path, &body) }
+            let body = serde_json::from_slice(&body).map_err(|_| Problem::internal())?;
+            Ok::<_, Problem>(Key { operation, value, fingerprint: fingerprint(&path, &body) })
         });
-        Ok(Self { value, key })
+        Ok(Self { value, key: key.transpose()? })
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
         http.response.status_code = tracing::field::Empty,
     );
     let traceparent = Traceparent::of(request.headers(), &span);
-    request.extensions_mut().insert(traceparent);
+    request.extensions_mut().insert(traceparent.clone());
 
     let answered = tokio::time::timeout(TIME, next.run(request)).instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| late().into_response());
@@ -56,7 +56,9 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     }
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
-    record(method, route, status.as_u16(), start.elapsed());
+    let (status, took) = (status.as_u16(), start.elapsed());
+    tracing::debug!(method, route, status, ?took, traceparent = traceparent.0, "answered");
+    record(method, route, status, took);
     response
 }
 
@@ -67,7 +69,6 @@ fn late() -> Problem {
 }
 
 fn record(method: &'static str, route: String, status: u16, took: Duration) {
-    tracing::debug!(method, route, status, took = ?took, "answered");
     let status = status.to_string();
     metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
         .increment(1);

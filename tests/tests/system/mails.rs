@@ -169,6 +169,19 @@ async fn a_mail_whose_address_is_not_known_yet_waits_for_it() {
     came_once(&shop, &inbox, &placed.id).await;
 }
 
+/// Longer than most mail programs know: then it is the mail server's to say so.
+#[tokio::test]
+async fn an_address_as_long_as_addresses_are_is_written_to() {
+    let inbox = Inbox::open();
+    let shop = shop_with(&inbox).await;
+    let email = format!("{}@example.com", "a".repeat(254 - "@example.com".len()));
+    let order =
+        json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]});
+    let (status, placed) = shop.try_order(None, &order).await;
+    assert_eq!(status, 202, "{placed}");
+    inbox.mail(&email, placed["id"].as_str().unwrap()).await;
+}
+
 #[tokio::test]
 async fn the_operator_finds_each_message_and_sees_no_address() {
     let inbox = Inbox::open();

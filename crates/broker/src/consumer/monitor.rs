@@ -64,7 +64,7 @@ impl Monitor {
         let (consumer, settings, topics) =
             (Arc::clone(&self.consumer), self.settings.clone(), self.topics.clone());
         let asked = kafka::blocking(move || {
-            let found = topics::check(consumer.client(), &settings, &topics, TIMEOUT);
+            let found = topics::check(consumer.client(), &settings, settings.names_of(&topics), TIMEOUT);
             let logs = match found {
                 Err(TopicsError::Unreachable { .. }) => None,
                 _ => logs::bounds(&*consumer, &settings, &partitions, TIMEOUT).ok(),

@@ -113,6 +113,7 @@ fn read(
     letters.sort_by_key(|letter| letter.record.place());
     Ok(letters)
 }
+
 impl Letters {
     fn include(&self, letter: &Letter) -> bool {
         let record = &letter.record;

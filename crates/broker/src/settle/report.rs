@@ -8,6 +8,8 @@ use crate::record::Record;
 
 /// In characters.
 const LONGEST_TYPE: usize = 100;
+/// More unknown types of a batch are not named.
+const FEW: usize = 5;
 
 #[expect(clippy::cast_precision_loss, reason = "a histogram")]
 pub(super) fn count(
@@ -52,8 +54,12 @@ pub(super) fn count(
         )
         .increment(n);
     }
-    for (event_type, n) in skipped {
+    let types = skipped.len();
+    for (event_type, n) in skipped.into_iter().take(FEW) {
         tracing::warn!(topic, event_type, n, "skipped events of a type that is not known here");
+    }
+    if types > FEW {
+        tracing::warn!(topic, more = types - FEW, "skipped events of more types that are not known here");
     }
     for (index, missing) in &handled.gaps {
         let Record { partition, offset, .. } = records[*index];

@@ -5,13 +5,14 @@ use std::time::Duration;
 use envelope::Event as _;
 
 use crate::events::Deposits;
-use crate::support::Bank;
+use crate::support::{Bank, until};
 
 #[tokio::test]
 async fn settings_that_were_changed_are_set_again_and_others_stay() {
     let bank = Bank::open().await;
     let foreign = [("retention.ms", "1000"), ("cleanup.policy", "compact"), ("compression.type", "zstd")];
     bank.configure("deposits", &foreign).await;
+    until("they are changed", async || bank.configured("deposits", "compression.type").await == "zstd").await;
 
     let settings = broker::Settings { retention: Some(Duration::from_hours(48)), ..bank.settings("till") };
     broker::topics::create(&settings, &[Deposits::TOPIC]).await.unwrap();
@@ -22,7 +23,7 @@ async fn settings_that_were_changed_are_set_again_and_others_stay() {
         ("message.timestamp.type", "LogAppendTime"),
         ("compression.type", "zstd"),
     ] {
-        assert_eq!(bank.configured("deposits", name).await, value, "{name}");
+        until(&format!("{name} is {value}"), async || bank.configured("deposits", name).await == value).await;
     }
     bank.close().await;
 }

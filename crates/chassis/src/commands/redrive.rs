@@ -18,7 +18,8 @@ pub(crate) struct Options {
     /// Only say which ones it would be
     #[arg(long)]
     dry_run: bool,
-    /// Note them as done without handling them: for those that can never be repaired
+    /// Note them as done without handling them, for good: for those that can never be repaired. All that match the other
+    /// options, or all there are
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
     /// Only those of this topic
@@ -49,7 +50,8 @@ pub(super) async fn run<C: Args + Clone>(
     options: Options,
 ) -> anyhow::Result<()> {
     let (parts, outbox, broker) = parts::without_running(service, cli).await?;
-    if let Some(topic) = &options.topic {
+    // What became of letters of a topic that is not followed any more can only be decided by hand.
+    if let Some(topic) = options.topic.as_deref().filter(|_| !options.discard) {
         let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
         parts::expect_one_of(topic, "is not a topic that this service follows", followed)?;
     }

@@ -21,7 +21,7 @@ fn unguessable(now: OffsetDateTime) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
-/// Ids are written in one way: the other ones that a parser takes (braces, `urn:uuid:`, no hyphens) name nothing here.
+/// Ids are written with hyphens: the other ways that a parser takes (braces, `urn:uuid:`, no hyphens) name nothing here.
 fn hyphenated(text: &str) -> Result<Uuid, uuid::Error> {
     Hyphenated::from_str(text).map(Hyphenated::into_uuid)
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_written_in_one_way() {
+    fn are_written_with_hyphens() {
         let text = "01939f2c-3a8e-7cc0-a1b2-c3d4e5f60718";
         let id: OrderId = text.parse().unwrap();
         assert_eq!(serde_json::from_str::<OrderId>(&format!("\"{text}\"")).unwrap(), id);

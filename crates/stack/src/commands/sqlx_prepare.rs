@@ -28,6 +28,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("the query data of {} crates is up to date", crates.len());
         return Ok(());
     }
+    if crates.len() > 1 {
+        say("  … compiling the workspace for all of its queries");
+        databases.spread(&home, &crates).await?;
+    }
     for checked in &crates {
         say(format_args!("  … compiling the workspace for the queries of {}", checked.name));
         let folder = databases.write(&home, checked).await?;

@@ -32,9 +32,7 @@ impl Fold for Stock {
         _out: &mut Appends,
     ) -> Result<(), Rejected> {
         let level = received.event.level();
-        let known = state.entry(level.sku.clone()).or_default();
-        known.apply(level);
-        known.cause = received.cause();
+        state.entry(level.sku.clone()).or_default().apply(level, received.cause());
         Ok(())
     }
 

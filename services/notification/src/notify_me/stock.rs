@@ -21,15 +21,18 @@ pub(crate) struct Level {
     pub seen: Sequence,
     /// It has risen in this batch: somebody may be told.
     pub risen: bool,
-    /// The event that said so.
+    /// The event that raised it last.
     pub cause: Cause,
 }
 
 impl Level {
     /// Takes a new level over. Any rise counts, not a restock alone: what comes back from a declined payment can be
     /// sold again too.
-    pub(crate) fn apply(&mut self, level: &StockLevel) {
-        self.risen |= level.available > self.available || level.restocks > self.restocks;
+    pub(crate) fn apply(&mut self, level: &StockLevel, cause: Cause) {
+        if level.available > self.available || level.restocks > self.restocks {
+            self.risen = true;
+            self.cause = cause;
+        }
         self.available = level.available;
         self.restocks = level.restocks;
     }
@@ -117,11 +120,13 @@ mod tests {
     #[test]
     fn any_rise_is_worth_a_look_and_a_fall_is_not() {
         let mut stock = Level { available: 3, restocks: 1, ..Level::default() };
-        stock.apply(&level(0, 1));
+        stock.apply(&level(0, 1), Cause::default());
         assert!(!stock.risen);
-        stock.apply(&level(1, 1));
+        let back = Cause { event_id: Some(Uuid::nil()), traceparent: None };
+        stock.apply(&level(1, 1), back.clone());
         assert!(stock.risen, "a unit came back");
-        stock.apply(&level(0, 1));
+        stock.apply(&level(0, 1), Cause::default());
         assert!(stock.risen, "it was so within the batch");
+        assert_eq!(stock.cause, back, "who takes it away again is no cause to tell anybody");
     }
 }

@@ -123,11 +123,15 @@ impl Waves {
         let ids: Vec<Uuid> = places.iter().map(|(_, id, _)| *id).collect();
         sqlx::query!(
             r#"
-            UPDATE deliveries SET restocks = $2, data = jsonb_set(data, '{restocks}', to_jsonb($2::bigint)), next_at = now()
+            UPDATE deliveries
+            SET restocks = $2, data = jsonb_set(data, '{restocks}', to_jsonb($2::bigint)), next_at = now(),
+                caused_by = $3, traceparent = $4
             WHERE subscription_id = ANY($1) AND kind = 'back_in_stock' AND finished_at IS NULL AND next_at IS NULL
             "#,
             &ids,
             product.restocks,
+            product.caused_by,
+            product.traceparent,
         )
         .execute(&mut **tx)
         .await?;

@@ -57,10 +57,11 @@ pub(super) async fn write(
         store::orders::insert(&mut tx, &rows, patience).await?;
     }
     let answers = store_answers(&mut tx, group, &orders, &refused).await?;
+    let told =
+        orders.iter().map(|(index, order)| Announcement::of(order, Some(group[*index].traceparent.clone())));
+    let told: Vec<_> = told.collect();
+    tx.on_commit(move || told.into_iter().for_each(Announcement::make));
     tx.commit().await?;
-    for (index, order) in &orders {
-        Announcement::of(order, Some(group[*index].traceparent.clone())).make();
-    }
     Ok(replies(claims, &answers))
 }
 

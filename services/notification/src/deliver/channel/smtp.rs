@@ -42,8 +42,6 @@ pub(crate) struct BadUrl(lettre::transport::smtp::Error);
 enum Unmailable {
     #[error("the template does not render: {0}")]
     Template(#[from] minijinja::Error),
-    #[error("the address is none that mail knows")]
-    Address(#[from] lettre::address::AddressError),
     #[error("the mail cannot be built: {0}")]
     Build(#[from] lettre::error::Error),
     #[error("the mail cannot be built: {0}")]
@@ -65,7 +63,9 @@ impl Smtp {
     fn mail(&self, delivery: &Delivery, to: &EmailAddress) -> Result<Message, Unmailable> {
         let text = self.letters.text(&delivery.content)?;
         let html = self.letters.html(&delivery.content)?;
-        let to = Mailbox::new(None, to.expose().parse::<Address>()?);
+        // It was read by the rules once already; lettre's own know no local part that is longer than 64 octets.
+        let (user, domain) = to.expose().rsplit_once('@').unwrap_or_default();
+        let to = Mailbox::new(None, Address::new_dangerous(user, domain));
         let mut mail = Message::builder()
             .from(self.from.clone())
             .to(to)
