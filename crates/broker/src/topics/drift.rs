@@ -50,8 +50,8 @@ async fn drifted<'a>(
     options: &AdminOptions,
 ) -> Result<Vec<Drifted<'a>>, TopicsError> {
     let mut drifted = Vec::new();
-    let mut open = specs.to_vec();
-    for attempt in 0.. {
+    let (mut open, mut attempt) = (specs.to_vec(), 0);
+    while !open.is_empty() {
         let asked: Vec<_> = open.iter().map(|spec| ResourceSpecifier::Topic(&spec.name)).collect();
         let found = admin.describe_configs(&asked, options).await;
         let found =
@@ -72,11 +72,10 @@ async fn drifted<'a>(
                 Err(code) => return Err(TopicsError::Refused { topic: spec.name.clone(), code }),
             }
         }
-        if unknown.is_empty() {
-            break;
+        if !unknown.is_empty() {
+            tokio::time::sleep(PAUSE).await;
         }
-        open = unknown;
-        tokio::time::sleep(PAUSE).await;
+        (open, attempt) = (unknown, attempt + 1);
     }
     Ok(drifted)
 }
