@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::values::{DeliveryId, EmailAddress};
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::PoolConfig;
@@ -63,12 +64,14 @@ impl Smtp {
     fn mail(&self, delivery: &Delivery, to: &EmailAddress) -> Result<Message, Unmailable> {
         let text = self.letters.text(&delivery.content)?;
         let html = self.letters.html(&delivery.content)?;
-        // It was read by the rules once already; lettre's own know no local part that is longer than 64 octets.
+        // It was read by the rules once already; lettre's own know no local part that is longer than 64 octets, neither
+        // here nor where an envelope is made of the headers.
         let (user, domain) = to.expose().rsplit_once('@').unwrap_or_default();
-        let to = Mailbox::new(None, Address::new_dangerous(user, domain));
+        let to = Address::new_dangerous(user, domain);
         let mut mail = Message::builder()
+            .envelope(Envelope::new(Some(self.from.email.clone()), vec![to.clone()])?)
             .from(self.from.clone())
-            .to(to)
+            .to(Mailbox::new(None, to))
             .subject(text.subject)
             .message_id(Some(message_id(delivery.id, &self.from)))
             .multipart(MultiPart::alternative_plain_html(text.body, html))?;
