@@ -71,6 +71,25 @@ async fn a_leader_with_a_name_has_its_lease_at_once_when_it_is_killed_and_starte
 }
 
 #[tokio::test]
+async fn a_leader_that_was_taken_for_dead_has_lost_its_lease_to_the_one_of_its_name() {
+    let mut bank = Bank::open().await;
+    bank.run_ledger();
+    let named = || {
+        bank.process("till").with("INSTANCE", "till-1").with("RUST_LOG", "broker=debug").with("NO_COLOR", "1")
+    };
+    let leader = named().start();
+    bank.deposit(&["alice"], 1).await;
+    bank.booked_once_and_in_order(1).await;
+    leader.freeze();
+    let _next = named().start();
+    bank.deposit(&["alice"], 20).await;
+    bank.booked_once_and_in_order(21).await;
+    leader.thaw();
+    leader.says("relay lease leading=false").await;
+    bank.close().await;
+}
+
+#[tokio::test]
 async fn what_a_frozen_leader_sends_when_it_wakes_is_taken_for_what_it_is() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
