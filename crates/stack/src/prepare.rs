@@ -27,7 +27,7 @@ pub(crate) fn require_ports(home: &Home, local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses settings with which a service would not start, before anything is started or deleted.
+/// Refuses settings with which a service would not start.
 pub(crate) async fn check_settings(home: &Home, local: &Local) -> anyhow::Result<()> {
     for name in home.services()? {
         local.service(home, &name)?.check(home).await?;

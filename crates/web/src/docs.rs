@@ -35,7 +35,9 @@ fn page(place: &str, title: &str, config: Arc<Config<'static>>) -> Response {
     let Ok(Some(index)) = utoipa_swagger_ui::serve("index.html", config) else {
         return Problem::internal().into_response();
     };
-    let html = String::from_utf8_lossy(&index.bytes).replace("\"./", &format!("\"{place}"));
+    let html = String::from_utf8_lossy(&index.bytes)
+        .replace("\"index.css\"", "\"./index.css\"")
+        .replace("\"./", &format!("\"{place}"));
     axum::response::Html(html.replace("<title>Swagger UI", &format!("<title>{title}"))).into_response()
 }
 

@@ -60,7 +60,7 @@ const UNPROCESSABLE: Shared = (
 const TOO_MANY: Shared = (
     "TooManyRequests",
     StatusCode::TOO_MANY_REQUESTS,
-    "Too many requests from this client.",
+    "Too many requests from this client, or for this address.",
     Some(("Retry-After", "Seconds until the next is free.")),
 );
 const UNAVAILABLE: Shared = (

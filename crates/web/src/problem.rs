@@ -120,7 +120,7 @@ impl Problem {
 
     /// 429 with `Retry-After` in seconds.
     pub fn too_many_requests(retry_after: u32) -> Self {
-        let detail = format!("Too many requests from this client; try again in {retry_after} s.");
+        let detail = format!("Too many requests; try again in {retry_after} s.");
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 

@@ -181,6 +181,13 @@ async fn the_readable_page_needs_no_internet() {
         assert_eq!(status, 200);
         assert!(page.contains(bundle) && !page.contains("https://"), "{page}");
         assert!(page.contains("<title>thing service</title>"), "{page}");
+        // As a browser resolves them.
+        let folder = &path[..=path.rfind('/').unwrap()];
+        let files = ["href=\"", "src=\""].into_iter().flat_map(|name| page.split(name).skip(1));
+        for file in files.filter_map(|rest| rest.split('"').next()) {
+            let place = format!("{folder}{}", file.trim_start_matches("./"));
+            assert_eq!(ask(request("GET", &place).body(Body::empty()).unwrap()).await.0, 200, "{place}");
+        }
     }
     assert_eq!(ask(request("GET", "/docs/swagger-ui-bundle.js").body(Body::empty()).unwrap()).await.0, 200);
     let (status, _, problem) = ask(request("GET", "/docs/nothing.js").body(Body::empty()).unwrap()).await;

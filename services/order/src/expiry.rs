@@ -38,7 +38,7 @@ async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
     }
     let ids: Vec<Uuid> = traces.keys().copied().collect();
     let mut orders = store::orders::load(&mut tx, &ids).await?;
-    let now = OffsetDateTime::now_utc();
+    let now = OffsetDateTime::now_utc().truncate_to_microsecond();
     for order in &mut orders {
         if let Some(event) = order.expire(now) {
             let trace = traces.remove(&order.id().uuid()).flatten();

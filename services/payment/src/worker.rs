@@ -68,7 +68,7 @@ impl Queue for Payments {
         let mut tx = self.outbox.begin().await?;
         // As they are now: the order may have asked for something else meanwhile.
         let mut payments = store::lock_claimed(&mut tx, &orders, &tokens).await?;
-        let now = OffsetDateTime::now_utc();
+        let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         for payment in &mut payments {
             let Some(&(unresolved, outcome)) = brought.get(&payment.order_id) else { continue };
             let event = payment.resolve(unresolved, outcome.clone(), now);

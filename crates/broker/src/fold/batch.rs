@@ -79,8 +79,8 @@ pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Re
         return Ok(handled);
     }
     let mut state = fold.load(tx, &events).await?;
-    // Behind the locks: what several writers note of one row is in the order of time.
-    let now = OffsetDateTime::now_utc();
+    // Behind the locks: what several writers note of one row is in the order of time; and no finer than Postgres keeps it.
+    let now = OffsetDateTime::now_utc().truncate_to_microsecond();
     for (index, received) in indexes.into_iter().zip(&events) {
         match arrival(fold, &mut state, received, batch.guard) {
             Arrival::Repeated => {

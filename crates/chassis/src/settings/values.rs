@@ -25,11 +25,21 @@ impl Retention {
     }
 }
 
+/// With less, events would be gone before a service that is started again has read them.
+const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
+
 impl FromStr for Retention {
-    type Err = humantime::DurationError;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "-1" { Ok(Self::Forever) } else { duration(text).map(Self::For) }
+        if text == "-1" {
+            return Ok(Self::Forever);
+        }
+        match duration(text) {
+            Ok(time) if time >= SHORTEST_RETENTION => Ok(Self::For(time)),
+            Ok(_) => Err("must be at least 1m".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 

@@ -46,14 +46,15 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
+    // Before anything is stopped, started or deleted.
+    local.settings = local::settings_in_environment(home).await?;
+    prepare::check_settings(home, &local).await?;
     let left = running::names(&run_dir(home));
     if !left.is_empty() {
         say(format_args!("  … stopping what an earlier up left running: {}", left.join(", ")));
         running::stop_all(&run_dir(home), |_| ()).await;
     }
     prepare::require_ports(home, &local)?;
-    local.settings = local::settings_in_environment(home).await?;
-    prepare::check_settings(home, &local).await?;
     if arguments.fresh {
         prepare::delete_data(home, &local)?;
     }

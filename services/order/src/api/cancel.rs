@@ -63,7 +63,7 @@ pub(super) async fn cancel(
 async fn apply(outbox: &Outbox, id: OrderId, cause: Cause) -> Result<Option<Order>, Failure> {
     let mut tx = outbox.begin().await?;
     let Some(mut order) = store::orders::load(&mut tx, &[id.uuid()]).await?.pop() else { return Ok(None) };
-    if let Some(event) = order.cancel(OffsetDateTime::now_utc()) {
+    if let Some(event) = order.cancel(OffsetDateTime::now_utc().truncate_to_microsecond()) {
         let announcement = Announcement::of(&order, cause.traceparent.clone());
         tx.append(cause, order.version, &event)?;
         store::orders::save(&mut tx, &[&order]).await?;

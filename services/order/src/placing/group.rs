@@ -26,7 +26,8 @@ pub(super) async fn write(
     patience: Duration,
     group: &[Placement],
 ) -> Result<Vec<Reply>, Failure> {
-    let now = now();
+    // What Postgres keeps of a time is a microsecond; an answer may not say more than is read later.
+    let now = OffsetDateTime::now_utc().truncate_to_microsecond();
     let mut tx = outbox.begin().await?;
     let claims = claim(&mut tx, group).await?;
     let (priced, refused) = price(&mut tx, group, &claims).await?;
@@ -63,12 +64,6 @@ pub(super) async fn write(
     tx.on_commit(move || told.into_iter().for_each(Announcement::make));
     tx.commit().await?;
     Ok(replies(claims, &answers))
-}
-
-/// What Postgres keeps of a time is a microsecond; an answer may not say more than is read later.
-fn now() -> OffsetDateTime {
-    let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(now.nanosecond() / 1000 * 1000).unwrap_or(now)
 }
 
 /// What each request's key says; a request without one is new.

@@ -53,10 +53,11 @@ fn read(app: &App, claim: &str) -> Option<SubscriptionId> {
     }
 }
 
-/// Neither a SKU nor a claim has a character that a query would have to escape.
+/// Neither a SKU nor a claim has a character that a query would have to escape. A fragment comes behind the query.
 fn shop_link(shop: &str, sku: &str, claim: &str) -> String {
-    let joint = if shop.contains('?') { '&' } else { '?' };
-    format!("{shop}{joint}sku={sku}&claim={claim}")
+    let (page, fragment) = shop.find('#').map_or((shop, ""), |at| shop.split_at(at));
+    let joint = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{joint}sku={sku}&claim={claim}{fragment}")
 }
 
 #[cfg(test)]
@@ -64,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shop_is_told_product_and_claim() {
-        assert_eq!(
-            shop_link("https://shop.example/buy", "MUG", "abc"),
-            "https://shop.example/buy?sku=MUG&claim=abc"
-        );
-        assert_eq!(
-            shop_link("https://shop.example/?lang=en", "MUG", "abc"),
-            "https://shop.example/?lang=en&sku=MUG&claim=abc"
-        );
+    fn sku_and_claim_join_the_query_that_is_there_and_stand_before_a_fragment() {
+        for (shop, link) in [
+            ("https://shop.example/", "https://shop.example/?sku=PEN&claim=c"),
+            ("https://shop.example/p?x=1", "https://shop.example/p?x=1&sku=PEN&claim=c"),
+            ("https://shop.example/p#top", "https://shop.example/p?sku=PEN&claim=c#top"),
+            ("https://shop.example/#/p?x", "https://shop.example/?sku=PEN&claim=c#/p?x"),
+        ] {
+            assert_eq!(shop_link(shop, "PEN", "c"), link);
+        }
     }
 }
