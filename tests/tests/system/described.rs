@@ -50,6 +50,8 @@ async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
         System::builder().env("notification", "CORS_ORIGINS", "https://shop.example,https://m.shop.example");
     let shop = Shop::with(builder).await;
     shop.stock("PEN", 0).await;
+    // The notification service has read of it.
+    shop.system.settled().await.unwrap();
     let form = shop.at("notification", "/subscriptions");
     let allowed = async |method: reqwest::Method, origin: &str| {
         let asked = shop.http().request(method, &form).header("origin", origin);
