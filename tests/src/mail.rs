@@ -64,10 +64,9 @@ impl Inbox {
         inbox
     }
 
-    /// A mail server that is down: nobody listens on its port.
+    /// A mail server that is down: nobody listens on its port, and no outgoing connection is given it meanwhile.
     pub fn closed() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { port, ..Self::default() }
+        Self { port: stack::ports::free().unwrap(), ..Self::default() }
     }
 
     /// Brings one that is down up.
