@@ -70,11 +70,11 @@ impl Fold for Orders {
         out: &mut Appends,
     ) -> Result<(), Rejected> {
         let order_id = received.event.order_id();
-        let asked = asked(received, now);
+        let asked = asked(received);
         let event = match (state.known.get_mut(&order_id), &received.event) {
             (Some(known), event) => known.hear(event, asked, now),
             (None, OrderEvent::Placed(order)) => {
-                state.known.insert(order_id, Known::new(Payment::placed(order, asked)));
+                state.known.insert(order_id, Known::new(Payment::placed(order, asked, now)));
                 None
             }
             (None, OrderEvent::Cancelled(order)) => {
@@ -132,7 +132,7 @@ impl Known {
         }
         match event {
             OrderEvent::Placed(_) => {
-                self.payment.placed_again(asked);
+                self.payment.placed_again(asked, now);
                 None
             }
             OrderEvent::Confirmed(_) => self.payment.confirmed(asked, now),
@@ -141,6 +141,6 @@ impl Known {
     }
 }
 
-fn asked(received: &Received<OrderEvent>, now: OffsetDateTime) -> Asked {
-    Asked { id: received.id, sequence: received.sequence, at: now, traceparent: received.traceparent.clone() }
+fn asked(received: &Received<OrderEvent>) -> Asked {
+    Asked { id: received.id, sequence: received.sequence, traceparent: received.traceparent.clone() }
 }

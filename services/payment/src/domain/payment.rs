@@ -64,8 +64,6 @@ pub struct Asked {
     pub id: Uuid,
     /// Its sequence.
     pub sequence: Sequence,
-    /// When it was heard of.
-    pub at: OffsetDateTime,
     /// The trace that it is part of.
     pub traceparent: Option<String>,
 }
@@ -84,14 +82,14 @@ pub struct Entry {
 
 impl Payment {
     /// The payment of an order that was just placed: to be authorized.
-    pub fn placed(order: &OrderPlaced, asked: Asked) -> Self {
+    pub fn placed(order: &OrderPlaced, asked: Asked, now: OffsetDateTime) -> Self {
         let mut payment = Self {
             method: Some(order.payment_method.clone()),
             operation: Some(Operation::Authorize),
             ..Self::open(order.order_id, order.total, asked.sequence)
         };
         payment.asked_by.placed = Some(asked.id);
-        payment.note("order.placed.v1", asked);
+        payment.note("order.placed.v1", asked, now);
         payment
     }
 
@@ -104,28 +102,28 @@ impl Payment {
             ..Self::open(order.order_id, order.total, asked.sequence)
         };
         payment.asked_by.cancelled = Some(asked.id);
-        payment.note("order.cancelled.v1", asked);
+        payment.note("order.cancelled.v1", asked, now);
         let event = payment.voided();
         payment.tell(&event, now);
         (payment, event)
     }
 
     /// The order was placed, and its payment is there already: nothing to do.
-    pub fn placed_again(&mut self, asked: Asked) {
-        self.note("order.placed.v1", asked);
+    pub fn placed_again(&mut self, asked: Asked, now: OffsetDateTime) {
+        self.note("order.placed.v1", asked, now);
     }
 
     /// The order was confirmed: the money is to be taken.
     pub fn confirmed(&mut self, asked: Asked, now: OffsetDateTime) -> Option<PaymentEvent> {
         self.asked_by.confirmed = Some(asked.id);
-        self.note("order.confirmed.v1", asked);
+        self.note("order.confirmed.v1", asked, now);
         self.pursue(Goal::Captured, now)
     }
 
     /// The order was cancelled: the money is to go back, wherever it is.
     pub fn cancelled(&mut self, asked: Asked, now: OffsetDateTime) -> Option<PaymentEvent> {
         self.asked_by.cancelled = Some(asked.id);
-        self.note("order.cancelled.v1", asked);
+        self.note("order.cancelled.v1", asked, now);
         self.pursue(Goal::Reversed, now)
     }
 
@@ -158,9 +156,9 @@ impl Payment {
         }
     }
 
-    fn note(&mut self, event_type: &str, asked: Asked) {
+    fn note(&mut self, event_type: &str, asked: Asked, now: OffsetDateTime) {
         self.asked_by.traceparent = asked.traceparent.or(self.asked_by.traceparent.take());
-        self.news.push(Entry { event_type: event_type.to_owned(), at: asked.at });
+        self.news.push(Entry { event_type: event_type.to_owned(), at: now });
     }
 
     /// Numbers an event that is about to be published, and remembers it.

@@ -168,7 +168,7 @@ proptest! {
     ) {
         let mut world = World {
             remote: Remote { declines, refuses_capture, failures, ..Remote::default() },
-            payment: Payment::placed(&order(), asked(1)),
+            payment: Payment::placed(&order(), asked(1), NOW),
             events: Vec::new(),
             under_way: Vec::new(),
         };
@@ -209,12 +209,12 @@ fn cancellation() -> OrderCancelled {
 
 fn asked(sequence: i64) -> Asked {
     let id = Uuid::from_u128(sequence.unsigned_abs().into());
-    Asked { id, sequence: Sequence::from_i64(sequence).unwrap(), at: NOW, traceparent: None }
+    Asked { id, sequence: Sequence::from_i64(sequence).unwrap(), traceparent: None }
 }
 
 #[test]
 fn what_was_never_started_is_voided_without_a_call() {
-    let mut payment = Payment::placed(&order(), asked(1));
+    let mut payment = Payment::placed(&order(), asked(1), NOW);
     let event = payment.cancelled(asked(2), NOW).unwrap();
     let PaymentEvent::Voided(voided) = &event else { panic!("{event:?}") };
     assert_eq!(voided.amount.amount, 0);
@@ -224,7 +224,7 @@ fn what_was_never_started_is_voided_without_a_call() {
 
     let (mut closed, same) = Payment::closed(&cancellation(), asked(2), NOW);
     assert_eq!(event, same);
-    closed.placed_again(asked(1));
+    closed.placed_again(asked(1), NOW);
     assert_eq!(closed.confirmed(asked(3), NOW), None);
     assert_eq!((closed.status, closed.goal, closed.request(false)), (Status::Voided, Goal::Reversed, None));
 }
