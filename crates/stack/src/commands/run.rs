@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         services.join(", ")
     );
     let local = Local::load(&home)?;
-    if !arguments.arguments.iter().any(|word| ["help", "--help", "-h"].contains(&word.as_str())) {
+    if !arguments.arguments.iter().any(|word| ["check", "help", "--help", "-h"].contains(&word.as_str())) {
         local.require_running(&home, &["postgres"])?;
     }
     let mut command = local.service(&home, name)?.command(&home);
