@@ -4,8 +4,9 @@
 # And the one of the job that prepares Kafka and Postgres for them: docker build --target init .
 
 ARG BASE=gcr.io/distroless/cc-debian12:nonroot
+ARG RUST=rust:1.95-bookworm
 
-FROM rust:1.95-bookworm AS build
+FROM ${RUST} AS build
 # Thin LTO costs each of the five programs over a minute of CPU at every change, and waiting for Kafka and Postgres is
 # what they do.
 ENV CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16

@@ -1,9 +1,28 @@
 # What the scripts share; sourced by them. Bash 3.2 is enough (macOS).
 
+# With it, cd prints a folder, or goes to another one.
+unset CDPATH
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 export CHECKOUT="$root"
-# shellcheck disable=SC2034 # used by the scripts
-stack="${CARGO_TARGET_DIR:-$root/target}/debug/stack"
+
+# Where Cargo puts the programs, and so where they are found: its other settings of a target folder are overruled.
+CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-target}}"
+case "$CARGO_TARGET_DIR" in
+  /*) ;;
+  *) CARGO_TARGET_DIR="$root/$CARGO_TARGET_DIR" ;;
+esac
+export CARGO_TARGET_DIR
+unset CARGO_BUILD_TARGET CARGO_BUILD_TARGET_DIR
+
+# The program behind the scripts. Where a file of Cargo's names a build target, it lies one folder deeper.
+find_stack() {
+  local program
+  stack="$CARGO_TARGET_DIR/debug/stack"
+  for program in "$CARGO_TARGET_DIR"/*/debug/stack; do
+    if [ "$program" -nt "$stack" ]; then stack="$program"; fi
+  done
+}
+find_stack
 
 # The comment at the top of a script is its manual.
 help_if_asked() {
@@ -22,6 +41,12 @@ help_if_asked() {
 fail() {
   printf '%s\n' "$@" >&2
   exit 1
+}
+
+# curl towards this system, which is on loopback: never through a proxy, and without ~/.curlrc. A token goes in as
+# --header @- on standard input: a command line can be read by other users.
+local_curl() {
+  curl --disable --noproxy '*' --silent --show-error --max-time 10 "$@"
 }
 
 # For the commands that talk to what `up` has started.
@@ -64,6 +89,7 @@ compose() {
 build() {
   printf '  … building (the first time takes some minutes)\n'
   (cd "$root" && cargo build --workspace)
+  find_stack
 }
 
 # A system that runs out of room half way leaves a mess: better told before.

@@ -33,7 +33,7 @@ has_java() {
   local java version
   for java in "${JAVA_HOME:+$JAVA_HOME/bin/java}" java; do
     [ -n "$java" ] || continue
-    version="$("$java" -version 2>&1 | awk -F'"' '/version "/ { split($2, part, /[^0-9]+/); print part[1]; exit }')" || continue
+    version="$(JAVA_TOOL_OPTIONS='' _JAVA_OPTIONS='' JDK_JAVA_OPTIONS='' "$java" -version 2>&1 | awk -F'"' '/version "/ { split($2, part, /[^0-9]+/); print part[1]; exit }')" || continue
     if [ "${version:-0}" -ge 17 ]; then
       return 0
     fi

@@ -5,7 +5,7 @@ patience=60
 
 # request [CURL ARGUMENTS...] URL : the answer's body; fails unless the answer is a success.
 request() {
-  curl --silent --show-error --fail --max-time 10 "$@"
+  local_curl --fail "$@"
 }
 
 json() {
@@ -13,7 +13,7 @@ json() {
 }
 
 as_operator() {
-  json --header "authorization: Bearer $token" "$@"
+  json --header @- "$@" <<<"authorization: Bearer $token"
 }
 
 # The first string of this name in the JSON on standard input.

@@ -49,7 +49,8 @@ impl Shop {
 
     /// A system with something changed.
     pub async fn with(builder: Builder) -> Self {
-        Self { system: builder.start().await.expect("the system starts"), http: Client::new() }
+        let http = Client::builder().no_proxy().build().expect("a client");
+        Self { system: builder.start().await.expect("the system starts"), http }
     }
 
     /// The client, for requests that no method here makes.

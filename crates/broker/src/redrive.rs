@@ -78,12 +78,12 @@ pub enum RedriveError {
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
     /// Where the dead letters should be.
-    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {service} migrate")]
+    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {program} migrate")]
     NoTopic {
         /// Its full name.
         topic: String,
-        /// Who can create it.
-        service: String,
+        /// What can create it.
+        program: String,
     },
     /// The database cannot do what a fold needs.
     #[error("stopped at {origin}: {failure}")]

@@ -57,12 +57,12 @@ pub enum RewindError {
         longest: i64,
     },
     /// There is no such topic, or it has fewer partitions than the settings say.
-    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {service} migrate")]
+    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {program} migrate")]
     NoTopic {
         /// Its full name.
         topic: String,
-        /// Who can create it.
-        service: String,
+        /// What can create it.
+        program: String,
     },
 }
 
@@ -116,7 +116,7 @@ fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Pa
     let Some(logs) = logs::of_topic(&reader, settings, topic, TIMEOUT)? else {
         return Err(RewindError::NoTopic {
             topic: settings.topic_name(topic),
-            service: settings.service.clone(),
+            program: settings.program.clone(),
         });
     };
     match to {

@@ -22,6 +22,9 @@ pub struct Settings {
     pub instance: Option<String>,
     /// How many rows the outbox may hold before the service should refuse new work.
     pub outbox_limit: i64,
+    /// How an operator calls the service's program: stands before the command that a message advises, as in
+    /// `order migrate`.
+    pub program: String,
     /// How many dead letters in a row, without one success, count as a bad deployment instead of bad records.
     pub dead_letter_limit: u64,
 }

@@ -45,12 +45,12 @@ pub enum TopicsError {
         code: RDKafkaErrorCode,
     },
     /// One is not there.
-    #[error("topic {topic} is missing; run: {service} migrate")]
+    #[error("topic {topic} is missing; run: {program} migrate")]
     Missing {
         /// Its full name.
         topic: String,
-        /// Who can create it.
-        service: String,
+        /// What can create it.
+        program: String,
     },
     /// One has another number of partitions.
     #[error(
@@ -133,7 +133,7 @@ pub(crate) fn check<C: ClientContext>(
             .map_err(|error| TopicsError::Unreachable { brokers: settings.brokers.clone(), error })?;
         let found = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
         let Some(found) = found else {
-            return Err(TopicsError::Missing { topic: name, service: settings.service.clone() });
+            return Err(TopicsError::Missing { topic: name, program: settings.program.clone() });
         };
         if i32::try_from(found.partitions().len()) != Ok(settings.partitions) {
             let (found, wanted) = (found.partitions().len(), settings.partitions);

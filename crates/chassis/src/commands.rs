@@ -64,7 +64,7 @@ pub(crate) async fn carry_out<C: Args + Clone>(
         Command::Migrate => crate::migrate::migrate(service, &cli.common).await,
         Command::Check => crate::parts::check(service, cli),
         Command::Health => {
-            println!("{}", crate::probe::ready(cli.common.ops_listen).await?);
+            program::print(crate::probe::ready(cli.common.ops_listen).await?);
             Ok(())
         }
         Command::Redrive(options) => redrive::run(service, cli, options).await,

@@ -53,12 +53,12 @@ pub enum DatabaseError {
     #[error("the schema could not be changed: {0}")]
     Migrate(MigrateError),
     /// The schema is not the one that this binary is made for.
-    #[error("the database's schema is not ready for this version ({what}); run: {service} migrate")]
+    #[error("the database's schema is not ready for this version ({what}); run: {program} migrate")]
     Schema {
         /// What is missing or different.
         what: String,
-        /// The service's name.
-        service: &'static str,
+        /// How the service's program is called.
+        program: String,
     },
     /// A migration was changed after it had been applied.
     #[error(

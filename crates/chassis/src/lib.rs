@@ -28,10 +28,11 @@ pub use settings::{Common, duration};
 
 /// Does what the command line says: runs the service, or carries out a command.
 pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
-    match start(service) {
+    let done = program::ignore_libpq_variables().context("cannot start without libpq's variables (PG…)");
+    match done.and_then(|()| start(service)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error:#}", service.name);
+            program::complain(format_args!("{}: {error:#}", service.name));
             ExitCode::FAILURE
         }
     }

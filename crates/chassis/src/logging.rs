@@ -60,7 +60,9 @@ pub fn start(
     let traced = if spans.is_some() { format!(",{}=debug", web::trace::TARGET) } else { String::new() };
     let filter =
         EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(LoggingError::Filter)?;
-    let lines = fmt::layer().fmt_fields(JsonFields::new());
+    // A service goes on when the reader of its log has gone; saying so on standard error would panic where that is the
+    // same pipe.
+    let lines = fmt::layer().fmt_fields(JsonFields::new()).log_internal_errors(false);
     let lines = match format {
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),
         LogFormat::Pretty => lines.event_format(pretty::Pretty::new(&source, colour())).boxed(),

@@ -13,6 +13,7 @@ use crate::settings::Common;
 pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
     broker::Settings {
         service: name.to_owned(),
+        program: common.program(name),
         brokers: common.kafka_brokers.clone(),
         prefix: common.topic_prefix.clone(),
         partitions: common.topic_partitions,
@@ -43,7 +44,7 @@ pub(crate) async fn without_running<C: Args + Clone>(
     cli: &Cli<C>,
 ) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
     let (parts, outbox, settings) = lazily(service, cli)?;
-    database::verify(service.name, &[&MIGRATIONS, service.migrations], outbox.pool())
+    database::verify(&settings.program, &[&MIGRATIONS, service.migrations], outbox.pool())
         .await
         .context("the database cannot be used")?;
     Ok((parts, outbox, settings))

@@ -62,7 +62,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         Err(DatabaseError::Stopped) => return wait(running, stop).await,
         answered => answered?,
     }
-    database::verify(service.name, &[&MIGRATIONS, service.migrations], &pool).await?;
+    database::verify(&common.program(service.name), &[&MIGRATIONS, service.migrations], &pool).await?;
     schema.send_replace(true);
 
     spawn(&mut running, broker::republish_daily(outbox, compacted, stop.clone()));

@@ -2,19 +2,19 @@
 //! these comments as the manual. Secrets may also come from files: see [`secrets`].
 
 mod secrets;
+mod token_key;
 mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use web::TrustedProxies;
 
 pub use secrets::complete;
+pub use token_key::TokenKey;
 pub use values::{Retention, duration, secret};
-
-const SHORTEST_KEY: usize = 16;
 
 /// What every service can be told.
 #[derive(Debug, Clone, Args)]
@@ -62,10 +62,6 @@ pub struct Common {
     #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "TOKEN")]
     pub admin_token: Option<SecretString>,
 
-    /// The key that tokens in links and answers are made with: at least 16 characters, the same for all instances
-    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "KEY")]
-    pub token_key: Option<SecretString>,
-
     /// How this service is reached from outside, for links [default: http:// and LISTEN]
     #[arg(long, env, value_parser = values::public_url, value_name = "URL")]
     pub public_url: Option<String>,
@@ -81,6 +77,10 @@ pub struct Common {
     /// Dead letters in a row, without one success, that count as a bad deployment: the service waits then
     #[arg(long, env, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub dead_letter_limit: u64,
+
+    /// Stands before this program's name where a message tells which command helps, as ./scripts/run
+    #[arg(long, env, default_value = "", hide_default_value = true, value_name = "WORDS")]
+    pub command_prefix: String,
 
     /// Log lines for people or for machines
     #[arg(long, env, value_enum, default_value_t = LogFormat::Pretty, value_name = "FORMAT")]
@@ -115,11 +115,13 @@ impl Common {
         self.migrate_database_url.as_ref().ok_or(SettingError::Missing { name: "MIGRATE_DATABASE_URL" })
     }
 
-    /// The bytes of `TOKEN_KEY`, or what is missing.
-    pub fn token_key(&self) -> Result<&[u8], SettingError> {
-        let key = self.token_key.as_ref().ok_or(SettingError::Missing { name: "TOKEN_KEY" })?;
-        let key = key.expose_secret().as_bytes();
-        if key.len() < SHORTEST_KEY { Err(SettingError::ShortKey) } else { Ok(key) }
+    /// How an operator calls the program of this service, in messages that tell which command helps.
+    pub fn program(&self, service: &str) -> String {
+        if self.command_prefix.is_empty() {
+            service.to_owned()
+        } else {
+            format!("{} {service}", self.command_prefix)
+        }
     }
 
     /// How this service is reached from outside, without a slash at the end.
@@ -139,8 +141,11 @@ pub enum SettingError {
         name: &'static str,
     },
     /// A key that could be guessed.
-    #[error("TOKEN_KEY must have at least {SHORTEST_KEY} characters: openssl rand -hex 32 makes one")]
-    ShortKey,
+    #[error("TOKEN_KEY must have at least {shortest} characters: openssl rand -hex 32 makes one")]
+    ShortKey {
+        /// How many it must have.
+        shortest: usize,
+    },
     /// A secret came twice.
     #[error("both {name} and {name}_FILE are set: set one of them")]
     Twice {

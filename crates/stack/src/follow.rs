@@ -1,5 +1,6 @@
 //! What `up` shows once all is ready: the services' logs side by side, and a line for a process that ends.
 
+use crate::chronology::in_order;
 use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, say};
@@ -14,7 +15,8 @@ pub(crate) async fn logs_and_deaths(home: &Home, daemons: Vec<Daemon>) -> anyhow
     let mut logs = LogReader::from_now_on(&run_dir(home));
     let mut watch = Watch::new(home, daemons);
     loop {
-        for (name, line) in logs.new_lines() {
+        let lines = logs.new_lines();
+        for (name, line) in in_order(lines, |name| logs.changed(name)) {
             say(among_others(&palette, &name, &line));
         }
         for (name, how) in watch.ended() {

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// The order in which the services of an order are listed, and so their ports; a further service follows by name.
 const FLOW: [&str; 4] = ["order", "payment", "inventory", "notification"];
 
+/// A folder that other users may pass through and not list: Postgres' own user has its files in it.
+pub(crate) const PASSABLE: u32 = 0o711;
+
 /// The program behind the scripts, which in a container lies beside the services.
 const OWN_PROGRAM: &str = "stack";
 
@@ -21,8 +24,9 @@ const OWN_PROGRAM: &str = "stack";
 pub struct Home {
     root: PathBuf,
     data: PathBuf,
-    /// Where the programs are, without a checkout.
-    programs: Option<PathBuf>,
+    is_container: bool,
+    /// The folder of the workspace's programs.
+    built: PathBuf,
 }
 
 impl Home {
@@ -30,9 +34,10 @@ impl Home {
     /// Cargo, else it lies above the program, else it is where the program was built.
     pub fn find() -> Result<Self> {
         if let (Some(programs), Some(data)) = (folder("STACK_PROGRAMS"), folder("STACK_DATA")) {
-            return Ok(Self { root: programs.clone(), data, programs: Some(programs) });
+            return Ok(Self { root: programs.clone(), data, is_container: true, built: programs });
         }
         let program = std::env::current_exe().during(|| "asking for this program's path".into())?;
+        let built = built_beside(&program);
         let told =
             ["CHECKOUT", "CARGO_MANIFEST_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
@@ -41,7 +46,8 @@ impl Home {
         let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
         let data = root.join(".data");
         create_dir(&data)?;
-        Ok(Self { root, data, programs: None })
+        close(&data)?;
+        Ok(Self { root, data, is_container: false, built })
     }
 
     /// The checkout.
@@ -51,7 +57,7 @@ impl Home {
 
     /// Whether this is a container's, beside those of docker-compose.yml.
     pub fn is_container(&self) -> bool {
-        self.programs.is_some()
+        self.is_container
     }
 
     /// `.data/`, or a folder or file in it.
@@ -59,22 +65,20 @@ impl Home {
         self.data.join(name)
     }
 
-    /// The binary of a service (or of this crate), as `cargo build --workspace` leaves it.
+    /// The binary of a service (or of this crate), as `cargo build --workspace` leaves it beside this program.
     pub fn binary(&self, name: &str) -> PathBuf {
-        if let Some(programs) = &self.programs {
-            return programs.join(name);
-        }
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
-        target.join("debug").join(name)
+        self.built.join(name)
     }
 
     /// The services, found by their folders (in a container by their programs), in the order of the flow.
     pub fn services(&self) -> Result<Vec<String>> {
-        let folder = self.programs.clone().unwrap_or_else(|| self.root.join("services"));
-        let is_service = |entry: &fs::DirEntry| match self.programs {
-            Some(_) => entry.file_name() != OWN_PROGRAM,
-            None => entry.path().join("Cargo.toml").exists(),
+        let folder = if self.is_container { self.built.clone() } else { self.root.join("services") };
+        let is_service = |entry: &fs::DirEntry| {
+            if self.is_container {
+                entry.file_name() != OWN_PROGRAM
+            } else {
+                entry.path().join("Cargo.toml").exists()
+            }
         };
         let listing = fs::read_dir(&folder).during(|| format!("listing {}", folder.display()))?;
         let mut names: Vec<String> = listing
@@ -99,7 +103,7 @@ impl Home {
         for part in within.parent().into_iter().flatten() {
             above.push(part);
             create_dir(&above)?;
-            set_mode(&above, 0o755)?;
+            set_mode(&above, PASSABLE)?;
         }
         Ok(base.join(within))
     }
@@ -111,7 +115,7 @@ impl Home {
         if !meta.is_dir() || meta.uid() != 0 {
             return Err(Error::Machine(format!("{} belongs to somebody else; remove it", twin.display())));
         }
-        set_mode(&twin, 0o711)?;
+        set_mode(&twin, PASSABLE)?;
         Ok(twin)
     }
 }
@@ -121,11 +125,34 @@ pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).during(|| format!("creating {}", dir.display()))
 }
 
+/// Creates a folder that nobody but its owner may enter; one that is there is closed to others.
+pub fn create_private_dir(dir: &Path) -> Result<()> {
+    create_dir(dir)?;
+    set_mode(dir, 0o700)
+}
+
+/// Closes the data folder to other users. Where Postgres has a user of its own, that one must pass through it.
+fn close(data: &Path) -> Result<()> {
+    let mode = if crate::user::unprivileged()?.is_some() { PASSABLE } else { 0o700 };
+    let meta = fs::metadata(data).during(|| format!("looking at {}", data.display()))?;
+    if meta.permissions().mode() & 0o777 == mode { Ok(()) } else { set_mode(data, mode) }
+}
+
 /// Removes a folder with all that is in it; one that is not there is fine.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::Io { what: format!("removing {}", dir.display()), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove_file(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Io { what: format!("removing {}", file.display()), source: error })
         }
         _ => Ok(()),
     }
@@ -160,6 +187,16 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {
 fn checkout_above(place: &Path) -> Option<PathBuf> {
     let is_checkout = |dir: &&Path| dir.join("Cargo.toml").exists() && dir.join("services").is_dir();
     place.ancestors().find(is_checkout).map(PathBuf::from)
+}
+
+/// Where Cargo has put the program that runs, and so all others: tests and examples lie one folder deeper. Asking Cargo's
+/// settings instead would have to know all the ways to set a target folder.
+fn built_beside(program: &Path) -> PathBuf {
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    match folder.file_name().and_then(|name| name.to_str()) {
+        Some("deps" | "examples") => folder.parent().unwrap_or(folder).to_path_buf(),
+        _ => folder.to_path_buf(),
+    }
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {

@@ -1,5 +1,6 @@
 //! Java, asked for its version instead of guessed from a path: Kafka needs 17 or newer.
 
+use crate::environment;
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +9,8 @@ const NEEDED: u32 = 17;
 
 /// The first Java of `JAVA_HOME` and `PATH` that is new enough.
 pub fn find() -> Result<PathBuf> {
-    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    let home = std::env::var_os("JAVA_HOME").and_then(|home| std::path::absolute(home).ok());
+    let home = home.map(|home| home.join("bin/java"));
     let candidates: Vec<PathBuf> = home.into_iter().chain([PathBuf::from("java")]).collect();
     let found: Vec<(PathBuf, u32)> = candidates
         .into_iter()
@@ -25,7 +27,9 @@ pub fn find() -> Result<PathBuf> {
 }
 
 fn major_version(java: &PathBuf) -> Option<u32> {
-    let output = Command::new(java).arg("-version").output().ok()?;
+    let mut command = Command::new(java);
+    // Without the options of others: they may be wrong for this Java, and it would say that it has taken them.
+    let output = command.env_clear().envs(environment::kafka()).arg("-version").output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stderr))
 }
 

@@ -3,19 +3,25 @@
 
 use crate::daemon::Daemon;
 use crate::error::{During, Result};
-use crate::home::{create_dir, remove_dir};
+use crate::home::{create_private_dir, remove_dir};
 use crate::maven::Installed;
 use crate::process::Launch;
 use crate::ready::Ready;
-use crate::{java, program};
+use crate::{environment, java, program};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rdkafka::ClientConfig;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 use tokio::process::Command;
 
 /// Warnings and errors, and the two lines that say it has started; on standard output, and so in our log.
 const LOGGING: &str = include_str!("../servers/log4j2.properties");
+
+/// The names of its files, within its folder.
+const CONFIGURATION: &str = "server.properties";
+const LOGGING_CONFIGURATION: &str = "log4j2.properties";
+const LOG: &str = "log";
 
 /// What does not depend on the port or the folder.
 const PROPERTIES: &str = include_str!("../servers/kafka.properties");
@@ -34,25 +40,28 @@ pub struct Settings<'a> {
 }
 
 /// Formats its storage where there is none yet, and describes the server on it.
+///
+/// It runs in its folder and is told relative paths alone: `log.dirs` is a list with commas between, so a comma in the
+/// path of the checkout could not be written there, and Java would read other signs of it differently in each place.
 pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
     let java = java::find()?;
-    create_dir(&settings.data)?;
-    let properties = settings.data.join("server.properties");
-    std::fs::write(&properties, configuration(settings))
-        .during(|| format!("writing {}", properties.display()))?;
-    let logging = settings.data.join("log4j2.properties");
-    std::fs::write(&logging, LOGGING).during(|| format!("writing {}", logging.display()))?;
-    if !settings.data.join("log/meta.properties").exists() {
-        remove_dir(&settings.data.join("log"))?;
+    let data = &settings.data;
+    create_private_dir(data)?;
+    write(&data.join(CONFIGURATION), &configuration(settings))?;
+    write(&data.join(LOGGING_CONFIGURATION), LOGGING)?;
+    let jars = relative(data, &installed.kafka)?;
+    if !data.join(LOG).join("meta.properties").exists() {
+        remove_dir(&data.join(LOG))?;
         let mut format = Command::new(&java);
-        format.args(jvm(installed, &logging)).arg("kafka.tools.StorageTool").arg("format");
-        format.arg("--standalone").arg("--cluster-id").arg(cluster_id()).arg("--config").arg(&properties);
+        format.args(jvm(&jars)).arg("kafka.tools.StorageTool").arg("format");
+        format.arg("--standalone").arg("--cluster-id").arg(cluster_id()).args(["--config", CONFIGURATION]);
+        format.env_clear().envs(environment::kafka()).current_dir(data);
         program::run("formatting Kafka's storage", &mut format).await?;
     }
-    let mut arguments = jvm(installed, &logging);
-    arguments.extend(["kafka.Kafka".to_owned(), properties.display().to_string()]);
-    let launch =
-        Launch { program: java, arguments, environment: Vec::new(), without: Vec::new(), user: None };
+    let mut arguments = jvm(&jars);
+    arguments.extend(["kafka.Kafka".into(), CONFIGURATION.into()]);
+    let folder = Some(data.clone());
+    let launch = Launch { program: java, arguments, environment: environment::kafka(), folder, user: None };
     let brokers = format!("127.0.0.1:{}", settings.port);
     Ok(Daemon::new("kafka", settings.run, launch, Ready::Kafka(brokers)))
 }
@@ -65,29 +74,39 @@ pub fn client(brokers: &str) -> ClientConfig {
 }
 
 /// The command line of one of Kafka's own programs, up to its main class.
-pub fn jvm(installed: &Installed, logging: &Path) -> Vec<String> {
-    let mut arguments: Vec<String> =
+fn jvm(jars: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> =
         ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
-            .map(str::to_owned)
+            .map(OsString::from)
             .to_vec();
-    arguments.push("-Djava.awt.headless=true".to_owned());
-    arguments.push(format!("-Dlog4j2.configurationFile={}", logging.display()));
-    arguments.push("-cp".to_owned());
-    arguments.push(installed.kafka.join("*").display().to_string());
+    arguments.push("-Djava.awt.headless=true".into());
+    arguments.push(format!("-Dlog4j2.configurationFile={LOGGING_CONFIGURATION}").into());
+    arguments.extend(["-cp".into(), jars.join("*").into()]);
     arguments
 }
 
 fn configuration(settings: &Settings<'_>) -> String {
-    let Settings { port, controller_port, data, .. } = settings;
-    let log = data.join("log");
+    let Settings { port, controller_port, .. } = settings;
     format!(
         "{PROPERTIES}\n\
          listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
          advertised.listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
          controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}\n\
-         log.dirs={log}\n",
-        log = log.display()
+         log.dirs={LOG}\n"
     )
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).during(|| format!("writing {}", file.display()))
+}
+
+/// The way from one folder to another, up to what they share and down again.
+fn relative(from: &Path, to: &Path) -> Result<PathBuf> {
+    let canonical = |path: &Path| path.canonicalize().during(|| format!("looking at {}", path.display()));
+    let (from, to) = (canonical(from)?, canonical(to)?);
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    Ok(up.chain(to.components().skip(shared)).collect())
 }
 
 /// In Kafka's own form. One that begins with a dash would be taken for an option: a clear first bit keeps it among letters.

@@ -5,10 +5,12 @@
 
 pub mod assignment;
 mod daemon;
+pub mod environment;
 mod error;
 pub mod home;
 pub mod java;
 pub mod kafka;
+pub mod manual;
 pub mod maven;
 pub mod ports;
 pub mod postgres;

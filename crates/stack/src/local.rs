@@ -2,6 +2,7 @@
 //! in `.data/local.json` so that a later `start` gives a service the same.
 
 use serde::{Deserialize, Serialize};
+use stack::manual::Manual;
 use stack::ports::Ports;
 use stack::secrets::Secrets;
 use stack::service::{Doors, Service};
@@ -103,11 +104,13 @@ impl Local {
     pub(crate) fn service(&self, home: &Home, name: &str) -> anyhow::Result<Service> {
         let url = self.postgres_url(home)?;
         let access = provision::access(&url, &self.database_prefix(), name, &mut secrets(home)?)?;
-        let settings = self.settings(home, name)?;
-        Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings })
+        let manual = Manual::of(&home.binary(name))?;
+        let mut settings = self.settings(home, name)?;
+        settings.retain(|(name, _)| manual.names(name));
+        Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings, manual })
     }
 
-    /// What a service gets on top of the caller's environment: what `up` was given, then the usual.
+    /// What services get on top of the caller's environment: what `up` was given, then the usual.
     fn settings(&self, home: &Home, service: &str) -> anyhow::Result<Vec<(String, String)>> {
         let public_url = format!("http://localhost:{}", self.doors(home, service)?.http);
         let mut secrets = secrets(home)?;
@@ -115,6 +118,7 @@ impl Local {
             ("ADMIN_TOKEN", secrets.get("ADMIN_TOKEN")?),
             ("TOKEN_KEY", secrets.get("TOKEN_KEY")?),
             ("PUBLIC_URL", public_url),
+            ("COMMAND_PREFIX", "./scripts/run".to_owned()),
             ("LOG_FORMAT", "pretty".to_owned()),
             ("LOG_MESSAGES", "true".to_owned()),
         ];
@@ -185,18 +189,11 @@ pub(crate) fn secrets(home: &Home) -> anyhow::Result<Secrets> {
 }
 
 /// The services' settings that are in this process' environment: those that a service's manual names.
-pub(crate) async fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut manuals = String::new();
-    for name in home.services()? {
-        let manual = tokio::process::Command::new(home.binary(&name)).arg("--help").output().await?;
-        manuals.push_str(&String::from_utf8_lossy(&manual.stdout));
-    }
-    let named: Vec<&str> =
-        manuals.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next()).collect();
-    let is_setting = |name: &str| {
-        let base = name.strip_suffix("_FILE").unwrap_or(name);
-        named.contains(&name) || named.contains(&base) || name == "RUST_LOG" || name.starts_with("OTEL_")
-    };
+pub(crate) fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
+    let manuals: stack::Result<Vec<Manual>> =
+        home.services()?.iter().map(|name| Manual::of(&home.binary(name))).collect();
+    let manuals = manuals?;
+    let is_setting = |name: &str| manuals.iter().any(|manual| manual.names(name));
     let own = |name: &str| service::OWN.contains(&name) || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name);
     Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
 }

@@ -1,10 +1,11 @@
 //! Reads the log files of a folder as they grow.
 
-use stack::running;
+use stack::{process, running};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use time::OffsetDateTime;
 
 /// At most so much of one log at one look.
 const CHUNK: u64 = 1 << 20;
@@ -39,6 +40,24 @@ impl LogReader {
             lines.extend(text.lines().map(|line| (name.clone(), line.to_owned())));
         }
         lines
+    }
+
+    /// The same, until no log has more: of logs that are longer than one look takes, too.
+    pub(crate) fn all_new_lines(&mut self) -> Vec<(String, String)> {
+        let mut lines = Vec::new();
+        loop {
+            let more = self.new_lines();
+            if more.is_empty() {
+                return lines;
+            }
+            lines.extend(more);
+        }
+    }
+
+    /// When a log was last written to.
+    pub(crate) fn changed(&self, name: &str) -> OffsetDateTime {
+        let changed = std::fs::metadata(process::log_file(&self.dir, name)).and_then(|meta| meta.modified());
+        changed.map_or_else(|_| OffsetDateTime::now_utc(), OffsetDateTime::from)
     }
 
     fn new_text(&mut self, path: &Path) -> std::io::Result<String> {

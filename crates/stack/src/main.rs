@@ -1,5 +1,6 @@
 //! The commands behind `scripts/`; each script says what its command is for.
 
+mod chronology;
 mod commands;
 mod env_file;
 mod follow;
@@ -13,8 +14,10 @@ mod tour;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    control, doctor, events, groups, kafka_tool, logs, provision, run, sqlx_prepare, token, up, with_servers,
+    control, doctor, events, groups, kafka_tool, logs, provision, run, sbom, sqlx_prepare, token, up,
+    with_servers,
 };
+use nix::sys::stat::{Mode, umask};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -62,6 +65,9 @@ enum Command {
     /// Runs an operator's command of a service.
     #[command(override_usage = "./scripts/run SERVICE COMMAND [ARGS...]")]
     Run(run::Arguments),
+    /// Lists what the programs are built from, as `CycloneDX`.
+    #[command(override_usage = "./scripts/sbom")]
+    Sbom,
     /// Writes the .sqlx folders of the crates, or says whether they are up to date.
     #[command(override_usage = "./scripts/sqlx-prepare [-p CRATE]... [--check]")]
     SqlxPrepare(sqlx_prepare::Arguments),
@@ -71,15 +77,30 @@ enum Command {
     WithServers(with_servers::Arguments),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match execute(Arguments::parse().command).await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
+impl Command {
+    /// Whatever is written, and whatever is started, makes files for this user alone: logs hold whole mails, Kafka's
+    /// segments addresses. Except what is built for others to read.
+    fn keep_files_private(&self) {
+        if !matches!(self, Self::SqlxPrepare(_) | Self::WithServers(_)) {
+            umask(Mode::S_IRWXG | Mode::S_IRWXO);
         }
     }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match program::ignore_libpq_variables() {
+        Ok(()) => {
+            let command = Arguments::parse().command;
+            command.keep_files_private();
+            execute(command).await
+        }
+        Err(error) => Err(anyhow::anyhow!("cannot start without libpq's variables (PG…): {error}")),
+    };
+    done.unwrap_or_else(|error| {
+        screen::complain(error);
+        ExitCode::FAILURE
+    })
 }
 
 async fn execute(command: Command) -> anyhow::Result<ExitCode> {
@@ -90,12 +111,13 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stop(arguments) => control::stop(&arguments).await?,
         Command::Kill(arguments) => control::kill(&arguments)?,
         Command::Events(arguments) => events::run(arguments).await?,
-        Command::Groups => groups::run().await?,
+        Command::Groups => return groups::run().await,
         Command::Doctor(arguments) => return doctor::run(&arguments).await,
         Command::Logs(arguments) => logs::run(&arguments).await?,
         Command::Token => token::run()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
         Command::Run(arguments) => run::run(&arguments)?,
+        Command::Sbom => sbom::run()?,
         Command::SqlxPrepare(arguments) => sqlx_prepare::run(&arguments).await?,
         Command::Provision(arguments) => provision::run(&arguments).await?,
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,

@@ -2,8 +2,9 @@
 //! `.data/servers/`, where every system of this checkout shares them.
 
 use crate::error::{During, Error, Result};
-use crate::home::{Home, create_dir, remove_dir, set_mode};
-use crate::program;
+use crate::home::{Home, PASSABLE, create_dir, remove_dir, set_mode};
+use crate::{environment, program};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
@@ -45,8 +46,11 @@ async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     remove_dir(jars)?;
     create_dir(jars)?;
     let mut maven = Command::new("mvn");
+    maven.env_clear().envs(environment::maven());
     maven.args(["--quiet", "--batch-mode", "--file"]).arg(pom);
-    maven.arg(format!("-Dservers={}", jars.display())).arg(format!("-Dpostgres.platform={}", platform()?));
+    let mut servers = OsString::from("-Dservers=");
+    servers.push(jars);
+    maven.arg(servers).arg(format!("-Dpostgres.platform={}", platform()?));
     program::run("Maven", maven.arg("package")).await?;
     unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
     remove_dir(&jars.join("archive"))?;
@@ -65,7 +69,7 @@ async fn unpack(archive: &Path, into: &Path) -> Result<()> {
     program::run("unpacking Postgres (tar, xz)", &mut tar).await?;
     // Postgres' own user reads them, whatever the umask.
     program::run("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(into)).await?;
-    into.parent().map_or(Ok(()), |dir| set_mode(dir, 0o755))
+    into.parent().map_or(Ok(()), |dir| set_mode(dir, PASSABLE))
 }
 
 /// The artifact's name for this machine.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,11 @@ const OPS: u16 = 9080 - BASE;
 const KAFKA: u16 = 19092 - BASE;
 const CONTROLLER: u16 = 19093 - BASE;
 const POSTGRES: u16 = 15432 - BASE;
+/// How many services there is room for.
+const PLACES: u16 = 10;
+const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER;
+/// From RFC 6335, and macOS' own.
+const EPHEMERAL: RangeInclusive<u16> = 49_152..=u16::MAX;
 /// How long a process that was killed may hold on to its port.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
@@ -27,11 +33,36 @@ impl Ports {
         let Ok(given) = std::env::var("PORT_BASE") else {
             return Ok(Self { base: BASE });
         };
-        let highest = u16::MAX - CONTROLLER;
         match given.parse() {
-            Ok(base) if (1024..=highest).contains(&base) => Ok(Self { base }),
-            _ => Err(Error::Machine(format!("PORT_BASE is a number from 1024 to {highest}, not `{given}`"))),
+            Ok(base) if BASES.contains(&base) => Self { base }.outside(&ephemeral()),
+            _ => {
+                let (first, last) = (BASES.start(), BASES.end());
+                Err(Error::Machine(format!("PORT_BASE is a number from {first} to {last}, not `{given}`")))
+            }
         }
+    }
+
+    /// Refuses ports that the system gives to outgoing connections: one of those may hold a port whenever it is needed.
+    fn outside(self, ephemeral: &RangeInclusive<u16>) -> Result<Self> {
+        let Some(port) = self.taken_from(ephemeral) else { return Ok(self) };
+        let distance = |base: &u16| base.abs_diff(self.base);
+        let good =
+            BASES.filter(|base| Self { base: *base }.taken_from(ephemeral).is_none()).min_by_key(distance);
+        // Where all are given away, so is the default.
+        good.map_or(Ok(self), |good| {
+            let (base, first, last) = (self.base, ephemeral.start(), ephemeral.end());
+            Err(Error::Machine(format!(
+                "PORT_BASE={base} needs port {port}, and this system gives {first} to {last} to outgoing connections; \
+                 the nearest that can be used: PORT_BASE={good}"
+            )))
+        })
+    }
+
+    /// The first of its ports that lies in this range.
+    fn taken_from(self, range: &RangeInclusive<u16>) -> Option<u16> {
+        let doors = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
+        let servers = [self.postgres(), self.kafka(), self.controller()];
+        doors.chain(servers).find(|port| range.contains(port))
     }
 
     /// Where the service at this place of the list takes requests.
@@ -85,16 +116,25 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
 pub fn free() -> Result<u16> {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = *ephemeral().start();
+    let last = if first > 12_000 { first.min(32_000) } else { 32_000 };
     for _ in 0..1000 {
         let random =
             getrandom::u32().map_err(|error| Error::Machine(format!("no random numbers: {error}")))?;
-        let port = 10_000 + u16::try_from(random % 22_000).unwrap_or_default();
+        let port = 10_000 + u16::try_from(random % u32::from(last - 10_000)).unwrap_or_default();
         if !given.contains(&port) && is_free(port) {
             given.push(port);
             return Ok(port);
         }
     }
-    Err(Error::Machine("no free port between 10000 and 32000".to_owned()))
+    Err(Error::Machine(format!("no free port between 10000 and {last}")))
+}
+
+/// What the system gives to outgoing connections.
+fn ephemeral() -> RangeInclusive<u16> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut words = text.split_whitespace().map_while(|word| word.parse().ok());
+    words.next().zip(words.next()).map_or(EPHEMERAL, |(first, last)| first..=last)
 }
 
 fn is_free(port: u16) -> bool {
@@ -151,6 +191,17 @@ mod tests {
             (ports.service(3), ports.ops(0), ports.kafka(), ports.postgres()),
             (8183, 9180, 19192, 15532)
         );
+    }
+
+    #[test]
+    fn a_base_whose_ports_are_given_to_outgoing_connections_is_refused_with_the_nearest_good_one() {
+        let linux = 32_768..=60_999;
+        let refused = Ports { base: 21_756 }.outside(&linux).unwrap_err().to_string();
+        assert!(refused.contains("port 32768") && refused.ends_with("PORT_BASE=21754"), "{refused}");
+        assert!(Ports { base: 21_754 }.outside(&linux).is_ok());
+        let from_below = Ports { base: 30_000 }.outside(&(1024..=40_999)).unwrap_err().to_string();
+        assert!(from_below.ends_with("PORT_BASE=41000"), "{from_below}");
+        assert!(Ports { base: 8080 }.outside(&(1024..=u16::MAX)).is_ok(), "there is no better one");
     }
 
     #[test]

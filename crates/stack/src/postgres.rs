@@ -2,18 +2,25 @@
 
 use crate::daemon::Daemon;
 use crate::error::{During, Error, Result};
-use crate::home::{create_dir, remove_dir, set_mode, write_private};
+use crate::home::{create_dir, remove_dir, remove_file, set_mode, write_private};
 use crate::maven::Installed;
 use crate::process::Launch;
-use crate::program;
+use crate::process_table::{anybody_works_in, look_up};
 use crate::ready::Ready;
 use crate::user::{Unprivileged, unprivileged};
+use crate::{environment, program};
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// The administrator's name.
 const ADMIN: &str = "postgres";
+
+/// How long the parent of a killed process has to notice.
+const NOTICING: Duration = Duration::from_secs(1);
 
 /// Whether it must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +49,36 @@ pub struct Settings<'a> {
 /// Creates the cluster where there is none yet, and describes the server on it.
 pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
     let user = unprivileged()?;
-    if !settings.data.join("PG_VERSION").exists() {
+    if settings.data.join("PG_VERSION").exists() {
+        bury(&settings.data).await?;
+    } else {
         init(installed, settings, user).await?;
     }
     let launch = Launch {
         program: installed.postgres.join("bin/postgres"),
         arguments: arguments(settings),
-        environment: vec![("LC_ALL".to_owned(), "C".to_owned())],
-        without: Vec::new(),
+        environment: environment::postgres(),
+        folder: None,
         user,
     };
     let url = admin_url(settings.port, settings.password);
     Ok(Daemon::new("postgres", settings.run, launch, Ready::Postgres(url)).stopped_by(Signal::SIGINT))
+}
+
+/// Makes the cluster of a killed server free. Postgres refuses to start while the process that its lock file names exists,
+/// and a killed one exists until its parent has noticed: usually at once, in a container without an init process never.
+async fn bury(data: &Path) -> Result<()> {
+    let lock = data.join("postmaster.pid");
+    let holder = || fs::read_to_string(&lock).ok()?.lines().next()?.trim().parse().ok().and_then(look_up);
+    let deadline = Instant::now() + NOTICING;
+    while holder().is_some_and(|holder| holder.zombie) {
+        // Its sessions end by themselves when they notice; until then the memory that they share is in use.
+        if Instant::now() > deadline && !anybody_works_in(data) {
+            return remove_file(&lock);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 /// The administrator's URL of a private server.
@@ -92,14 +117,14 @@ async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unpri
     let mut initdb = Command::new(installed.postgres.join("bin/initdb"));
     initdb.arg("--pgdata").arg(&draft).arg("--pwfile").arg(&password).args(["--username", ADMIN]);
     initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions", "--no-sync"]);
-    initdb.env("LC_ALL", "C");
+    initdb.env_clear().envs(environment::postgres());
     if let Some(owner) = user {
         initdb.uid(owner.uid).gid(owner.gid);
     }
     let done = program::run("creating a Postgres cluster (initdb)", &mut initdb).await;
-    std::fs::remove_file(&password).during(|| "removing the password file".into())?;
+    fs::remove_file(&password).during(|| "removing the password file".into())?;
     done?;
-    std::fs::rename(&draft, &settings.data).during(|| format!("naming {}", settings.data.display()))
+    fs::rename(&draft, &settings.data).during(|| format!("naming {}", settings.data.display()))
 }
 
 fn hand_over(path: &Path, owner: Unprivileged) -> Result<()> {
@@ -107,8 +132,8 @@ fn hand_over(path: &Path, owner: Unprivileged) -> Result<()> {
     std::os::unix::fs::chown(path, to.0, to.1).during(|| format!("chown {}", path.display()))
 }
 
-fn arguments(settings: &Settings<'_>) -> Vec<String> {
-    let mut arguments = vec!["-D".to_owned(), settings.data.display().to_string()];
+fn arguments(settings: &Settings<'_>) -> Vec<OsString> {
+    let mut arguments = vec!["-D".into(), settings.data.clone().into_os_string()];
     let port = settings.port.to_string();
     let mut set = vec![
         ("listen_addresses", "127.0.0.1"),
@@ -124,7 +149,7 @@ fn arguments(settings: &Settings<'_>) -> Vec<String> {
         set.extend([("fsync", "off"), ("full_page_writes", "off")]);
     }
     for (name, value) in set {
-        arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
+        arguments.extend(["-c".into(), format!("{name}={value}").into()]);
     }
     arguments
 }

@@ -7,7 +7,9 @@ use crate::process_table::{self, look_up};
 use crate::user::Unprivileged;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,11 +22,11 @@ const LOG_LIMIT: u64 = 16 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<String>,
-    /// Set on top of what this process was given.
-    pub(crate) environment: Vec<(String, String)>,
-    /// Not handed down.
-    pub(crate) without: Vec<String>,
+    pub(crate) arguments: Vec<OsString>,
+    /// All of its environment; nothing else is handed down.
+    pub(crate) environment: Vec<(String, OsString)>,
+    /// The folder that it runs in; this process's own when there is none.
+    pub(crate) folder: Option<PathBuf>,
     /// Another user to run as.
     pub(crate) user: Option<Unprivileged>,
 }
@@ -45,10 +47,10 @@ impl Process {
         let errors = log.try_clone().during(|| "sharing a log".into())?;
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
-        for variable in &launch.without {
-            command.env_remove(variable);
+        command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &launch.folder {
+            command.current_dir(folder);
         }
-        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         if let Some(user) = launch.user {
             command.uid(user.uid).gid(user.gid);
         }
@@ -186,7 +188,7 @@ fn open_log(path: &Path) -> Result<fs::File> {
     if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
         _ = fs::rename(path, path.with_extension("log.old"));
     }
-    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    let opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     opened.during(|| format!("opening {}", path.display()))
 }
 

@@ -1,6 +1,7 @@
 //! What the system says about processes: `/proc` on Linux, `ps` elsewhere. The start time tells a process from a later
 //! one with the same id.
 
+use std::path::Path;
 use std::process::Command;
 
 /// One process.
@@ -32,6 +33,13 @@ pub(crate) fn tree(root: i32) -> Vec<i32> {
         next += 1;
     }
     found
+}
+
+/// Whether any process works in this folder. Only Linux tells; elsewhere the answer is no.
+pub(crate) fn anybody_works_in(dir: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let mut folders = processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok());
+    folders.any(|folder| folder == dir)
 }
 
 fn everything() -> Vec<Entry> {

@@ -2,7 +2,7 @@
 //! then the next one finds the folder, ends what was left running, and removes it.
 
 use crate::error::{During, Result};
-use crate::home::{Home, create_dir, remove_dir, set_mode};
+use crate::home::{Home, PASSABLE, create_dir, remove_dir, set_mode};
 use crate::{random, running};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl Scratch {
         file.lock().during(|| "locking a scratch folder".into())?;
         let reachable = home.reachable(&dir)?;
         create_dir(&reachable)?;
-        set_mode(&reachable, 0o755)?;
+        set_mode(&reachable, PASSABLE)?;
         Ok(Self { dir, reachable, _lock: file })
     }
 

@@ -1,23 +1,13 @@
 //! What the commands print: lines, in a colour a service where a terminal shows it, and the time that steps take.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Instant;
+
+pub(crate) use program::{complain, print, say};
 
 /// The colours of the services, in their order: cyan, yellow, magenta, green, then blue and red for further ones.
 const COLOURS: [u8; 6] = [36, 33, 35, 32, 34, 31];
-
-/// Prints a line; a reader that has gone is no error.
-pub(crate) fn say(line: impl Display) {
-    _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// Prints a line; ends the program quietly when nobody reads any more (`… | head`).
-pub(crate) fn print(line: impl Display) {
-    if writeln!(std::io::stdout(), "{line}").is_err() {
-        std::process::exit(0);
-    }
-}
 
 /// A step that may take a while: announced, then told with its time.
 pub(crate) struct Step(Instant);

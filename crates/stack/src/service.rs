@@ -1,12 +1,15 @@
 //! One instance of a service: a binary found by the service's name, told everything by environment variables.
 
 use crate::daemon::Daemon;
+use crate::environment;
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::manual::Manual;
 use crate::process::Launch;
 use crate::program;
 use crate::provision::Access;
 use crate::ready::Ready;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
@@ -36,8 +39,10 @@ pub struct Service {
     pub access: Access,
     /// Kafka's bootstrap servers.
     pub brokers: String,
-    /// Its settings, on top of what the caller's environment holds.
+    /// Its settings, which win over those in this process's environment.
     pub settings: Vec<(String, String)>,
+    /// Which settings it takes from this process's environment.
+    pub manual: Manual,
 }
 
 /// Where one instance listens.
@@ -53,6 +58,11 @@ impl Doors {
     /// The address of its HTTP door.
     pub fn url(self) -> String {
         format!("http://127.0.0.1:{}", self.http)
+    }
+
+    /// The settings that make an instance listen there.
+    pub fn settings(self) -> [(&'static str, String); 2] {
+        [("LISTEN", format!("127.0.0.1:{}", self.http)), ("OPS_LISTEN", format!("127.0.0.1:{}", self.ops))]
     }
 
     /// The address of its operators' door.
@@ -79,11 +89,7 @@ impl Service {
     /// A command of it (`redrive`, `rewind`, …) with its settings; not started yet.
     pub fn command(&self, home: &Home) -> Command {
         let mut command = Command::new(home.binary(&self.name));
-        command.envs(self.common());
-        for variable in OWN {
-            command.env_remove(variable);
-        }
-        command.env("DATABASE_URL", &self.access.database_url);
+        command.env_clear().envs(self.environment());
         command
     }
 
@@ -107,27 +113,30 @@ impl Service {
         run: &Path,
         place: Option<(String, String)>,
     ) -> Daemon {
-        let mut environment = self.common();
-        environment.extend([
-            ("DATABASE_URL".to_owned(), self.access.database_url.clone()),
-            ("LISTEN".to_owned(), format!("127.0.0.1:{}", doors.http)),
-            ("OPS_LISTEN".to_owned(), format!("127.0.0.1:{}", doors.ops)),
-        ]);
-        environment.extend(place);
+        let mut environment = self.environment();
+        environment.extend(doors.settings().map(|(name, value)| (name.to_owned(), value.into())));
+        environment.extend(place.map(|(name, value)| (name, value.into())));
         let launch = Launch {
             program: home.binary(&self.name),
             arguments: Vec::new(),
             environment,
-            without: OWN.map(str::to_owned).to_vec(),
+            folder: None,
             user: None,
         };
         let ready = Ready::Http(format!("{}/health/ready", doors.ops_url()));
         Daemon::new(name, run, launch, ready)
     }
 
-    fn common(&self) -> Vec<(String, String)> {
-        let mut variables = self.settings.clone();
-        variables.push(("KAFKA_BROKERS".to_owned(), self.brokers.clone()));
+    /// What every process of it is given: the settings that are in this process's environment, then its own.
+    fn environment(&self) -> Vec<(String, OsString)> {
+        let is_its_own = |name: &str| self.manual.names(name) && !OWN.contains(&name);
+        let inherited =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let mut variables = environment::basics();
+        variables.extend(inherited.filter(|(name, _)| is_its_own(name)));
+        variables.extend(self.settings.iter().map(|(name, value)| (name.clone(), value.into())));
+        variables.push(("KAFKA_BROKERS".to_owned(), (&self.brokers).into()));
+        variables.push(("DATABASE_URL".to_owned(), (&self.access.database_url).into()));
         variables
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a system has come to rest: every outbox empty, every position at the end of its partition, no dead letter.
 
 use crate::error::Result;
-use crate::topics;
+use crate::topics::{self, Bounds};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 /// How far a service has read one partition.
@@ -11,16 +11,47 @@ pub struct Position {
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// The offset that it reads next.
+    /// The offset that it reads next; below 0 for the beginning of the log.
     pub next: i64,
-    /// The partition's end: the offset that the next record will get.
-    pub end: i64,
+    /// Where the partition's log begins and ends; `None` when Kafka does not have the partition.
+    pub log: Option<Bounds>,
+}
+
+/// Why a service cannot read on in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// Kafka does not have it: the topic was deleted.
+    Missing,
+    /// Its log ends before the position: the topic was deleted and made anew.
+    MadeAnew,
 }
 
 impl Position {
-    /// How many offsets lie between the two.
+    /// How many offsets it has still to read; all there are when its position lies in no log.
     pub fn lag(&self) -> i64 {
-        self.end - self.next
+        let from = |log: Bounds| if self.next > log.end { log.start } else { self.next.max(log.start) };
+        self.log.map_or(0, |log| log.end - from(log))
+    }
+
+    /// Why it cannot read on, if it cannot.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self.log {
+            None => Some(Obstacle::Missing),
+            Some(log) if self.next > log.end => Some(Obstacle::MadeAnew),
+            Some(_) => None,
+        }
+    }
+}
+
+impl Obstacle {
+    /// What happened to the topic, and the command of the service that helps.
+    pub fn explain(self, service: &str, topic: &str) -> (&'static str, String) {
+        match self {
+            Self::Missing => ("does not exist", format!("{service} migrate")),
+            Self::MadeAnew => {
+                ("was deleted and made anew", format!("{service} rewind {topic} --to beginning"))
+            }
+        }
     }
 }
 
@@ -50,9 +81,12 @@ pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix
     }
     connection.close().await?;
     for position in positions(database_url, brokers, topic_prefix).await? {
-        let (lag, Position { topic, partition, end, .. }) = (position.lag(), &position);
-        look.ends += end;
-        if lag > 0 {
+        let (lag, Position { topic, partition, log, .. }) = (position.lag(), &position);
+        look.ends += log.map_or(0, |log| log.end);
+        if let Some(obstacle) = position.obstacle() {
+            let (what, _) = obstacle.explain(service, topic);
+            look.waiting.push(format!("{service}: {topic} [{partition}] {what}"));
+        } else if lag > 0 {
             look.waiting.push(format!("{service}: lag {lag} on {topic} [{partition}]"));
         }
     }
@@ -81,14 +115,28 @@ pub async fn positions(database_url: &str, brokers: &str, topic_prefix: &str) ->
         .collect::<Result<_>>()?;
     let wanted: Vec<(String, i32)> =
         rows.iter().map(|(topic, partition, _)| (format!("{topic_prefix}{topic}"), *partition)).collect();
-    let (starts, ends) = topics::bounds(brokers, wanted).await?;
-    let bounded = rows.into_iter().zip(starts).zip(ends).map(|((row, start), end)| (row, start, end));
-    // -2 stands for the beginning of the log.
-    let position = |((topic, partition, next), start, end): ((String, i32, i64), i64, i64)| Position {
-        topic,
-        partition,
-        next: next.max(start),
-        end,
-    };
-    Ok(bounded.map(position).collect())
+    let logs = topics::bounds(brokers, wanted).await?;
+    let position = |((topic, partition, next), log)| Position { topic, partition, next, log };
+    Ok(rows.into_iter().zip(logs).map(position).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Obstacle, Position};
+    use crate::topics::Bounds;
+
+    #[test]
+    fn a_lag_is_never_negative_and_a_position_outside_of_the_log_is_an_obstacle() {
+        let at = |next, log: Option<(i64, i64)>| {
+            let log = log.map(|(start, end)| Bounds { start, end });
+            let position = Position { topic: "orders".to_owned(), partition: 0, next, log };
+            (position.lag(), position.obstacle())
+        };
+        assert_eq!(at(7, Some((5, 9))), (2, None));
+        assert_eq!(at(-2, Some((5, 9))), (4, None), "the beginning of the log");
+        assert_eq!(at(9, Some((5, 9))), (0, None));
+        assert_eq!(at(12, Some((0, 3))), (3, Some(Obstacle::MadeAnew)));
+        assert_eq!(at(12, Some((0, 0))), (0, Some(Obstacle::MadeAnew)));
+        assert_eq!(at(12, None), (0, Some(Obstacle::Missing)));
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{During, Error, Result};
 use crate::home::Home;
+use crate::manual::Manual;
 use crate::scratch::Scratch;
 use crate::secrets::Secrets;
 use crate::servers::Servers;
@@ -116,9 +117,10 @@ impl Builder {
         for name in system.home.services()? {
             provision::provision(&mut admin, &system.database_prefix, &name, secrets).await?;
             let access = provision::access(&url, &system.database_prefix, &name, secrets)?;
-            let settings = self.settings_of(&name, system, &token_key);
-            let service =
-                Service { name: name.clone(), access, brokers: system.brokers().to_owned(), settings };
+            let manual = Manual::of(&system.home.binary(&name))?;
+            let settings = self.settings_of(&name, &manual, system, &token_key);
+            let brokers = system.brokers().to_owned();
+            let service = Service { name: name.clone(), access, brokers, settings, manual };
             let mut instances = Vec::new();
             let count = self.instances.get(&name).copied().or(self.instances_of_all).unwrap_or(1);
             for number in 1..=count {
@@ -130,7 +132,13 @@ impl Builder {
         Ok(())
     }
 
-    fn settings_of(&self, service: &str, system: &System, token_key: &str) -> Vec<(String, String)> {
+    fn settings_of(
+        &self,
+        service: &str,
+        manual: &Manual,
+        system: &System,
+        token_key: &str,
+    ) -> Vec<(String, String)> {
         let usual = [
             ("TOPIC_PREFIX", system.topic_prefix()),
             ("TOPIC_PARTITIONS", "4"),
@@ -139,8 +147,9 @@ impl Builder {
             ("LOG_FORMAT", "pretty"),
             ("LOG_MESSAGES", "true"),
         ];
+        let usual = usual.into_iter().filter(|(name, _)| manual.names(name));
         let mut settings: HashMap<String, String> =
-            usual.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            usual.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let for_it =
             self.settings.iter().filter(|(whose, ..)| whose.as_deref().is_none_or(|name| name == service));
         settings.extend(for_it.map(|(_, name, value)| (name.clone(), value.clone())));

@@ -10,6 +10,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long after its creation, or a broker's start, a topic may be unknown.
+const APPEARING: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// The names, prefix and all, of the topics that begin with this prefix; Kafka's own are left out.
@@ -27,29 +29,52 @@ pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
     asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
 }
 
-/// Where these partitions begin and end: the oldest offset, and the one that the next record will get.
-pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<(Vec<i64>, Vec<i64>)> {
+/// Where the log of a partition begins and ends: the oldest offset, and the one that the next record will get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest offset.
+    pub start: i64,
+    /// The offset that the next record will get.
+    pub end: i64,
+}
+
+/// The bounds of these partitions, in their order; `None` for one that Kafka does not have.
+pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<Vec<Option<Bounds>>> {
     // Kafka takes a question about no partition for a mistake.
     if partitions.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Vec::new());
     }
     let brokers = brokers.to_owned();
     let asking = tokio::task::spawn_blocking(move || {
-        let deadline = Instant::now() + PATIENCE;
+        let started = Instant::now();
         loop {
             match bounds_now(&brokers, &partitions) {
-                // A broker that was just started answers before it knows what it leads.
-                Err(_) if Instant::now() < deadline => std::thread::sleep(AGAIN),
+                // A broker that was just started answers before it knows all topics and what it leads.
+                Err(_) if started.elapsed() < PATIENCE => {}
+                Ok(found) if found.contains(&None) && started.elapsed() < APPEARING => {}
                 answer => return answer,
             }
+            std::thread::sleep(AGAIN);
         }
     });
     asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
 }
 
-fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<(Vec<i64>, Vec<i64>)> {
+fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<Vec<Option<Bounds>>> {
     let consumer: BaseConsumer = kafka::client(brokers).create()?;
-    Ok((offsets(&consumer, partitions, Offset::Beginning)?, offsets(&consumer, partitions, Offset::End)?))
+    let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+    let exists = |(topic, partition): &(String, i32)| {
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        found.is_some_and(|found| found.partitions().iter().any(|one| one.id() == *partition))
+    };
+    let existing: Vec<(String, i32)> = partitions.iter().filter(|one| exists(one)).cloned().collect();
+    if existing.is_empty() {
+        return Ok(vec![None; partitions.len()]);
+    }
+    let starts = offsets(&consumer, &existing, Offset::Beginning)?;
+    let ends = offsets(&consumer, &existing, Offset::End)?;
+    let mut bounds = starts.into_iter().zip(ends).map(|(start, end)| Bounds { start, end });
+    Ok(partitions.iter().map(|one| if exists(one) { bounds.next() } else { None }).collect())
 }
 
 /// One request a broker instead of one a partition; the two ends of a log stand for points in time there.

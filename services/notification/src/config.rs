@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
+use chassis::settings::TokenKey;
 use clap::{Args, ValueEnum};
 use lettre::message::Mailbox;
 use secrecy::SecretString;
@@ -11,6 +12,10 @@ use secrecy::SecretString;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings of the notification service")]
 pub struct Config {
+    /// Makes and checks the tokens in links
+    #[command(flatten)]
+    pub token_key: TokenKey,
+
     /// The mail server, as `smtp://user:password@host:587?tls=required` or `smtps://…`; without it messages go to the log alone
     #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,

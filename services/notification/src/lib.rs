@@ -68,7 +68,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         "Messages that were sent or given up, by kind, channel and status."
     );
     let Context { config, common, outbox } = context;
-    let linker = Linker { tokens: Tokens::new(common.token_key()?), public_url: common.public_url() };
+    let linker = Linker { tokens: Tokens::new(config.token_key.bytes()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
     let letters =
         Arc::new(Letters::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);

@@ -3,12 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use chassis::settings::TokenKey;
 use clap::Args;
 
 /// What the order service can be told.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings of the order service")]
 pub struct Config {
+    /// Makes and checks cancel tokens
+    #[command(flatten)]
+    pub token_key: TokenKey,
+
     /// How long an order waits for payment and inventory before it is cancelled, as 24h or 90s
     #[arg(long, env, default_value = "24h", value_parser = patience, value_name = "DURATION")]
     pub order_expires_after: Duration,

@@ -54,7 +54,7 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
     let api = api::routes(api::Api {
         outbox: outbox.clone(),
         placing,
-        tokens: tokens::Tokens::new(common.token_key()?),
+        tokens: tokens::Tokens::new(config.token_key.bytes()?),
         admin: AdminToken::new(common.admin_token.as_ref()),
         limit: config.orders_per_client_per_minute.map(|count| Arc::new(Limit::per_minute(count))),
     });

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn settings(service: &str) -> anyhow::Result<Settings> {
     Ok(Settings {
         service: service.to_owned(),
+        program: service.to_owned(),
         brokers: std::env::var("KAFKA_BROKERS").context("KAFKA_BROKERS is not set")?,
         prefix: std::env::var("TOPIC_PREFIX").unwrap_or_default(),
         partitions: number("TOPIC_PARTITIONS", 3)?,

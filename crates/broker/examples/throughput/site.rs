@@ -29,6 +29,7 @@ impl Site {
     pub(crate) async fn open(servers: &Servers, name: &str) -> anyhow::Result<Self> {
         let settings = |service: &str| Settings {
             service: service.to_owned(),
+            program: service.to_owned(),
             brokers: servers.brokers().to_owned(),
             prefix: format!("{name}."),
             partitions: 12,

@@ -27,18 +27,18 @@ impl Lost {
     }
 
     /// What happened, how much is gone, and the command that repairs it.
-    pub(super) fn explain(&self, service: &str) -> String {
+    pub(super) fn explain(&self, program: &str) -> String {
         let Self { partition: (topic, number), position, low, high } = self;
         if position < low {
             let gone = low - position;
             format!(
                 "{topic}/{number} stops: {gone} records before offset {low} were deleted unread (position {position}). \
-                 Run: {service} rewind {topic} --to beginning"
+                 Run: {program} rewind {topic} --to beginning"
             )
         } else {
             format!(
                 "{topic}/{number} stops: the log ends at {high}, before our position {position}: it was cut or made \
-                 anew. Run: {service} rewind {topic} --to beginning"
+                 anew. Run: {program} rewind {topic} --to beginning"
             )
         }
     }

@@ -76,7 +76,7 @@ impl Monitor {
             gauge_lag(&positions, &logs);
             if suspected {
                 for lost in self.held.found(Lost::among(&positions, &logs)) {
-                    tracing::error!("{}", lost.explain(&self.settings.service));
+                    tracing::error!("{}", lost.explain(&self.settings.program));
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Monitor {
 
     fn tell(&self, found: Result<(), TopicsError>) {
         let mut stopped: Vec<String> =
-            self.held.lost().iter().map(|lost| lost.explain(&self.settings.service)).collect();
+            self.held.lost().iter().map(|lost| lost.explain(&self.settings.program)).collect();
         let reached = found.is_ok();
         let trouble =
             found.err().map(|error| (matches!(error, TopicsError::Unreachable { .. }), error.to_string()));

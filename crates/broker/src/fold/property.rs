@@ -136,6 +136,7 @@ fn a_batched_fold_does_what_its_records_do_one_by_one() {
 fn settings() -> Settings {
     Settings {
         service: "ledger".to_owned(),
+        program: "ledger".to_owned(),
         brokers: String::new(),
         prefix: String::new(),
         partitions: 1,

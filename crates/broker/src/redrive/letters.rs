@@ -89,8 +89,8 @@ fn read(
     client.set("group.id", settings.group()).set("enable.auto.commit", "false");
     let reader: Reader = client.create_with_context(Quiet)?;
     let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else {
-        let (topic, service) = (settings.topic_name(&topic), settings.service.clone());
-        return Err(RedriveError::NoTopic { topic, service });
+        let (topic, program) = (settings.topic_name(&topic), settings.program.clone());
+        return Err(RedriveError::NoTopic { topic, program });
     };
     unread.retain(|_, log| !log.is_empty());
     let mut list = TopicPartitionList::new();

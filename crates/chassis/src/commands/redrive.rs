@@ -70,22 +70,24 @@ pub(super) async fn run<C: Args + Clone>(
     let tell = |report: Report| {
         found += 1;
         left += u32::from(report.result.is_dead());
-        print(&report);
+        let line = line(&report);
+        // A command that changes something finishes it, whether anybody reads on or not.
+        if options.dry_run { program::print(line) } else { program::say(line) }
     };
     broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, tell)
         .await
         .context("what was told above is done; run it again for the rest")?;
     let letters = if found == 1 { "dead letter" } else { "dead letters" };
     match (found, action) {
-        (0, _) => println!("no dead letters"),
-        (_, Redrive::DryRun) => println!("{found} {letters}; nothing was changed"),
-        (_, Redrive::Discard) => println!("{found} {letters} discarded"),
-        (_, Redrive::Handle) => println!("{found} {letters} handled, {left} still dead"),
+        (0, _) => program::say("no dead letters"),
+        (_, Redrive::DryRun) => program::say(format_args!("{found} {letters}; nothing was changed")),
+        (_, Redrive::Discard) => program::say(format_args!("{found} {letters} discarded")),
+        (_, Redrive::Handle) => program::say(format_args!("{found} {letters} handled, {left} still dead")),
     }
     Ok(())
 }
 
-fn print(report: &Report) {
+fn line(report: &Report) -> String {
     let (topic, partition, offset) = &report.origin;
     let result = match &report.result {
         Redriven::Found => "would be tried",
@@ -101,5 +103,5 @@ fn print(report: &Report) {
         _ => &report.cause,
     };
     let event_type = report.event_type.as_deref().unwrap_or("-");
-    println!("{topic}/{partition}@{offset} {} {result} ({})", escape(event_type), escape(cause));
+    format!("{topic}/{partition}@{offset} {} {result} ({})", escape(event_type), escape(cause))
 }

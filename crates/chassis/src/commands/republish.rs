@@ -21,9 +21,12 @@ pub(super) async fn run<C: Args + Clone>(
     let owned = parts.compacted.iter().map(|owner| owner.topic().name);
     parts::expect_one_of(&options.topic, "is not a compacted topic that this service owns", owned)?;
     for owner in parts.compacted.iter().filter(|owner| owner.topic().name == options.topic) {
-        broker::republish_all(&outbox, owner.as_ref(), |key| println!("{}: up to {key}", options.topic))
-            .await?;
-        println!("{}: all appended; a running {} publishes them", options.topic, service.name);
+        let topic = &options.topic;
+        broker::republish_all(&outbox, owner.as_ref(), |key| {
+            program::say(format_args!("{topic}: up to {key}"));
+        })
+        .await?;
+        program::say(format_args!("{topic}: all appended; a running {} publishes them", service.name));
     }
     Ok(())
 }

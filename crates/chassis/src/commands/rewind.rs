@@ -40,7 +40,8 @@ pub(super) async fn run<C: Args + Clone>(
     parts::expect_one_of(&options.topic, "is not a topic that this service follows", followed)?;
     let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
     for moved in broker::rewind(&broker, outbox.pool(), &options.topic, options.to).await? {
-        println!("{}/{} {} -> {}", options.topic, moved.partition, place(moved.from), place(moved.to));
+        let (from, to) = (place(moved.from), place(moved.to));
+        program::say(format_args!("{}/{} {from} -> {to}", options.topic, moved.partition));
     }
     Ok(())
 }

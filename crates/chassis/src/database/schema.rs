@@ -38,15 +38,12 @@ fn accepting_newer(migrator: &Migrator) -> Migrator {
     copy
 }
 
-/// Checks that every migration of this binary is applied, and as it is; further ones are a newer version's.
-pub async fn verify(
-    service: &'static str,
-    migrators: &[&Migrator],
-    pool: &PgPool,
-) -> Result<(), DatabaseError> {
+/// Checks that every migration of this binary is applied, and as it is; further ones are a newer version's. `program` is
+/// how an operator calls what migrates.
+pub async fn verify(program: &str, migrators: &[&Migrator], pool: &PgPool) -> Result<(), DatabaseError> {
     let mut connection = pool.acquire().await?;
     for migrator in migrators {
-        let missing = |what: String| DatabaseError::Schema { what, service };
+        let missing = |what: String| DatabaseError::Schema { what, program: program.to_owned() };
         let table = &*migrator.table_name;
         if let Some(version) = dirty(&mut connection, table).await.map_err(|e| explain(e, missing))? {
             return Err(missing(format!("migration {version} in {table} broke off")));

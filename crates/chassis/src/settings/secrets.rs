@@ -121,13 +121,13 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_secret_is_said() {
         let refused = |variables: &[(&str, &str)]| command(variables).unwrap_err().to_string();
-        let twice = refused(&[("TOKEN_KEY", "a"), ("TOKEN_KEY_FILE", "b")]);
-        assert_eq!(twice, "both TOKEN_KEY and TOKEN_KEY_FILE are set: set one of them");
+        let twice = refused(&[("ADMIN_TOKEN", "a"), ("ADMIN_TOKEN_FILE", "b")]);
+        assert_eq!(twice, "both ADMIN_TOKEN and ADMIN_TOKEN_FILE are set: set one of them");
         assert!(
-            refused(&[("TOKEN_KEY_FILE", "/nowhere/key")])
-                .starts_with("TOKEN_KEY_FILE: cannot read /nowhere/key: ")
+            refused(&[("ADMIN_TOKEN_FILE", "/nowhere/key")])
+                .starts_with("ADMIN_TOKEN_FILE: cannot read /nowhere/key: ")
         );
-        assert!(refused(&[("TOKEN_KEY_FILE", &file("empty", "\n"))]).ends_with(" is empty"));
+        assert!(refused(&[("ADMIN_TOKEN_FILE", &file("empty", "\n"))]).ends_with(" is empty"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `events`: the log as it grows, a line a record. Reads without a group, so it takes nothing from anybody.
 
 use crate::local::Local;
-use crate::screen::{Palette, escaped, print};
+use crate::screen::{Palette, complain, escaped, print};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -81,7 +81,7 @@ fn show(consumer: &BaseConsumer, prefix: &str, palette: &Palette) {
             Some(Ok(message)) => {
                 lines.push((message.timestamp().to_millis(), line(&message, prefix, palette)));
             }
-            Some(Err(error)) => eprintln!("Kafka: {error}"),
+            Some(Err(error)) => complain(format_args!("Kafka: {error}")),
             None => break,
         }
     }

@@ -2,11 +2,12 @@
 //! databases, which are what decides where a service reads on; Kafka tells the members.
 
 use crate::local::Local;
-use crate::screen::{Palette, print};
+use crate::screen::{Palette, complain, print};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use stack::settled::{self, Position};
 use stack::{Home, assignment, kafka};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,25 +15,51 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Group, topic, member (`-` for none) → the positions of the partitions that it has.
 type Rows = BTreeMap<(String, String), Vec<Position>>;
 
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     let home = Home::find()?;
     let local = Local::load(&home)?;
     local.require_running(&home, &["kafka", "postgres"])?;
     let palette = Palette::new(home.services()?);
     print(format_args!("{:<14} {:<24} {:<14} {:<12} LAG", "GROUP", "MEMBER", "TOPIC", "PARTITIONS"));
+    let mut complaints = BTreeSet::new();
     for service in home.services()? {
-        let group = format!("{}{service}", local.topic_prefix);
-        let url = local.service(&home, &service)?.access.database_url;
-        let positions = settled::positions(&url, &local.brokers(), &local.topic_prefix).await?;
-        let members = members(&local, &group).await?;
-        for ((topic, member), positions) in rows(positions, &members, &local.topic_prefix) {
-            let partitions: Vec<i32> = positions.iter().map(|position| position.partition).collect();
-            let lag: i64 = positions.iter().map(Position::lag).sum();
-            let line = format!("{group:<14} {member:<24} {topic:<14} {:<12} {lag}", ranges(&partitions));
-            print(palette.paint(&service, line));
+        // What is wrong with one must not hide the others.
+        match show(&home, &local, &palette, &service).await {
+            Ok(found) => complaints.extend(found),
+            Err(error) => _ = complaints.insert(format!("{service}: {error}")),
         }
     }
-    Ok(())
+    for complaint in &complaints {
+        complain(complaint);
+    }
+    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints the lines of one group; returns what keeps it from reading on.
+async fn show(
+    home: &Home,
+    local: &Local,
+    palette: &Palette,
+    service: &str,
+) -> anyhow::Result<BTreeSet<String>> {
+    let group = format!("{}{service}", local.topic_prefix);
+    let url = local.service(home, service)?.access.database_url;
+    let positions = settled::positions(&url, &local.brokers(), &local.topic_prefix).await?;
+    let members = members(local, &group).await?;
+    let mut complaints = BTreeSet::new();
+    for position in &positions {
+        complaints.extend(position.obstacle().map(|obstacle| {
+            let (what, command) = obstacle.explain(service, &position.topic);
+            format!("{service}: topic {} {what}; ./scripts/run {command}", position.topic)
+        }));
+    }
+    for ((topic, member), positions) in rows(positions, &members, &local.topic_prefix) {
+        let partitions: Vec<i32> = positions.iter().map(|position| position.partition).collect();
+        let lag: i64 = positions.iter().map(Position::lag).sum();
+        let line = format!("{group:<14} {member:<24} {topic:<14} {:<12} {lag}", ranges(&partitions));
+        print(palette.paint(service, line));
+    }
+    Ok(complaints)
 }
 
 /// Who has which partition of which topic, by the topics' full names.

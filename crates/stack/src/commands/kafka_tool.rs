@@ -1,7 +1,8 @@
 //! `kafka TOOL ARGS`: Kafka's own tools, told where this system's Kafka is.
 
 use crate::local::Local;
-use stack::{Home, java, maven};
+use crate::screen::complain;
+use stack::{Home, environment, java, maven};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -49,8 +50,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let names: Vec<&str> = TOOLS.iter().map(|(tool, _)| *tool).collect();
         anyhow::bail!("there is no tool `{}`; there are {}", arguments.tool, names.join(", "));
     };
-    let installed = maven::install(&home, |what| eprintln!("{what}")).await?;
+    let installed = maven::install(&home, |what| complain(what)).await?;
     let mut command = Command::new(java::find()?);
+    command.env_clear().envs(environment::kafka());
     command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
     command.arg(installed.kafka.join("*")).arg(class);
     let told = arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");

@@ -4,6 +4,7 @@
 
 use crate::local::{Local, run_dir, secrets};
 use crate::{prepare, seed};
+use stack::service::Service;
 use stack::{Home, home};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         local.given_brokers.is_some() && local.given_postgres.is_some(),
         "KAFKA_BROKERS and POSTGRES_URL (an administrator's) say which servers are to be prepared"
     );
-    home::create_dir(&run_dir(&home))?;
+    home::create_private_dir(&run_dir(&home))?;
     local.save(&home)?;
     Box::pin(prepare::servers(&home, &local)).await?;
     prepare::databases(&home, &local).await?;
@@ -39,14 +40,20 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// A service's own secrets, a file each, as its `NAME_FILE` settings want them.
 fn hand_over(home: &Home, local: &Local, service: &str) -> anyhow::Result<()> {
     let folder = home.data(service);
-    home::create_dir(&folder)?;
+    home::create_private_dir(&folder)?;
+    let Service { access, manual, .. } = local.service(home, service)?;
     let all = [
-        ("database-url", local.service(home, service)?.access.database_url),
-        ("admin-token", local.admin_token(home)?),
-        ("token-key", secrets(home)?.get("TOKEN_KEY")?),
+        ("DATABASE_URL", "database-url", access.database_url),
+        ("ADMIN_TOKEN", "admin-token", local.admin_token(home)?),
+        ("TOKEN_KEY", "token-key", secrets(home)?.get("TOKEN_KEY")?),
     ];
-    for (name, value) in all {
-        home::write_private(&folder.join(name), &value)?;
+    for (setting, name, value) in all {
+        let file = folder.join(name);
+        if manual.names(setting) {
+            home::write_private(&file, &value)?;
+        } else {
+            home::remove_file(&file)?;
+        }
     }
     Ok(())
 }

@@ -24,9 +24,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         services.join(", ")
     );
     let local = Local::load(&home)?;
-    if !arguments.arguments.iter().any(|word| ["check", "help", "--help", "-h"].contains(&word.as_str())) {
+    let asks = |words: &[&str]| arguments.arguments.iter().any(|word| words.contains(&word.as_str()));
+    if !asks(&["check", "health", "help", "--help", "-h"]) {
         local.require_running(&home, &["postgres"])?;
     }
-    let mut command = local.service(&home, name)?.command(&home);
+    let service = local.service(&home, name)?;
+    let mut command = service.command(&home);
+    // `health` asks the running one.
+    command.envs(local.doors(&home, name)?.settings());
+    if asks(&["migrate"]) {
+        command.env("MIGRATE_DATABASE_URL", &service.access.migrate_database_url);
+    }
     Err(command.as_std_mut().args(&arguments.arguments).exec().into())
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "out of date: {}; run ./scripts/sqlx-prepare and commit",
             outdated.join(", ")
         );
-        println!("the query data of {} crates is up to date", crates.len());
+        say(format_args!("the query data of {} crates is up to date", crates.len()));
         return Ok(());
     }
     if crates.len() > 1 {
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for checked in &crates {
         say(format_args!("  … compiling the workspace for the queries of {}", checked.name));
         let folder = databases.write(&home, checked).await?;
-        println!("{}: {} queries", checked.name, std::fs::read_dir(&folder)?.count());
+        say(format_args!("{}: {} queries", checked.name, std::fs::read_dir(&folder)?.count()));
     }
     Ok(())
 }

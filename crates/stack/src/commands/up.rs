@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     let local = Local::from_env(&home)?;
-    home::create_dir(&run_dir(&home))?;
+    home::create_private_dir(&run_dir(&home))?;
     let _lock = lock::hold(&home)?;
     let mut stop = Stop::new()?;
     let started = tokio::select! {
@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
     // Before anything is stopped, started or deleted.
-    local.settings = local::settings_in_environment(home).await?;
+    local.settings = local::settings_in_environment(home)?;
     prepare::check_settings(home, &local).await?;
     let left = running::names(&run_dir(home));
     if !left.is_empty() {

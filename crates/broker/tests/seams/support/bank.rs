@@ -185,6 +185,7 @@ impl Bank {
 fn settings(servers: &Servers, name: &str, plan: &Plan, service: &str) -> Settings {
     Settings {
         service: service.to_owned(),
+        program: service.to_owned(),
         brokers: servers.brokers().to_owned(),
         prefix: format!("{name}."),
         partitions: plan.partitions,

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use stack::ready::Ready;
 use stack::settled;
+use std::collections::BTreeSet;
 use std::time::Instant;
 use time::OffsetDateTime;
 
@@ -22,7 +23,10 @@ impl Doctor {
         for service in self.home.services()? {
             self.service(&service).await?;
             if postgres && kafka {
-                self.queues(&service).await?;
+                // What is wrong with one must not hide the others.
+                if let Err(error) = self.queues(&service).await {
+                    self.wrong(format_args!("{service}: {error}"));
+                }
             }
         }
         Ok(postgres && kafka)
@@ -102,6 +106,7 @@ impl Doctor {
 
     /// What piles up: an outbox that is not published, records that are not read, dead letters.
     async fn queues(&mut self, service: &str) -> anyhow::Result<()> {
+        let obstacles = self.obstacles(service).await?;
         // Twice: what is on its way just now is no trouble.
         let before = self.waiting(service).await?;
         if before.is_empty() {
@@ -109,6 +114,7 @@ impl Doctor {
         }
         tokio::time::sleep(PATIENCE / 5).await;
         let stuck = self.waiting(service).await?.into_iter().filter(|what| before.contains(what));
+        let stuck = stuck.filter(|what| !obstacles.iter().any(|told| what.ends_with(told)));
         let (dead, unread): (Vec<_>, Vec<_>) = stuck.partition(|what| what.contains("dead letter"));
         for what in dead {
             self.wrong(format_args!(
@@ -119,6 +125,20 @@ impl Doctor {
             self.wrong(format_args!("{}; it does not get less", shortened(unread).join(", ")));
         }
         Ok(())
+    }
+
+    /// Topics that it cannot read on in, and the command that helps.
+    async fn obstacles(&mut self, service: &str) -> anyhow::Result<BTreeSet<&'static str>> {
+        let url = self.local.service(&self.home, service)?.access.migrate_database_url;
+        let positions = settled::positions(&url, &self.local.brokers(), &self.local.topic_prefix).await?;
+        let found = positions.iter().filter_map(|position| Some((&position.topic, position.obstacle()?)));
+        let mut told = BTreeSet::new();
+        for (topic, obstacle) in found.collect::<BTreeSet<_>>() {
+            let (what, command) = obstacle.explain(service, topic);
+            told.insert(what);
+            self.wrong(format_args!("{service}: topic {topic} {what}; ./scripts/run {command}"));
+        }
+        Ok(told)
     }
 
     pub(super) async fn waiting(&self, service: &str) -> anyhow::Result<Vec<String>> {

@@ -1,0 +1,68 @@
+//! Which settings a service takes, asked of the program itself: `SERVICE --help` names the environment variable of each.
+//! So a service is given its own settings and no other's, and no list of them is kept here.
+
+use crate::environment;
+use crate::error::{During, Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Families of variables that the libraries of a service read, and no manual lists.
+const FAMILIES: [&str; 2] = ["OTEL_", "KAFKA_CLIENT_"];
+
+/// The settings of one service.
+#[derive(Debug, Clone)]
+pub struct Manual(Arc<BTreeSet<String>>);
+
+impl Manual {
+    /// Asks the program, once for all calls in this process.
+    pub fn of(program: &Path) -> Result<Self> {
+        static ASKED: Mutex<BTreeMap<PathBuf, Manual>> = Mutex::new(BTreeMap::new());
+        let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(manual) = asked.get(program) {
+            return Ok(manual.clone());
+        }
+        let mut command = Command::new(program);
+        command.env_clear().envs(environment::basics()).arg("--help");
+        let output = command.output().during(|| format!("asking {} for its settings", program.display()))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(Error::Program {
+                program: format!("{} --help", program.display()),
+                status: output.status.to_string(),
+                output: text,
+            });
+        }
+        let manual = Self::parse(&String::from_utf8_lossy(&output.stdout));
+        asked.insert(program.to_path_buf(), manual.clone());
+        Ok(manual)
+    }
+
+    /// `[env: NAME=]` names a setting, `[file: NAME_FILE]` the file that it may come from.
+    fn parse(text: &str) -> Self {
+        let after = |mark| text.split(mark).skip(1).filter_map(|rest: &str| rest.split(['=', ']']).next());
+        Self(Arc::new(after("[env: ").chain(after("[file: ")).map(str::to_owned).collect()))
+    }
+
+    /// Whether the service reads this variable.
+    pub fn names(&self, variable: &str) -> bool {
+        self.0.contains(variable) || FAMILIES.iter().any(|family| variable.starts_with(family))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Manual;
+
+    #[test]
+    fn a_manual_names_settings_and_the_files_of_secrets() {
+        let manual = Manual::parse(
+            "  --token-key <KEY>\n   The key [file: TOKEN_KEY_FILE]\n\n   [env: TOKEN_KEY]\n   [env: WAVE_FACTOR=]",
+        );
+        for name in ["TOKEN_KEY", "TOKEN_KEY_FILE", "WAVE_FACTOR", "OTEL_SERVICE_NAME"] {
+            assert!(manual.names(name), "{name}");
+        }
+        assert!(!manual.names("WAVE_FACTOR_FILE") && !manual.names("SMTP_URL"));
+    }
+}
