@@ -2,10 +2,10 @@
 //! `.data/servers/`, where every system of this checkout shares them.
 
 use crate::error::{During, Error, Result};
-use crate::home::{Home, PASSABLE, create_dir, remove_dir, set_mode};
-use crate::{environment, program};
-use std::ffi::OsString;
+use crate::home::{Home, PASSABLE, create_dir, create_private_dir, remove_dir, set_mode};
+use crate::{environment, program, random};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
@@ -45,16 +45,26 @@ pub async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
 async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     remove_dir(jars)?;
     create_dir(jars)?;
-    let mut maven = Command::new("mvn");
-    maven.env_clear().envs(environment::maven());
-    maven.args(["--quiet", "--batch-mode", "--file"]).arg(pom);
-    let mut servers = OsString::from("-Dservers=");
-    servers.push(jars);
-    maven.arg(servers).arg(format!("-Dpostgres.platform={}", platform()?));
-    program::run("Maven", maven.arg("package")).await?;
+    let plain = std::env::temp_dir().join(format!("notifyme-{}", random::hex(8)?));
+    create_private_dir(&plain)?;
+    let fetched = package(pom, jars, &plain).await;
+    remove_dir(&plain)?;
+    fetched?;
     unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
     remove_dir(&jars.join("archive"))?;
     remove_dir(&jars.join("maven"))
+}
+
+/// Has Maven work in the folder `plain`, which leads to `jars`: in the path of a checkout Maven takes a backslash for a
+/// slash, and would write somewhere else.
+async fn package(pom: &Path, jars: &Path, plain: &Path) -> Result<()> {
+    let (description, servers) = (plain.join("pom.xml"), plain.join("servers"));
+    fs::copy(pom, &description).during(|| format!("copying {}", pom.display()))?;
+    symlink(jars, &servers).during(|| format!("linking {}", jars.display()))?;
+    let mut maven = Command::new("mvn");
+    maven.env_clear().envs(environment::maven()).args(["--quiet", "--batch-mode", "--file"]).arg(description);
+    maven.arg(format!("-Dservers={}", servers.display())).arg(format!("-Dpostgres.platform={}", platform()?));
+    program::run("Maven", maven.arg("package")).await
 }
 
 async fn unpack(archive: &Path, into: &Path) -> Result<()> {
