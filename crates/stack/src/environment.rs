@@ -3,8 +3,9 @@
 
 use std::ffi::OsString;
 
-/// Where programs, their libraries, temporary files and certificates are, and whether a panic shows where it was.
-const BASICS: [&str; 10] = [
+/// Where programs, their libraries, temporary files and certificates are, whether a panic shows where it was, and whether
+/// colours are wanted.
+const BASICS: [&str; 11] = [
     "PATH",
     "HOME",
     "USER",
@@ -15,6 +16,7 @@ const BASICS: [&str; 10] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "RUST_BACKTRACE",
+    "NO_COLOR",
 ];
 
 /// How Maven reaches its repositories: proxies and trust stores stand in its own options.
