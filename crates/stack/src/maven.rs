@@ -2,7 +2,7 @@
 //! `.data/servers/`, where every system of this checkout shares them.
 
 use crate::error::{During, Error, Result};
-use crate::home::{Home, PASSABLE, create_dir, create_private_dir, remove_dir, set_mode};
+use crate::home::{Home, PASSABLE, create_dir, create_private_dir, remove_dir, remove_file, set_mode};
 use crate::{environment, program, random};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -50,6 +50,8 @@ async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     let fetched = package(pom, jars, &plain).await;
     remove_dir(&plain)?;
     fetched?;
+    // Maven copies a file's mode with it.
+    program::run("chmod", Command::new("chmod").args(["-R", "go-rwx"]).arg(jars)).await?;
     unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
     remove_dir(&jars.join("archive"))?;
     remove_dir(&jars.join("maven"))
@@ -74,9 +76,13 @@ async fn unpack(archive: &Path, into: &Path) -> Result<()> {
     let file = file.ok_or_else(|| Error::Machine("the Postgres artifact holds no .txz".into()))?;
     remove_dir(into)?;
     create_dir(into)?;
+    // In its folder, by a plain name: GNU tar takes a backslash in a path for the beginning of an escape.
+    let plain = into.join("archive.txz");
+    fs::copy(&file, &plain).during(|| format!("copying {}", file.display()))?;
     let mut tar = Command::new("tar");
-    tar.arg("-xJpf").arg(file).arg("--no-same-owner").arg("-C").arg(into);
+    tar.args(["-xJpf", "archive.txz", "--no-same-owner"]).current_dir(into);
     program::run("unpacking Postgres (tar, xz)", &mut tar).await?;
+    remove_file(&plain)?;
     // Postgres' own user reads them, whatever the umask.
     program::run("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(into)).await?;
     into.parent().map_or(Ok(()), |dir| set_mode(dir, PASSABLE))
