@@ -8,7 +8,6 @@ mod pretty;
 
 use std::io::IsTerminal;
 
-pub(crate) use self::fields::escape;
 use tracing::Dispatch;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::format::JsonFields;
@@ -22,9 +21,9 @@ use crate::settings::LogFormat;
 /// `text` of several lines is shown below as a block.
 pub const NOTICE: &str = "notice";
 
-/// Libraries that say more than an operator wants (of rdkafka the broker crate says all there is); `RUST_LOG` may name
-/// them again.
-const QUIET: &str = "librdkafka=warn,rdkafka=off,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
+/// Libraries that say more than an operator wants (of rdkafka the broker crate says all there is), and operators' acts,
+/// which are logged whatever the level is; `RUST_LOG` may name them again.
+const QUIET: &str = "audit=info,librdkafka=warn,rdkafka=off,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
                      opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 
 /// Who is logging.
@@ -188,5 +187,18 @@ mod tests {
                 "target": "chassis::logging::tests", "order_id": "0197", "offset": 7, "topic": "payments", "partition": 3})
         );
         assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn what_outsiders_wrote_steers_no_terminal_and_reaches_machines_as_it_is() {
+        let lines = Lines::default();
+        let layer = fmt::layer().fmt_fields(JsonFields::new()).with_writer(lines.clone());
+        let hostile = "a\u{202e}\u{2028}\u{9b}2J\u{200b}b";
+        let text = said(layer.event_format(json::Json::new(source())).boxed(), &lines, || {
+            info!(name = hostile, "{hostile}");
+        });
+        assert!(text.trim_end().chars().all(|c| c.is_ascii() && !c.is_control()), "{text}");
+        let line: Value = serde_json::from_str(text.trim_end()).unwrap();
+        assert_eq!((line["name"].as_str(), line["message"].as_str()), (Some(hostile), Some(hostile)));
     }
 }

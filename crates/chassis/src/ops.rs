@@ -140,7 +140,8 @@ mod tests {
     async fn serve(health: Health) -> (std::net::SocketAddr, CancellationToken) {
         let listener = web::bind("127.0.0.1:0".parse().unwrap(), "OPS_LISTEN").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        tokio::spawn(web::serve(listener, routes(health), stop.clone()));
+        let server = web::Server::new("ops", web::Bounds::ops(), web::TrustedProxies::default());
+        tokio::spawn(server.serve(listener, routes(health), stop.clone()));
         (address, stop)
     }
 

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use web::{About, Problem};
+use web::{About, Bounds, Occupancy, Problem, Server, TrustedProxies};
 
 use crate::commands::Cli;
 use crate::database::{self, Database, DatabaseError};
@@ -23,6 +23,9 @@ use crate::{metrics, ops, parts, shutdown};
 
 /// What has not ended by then is left behind: everything here survives a kill.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Files that the process would like to be able to open; many systems allow 1,024 unless a process asks for more.
+const FILES: u64 = 4096;
 
 /// Parts that run beside each other; the first that cannot go on ends the process.
 type Running = JoinSet<anyhow::Result<()>>;
@@ -51,12 +54,16 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         version: env!("CARGO_PKG_VERSION"),
         license: env!("CARGO_PKG_LICENSE"),
     };
-    let routes = web::door(&about, api, common.trusted_proxies.clone());
+    let routes = web::door(&about, api, common.trusted_proxies.clone(), common.api_docs);
     let gate = middleware::from_fn_with_state(is_right.clone(), until_ready);
-    spawn(&mut running, web::serve(door, routes.layer(gate), stop.clone()));
+    let server = Server::new("api", api_bounds(), common.trusted_proxies.clone());
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
+    let health = health.ready("http", port_check(server.occupancy()));
+    spawn(&mut running, server.serve(door, routes.layer(gate), stop.clone()));
+    // Its own slots, so that operators see what happens on the other port.
+    let ops_server = Server::new("ops", Bounds::ops(), TrustedProxies::default());
     let ops_routes = web::server::plain(ops::router(health, metrics.clone()));
-    spawn(&mut running, web::serve(ops_door, ops_routes, stop.clone()));
+    spawn(&mut running, ops_server.serve(ops_door, ops_routes, stop.clone()));
     spawn(&mut running, metrics.upkeep(stop.clone()));
     match database.wait(&stop).await {
         Err(DatabaseError::Stopped) => return wait(running, stop).await,
@@ -112,6 +119,25 @@ async fn wait(mut running: Running, stop: CancellationToken) -> anyhow::Result<(
         tracing::warn!("not everything ended within {GRACE:?}; the rest is found again after a restart");
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Bounds within which connections leave enough files to open for Postgres and Kafka.
+fn api_bounds() -> Bounds {
+    let bounds = Bounds::api();
+    let files = rlimit::increase_nofile_limit(FILES).unwrap_or(FILES);
+    let half = usize::try_from(files / 2).unwrap_or(bounds.connections);
+    Bounds { connections: bounds.connections.min(half), ..bounds }
+}
+
+/// Whether the API port still takes new connections.
+fn port_check(
+    occupancy: impl Fn() -> Occupancy + Send + Sync + 'static,
+) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
+    move || {
+        let Occupancy { open, slots, is_saturated } = occupancy();
+        let detail = json!({"connections": open, "slots": slots, "saturated": is_saturated});
+        std::future::ready(Finding::new(!is_saturated, detail))
+    }
 }
 
 /// What the ops port looks at.

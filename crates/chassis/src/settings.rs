@@ -1,6 +1,7 @@
 //! The settings that all services share, each by an environment variable or an option; `SERVICE --help` shows
 //! these comments as the manual. Secrets may also come from files: see [`secrets`].
 
+mod operators;
 mod secrets;
 mod token_key;
 mod values;
@@ -9,12 +10,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
-use web::TrustedProxies;
+use secrecy::{ExposeSecret, SecretString};
+use web::{AdminToken, TrustedProxies};
 
 pub use secrets::complete;
-pub use token_key::TokenKey;
+pub use token_key::{TokenKey, TokenKeys};
 pub use values::{Retention, duration, secret};
+
+const SHORTEST_SECRET: usize = 16;
 
 /// What every service can be told.
 #[derive(Debug, Clone, Args)]
@@ -58,15 +61,27 @@ pub struct Common {
     #[arg(long, env, value_parser = values::instance, value_name = "NAME")]
     pub instance: Option<String>,
 
-    /// The operator's token for Authorization: Bearer; without it operator calls are refused
+    /// The operator's token for Authorization: Bearer, at least 16 characters; without it operator calls are refused. The log
+    /// calls its bearer admin
     #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "TOKEN")]
     pub admin_token: Option<SecretString>,
+
+    /// The ADMIN_TOKEN of before, which is taken too while it is being changed
+    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "TOKEN")]
+    pub admin_token_previous: Option<SecretString>,
+
+    /// Tokens of named operators, whose acts the log tells apart: ada:token,bob:token, or one a line. A name may stand twice,
+    /// while its token is being changed
+    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "NAME:TOKEN,…")]
+    pub operator_tokens: Option<SecretString>,
 
     /// How this service is reached from outside, for links [default: http:// and LISTEN]
     #[arg(long, env, value_parser = values::public_url, value_name = "URL")]
     pub public_url: Option<String>,
 
-    /// Networks of the proxies whose X-Forwarded-For is believed, as 10.0.0.0/8,::1
+    /// Networks of the proxies that are believed when they say who calls, as 10.0.0.0/8,::1: by X-Forwarded-For where it is
+    /// there (198.51.100.1:5000 and [2001:db8::1]:5000 are read too), else by Forwarded (RFC 7239). A proxy that writes
+    /// Forwarded alone must delete its clients' X-Forwarded-For
     #[arg(long, env, default_value = "", hide_default_value = true, value_name = "NETWORK,…")]
     pub trusted_proxies: TrustedProxies,
 
@@ -81,6 +96,10 @@ pub struct Common {
     /// Stands before this program's name where a message tells which command helps, as ./scripts/run
     #[arg(long, env, default_value = "", hide_default_value = true, value_name = "WORDS")]
     pub command_prefix: String,
+
+    /// Whether /docs and /openapi.json are there
+    #[arg(long, env, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub api_docs: bool,
 
     /// Log lines for people or for machines
     #[arg(long, env, value_enum, default_value_t = LogFormat::Pretty, value_name = "FORMAT")]
@@ -124,11 +143,23 @@ impl Common {
         }
     }
 
+    /// The operators' tokens, or what is wrong with them.
+    pub fn operators(&self) -> Result<AdminToken, SettingError> {
+        let all = operators::all(self)?;
+        Ok(AdminToken::new(all.iter().map(|(name, token)| (name.as_str(), token))))
+    }
+
     /// How this service is reached from outside, without a slash at the end.
     pub fn public_url(&self) -> String {
         let own = || format!("http://{}", crate::probe::reachable(self.listen));
         self.public_url.clone().unwrap_or_else(own)
     }
+}
+
+/// A secret that nobody guesses.
+fn long_enough<'a>(name: &'static str, secret: &'a SecretString) -> Result<&'a str, SettingError> {
+    let secret = secret.expose_secret();
+    if secret.chars().count() < SHORTEST_SECRET { Err(SettingError::Short { name }) } else { Ok(secret) }
 }
 
 /// What is wrong with the settings.
@@ -140,11 +171,22 @@ pub enum SettingError {
         /// The environment variable.
         name: &'static str,
     },
-    /// A key that could be guessed.
-    #[error("TOKEN_KEY must have at least {shortest} characters: openssl rand -hex 32 makes one")]
-    ShortKey {
-        /// How many it must have.
-        shortest: usize,
+    /// A secret that could be guessed.
+    #[error("{name} must have at least {SHORTEST_SECRET} characters: openssl rand -hex 32 makes one")]
+    Short {
+        /// The environment variable.
+        name: &'static str,
+    },
+    /// An entry of `OPERATOR_TOKENS` that is none; its number instead of its text, which holds a token.
+    #[error(
+        "OPERATOR_TOKENS: entry {number} {problem}; NAME:TOKEN is expected, with a name of 1 to 64 letters, digits, '.', \
+         '_' and '-', and a token of at least {SHORTEST_SECRET} characters: openssl rand -hex 32 makes one"
+    )]
+    Operator {
+        /// Which one, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// A secret came twice.
     #[error("both {name} and {name}_FILE are set: set one of them")]

@@ -56,16 +56,3 @@ impl Palette {
         }
     }
 }
-
-/// Control characters made visible: what outsiders supplied must not steer a terminal.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}

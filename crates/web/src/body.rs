@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 
 use crate::Problem;
+use crate::budget::{BODIES, Share};
 
 /// The largest body that is taken.
 pub(crate) const LIMIT: usize = 64 * 1024;
@@ -36,7 +37,14 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     if announced > DRAIN {
         return Err(too_large());
     }
-    match tokio::time::timeout(PATIENCE, collect(request.into_body())).await {
+    let share = BODIES.share();
+    let body = async {
+        tokio::select! {
+            body = collect(request.into_body(), &share) => body,
+            () = share.given_up() => Err(given_up()),
+        }
+    };
+    match tokio::time::timeout(PATIENCE, body).await {
         Ok(body) => body,
         Err(_) if announced > LIMIT => Err(too_large()),
         Err(_) => {
@@ -45,7 +53,7 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     }
 }
 
-async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
+async fn collect(mut body: Body, share: &Share<'_>) -> Result<Vec<u8>, Problem> {
     let mut kept = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -57,6 +65,11 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
         }
         if length <= LIMIT {
             kept.extend_from_slice(data);
+            share.set(kept.capacity());
+        } else {
+            // It will be refused; what follows is only read so that the client sees why.
+            kept = Vec::new();
+            share.set(0);
         }
     }
     if length > LIMIT { Err(too_large()) } else { Ok(kept) }
@@ -65,6 +78,10 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
 /// 400: there is nothing to read.
 pub(crate) fn empty() -> Problem {
     Problem::bad_request("The body is empty; JSON is expected.")
+}
+
+fn given_up() -> Problem {
+    Problem::unavailable("The body took too long while many others arrived; send it again.")
 }
 
 fn too_large() -> Problem {

@@ -1,84 +1,61 @@
-//! Who is calling: the peer's address, or what a trusted proxy says it is. `X-Forwarded-For` is believed from
-//! `TRUSTED_PROXIES` alone, read from the right, since everything left of a stranger is the stranger's word.
+//! The client that a request comes from: the peer's address, or the address that a trusted proxy says. A forwarding
+//! header is believed from `TRUSTED_PROXIES` alone, and read from the right: everything left of the first address that
+//! is no trusted proxy is that client's own word.
+//!
+//! `X-Forwarded-For` is read when it is there, `Forwarded` (RFC 7239) otherwise. Almost every proxy writes the former
+//! and passes on a `Forwarded` that a client made up; so a proxy that writes `Forwarded` alone has to delete its
+//! clients' `X-Forwarded-For`.
+
+mod forwarded;
+mod proxies;
+mod unnamed;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
-use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use ipnet::IpNet;
 
 use crate::Problem;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
+pub use proxies::{NoNetwork, TrustedProxies};
 
 /// The other end of the connection; the server puts it into each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// Networks of the proxies whose `X-Forwarded-For` is believed: a comma-separated list as `10.0.0.0/8,::1`.
-#[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Arc<[IpNet]>);
-
-impl TrustedProxies {
-    fn contain(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
-    }
-
-    /// The nearest address that is no trusted proxy's.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        let lists = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default());
-        let hops: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
-        for hop in hops.into_iter().rev() {
-            if !self.contain(client) {
-                break;
-            }
-            let Ok(address) = hop.parse::<IpAddr>() else { break };
-            client = address.to_canonical();
-        }
-        client
-    }
-}
-
-/// An entry of `TRUSTED_PROXIES` that is neither an address nor a network.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is neither an IP address nor a network such as 10.0.0.0/8")]
-pub struct NoNetwork(String);
-
-impl FromStr for TrustedProxies {
-    type Err = NoNetwork;
-
-    fn from_str(list: &str) -> Result<Self, NoNetwork> {
-        let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let network = |part: &str| {
-            let network = part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
-            network.map_err(|_| NoNetwork(part.to_owned()))
-        };
-        parts.map(network).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// The client's address, as limits per client use it.
+/// The client, as limits per client count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientAddress(IpAddr);
+pub struct ClientAddress(Name);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Name {
+    Address(IpAddr),
+    /// A proxy's own word for its client (RFC 7239, section 6.3), as a digest.
+    Pseudonym(u64),
+    /// One of the shares of those that a proxy does not name.
+    Unnamed(u8),
+}
 
 impl ClientAddress {
-    /// One client for limits: an IPv4 address, or the /64 of an IPv6 address, which is what one line gets.
-    fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self(address),
-            IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into()),
-        }
+    /// The client at `address`: an IPv4 address, or the /64 of an IPv6 address, since that is what one line gets. The
+    /// link-local addresses of a whole network share their /64, so there each counts by itself.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let network = |v6: Ipv6Addr| Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64);
+        Self(Name::Address(match address.to_canonical() {
+            IpAddr::V6(v6) if !v6.is_unicast_link_local() => network(v6).into(),
+            other => other,
+        }))
     }
 }
 
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.0 {
+            Name::Address(address) => address.fmt(f),
+            Name::Pseudonym(digest) => write!(f, "pseudonym {digest:016x}"),
+            Name::Unnamed(share) => write!(f, "unnamed {share}"),
+        }
     }
 }
 
@@ -86,44 +63,20 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(*known);
+        }
         // A request that came over no connection (a test's) is its own client.
         let peer = parts.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
         let proxies = parts.extensions.get::<TrustedProxies>().cloned().unwrap_or_default();
-        Ok(Self::of(proxies.client(peer, &parts.headers)))
+        let client = proxies.client(peer, &parts.headers);
+        // Whatever asks next, the same request stays the same client.
+        parts.extensions.insert(client);
+        Ok(client)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn client(proxies: &str, peer: &str, forwarded: &[&'static str]) -> String {
-        let mut headers = HeaderMap::new();
-        for list in forwarded {
-            headers.append(FORWARDED_FOR, list.parse().unwrap());
-        }
-        let proxies: TrustedProxies = proxies.parse().unwrap();
-        ClientAddress::of(proxies.client(peer.parse().unwrap(), &headers)).to_string()
-    }
-
-    #[test]
-    fn a_stranger_is_not_believed() {
-        assert_eq!(client("", "9.9.9.9", &["1.1.1.1"]), "9.9.9.9");
-        assert_eq!(client("10.0.0.0/8", "9.9.9.9", &["1.1.1.1"]), "9.9.9.9");
-    }
-
-    #[test]
-    fn the_nearest_stranger_behind_trusted_proxies_is_the_client() {
-        let trusted = "10.0.0.0/8, 127.0.0.1";
-        assert_eq!(client(trusted, "127.0.0.1", &["6.6.6.6, 1.1.1.1", "10.2.3.4"]), "1.1.1.1");
-        assert_eq!(client(trusted, "::ffff:127.0.0.1", &["1.1.1.1"]), "1.1.1.1");
-        assert_eq!(client(trusted, "10.0.0.1", &["nonsense"]), "10.0.0.1");
-        assert_eq!(client(trusted, "10.0.0.1", &[]), "10.0.0.1");
-    }
-
-    #[test]
-    fn an_ipv6_client_is_its_network() {
-        assert_eq!(client("", "2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
-        assert!("10.0.0.0/40".parse::<TrustedProxies>().is_err());
-    }
+/// Describes the metrics of this module for the recorder that is installed.
+pub(crate) fn describe() {
+    unnamed::describe();
 }

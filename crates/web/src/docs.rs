@@ -1,4 +1,4 @@
-//! `/docs`: the door's description as a page that people read (Swagger UI, served from the binary).
+//! `/docs`: the API's description as a page that people read (Swagger UI, served from the binary).
 
 use std::sync::Arc;
 
@@ -9,6 +9,13 @@ use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
 use crate::{Path, Problem};
+
+/// Its own scripts alone; Swagger UI sets styles on elements and has pictures in its style sheet, and "Try it out" calls
+/// the service itself.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+);
 
 /// `/openapi.json`, and `/docs` that shows it.
 pub(crate) fn routes(api: OpenApi) -> Router {
@@ -29,6 +36,12 @@ pub(crate) fn routes(api: OpenApi) -> Router {
             "/docs/{*file}",
             routing::get(async move |Path(name): Path<String>| file(&name, config.clone())),
         )
+        .layer(axum::middleware::map_response(with_policy))
+}
+
+async fn with_policy(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    response
 }
 
 fn page(place: &str, title: &str, config: Arc<Config<'static>>) -> Response {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use keys::{Claim, answer, claim, purge, release};
+pub use keys::{Claim, answer, claim, is_known, purge, release};
 
 use crate::{Problem, body, json};
 

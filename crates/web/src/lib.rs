@@ -3,10 +3,13 @@
 //! client, and the server with its time-outs. A service adds its routes and hands them to [`door`].
 
 mod body;
+mod budget;
 pub mod client;
+pub mod cors;
 mod docs;
 mod guarded;
 pub mod idempotency;
+mod in_flight;
 pub mod json;
 pub mod limit;
 mod middleware;
@@ -21,6 +24,7 @@ mod sql;
 pub mod trace;
 
 pub use client::{ClientAddress, TrustedProxies};
+pub use cors::Origins;
 pub use idempotency::Idempotent;
 pub use json::Json;
 pub use limit::Limit;
@@ -29,5 +33,5 @@ pub use operator::{AdminToken, Operator, bearer};
 pub use page::{Page, Paging, PagingParams};
 pub use params::{Path, Query};
 pub use problem::{FieldError, Problem};
-pub use server::{bind, door, serve};
+pub use server::{Bounds, Occupancy, Server, bind, door};
 pub use trace::Traceparent;

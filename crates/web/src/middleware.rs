@@ -3,12 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
+use crate::client::{ClientAddress, Peer, TrustedProxies};
+use crate::in_flight::InFlight;
+use crate::operator::Act;
+use crate::server::Refused;
 use crate::{Problem, Traceparent, trace};
 
 /// A request is answered within this time, with 503 if need be; the promise to callers is three seconds.
@@ -31,7 +35,7 @@ pub(crate) fn describe() {
     );
 }
 
-pub(crate) async fn around(mut request: Request, next: Next) -> Response {
+pub(crate) async fn around(State(in_flight): State<InFlight>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -47,8 +51,11 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     );
     let traceparent = Traceparent::of(request.headers(), &span);
     request.extensions_mut().insert(traceparent.clone());
+    let (act, asked, target) = (Act::default(), request.method().clone(), request.uri().clone());
+    request.extensions_mut().insert(act.clone());
 
-    let answered = tokio::time::timeout(TIME, next.run(request)).instrument(span.clone()).await;
+    let answer = answer(&in_flight, request, next);
+    let answered = tokio::time::timeout(TIME, answer).instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| late().into_response());
 
     for (name, value) in DEFAULTS {
@@ -56,10 +63,32 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     }
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
+    act.log(&asked, &target, status);
     let (status, took) = (status.as_u16(), start.elapsed());
     tracing::debug!(method, route, status, ?took, traceparent = traceparent.0, "answered");
     record(method, route, status, took);
     response
+}
+
+/// The routes' answer, unless the server has refused the request, or its client has too many of them under way.
+async fn answer(in_flight: &InFlight, mut request: Request, next: Next) -> Response {
+    if let Some(Refused(problem)) = request.extensions_mut().remove() {
+        return problem.into_response();
+    }
+    let proxies = request.extensions().get::<TrustedProxies>();
+    let by_proxy =
+        proxies.zip(request.extensions().get::<Peer>()).is_some_and(|(all, peer)| all.contain(peer.0));
+    if !by_proxy {
+        // The server has bounded the client's connections, and with them this.
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let client = ClientAddress::from_request_parts(&mut parts, &()).await;
+    let guard = client.and_then(|client| in_flight.enter(client));
+    match guard {
+        Ok(_guard) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 fn late() -> Problem {

@@ -60,7 +60,7 @@ const UNPROCESSABLE: Shared = (
 const TOO_MANY: Shared = (
     "TooManyRequests",
     StatusCode::TOO_MANY_REQUESTS,
-    "Too many requests from this client, or for this address.",
+    "Too many requests or wrong tokens from this client, or too many requests for this address.",
     Some(("Retry-After", "Seconds until the next is free.")),
 );
 const UNAVAILABLE: Shared = (
@@ -167,7 +167,7 @@ fn add_errors(operation: &mut Operation) {
         }
     }
     if operation.security.as_ref().is_some_and(|schemes| !schemes.is_empty()) {
-        errors.push(UNAUTHORIZED);
+        errors.extend([UNAUTHORIZED, TOO_MANY]);
     }
     for (name, status, ..) in errors {
         let shared = RefOr::Ref(Ref::from_response_name(name));

@@ -1,44 +1,19 @@
-//! The operator's token, judged before the body is read: put [`Operator`] first among a handler's arguments.
-//! Tokens are compared by their digests and in constant time, so neither content nor length leaks.
+//! Operators' tokens, judged before the body is read: put [`Operator`] first among a handler's arguments. Tokens are
+//! compared by their digests and in constant time, so neither content nor length leaks. Each act of an operator is a line
+//! in the log, with the target [`AUDIT`].
 
-use std::sync::Arc;
+mod act;
+mod tokens;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, request::Parts};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::Problem;
 
-/// What the operator must present; nothing does when `ADMIN_TOKEN` is unset. Part of a handler's state.
-#[derive(Clone)]
-pub struct AdminToken(Option<Arc<[u8; 32]>>);
-
-impl AdminToken {
-    /// Keeps the digest of `ADMIN_TOKEN`; unset, every operator call will be 401, which is said once here.
-    pub fn new(token: Option<&SecretString>) -> Self {
-        if token.is_none() {
-            tracing::warn!("ADMIN_TOKEN is not set: every operator call will be answered with 401");
-        }
-        Self(token.map(|token| Arc::new(Sha256::digest(token.expose_secret()).into())))
-    }
-
-    /// Whether `presented` is the operator's token.
-    pub fn matches(&self, presented: &str) -> bool {
-        self.0.as_ref().is_some_and(|expected| same(expected, &Sha256::digest(presented).into()))
-    }
-}
-
-fn same(expected: &[u8; 32], presented: &[u8; 32]) -> bool {
-    expected.ct_eq(presented).into()
-}
-
-/// Whether two tokens are the same, in constant time; for tokens other than the operator's.
-pub fn token_matches(expected: &str, presented: &str) -> bool {
-    same(&Sha256::digest(expected).into(), &Sha256::digest(presented).into())
-}
+pub use act::AUDIT;
+pub(crate) use act::Act;
+pub use tokens::{AdminToken, token_matches};
 
 /// The token of `Authorization: Bearer …` (RFC 6750); none when it is absent, doubled or of another scheme.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -51,7 +26,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Proof that the caller is the operator. An argument of every operator handler, before the body's.
+/// Proof that the caller is an operator. An argument of every operator handler, before the body's.
 #[derive(Debug)]
 pub struct Operator(());
 
@@ -63,13 +38,15 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match bearer(&parts.headers) {
-            Some(presented) if AdminToken::from_ref(state).matches(presented) => Ok(Self(())),
-            Some(_) => Err(Problem::unauthorized("This is not the operator's token.")),
-            None => Err(Problem::unauthorized(
-                "This call is the operator's: send Authorization: Bearer with the ADMIN_TOKEN.",
-            )),
+        let tokens = AdminToken::from_ref(state);
+        if tokens.admit(parts) {
+            return Ok(Self(()));
         }
+        let detail = match bearer(&parts.headers) {
+            Some(_) => "This is not the operator's token.",
+            None => "This call is the operator's: send Authorization: Bearer with the ADMIN_TOKEN.",
+        };
+        Err(tokens.refuse(parts, detail).await)
     }
 }
 
@@ -91,13 +68,5 @@ mod tests {
         let mut twice = headers(&["Bearer a"]);
         twice.append(AUTHORIZATION, "Bearer b".parse().unwrap());
         assert_eq!(bearer(&twice), None);
-    }
-
-    #[test]
-    fn an_unset_token_matches_nothing() {
-        assert!(!AdminToken::new(None).matches(""));
-        let set = AdminToken::new(Some(&"secret".into()));
-        assert!(set.matches("secret") && !set.matches("Secret") && !set.matches(""));
-        assert!(token_matches("a", "a") && !token_matches("a", "b"));
     }
 }

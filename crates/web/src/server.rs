@@ -1,45 +1,53 @@
-//! The door itself: routes with everything that every service answers alike around them, and the server that
-//! holds it open, with bounds on slow clients and on their number, until it is told to close.
+//! A port: routes with everything that every service answers alike around them ([`door`]), and the server that
+//! answers on it ([`Server`]), within bounds on slow, greedy and many clients.
 
-use std::convert::Infallible;
+mod bounds;
+mod connection;
+mod head;
+mod request;
+mod slots;
+mod stream;
+
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::client::Peer;
-use crate::{About, Problem, TrustedProxies, body, docs, middleware, openapi};
+pub use bounds::Bounds;
+pub(crate) use request::Refused;
+pub use slots::Occupancy;
 
-/// A client may take so long to send a request's head, or be idle between two.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// More connections than this wait to be accepted.
-const CONNECTIONS: usize = 4096;
-/// Requests being answered when the door closes have so long to finish.
+use crate::in_flight::InFlight;
+use crate::{About, Problem, TrustedProxies, body, budget, client, docs, middleware, openapi};
+use connection::Connection;
+use slots::Slots;
+
+/// Requests being answered when the server stops have so long to finish.
 const GRACE: Duration = Duration::from_secs(4);
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 4096;
+/// What the kernel keeps of an answer that its client does not take, and of a request that is not read: with many
+/// connections, more would fill a container's memory.
+const SOCKET_BUFFER: u32 = 64 * 1024;
 
-/// A service's door: its routes, `/openapi.json` and `/docs`, problems for all else.
-pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies) -> Router {
+/// A service's API: its routes, `/openapi.json` and `/docs` where they are wanted, problems for all else.
+pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies, shows_docs: bool) -> Router {
     middleware::describe();
+    client::describe();
+    budget::describe();
     let (routes, mut api) = routes.split_for_parts();
     openapi::complete(about, &mut api);
-    plain(routes.merge(docs::routes(api))).layer(Extension(proxies))
+    let described = if shows_docs { docs::routes(api) } else { Router::new() };
+    plain(routes.merge(described)).layer(Extension(proxies))
 }
 
 /// Routes without a description, as the ops port's, with the same answers around them.
@@ -49,11 +57,11 @@ pub fn plain(routes: Router) -> Router {
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(body::LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(axum::middleware::from_fn(middleware::around))
+        .layer(axum::middleware::from_fn_with_state(InFlight::default(), middleware::around))
 }
 
 async fn nothing_here() -> Problem {
-    Problem::not_found("There is nothing at this path; a service's /docs lists what there is.")
+    Problem::not_found("There is nothing at this path.")
 }
 
 async fn wrong_method() -> Problem {
@@ -96,41 +104,77 @@ pub enum BindError {
 
 /// Opens a port; an error names `setting`, the one to change.
 pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
+    listen(address).map_err(|cause| match cause.kind() {
         ErrorKind::AddrInUse => BindError::Taken { address, setting },
         _ => BindError::Refused { address, setting, cause },
     })
 }
 
-/// Serves until `stop`, then closes idle connections at once and the others when they are answered, within
-/// four seconds.
-pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
-    let connections = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let cut = CancellationToken::new();
-    while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(accept(&listener, &room)).await {
-        let connection = connection(stream, peer, app.clone(), stop.clone(), place);
-        let cut = cut.clone();
-        connections.spawn(async move { cut.run_until_cancelled_owned(connection).await });
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart need not wait for the old connections' end.
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Answers on one port.
+pub struct Server {
+    slots: Arc<Slots>,
+    bounds: Bounds,
+    proxies: TrustedProxies,
+}
+
+impl Server {
+    /// A server for the port called `port` in the metrics. Connections of `proxies` are many clients' and so not counted
+    /// as one's.
+    pub fn new(port: &'static str, bounds: Bounds, proxies: TrustedProxies) -> Self {
+        slots::describe();
+        Self { slots: Arc::new(Slots::new(port, &bounds)), bounds, proxies }
     }
-    drop(listener);
-    connections.close();
-    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "closing connections that did not finish in time");
-        cut.cancel();
-        connections.wait().await;
+
+    /// How full the port is, now and whenever it is asked.
+    pub fn occupancy(&self) -> impl Fn() -> Occupancy + Clone + Send + Sync + 'static {
+        let slots = Arc::clone(&self.slots);
+        move || slots.occupancy()
+    }
+
+    /// Serves until `stop`, then closes idle connections at once and the others when they are answered, within four
+    /// seconds.
+    pub async fn serve(self, listener: TcpListener, app: Router, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        let cut = CancellationToken::new();
+        while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
+            let is_proxy = self.proxies.contain(peer);
+            let Some(Some(slot)) = stop.run_until_cancelled(self.slots.take(peer, is_proxy)).await else {
+                continue;
+            };
+            let bounds = if is_proxy { self.bounds.of_a_proxy() } else { self.bounds.clone() };
+            let connection = Connection { stream, peer, slot, bounds };
+            let connection = connection.serve(app.clone(), stop.clone());
+            let cut = cut.clone();
+            connections.spawn(async move { cut.run_until_cancelled_owned(connection).await });
+        }
+        drop(listener);
+        connections.close();
+        if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "closing connections that did not finish in time"
+            );
+            cut.cancel();
+            connections.wait().await;
+        }
     }
 }
 
-/// The next connection, once there is room for it.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await.ok()?;
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return Some((stream, peer.ip(), place)),
+            Ok((stream, peer)) => return (stream, peer.ip()),
             // The peer's doing, seen at accept; the next one is waiting.
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
@@ -140,37 +184,4 @@ async fn accept(
             }
         }
     }
-}
-
-async fn connection(
-    stream: TcpStream,
-    peer: IpAddr,
-    app: Router,
-    stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
-) {
-    // Answers are small and whole; waiting to fill a packet would only delay them.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        answer(app.clone(), request.map(Body::new))
-    });
-    let server = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut server = pin!(server);
-    let ended = if let Some(ended) = stop.run_until_cancelled(server.as_mut()).await {
-        ended
-    } else {
-        server.as_mut().graceful_shutdown();
-        server.await
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
-    }
-}
-
-async fn answer(app: Router, request: Request) -> Result<Response, Infallible> {
-    app.oneshot(request).await
 }

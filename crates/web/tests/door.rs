@@ -64,10 +64,10 @@ async fn slow() {
 fn door() -> Router {
     let routes = OpenApiRouter::new().routes(routes!(put_thing)).routes(routes!(post_thing));
     let routes = routes.route("/who", get(who)).route("/bug", get(bug)).route("/slow", get(slow));
-    let state = State(AdminToken::new(Some(&"token".into())));
+    let state = State(AdminToken::new([("admin", &"token".into())]));
     let (description, license) = ("Keeps things.", "MIT OR Apache-2.0");
     let about = About { service: "thing", description, version: "1.2.3", license };
-    web::door(&about, routes.with_state(state), "10.0.0.0/8".parse().unwrap())
+    web::door(&about, routes.with_state(state), "10.0.0.0/8".parse().unwrap(), true)
 }
 
 async fn ask(request: Request<Body>) -> (StatusCode, axum::http::HeaderMap, Value) {
@@ -161,7 +161,10 @@ async fn the_description_has_every_error_of_an_operation_once() {
         let responses = api.pointer(pointer).and_then(Value::as_object).expect("an operation");
         responses.keys().cloned().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(statuses("/paths/~1things~1{id}/put/responses"), "200 400 401 404 408 409 413 415 422 503");
+    assert_eq!(
+        statuses("/paths/~1things~1{id}/put/responses"),
+        "200 400 401 404 408 409 413 415 422 429 503"
+    );
     assert_eq!(statuses("/paths/~1things/post/responses"), "202 400 408 409 413 415 422 503");
     let reference = &api["paths"]["/things"]["post"]["responses"]["422"]["$ref"];
     let shared = api.pointer(&reference.as_str().unwrap()[1..]).expect("a shared response");

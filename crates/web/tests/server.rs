@@ -1,62 +1,29 @@
-//! The server over real connections: bounds, and how it closes.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+//! The server over real connections: what it answers, and how it closes.
 
-use std::net::SocketAddr;
+mod support;
+
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use web::Json;
+use support::{GET, Running, until_closed};
+use tokio::io::AsyncReadExt;
+use tokio::time::sleep;
+use web::{Bounds, Json};
 
-struct Server {
-    address: SocketAddr,
-    stop: CancellationToken,
-    done: JoinHandle<()>,
-}
-
-async fn start() -> Server {
+async fn start() -> Running {
     let routes = Router::new()
         .route("/", get(|| async { "hello" }))
         .route("/slow", get(async || sleep(Duration::from_millis(500)).await))
         .route("/", post(|Json(_): Json<String>| async { "read" }));
-    let listener = web::bind("127.0.0.1:0".parse().unwrap(), "LISTEN").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let done = tokio::spawn(web::serve(listener, web::server::plain(routes), stop.clone()));
-    Server { address, stop, done }
-}
-
-impl Server {
-    async fn send(&self, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
-        stream
-    }
-
-    async fn close(self) -> Duration {
-        let start = Instant::now();
-        self.stop.cancel();
-        self.done.await.unwrap();
-        start.elapsed()
-    }
-}
-
-async fn until_closed(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    let _ = timeout(Duration::from_secs(10), stream.read_to_string(&mut text)).await.expect("it closes");
-    text
+    support::start(routes, Bounds::api(), "").await
 }
 
 #[tokio::test]
 async fn idle_connections_close_at_once_and_requests_are_finished() {
     let server = start().await;
     let silent = server.send("").await;
-    let mut idle = server.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut idle = server.send(GET).await;
     let mut head = [0; 12];
     idle.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
@@ -70,7 +37,7 @@ async fn idle_connections_close_at_once_and_requests_are_finished() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_ends_its_head_does_not_hold_the_door_open() {
+async fn a_client_that_never_ends_its_head_does_not_hold_the_server() {
     let server = start().await;
     let half = server.send("GET / HTTP/1.1\r\nHost:").await;
     sleep(Duration::from_millis(100)).await;

@@ -20,7 +20,6 @@ use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use web::AdminToken;
 
 pub use config::Config;
 
@@ -48,7 +47,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let pool = outbox.pool().clone();
     let purge = Task::new("purge of idempotency keys", |stop| purge(pool, stop));
     Ok(Parts {
-        api: api::routes(outbox, AdminToken::new(common.admin_token.as_ref())),
+        api: api::routes(outbox, common.operators()?),
         subscriptions: vec![Subscription::new(consumer::Orders)],
         compacted: vec![Arc::new(republish::Products), Arc::new(republish::Stock)],
         tasks: vec![purge],

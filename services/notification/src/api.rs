@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::routing::options;
 use broker::Outbox;
 use events::Channel;
@@ -11,11 +11,10 @@ use events::values::EmailAddress;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{AdminToken, Json, Operator, Problem};
+use web::{AdminToken, Json, Operator, Origins, Problem};
 
 use crate::deliver;
 use crate::deliver::letter::{Letters, Shop};
@@ -56,11 +55,13 @@ impl FromRef<App> for AdminToken {
 }
 
 /// The routes of the service. Pages of `origins` may post the form.
-pub(crate) fn routes(app: App, origins: Vec<HeaderValue>) -> OpenApiRouter {
+pub(crate) fn routes(app: App, origins: &Origins) -> OpenApiRouter {
     let mut form = OpenApiRouter::new().routes(routes!(subscribe::subscribe));
     if !origins.is_empty() {
         // The layer answers a browser's preflight by itself, where there is a route for it.
-        form = form.route("/subscriptions", options(async || StatusCode::NO_CONTENT)).layer(cors(origins));
+        form = form
+            .route("/subscriptions", options(async || StatusCode::NO_CONTENT))
+            .layer(origins.layer(&[Method::POST], &[header::CONTENT_TYPE]));
     }
     OpenApiRouter::new()
         .routes(routes!(deliver::api::notifications))
@@ -69,15 +70,6 @@ pub(crate) fn routes(app: App, origins: Vec<HeaderValue>) -> OpenApiRouter {
         .merge(pages::routes())
         .merge(form)
         .with_state(app)
-}
-
-fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
-    let origins = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins)
-    };
-    CorsLayer::new().allow_origin(origins).allow_methods([Method::POST]).allow_headers([header::CONTENT_TYPE])
 }
 
 /// Whom to forget.

@@ -19,7 +19,6 @@ use events::Channel;
 use lettre::message::Mailbox;
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
-use web::AdminToken;
 use work::Worker;
 
 use crate::api::App;
@@ -35,6 +34,7 @@ use crate::notify_me::limits::Limits;
 use crate::notify_me::links::Linker;
 use crate::notify_me::news::News;
 use crate::notify_me::pages::Pages;
+use crate::notify_me::reclaim;
 use crate::notify_me::tokens::Tokens;
 use crate::notify_me::waves::Waves;
 
@@ -68,7 +68,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         "Messages that were sent or given up, by kind, channel and status."
     );
     let Context { config, common, outbox } = context;
-    let linker = Linker { tokens: Tokens::new(config.token_key.bytes()?), public_url: common.public_url() };
+    let linker = Linker { tokens: Tokens::new(config.token_key.keys()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
     let letters =
         Arc::new(Letters::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);
@@ -91,6 +91,8 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
     parts.tasks.push(Task::new("waves", move |stop| running.run(wake, stop)));
     parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, stop)));
+    let (claimed, tokens) = (outbox.pool().clone(), linker.tokens.clone());
+    parts.tasks.push(Task::new("reclaim", move |stop| reclaim::run(claimed, tokens, stop)));
     parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, retention, stop)));
 
     let consumers = Consumers {
@@ -104,9 +106,9 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let (per_client, per_address) =
         (config.subscriptions_per_client_per_hour, config.subscriptions_per_address_per_hour);
     let limits = Arc::new(Limits::new(per_client, per_address));
-    let admin = AdminToken::new(common.admin_token.as_ref());
+    let admin = common.operators()?;
     let app = App { outbox, admin, letters, pages, linker, shop, limits, channels, senders, waves };
-    parts.api = api::routes(app, config.cors_origins);
+    parts.api = api::routes(app, &config.cors_origins);
     Ok(parts)
 }
 

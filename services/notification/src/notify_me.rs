@@ -16,6 +16,7 @@ pub(crate) mod pages;
 pub(crate) mod products;
 pub(crate) mod purchases;
 mod recall;
+pub(crate) mod reclaim;
 pub(crate) mod report;
 pub(crate) mod standing;
 pub(crate) mod stock;

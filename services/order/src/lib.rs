@@ -26,7 +26,7 @@ use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use web::{AdminToken, Limit};
+use web::Limit;
 
 pub use config::Config;
 
@@ -54,8 +54,8 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
     let api = api::routes(api::Api {
         outbox: outbox.clone(),
         placing,
-        tokens: tokens::Tokens::new(config.token_key.bytes()?),
-        admin: AdminToken::new(common.admin_token.as_ref()),
+        tokens: tokens::Tokens::new(config.token_key.keys()?),
+        admin: common.operators()?,
         limit: config.orders_per_client_per_minute.map(|count| Arc::new(Limit::per_minute(count))),
     });
     let pool = outbox.pool().clone();

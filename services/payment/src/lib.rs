@@ -21,7 +21,6 @@ use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PAYMENTS};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
-use web::AdminToken;
 
 use crate::api::Api;
 use crate::consumer::Orders;
@@ -51,11 +50,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let (gateway, remote) = gateway::connect(pool.clone(), config.gateway_latency);
     let wake = Arc::new(Notify::new());
     let worker = worker::worker(outbox, gateway, Arc::clone(&wake));
-    let api = Api {
-        books: Books::new(pool.clone()),
-        pool,
-        admin_token: AdminToken::new(common.admin_token.as_ref()),
-    };
+    let api = Api { books: Books::new(pool.clone()), pool, admin_token: common.operators()? };
     Ok(Parts {
         api: api::routes(api),
         subscriptions: vec![Subscription::new(Orders { wake })],

@@ -46,8 +46,11 @@ async fn a_payment_is_as_it_is_described() {
 
 #[tokio::test]
 async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
-    let builder =
-        System::builder().env("notification", "CORS_ORIGINS", "https://shop.example,https://m.shop.example");
+    let builder = System::builder().env(
+        "notification",
+        "CORS_ORIGINS",
+        "https://SHOP.example:443, https://m.shop.example",
+    );
     let shop = Shop::with(builder).await;
     shop.stock("PEN", 0).await;
     // The notification service has read of it.
@@ -68,5 +71,21 @@ async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
             assert_eq!(allowed(method.clone(), origin).await.as_deref(), Some(origin));
         }
         assert_eq!(allowed(method, "https://elsewhere.example").await, None);
+    }
+}
+
+#[tokio::test]
+async fn the_description_can_be_turned_off() {
+    let shop = Shop::with(System::builder().env("inventory", "API_DOCS", "false")).await;
+    for path in ["/docs", "/docs/", "/docs/swagger-ui-bundle.js", "/openapi.json"] {
+        let status = async |service: &str| shop.http().get(shop.at(service, path)).send().await.unwrap();
+        let shown = status("order").await;
+        assert_eq!(shown.status(), 200, "{path}");
+        let policy = shown.headers()["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.contains("frame-ancestors 'none'") && policy.contains("script-src 'self';"),
+            "{policy}"
+        );
+        assert_eq!(status("inventory").await.status(), 404, "{path}");
     }
 }

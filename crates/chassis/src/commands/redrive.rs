@@ -9,7 +9,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Cli;
-use crate::logging::escape;
 use crate::service::Service;
 use crate::{parts, settings};
 
@@ -103,5 +102,5 @@ fn line(report: &Report) -> String {
         _ => &report.cause,
     };
     let event_type = report.event_type.as_deref().unwrap_or("-");
-    format!("{topic}/{partition}@{offset} {} {result} ({})", escape(event_type), escape(cause))
+    format!("{topic}/{partition}@{offset} {} {result} ({})", escape::text(event_type), escape::text(cause))
 }

@@ -1,6 +1,5 @@
-//! The fields of an event, collected, and their escaping.
+//! The fields of an event, collected.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -89,30 +88,5 @@ impl Visit for Fields {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, value);
-    }
-}
-
-/// Text of outsiders as it may go to a terminal: control characters, and those that turn the direction of
-/// writing, show as escapes.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let escaped = |c: char| if is_unsafe(c) { c.escape_default().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(escaped).collect())
-}
-
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_of_an_outsider_reaches_the_terminal_raw() {
-        assert_eq!(escape("Grüße, 你好"), "Grüße, 你好");
-        assert_eq!(escape("a\x1b[2Jb\r\n\u{202e}c\0"), "a\\u{1b}[2Jb\\r\\n\\u{202e}c\\u{0}");
     }
 }

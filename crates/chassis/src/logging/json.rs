@@ -53,6 +53,6 @@ where
         for (name, value) in fields.pairs {
             line.entry(name).or_insert(value);
         }
-        writeln!(writer, "{}", Value::Object(line))
+        writeln!(writer, "{}", escape::json(&Value::Object(line).to_string()))
     }
 }

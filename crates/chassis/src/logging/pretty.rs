@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::{Fields, escape};
+use super::fields::Fields;
 use super::{NOTICE, Source};
 
 const TIME: StaticFormatDescription = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
@@ -54,8 +54,10 @@ impl Pretty {
     /// `name=value`, quoted where it has spaces.
     fn pair(&self, writer: &mut Writer<'_>, name: &str, value: &Value) -> fmt::Result {
         let value = match value {
-            Value::String(text) if text.is_empty() || text.contains(' ') => format!("\"{}\"", escape(text)),
-            Value::String(text) => escape(text).into_owned(),
+            Value::String(text) if text.is_empty() || text.contains(' ') => {
+                format!("\"{}\"", escape::text(text))
+            }
+            Value::String(text) => escape::text(text).into_owned(),
             other => other.to_string(),
         };
         writer.write_char(' ')?;
@@ -83,7 +85,7 @@ where
             fields.take("event_type");
         }
         let text = if notice { fields.take("text") } else { None };
-        let message = escape(&fields.message);
+        let message = escape::text(&fields.message);
 
         let time = OffsetDateTime::now_utc().format(TIME).map_err(|_| fmt::Error)?;
         self.paint(&mut writer, DIM, &time)?;
@@ -102,7 +104,7 @@ where
         writer.write_char('\n')?;
         for line in text.as_ref().and_then(Value::as_str).unwrap_or_default().lines() {
             self.paint(&mut writer, &self.colour, "             \u{2502} ")?;
-            writeln!(writer, "{}", escape(line))?;
+            writeln!(writer, "{}", escape::text(line))?;
         }
         Ok(())
     }

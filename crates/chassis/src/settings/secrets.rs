@@ -131,6 +131,22 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_long_and_both_of_two_are_taken() {
+        let (old, new) = ("the old key is long enough", "the new key is long enough");
+        let refused =
+            |options: &[&str]| settings(&[], options).operators().err().map(|error| error.to_string());
+        let short = refused(&["--admin-token", "a"]).unwrap();
+        assert!(short.starts_with("ADMIN_TOKEN must have at least 16 characters: openssl"));
+        assert!(refused(&["--admin-token-previous", "b"]).unwrap().starts_with("ADMIN_TOKEN_PREVIOUS must"));
+        let shared = ["--admin-token-previous", old, "--operator-tokens", &format!("ada:{old}")];
+        assert!(refused(&shared).unwrap().contains("entry 1 has the token of another operator"));
+
+        let operators = settings(&[], &["--admin-token", new, "--admin-token-previous", old]).operators();
+        let operators = operators.unwrap();
+        assert!(operators.matches(new) && operators.matches(old) && !operators.matches("neither of the two"));
+    }
+
+    #[test]
     fn only_secrets_come_from_files() {
         // Not one that a test run sets, as KAFKA_BROKERS.
         assert_eq!(settings(&[("OUTBOX_LIMIT_FILE", "/nowhere")], &[]).outbox_limit, 1_000_000);

@@ -2,29 +2,64 @@
 //! service that makes none is not given it.
 
 use clap::Args;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::SettingError;
+use super::{SettingError, long_enough};
 
-const SHORTEST_KEY: usize = 16;
-
-/// `TOKEN_KEY`; a service that makes tokens flattens it into its own settings.
+/// `TOKEN_KEY` and the one before it; a service that makes tokens flattens them into its own settings.
 #[derive(Debug, Clone, Args)]
 pub struct TokenKey {
     /// The key that tokens in links and answers are made with: at least 16 characters, the same for all instances
     #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
     token_key: Option<SecretString>,
+
+    /// The TOKEN_KEY of before: links and cancel tokens made with it stay valid while it is set
+    #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
+    token_key_previous: Option<SecretString>,
+}
+
+/// The keys of tokens: new ones are made with the current one, and both are taken.
+#[derive(Clone, Copy)]
+pub struct TokenKeys<'a> {
+    /// `TOKEN_KEY`.
+    pub current: &'a [u8],
+    /// `TOKEN_KEY_PREVIOUS`.
+    pub previous: Option<&'a [u8]>,
 }
 
 impl TokenKey {
-    /// The bytes of `TOKEN_KEY`, or what is missing.
-    pub fn bytes(&self) -> Result<&[u8], SettingError> {
+    /// The bytes of both keys, or what is missing.
+    pub fn keys(&self) -> Result<TokenKeys<'_>, SettingError> {
         let key = self.token_key.as_ref().ok_or(SettingError::Missing { name: "TOKEN_KEY" })?;
-        let key = key.expose_secret().as_bytes();
-        if key.len() < SHORTEST_KEY {
-            Err(SettingError::ShortKey { shortest: SHORTEST_KEY })
-        } else {
-            Ok(key)
+        let previous = self.token_key_previous.as_ref();
+        let previous = previous.map(|key| long_enough("TOKEN_KEY_PREVIOUS", key)).transpose()?;
+        Ok(TokenKeys {
+            current: long_enough("TOKEN_KEY", key)?.as_bytes(),
+            previous: previous.map(str::as_bytes),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(current: Option<&str>, previous: Option<&str>) -> TokenKey {
+        TokenKey { token_key: current.map(Into::into), token_key_previous: previous.map(Into::into) }
+    }
+
+    #[test]
+    fn both_keys_are_long() {
+        let (old, new) = ("the old key is long enough", "the new key is long enough");
+        let both = keys(Some(new), Some(old));
+        let both = both.keys().unwrap();
+        assert_eq!((both.current, both.previous), (new.as_bytes(), Some(old.as_bytes())));
+        for (refused, said) in [
+            (keys(None, Some(old)), "TOKEN_KEY is not set"),
+            (keys(Some("0123456789abcde"), None), "TOKEN_KEY must have at least 16 characters"),
+            (keys(Some(new), Some("short")), "TOKEN_KEY_PREVIOUS must have at least 16 characters"),
+        ] {
+            assert!(refused.keys().err().unwrap().to_string().starts_with(said));
         }
     }
 }

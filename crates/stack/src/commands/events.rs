@@ -1,7 +1,7 @@
 //! `events`: the log as it grows, a line a record. Reads without a group, so it takes nothing from anybody.
 
 use crate::local::Local;
-use crate::screen::{Palette, complain, escaped, print};
+use crate::screen::{Palette, complain, print};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -125,7 +125,7 @@ fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
 }
 
 fn readable(bytes: &[u8]) -> String {
-    escaped(&String::from_utf8_lossy(bytes))
+    escape::text(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
 /// `14:03:07.123`, UTC as everywhere in the system.

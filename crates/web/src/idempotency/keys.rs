@@ -117,6 +117,17 @@ pub async fn release(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Resu
     Ok(())
 }
 
+/// Whether the key was claimed, by a transaction that has committed.
+pub async fn is_known(pool: &PgPool, key: &Key) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM idempotency_keys WHERE operation = $1 AND key = $2) AS "known!""#,
+        key.operation,
+        key.value,
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// Deletes keys older than 24 hours in small steps and says how many; to be called now and then.
 pub async fn purge(pool: &PgPool) -> sqlx::Result<u64> {
     let mut purged = 0;

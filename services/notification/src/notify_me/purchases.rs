@@ -123,10 +123,11 @@ async fn convert(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result<()> {
     let converted = sqlx::query!(
         r#"
         WITH hit AS (
-            SELECT subscriptions.id, ordered.order_id, ordered.units, ordered.at
+            SELECT subscriptions.id, ordered.claim, ordered.order_id, ordered.units, ordered.at
             FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::timestamptz[])
                  AS ordered (claim, sku, order_id, units, at)
-            JOIN subscriptions ON subscriptions.claim = ordered.claim AND subscriptions.sku = ordered.sku
+            JOIN subscriptions ON (subscriptions.claim = ordered.claim OR subscriptions.former_claim = ordered.claim)
+                 AND subscriptions.sku = ordered.sku
             WHERE converted_at IS NULL AND state IN ('waiting', 'notified', 'lapsed', 'unsubscribed', 'bought')
             ORDER BY subscriptions.id FOR UPDATE OF subscriptions
         )
@@ -135,7 +136,7 @@ async fn convert(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result<()> {
             notified_at = COALESCE(notified_at, hit.at), converted_at = hit.at, converted_by = hit.order_id,
             units = hit.units, version = version + 1
         FROM hit WHERE subscriptions.id = hit.id
-        RETURNING subscriptions.id, subscriptions.claim, version
+        RETURNING subscriptions.id, hit.claim AS "claim!", version
         "#,
         &claims as &[&str],
         &skus as &[&str],

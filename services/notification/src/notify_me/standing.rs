@@ -54,7 +54,7 @@ pub(crate) async fn waits(database: impl PgExecutor<'_>, wish: &Wish) -> sqlx::R
 /// Counts the click on the link in a message, once.
 pub(crate) async fn click(pool: &PgPool, claim: &ClaimHash) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE subscriptions SET clicked_at = now() WHERE claim = $1 AND clicked_at IS NULL",
+        "UPDATE subscriptions SET clicked_at = now() WHERE (claim = $1 OR former_claim = $1) AND clicked_at IS NULL",
         claim.as_str(),
     )
     .execute(pool)

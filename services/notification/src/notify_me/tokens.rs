@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::settings::TokenKeys;
 use events::values::{ClaimHash, OrderId, Quantity, Sku, SubscriptionId};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,12 @@ use time::OffsetDateTime;
 /// 128 bits cannot be guessed, and links stay short.
 const MAC_BYTES: usize = 16;
 
-/// Makes and reads tokens.
+/// Makes tokens with `TOKEN_KEY`, and reads those made with it or with the key before it.
 #[derive(Clone)]
-pub(crate) struct Tokens(Hmac<Sha256>);
+pub(crate) struct Tokens {
+    current: Hmac<Sha256>,
+    previous: Option<Hmac<Sha256>>,
+}
 
 /// What a token allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,26 +41,25 @@ pub(crate) enum Grant {
 }
 
 impl Tokens {
-    /// Tokens under `TOKEN_KEY`.
-    pub(crate) fn new(key: &[u8]) -> Self {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        Self(Hmac::new_from_slice(key).expect("a key of any length"))
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    pub(crate) fn new(keys: TokenKeys<'_>) -> Self {
+        let with = |key| Hmac::new_from_slice(key).expect("a key of any length");
+        Self { current: with(keys.current), previous: keys.previous.map(with) }
     }
 
     /// The token for `grant`.
     pub(crate) fn issue(&self, grant: &Grant) -> String {
-        // A grant is made of ids and numbers, which always serialize.
-        let mut token = serde_json::to_vec(grant).unwrap_or_default();
-        let mac = self.mac(&token);
-        token.extend_from_slice(&mac);
-        URL_SAFE_NO_PAD.encode(token)
+        issue(&self.current, grant)
     }
 
     /// What a token allows; `None` when it was not made here.
     pub(crate) fn read(&self, token: &str) -> Option<Grant> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (grant, mac) = token.split_at_checked(token.len().checked_sub(MAC_BYTES)?)?;
-        self.0.clone().chain_update(grant).verify_truncated_left(mac).ok()?;
+        let is_made_with =
+            |key: &Hmac<Sha256>| key.clone().chain_update(grant).verify_truncated_left(mac).is_ok();
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
+        keys.any(is_made_with).then_some(())?;
         serde_json::from_slice(grant).ok()
     }
 
@@ -65,12 +68,19 @@ impl Tokens {
         ClaimHash::of(&self.issue(&Grant::Claim(subscription)))
     }
 
-    fn mac(&self, grant: &[u8]) -> [u8; MAC_BYTES] {
-        let mac = self.0.clone().chain_update(grant).finalize().into_bytes();
-        let mut short = [0; MAC_BYTES];
-        short.copy_from_slice(&mac[..MAC_BYTES]);
-        short
+    /// The same under the key before this one.
+    pub(crate) fn former_claim_hash(&self, subscription: SubscriptionId) -> Option<ClaimHash> {
+        let claim = |key| ClaimHash::of(&issue(key, &Grant::Claim(subscription)));
+        self.previous.as_ref().map(claim)
     }
+}
+
+fn issue(key: &Hmac<Sha256>, grant: &Grant) -> String {
+    // A grant is made of ids and numbers, which always serialize.
+    let mut token = serde_json::to_vec(grant).unwrap_or_default();
+    let mac = key.clone().chain_update(&token).finalize().into_bytes();
+    token.extend_from_slice(&mac[..MAC_BYTES]);
+    URL_SAFE_NO_PAD.encode(token)
 }
 
 #[cfg(test)]
@@ -79,8 +89,15 @@ mod tests {
 
     use super::*;
 
+    const KEY: &[u8] = b"a key for tests alone";
+    const OTHER: &[u8] = b"another key";
+
+    fn with(current: &[u8], previous: Option<&[u8]>) -> Tokens {
+        Tokens::new(TokenKeys { current, previous })
+    }
+
     fn tokens() -> Tokens {
-        Tokens::new(b"a key for tests alone")
+        with(KEY, None)
     }
 
     fn id() -> SubscriptionId {
@@ -103,9 +120,19 @@ mod tests {
         ];
         for grant in grants {
             let token = tokens().issue(&grant);
-            assert_eq!(tokens().read(&token), Some(grant));
-            assert_eq!(Tokens::new(b"another key").read(&token), None);
+            assert_eq!(tokens().read(&token), Some(grant.clone()));
+            assert_eq!(with(OTHER, None).read(&token), None);
+            // After a change of the key old links go on working, and new ones are made with the new key.
+            let changed = with(OTHER, Some(KEY));
+            assert_eq!(changed.read(&token), Some(grant.clone()));
+            assert_eq!(with(OTHER, None).read(&changed.issue(&grant)), Some(grant));
         }
+        let changed = with(OTHER, Some(KEY));
+        assert_eq!(changed.former_claim_hash(id), Some(tokens().claim_hash(id)));
+        assert_eq!(
+            (changed.claim_hash(id), tokens().former_claim_hash(id)),
+            (with(OTHER, None).claim_hash(id), None)
+        );
     }
 
     #[test]

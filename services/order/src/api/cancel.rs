@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use broker::{Cause, Failure, Outbox};
 use events::values::OrderId;
 use time::OffsetDateTime;
-use web::operator::token_matches;
 use web::{Json, Path, Problem, Traceparent, bearer};
 
 use super::{Api, Room, failed, unknown};
@@ -15,6 +14,8 @@ use crate::announce::Announcement;
 use crate::domain::Order;
 use crate::store;
 use crate::view::OrderView;
+
+const NO_TOKEN: &str = "Send Authorization: Bearer with this order's cancel_token, or the ADMIN_TOKEN.";
 
 /// The order that the caller may cancel, by its own token or the operator's. An argument before all others.
 pub(super) struct Cancellable(OrderId);
@@ -24,16 +25,15 @@ impl FromRequestParts<Api> for Cancellable {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let id = Path::<String>::from_request_parts(parts, api).await?.0.parse::<OrderId>().ok();
-        let presented = bearer(&parts.headers).unwrap_or_default();
-        if api.admin.matches(presented) {
+        if api.admin.admit(parts) {
             return id.map(Self).ok_or_else(unknown);
         }
-        // Strangers do not learn here which orders there are.
-        id.filter(|id| token_matches(&api.tokens.cancel(*id), presented)).map(Self).ok_or_else(|| {
-            Problem::unauthorized(
-                "Send Authorization: Bearer with this order's cancel_token, or the ADMIN_TOKEN.",
-            )
-        })
+        let presented = bearer(&parts.headers).unwrap_or_default();
+        match id.filter(|id| api.tokens.may_cancel(*id, presented)) {
+            Some(id) => Ok(Self(id)),
+            // Strangers do not learn here which orders there are.
+            None => Err(api.admin.refuse(parts, NO_TOKEN).await),
+        }
     }
 }
 

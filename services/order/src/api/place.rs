@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use events::values::{ClaimHash, EmailAddress, OrderId, PaymentMethod, Quantity, Sku};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use web::idempotency::Answer;
+use web::idempotency::{Answer, Key};
 use web::json::Opaque;
 use web::{ClientAddress, Idempotent, Problem, Traceparent};
 
@@ -122,9 +122,23 @@ pub(super) async fn place(
     Traceparent(traceparent): Traceparent,
     order: Idempotent<PlaceOrder>,
 ) -> Result<Response, Problem> {
-    let key = order.key.map(|key| api.tokens.conceal(key));
+    let key = match order.key {
+        Some(key) => Some(concealed(&api, key).await?),
+        None => None,
+    };
     let answer = api.placing.place(order.value.into(), key, traceparent).await?;
     Ok(complete(answer, &api.tokens)?.into_response())
+}
+
+/// The key as it is stored. One that was stored before `TOKEN_KEY` was changed stays as it is, or the same request would
+/// make a second order.
+async fn concealed(api: &Api, key: Key) -> Result<Key, Problem> {
+    if let Some(before) = api.tokens.conceal_as_before(&key)
+        && web::idempotency::is_known(api.outbox.pool(), &before).await?
+    {
+        return Ok(before);
+    }
+    Ok(api.tokens.conceal(key))
 }
 
 /// Adds the token, which is not stored.

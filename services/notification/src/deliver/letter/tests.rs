@@ -1,3 +1,4 @@
+use chassis::settings::TokenKeys;
 use events::values::{OrderId, Quantity, SubscriptionId};
 use events::{CancelReason, Item};
 use time::OffsetDateTime;
@@ -8,7 +9,7 @@ use crate::notify_me::tokens::Tokens;
 
 fn letters() -> Letters {
     let linker = Linker {
-        tokens: Tokens::new(b"a key for tests alone"),
+        tokens: Tokens::new(TokenKeys { current: b"a key for tests alone", previous: None }),
         public_url: "https://tell.example".to_owned(),
     };
     Letters::new(Shop { name: "Ben & Jo".to_owned(), url: Some("https://shop.example".to_owned()) }, linker)

@@ -1,0 +1,86 @@
+//! Shows text of outsiders (names, headers, keys, causes) in a terminal or a log without letting it steer either.
+//!
+//! Escaped are the characters that move the cursor or begin an escape sequence (C0, DEL, C1), end a line (U+2028,
+//! U+2029), turn the direction of writing (U+202E and its kind), or cannot be seen (zero-width ones, tags). Everything
+//! else, of whatever script, is shown as it is.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Text for people: `\n`, `\u{202e}`.
+pub fn text(text: &str) -> Cow<'_, str> {
+    escaped(text, |c, out| out.extend(c.escape_default()))
+}
+
+/// JSON as it is written to a log: what [`text`] escapes becomes `\u202e`, so that a reader of the JSON gets the same
+/// strings. `json` must be one value on one line, as `serde_json` writes it.
+pub fn json(json: &str) -> Cow<'_, str> {
+    escaped(json, |c, out| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unsafe(c) { escape(c, &mut out) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
+            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            // Zero-width spaces and joiners, marks of direction; line and paragraph separator, embeddings, overrides.
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            // Word joiner, invisible operators, isolates, deprecated format characters.
+            | '\u{2060}'..='\u{206f}'
+            // Byte order mark, interlinear annotation, tags.
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown() {
+        for (raw, shown) in [
+            ("Grüße, 你好 👋", "Grüße, 你好 👋"),
+            ("a\x1b[2Jb\r\n\0", "a\\u{1b}[2Jb\\r\\n\\u{0}"),
+            ("\u{202e}\u{2066}\u{200f}\u{61c}", "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"),
+            ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
+            ("\u{9b}2J\u{85}\u{7f}", "\\u{9b}2J\\u{85}\\u{7f}"),
+            ("a\u{200b}b\u{200d}\u{feff}\u{ad}\u{2060}", "a\\u{200b}b\\u{200d}\\u{feff}\\u{ad}\\u{2060}"),
+            ("\u{e0041}", "\\u{e0041}"),
+        ] {
+            assert_eq!(text(raw), shown);
+        }
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        assert_eq!(json("{\"a\":\"\u{202e}x\u{9b}\u{e0041}\"}"), "{\"a\":\"\\u202ex\\u009b\\udb40\\udc41\"}");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unsafe_is_left_and_nothing_else_is_changed(raw: String) {
+            for shown in [text(&raw), json(&raw)] {
+                prop_assert!(!shown.chars().any(is_unsafe));
+            }
+            let safe: String = raw.chars().filter(|c| !is_unsafe(*c)).collect();
+            prop_assert!(matches!(text(&safe), Cow::Borrowed(same) if same == safe));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `./scripts/hostile`: attacks a system of its own as strangers would, while an honest client measures how long it waits,
+//! and prints a table of what was tried and what came of it. An attack is a function and a line of [`ATTACKS`].
+
+mod honest;
+mod memory;
+mod requests;
+mod slots;
+mod target;
+mod tokens;
+
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use honest::Latency;
+use stack::System;
+use target::Target;
+
+/// What came of an attack.
+struct Outcome {
+    /// In a few words, with figures.
+    found: String,
+    /// Whether what is promised held.
+    held: bool,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+struct Attack {
+    /// What selects it on the command line.
+    name: &'static str,
+    /// What is done, and what has to hold.
+    tried: &'static str,
+    /// The service whose honest client is watched.
+    service: &'static str,
+    run: for<'a> fn(&'a Target) -> Running<'a>,
+}
+
+macro_rules! attack {
+    ($name:literal, $service:literal, $run:path, $tried:literal) => {
+        Attack { name: $name, tried: $tried, service: $service, run: |target| Box::pin($run(target)) }
+    };
+}
+
+const ATTACKS: &[Attack] = &[
+    attack!(
+        "slow-readers",
+        "order",
+        slots::slow_readers,
+        "4,200 connections ask for the bundle of /docs and never read"
+    ),
+    attack!(
+        "pipelines",
+        "order",
+        slots::pipelines,
+        "20 connections pipeline 404s and never read: each ends within 30 s"
+    ),
+    attack!("idle", "order", slots::idle, "5,000 connections that say nothing"),
+    attack!(
+        "half-bodies",
+        "notification",
+        memory::half_bodies_400,
+        "400 bodies of 60 KB, half sent: below 80 MB"
+    ),
+    attack!(
+        "more-half-bodies",
+        "order",
+        memory::half_bodies_1500,
+        "1,500 bodies of 60 KB, half sent: below 80 MB"
+    ),
+    attack!(
+        "large-heads",
+        "payment",
+        memory::large_heads,
+        "300 clients with 400 KB of headers: 431, below 80 MB"
+    ),
+    attack!(
+        "requests",
+        "order",
+        requests::malformed,
+        "bare LF, no Host, two Hosts: 400; 401 before the body: Connection: close"
+    ),
+    attack!(
+        "guesses",
+        "inventory",
+        tokens::guesses,
+        "2,000 wrong tokens: 401, then 429; the right one is admitted"
+    ),
+];
+
+/// An honest client's p99 may grow by so much; the second figure is what noise of a busy machine explains alone.
+const WORSE: (f64, Duration) = (2.0, Duration::from_millis(10));
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.iter().any(|name| name == "--list") {
+        ATTACKS.iter().for_each(|attack| println!("{:<18} {}", attack.name, attack.tried));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = wanted.iter().find(|name| !ATTACKS.iter().any(|attack| attack.name == **name)) {
+        eprintln!("there is no attack {unknown}: --list shows those there are");
+        return ExitCode::FAILURE;
+    }
+    match all(&wanted).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("not everything held");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the attacks that are wanted, or all; whether everything held.
+async fn all(wanted: &[String]) -> Result<bool, Box<dyn std::error::Error>> {
+    let system = System::start().await?;
+    system.leave_queues();
+    let target = Target::new(system).await?;
+    println!("| attack | tried | found | an honest client's p99 | |");
+    println!("|---|---|---|---|---|");
+    let mut held = true;
+    for attack in
+        ATTACKS.iter().filter(|attack| wanted.is_empty() || wanted.contains(&attack.name.to_owned()))
+    {
+        held &= run(attack, &target).await;
+    }
+    Ok(held)
+}
+
+async fn run(attack: &Attack, target: &Target) -> bool {
+    let healthy = honest::watch(target, attack.service, tokio::time::sleep(Duration::from_secs(3))).await.0;
+    let (during, outcome) = honest::watch(target, attack.service, (attack.run)(target)).await;
+    let (latency, unharmed) = compare(&healthy, &during);
+    let held = outcome.held && unharmed;
+    let verdict = if held { "held" } else { "**failed**" };
+    println!("| {} | {} | {} | {latency} | {verdict} |", attack.name, attack.tried, outcome.found);
+    held
+}
+
+fn compare(healthy: &Latency, during: &Latency) -> (String, bool) {
+    let (before, after) = (healthy.p99(), during.p99());
+    let ratio = after.as_secs_f64() / before.as_secs_f64();
+    let text = format!(
+        "{:.1} → {:.1} ms (× {ratio:.1}), {} of {} refused",
+        before.as_secs_f64() * 1e3,
+        after.as_secs_f64() * 1e3,
+        during.failed,
+        during.count()
+    );
+    (text, during.failed == 0 && (ratio <= WORSE.0 || after <= before + WORSE.1))
+}

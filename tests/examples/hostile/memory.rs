@@ -1,0 +1,57 @@
+//! Requests that take memory: bodies that do not end, and heads that are too large.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::Outcome;
+use crate::target::Target;
+
+/// The containers' limit is 96 MB.
+const LIMIT: f64 = 80.0;
+
+pub(crate) async fn half_bodies_400(target: &Target) -> Outcome {
+    half_bodies(target, "notification", "/subscriptions", 400).await
+}
+
+pub(crate) async fn half_bodies_1500(target: &Target) -> Outcome {
+    half_bodies(target, "order", "/orders", 1500).await
+}
+
+async fn half_bodies(target: &Target, service: &str, path: &str, count: usize) -> Outcome {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 65000\r\n\r\n"
+    );
+    let body = format!("{head}{{\"email\":\"{}", "x".repeat(60_000));
+    flood(target, service, count, body.as_bytes()).await
+}
+
+pub(crate) async fn large_heads(target: &Target) -> Outcome {
+    let head = format!("GET /payments/x HTTP/1.1\r\nHost: shop\r\nX-Large: {}", "x".repeat(400_000));
+    flood(target, "payment", 300, head.as_bytes()).await
+}
+
+/// Sends `bytes` on `count` connections, all at once, three times, and looks at the service's memory.
+async fn flood(target: &Target, service: &str, count: usize, bytes: &[u8]) -> Outcome {
+    let before = target.memory(service).await;
+    let mut most = before;
+    for _ in 0..3 {
+        let sending = futures::future::join_all((0..count).map(|_| target.send(service, bytes)));
+        let mut sending = std::pin::pin!(sending);
+        let held = loop {
+            tokio::select! {
+                held = sending.as_mut() => break held,
+                () = sleep(Duration::from_millis(100)) => most = most.max(target.memory(service).await),
+            }
+        };
+        for _ in 0..10 {
+            most = most.max(target.memory(service).await);
+            sleep(Duration::from_millis(100)).await;
+        }
+        drop(held);
+    }
+    sleep(Duration::from_secs(3)).await;
+    let after = target.memory(service).await;
+    let found = format!("{before:.0} MB before, at most {most:.0} during, {after:.0} after");
+    Outcome { found, held: most < LIMIT }
+}

@@ -1,0 +1,62 @@
+//! Connections that are held: the client is slow, or says nothing.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::Outcome;
+use crate::target::Target;
+
+const BUNDLE: &[u8] = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: shop\r\n\r\n";
+/// How long the connections are held once all of them are open.
+const HELD: Duration = Duration::from_secs(10);
+/// Attackers have so many at once under way.
+const AT_ONCE: usize = 50;
+
+pub(crate) async fn slow_readers(target: &Target) -> Outcome {
+    hold(target, 4200, BUNDLE).await
+}
+
+pub(crate) async fn idle(target: &Target) -> Outcome {
+    hold(target, 5000, b"").await
+}
+
+/// Opens `count` connections on which `bytes` are sent and nothing is read, and holds them.
+async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
+    let mut held: Vec<TcpStream> = Vec::new();
+    let mut fullest = 0.0_f64;
+    while held.len() < count {
+        let some = (0..AT_ONCE.min(count - held.len())).map(|_| target.send("order", bytes));
+        held.extend(futures::future::join_all(some).await.into_iter().flatten());
+        fullest = fullest.max(open(target).await);
+    }
+    sleep(HELD).await;
+    let ready = target.http.get(format!("{}/health/ready", target.system.ops_url("order", 1))).send().await;
+    let is_ready = ready.is_ok_and(|answer| answer.status() == 200);
+    let found = format!("at most {fullest:.0} of them were open at once; ready: {is_ready}");
+    Outcome { found, held: is_ready }
+}
+
+async fn open(target: &Target) -> f64 {
+    target.metric("order", "http_connections{port=\"api\"} ").await.unwrap_or_default()
+}
+
+pub(crate) async fn pipelines(target: &Target) -> Outcome {
+    let requests = "GET /nothing HTTP/1.1\r\nHost: shop\r\n\r\n".repeat(20_000);
+    let started = Instant::now();
+    let held = (0..20).map(|_| target.send("order", requests.as_bytes()));
+    let mut held: Vec<TcpStream> = futures::future::join_all(held).await.into_iter().flatten().collect();
+    let longest = Duration::from_secs(40);
+    while started.elapsed() < longest && open(target).await > 2.0 {
+        sleep(Duration::from_millis(250)).await;
+    }
+    let took = started.elapsed();
+    for stream in &mut held {
+        // What the service sent before it gave up.
+        let _ = timeout(Duration::from_millis(10), stream.read(&mut [0; 1024])).await;
+    }
+    let found = format!("all of them ended after {:.0} s", took.as_secs_f64());
+    Outcome { found, held: took < Duration::from_secs(30) }
+}

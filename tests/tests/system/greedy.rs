@@ -1,0 +1,72 @@
+//! Clients that take what they can get: a service stays within a container's memory, and the others are answered.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use stack::System;
+use system_tests::Shop;
+
+/// The containers' limit is 96 MB.
+const LIMIT: f64 = 80e6;
+
+async fn memory(shop: &Shop, service: &str) -> f64 {
+    let url = format!("{}/metrics", shop.system.ops_url(service, 1));
+    let metrics = shop.http().get(url).send().await.unwrap().text().await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// Connections that have sent this, as far as it was taken, and nothing more.
+fn held(address: SocketAddr, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let connect = |_| {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_write_timeout(Some(Duration::from_millis(20))).ok()?;
+        // What is refused or not taken is what this is about.
+        let _ = stream.write_all(bytes);
+        Some(stream)
+    };
+    (0..count).filter_map(connect).collect()
+}
+
+#[tokio::test]
+async fn half_sent_bodies_and_large_heads_stay_within_a_containers_memory() {
+    let shop = Shop::open().await;
+    let half = format!(
+        "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65000\r\n\r\n{{\"{}",
+        "x".repeat(60_000)
+    );
+    let large = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Large: {}", "x".repeat(400_000));
+    for (count, bytes) in [(1500, half), (300, large)] {
+        let address: SocketAddr = shop.system.url("order").trim_start_matches("http://").parse().unwrap();
+        let mut sending = tokio::task::spawn_blocking(move || held(address, count, bytes.as_bytes()));
+        let (mut most, mut left) = (0.0_f64, 20);
+        while left > 0 {
+            most = most.max(memory(&shop, "order").await);
+            let answer = shop.http().get(shop.at("order", "/orders/none")).send().await.unwrap();
+            assert_eq!(answer.status(), 404, "others are answered");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            left -= usize::from(sending.is_finished());
+        }
+        assert!(most < LIMIT, "{most} bytes with {count}");
+        drop((&mut sending).await.unwrap());
+    }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_saturated_port_leaves_the_operators_port_alone() {
+    let shop = Shop::with(System::builder()).await;
+    let address: SocketAddr = shop.system.url("order").trim_start_matches("http://").parse().unwrap();
+    let bundle = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
+    let readers = tokio::task::spawn_blocking(move || held(address, 1500, bundle)).await.unwrap();
+    let ready =
+        shop.http().get(format!("{}/health/ready", shop.system.ops_url("order", 1))).send().await.unwrap();
+    assert_eq!(ready.status(), 200, "what does not read makes room");
+    let body: serde_json::Value = ready.json().await.unwrap();
+    let port = &body["checks"]["http"];
+    assert!(port["detail"]["connections"].as_u64() <= port["detail"]["slots"].as_u64(), "{body}");
+    assert_eq!(shop.http().get(shop.at("order", "/orders/none")).send().await.unwrap().status(), 404);
+    drop(readers);
+    shop.system.settled().await.unwrap();
+}
