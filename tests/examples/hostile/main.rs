@@ -95,7 +95,9 @@ const WORSE: (f64, Duration) = (2.0, Duration::from_millis(10));
 async fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.iter().any(|name| name == "--list") {
-        ATTACKS.iter().for_each(|attack| println!("{:<18} {}", attack.name, attack.tried));
+        for attack in ATTACKS {
+            println!("{:<18} {}", attack.name, attack.tried);
+        }
         return ExitCode::SUCCESS;
     }
     if let Some(unknown) = wanted.iter().find(|name| !ATTACKS.iter().any(|attack| attack.name == **name)) {

@@ -99,7 +99,7 @@ mod tests {
         assert!(!AdminToken::new([]).matches(""));
         let (ada, former, bob) = ("secret of ada".into(), "former of ada".into(), "secret of bob".into());
         let set = AdminToken::new([("ada", &ada), ("ada", &former), ("bob", &bob)]);
-        let name = |presented: &str| set.operator(presented).map(|name| name.to_string());
+        let name = |presented: &str| set.operator(presented).map(ToString::to_string);
         assert_eq!(name("secret of ada").as_deref(), Some("ada"));
         assert_eq!(name("former of ada").as_deref(), Some("ada"));
         assert_eq!(name("secret of bob").as_deref(), Some("bob"));

@@ -17,6 +17,10 @@ use super::head::Heads;
 /// resets it, and the answer would be lost.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// So much is read at once: the parser keeps room for as much as it was last given, and with many connections that is what
+/// fills the memory.
+const READ: usize = 8192;
+
 /// A deadline of the connection has passed: for `head` or `unread` answers.
 #[derive(Debug, thiserror::Error)]
 #[error("the client was too slow: {0}")]
@@ -77,9 +81,11 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        let bytes = &buffer.filled()[before..];
+        let mut bytes = [0; READ];
+        let mut part = ReadBuf::new(&mut bytes[..READ.min(buffer.remaining())]);
+        let read = Pin::new(&mut self.inner).poll_read(cx, &mut part);
+        let bytes = part.filled();
+        buffer.put_slice(bytes);
         self.ended |= read.is_ready() && bytes.is_empty();
         let is_in_head = self.ask(|heads| {
             heads.feed(bytes);
@@ -123,7 +129,7 @@ impl AsyncWrite for Stream {
         if !self.ask(|heads| heads.is_in_request()) {
             return Poll::Ready(Ok(()));
         }
-        let mut forgotten = [0; 8192];
+        let mut forgotten = [0; READ];
         while !self.ended && self.linger.poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut forgotten);
             let read = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer));
