@@ -153,3 +153,32 @@ fn arguments(settings: &Settings<'_>) -> Vec<OsString> {
     }
     arguments
 }
+
+#[cfg(test)]
+mod tests {
+    use super::bury;
+    use crate::process_table::look_up;
+
+    #[tokio::test]
+    async fn the_lock_of_a_killed_server_that_nobody_waits_for_is_removed() {
+        let data = std::env::temp_dir().join(format!("notifyme-bury-{}", std::process::id()));
+        std::fs::create_dir_all(&data).unwrap();
+        let lock = data.join("postmaster.pid");
+        // A process that has ended and whose parent does not ask how: a zombie, until the end of this test.
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(ended.id()).unwrap();
+        while !look_up(pid).unwrap().zombie {
+            tokio::task::yield_now().await;
+        }
+        std::fs::write(&lock, format!("{pid}\n{}\n", data.display())).unwrap();
+        bury(&data).await.unwrap();
+        assert!(!lock.exists());
+
+        let living = std::process::id();
+        std::fs::write(&lock, format!("{living}\n")).unwrap();
+        bury(&data).await.unwrap();
+        assert!(lock.exists(), "a server that runs keeps its lock");
+        ended.wait().unwrap();
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+}

@@ -22,9 +22,21 @@ async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, S
     Ok(said)
 }
 
+/// Whatever is set for psql in the operator's shell.
+async fn the_url_of_its_database_alone_decides(shop: &Shop) {
+    let mut redrive = shop.system.command("payment");
+    redrive.args(["redrive", "--dry-run"]).env("PGSSLMODE", "require").env("PGSSLROOTCERT", "/nowhere");
+    redrive
+        .env("PGOPTIONS", "-c search_path=nowhere -c default_transaction_read_only=on")
+        .env("PGHOST", "192.0.2.1");
+    let output = redrive.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[tokio::test]
 async fn a_running_service_reads_again_and_nothing_happens_twice() {
     let shop = Shop::open().await;
+    the_url_of_its_database_alone_decides(&shop).await;
     shop.stock("MUG", 5).await;
     let order = shop.order("MUG", 2, "pm_card_visa").await;
     let before = shop.confirmed(&order.id).await;

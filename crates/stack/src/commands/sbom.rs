@@ -9,6 +9,9 @@ use stack::Home;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
+/// Those that the containers' images are built for: on others a few crates are different ones.
+const PLATFORMS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+
 /// What `cargo metadata` tells, as far as it is needed here.
 #[derive(Deserialize)]
 struct Metadata {
@@ -60,6 +63,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let home = Home::find()?;
     let mut cargo = Command::new("cargo");
     cargo.args(["metadata", "--format-version", "1", "--locked"]).current_dir(home.root());
+    for platform in PLATFORMS {
+        cargo.args(["--filter-platform", platform]);
+    }
     let output = cargo.stderr(Stdio::inherit()).output().context("starting cargo")?;
     anyhow::ensure!(output.status.success(), "cargo metadata failed");
     let metadata = serde_json::from_slice(&output.stdout).context("reading what cargo metadata tells")?;
