@@ -3,12 +3,19 @@
 //! Kafka's committed offset is never asked. On each assignment reading starts where the database says; a batch advances
 //! the position with its effects; every two seconds the positions are read again, so that an operator's rewind takes
 //! effect on a running service. Redelivery, kill -9, rebalances and a frozen instance that wakes up need nothing more.
+//!
+//! A position is only as good as the log that it stands in. At each assignment, after each lost connection, and every
+//! 30 seconds on a partition where nothing happens, the record before the position is read again and compared with the
+//! one that was applied. Another record there stops the partition (`held`, `lost`).
 
+mod alarms;
+mod assignment;
 mod batch;
 mod context;
 mod held;
 mod lost;
 mod monitor;
+mod progress;
 mod session;
 
 use std::collections::BTreeMap;
@@ -53,8 +60,8 @@ pub struct ConsumerStatus {
     pub partitions: Option<usize>,
     /// Why the current batch does not go on.
     pub stuck: Option<String>,
-    /// What waits for an operator, and what he must do: partitions whose log does not have their position, topics that
-    /// are not there.
+    /// What waits for an operator, and what he must do: partitions whose log is not the one that was read, or that stand
+    /// still with records to read; topics that are not there.
     pub stopped: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Dead letters: a record that can never be applied goes to `dlq.SERVICE` as it came, with where, why and when.
 //!
-//! Once per (topic, partition, offset), even after a rewind; through the outbox, in the transaction that moves on.
+//! Once per record, even after a rewind; through the outbox, in the transaction that moves on. A record is told by its
+//! place and its [`Identity`]: a topic that is made anew has other records at the same offsets.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::outbox::{HeaderValue, Row};
-use crate::record::Record;
+use crate::record::{Identity, Record};
 use crate::settings::Settings;
 use crate::topics::MAX_RECORD_BYTES;
 use crate::tx::Tx;
@@ -18,8 +19,30 @@ use crate::tx::Tx;
 /// The most of a cause that is kept, in characters; and of a key whose record is not, in bytes.
 const LONGEST_CAUSE: usize = 1000;
 
-/// Marks `dead` (with their causes), appends those to the outbox that were not dead before, and returns their partitions
-/// and offsets.
+/// Where records stood, and what tells each from another one at the same place; as Postgres takes them.
+#[derive(Default)]
+struct Places {
+    partitions: Vec<i32>,
+    offsets: Vec<i64>,
+    records: Vec<Vec<u8>>,
+    appended: Vec<Option<OffsetDateTime>>,
+}
+
+impl Places {
+    fn of<'a>(records: impl Iterator<Item = &'a Record>, full_name: &str) -> Self {
+        let mut places = Self::default();
+        for record in records {
+            places.partitions.push(record.partition);
+            places.offsets.push(record.offset);
+            places.records.push(Identity::of(record, full_name).bytes().to_vec());
+            places.appended.push(record.appended_at());
+        }
+        places
+    }
+}
+
+/// Notes `dead` records with their causes, appends those to the outbox that were not dead before, and returns their
+/// partitions and offsets.
 pub(crate) async fn bury(
     tx: &mut Tx,
     settings: &Settings,
@@ -29,25 +52,10 @@ pub(crate) async fn bury(
     if dead.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let (partitions, offsets): (Vec<_>, Vec<_>) =
-        dead.iter().map(|(record, _)| (record.partition, record.offset)).unzip();
+    let places = Places::of(dead.iter().map(|(record, _)| *record), &settings.topic_name(topic.name));
     let causes: Vec<String> = dead.iter().map(|(_, cause)| readable(cause)).collect();
-    let new = sqlx::query!(
-        "INSERT INTO broker.dead_letters (topic, partition, log_offset, cause)
-         SELECT $1, partition, log_offset, cause
-         FROM unnest($2::int[], $3::bigint[], $4::text[]) AS dead (partition, log_offset, cause)
-         ORDER BY partition, log_offset
-         ON CONFLICT DO NOTHING
-         RETURNING partition, log_offset",
-        topic.name,
-        &partitions,
-        &offsets,
-        &causes,
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    let new: BTreeSet<(i32, i64)> = new.into_iter().map(|row| (row.partition, row.log_offset)).collect();
-    for ((record, _), cause) in dead.iter().zip(causes) {
+    let new = insert(tx, topic, &places, &causes).await?;
+    for (((record, _), identity), cause) in dead.iter().zip(&places.records).zip(causes) {
         let Record { partition, offset, .. } = **record;
         if new.contains(&(partition, offset)) {
             tracing::error!(
@@ -59,29 +67,69 @@ pub(crate) async fn bury(
                 cause,
                 "a record goes to the dead letters"
             );
-            tx.push(letter(settings, topic, record, &cause));
+            tx.push(letter(settings, topic, record, identity, &cause));
         }
     }
     Ok(new)
 }
 
-/// Notes that these, dead letters once, were applied after all (they were read again, and what killed them is repaired),
-/// so that a redrive does not apply them a second time.
-pub(crate) async fn raise<'a>(tx: &mut Tx, applied: impl Iterator<Item = &'a Record>) -> sqlx::Result<()> {
-    let (mut topics, mut partitions, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
-    for record in applied {
-        topics.push(record.topic.clone());
-        partitions.push(record.partition);
-        offsets.push(record.offset);
-    }
+/// Inserts those that are not there yet, and returns their partitions and offsets.
+///
+/// A row without a digest is of an older version. It stands for the record that was at its place when it was written,
+/// which a record that was appended later is not.
+async fn insert(
+    tx: &mut Tx,
+    topic: Topic,
+    places: &Places,
+    causes: &[String],
+) -> sqlx::Result<BTreeSet<(i32, i64)>> {
+    let new = sqlx::query!(
+        "INSERT INTO broker.dead_letters (topic, partition, log_offset, record, cause)
+         SELECT $1, partition, log_offset, record, cause
+         FROM unnest($2::int[], $3::bigint[], $4::bytea[], $5::timestamptz[], $6::text[])
+              AS dead (partition, log_offset, record, appended_at, cause)
+         WHERE NOT EXISTS (
+             SELECT FROM broker.dead_letters AS older
+             WHERE older.topic = $1 AND older.partition = dead.partition AND older.log_offset = dead.log_offset
+               AND older.record = '' AND coalesce(dead.appended_at <= older.died_at, true)
+         )
+         ORDER BY partition, log_offset
+         ON CONFLICT DO NOTHING
+         RETURNING partition, log_offset",
+        topic.name,
+        &places.partitions,
+        &places.offsets,
+        &places.records,
+        &places.appended as &[Option<OffsetDateTime>],
+        causes,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(new.into_iter().map(|row| (row.partition, row.log_offset)).collect())
+}
+
+/// Notes that these records of a topic, dead letters once, were applied after all (they were read again, and what killed
+/// them is repaired), so that a redrive does not apply them a second time.
+pub(crate) async fn raise<'a>(
+    tx: &mut Tx,
+    settings: &Settings,
+    topic: Topic,
+    applied: impl Iterator<Item = &'a Record>,
+) -> sqlx::Result<()> {
+    let places = Places::of(applied, &settings.topic_name(topic.name));
     sqlx::query!(
         "UPDATE broker.dead_letters AS letter SET redriven_at = now()
-         FROM unnest($1::text[], $2::int[], $3::bigint[]) AS applied (topic, partition, log_offset)
-         WHERE letter.topic = applied.topic AND letter.partition = applied.partition
-           AND letter.log_offset = applied.log_offset AND letter.redriven_at IS NULL",
-        &topics,
-        &partitions,
-        &offsets,
+         FROM unnest($2::int[], $3::bigint[], $4::bytea[], $5::timestamptz[])
+              AS applied (partition, log_offset, record, appended_at)
+         WHERE letter.topic = $1 AND letter.partition = applied.partition
+           AND letter.log_offset = applied.log_offset AND letter.redriven_at IS NULL
+           AND (letter.record = applied.record
+                OR letter.record = '' AND coalesce(applied.appended_at <= letter.died_at, true))",
+        topic.name,
+        &places.partitions,
+        &places.offsets,
+        &places.records,
+        &places.appended as &[Option<OffsetDateTime>],
     )
     .execute(&mut **tx)
     .await?;
@@ -96,7 +144,7 @@ fn readable(cause: &str) -> String {
 /// The record as it came, with the story of its death in headers. It carries a hash instead of the value where the topic
 /// is personal (a dead letter is kept for 30 days, whoever asks to be forgotten meanwhile), and where it is larger than
 /// an event may be, which Kafka would refuse for ever (compressed, it was small enough for the topic that it came from).
-fn letter(settings: &Settings, topic: Topic, record: &Record, cause: &str) -> Row {
+fn letter(settings: &Settings, topic: Topic, record: &Record, identity: &[u8], cause: &str) -> Row {
     let whole = !topic.personal && record.bytes() <= MAX_RECORD_BYTES;
     let text = |name: &str, value: String| (name.to_owned(), HeaderValue::Text(value));
     let mut headers = record.headers.clone().filter(|_| whole).unwrap_or_default();
@@ -105,6 +153,7 @@ fn letter(settings: &Settings, topic: Topic, record: &Record, cause: &str) -> Ro
         text("dlq_topic", record.topic.clone()),
         text("dlq_partition", record.partition.to_string()),
         text("dlq_offset", record.offset.to_string()),
+        text("dlq_record", format!("{:x}", Hex(identity))),
         text("dlq_cause", cause.to_owned()),
         text("dlq_time", OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()),
     ]);

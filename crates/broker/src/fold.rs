@@ -54,6 +54,10 @@ pub trait Fold: Send + Sync + 'static {
     /// The aggregates that a batch needs, and whatever else it is decided by.
     type State: Send;
 
+    /// Whether an event without an aggregate must be the first of its key. `false` for a fold that remembers no sequence
+    /// at all.
+    const FIRST_IS_FIRST: bool = true;
+
     /// Loads what `batch` needs in one go, and locks it in key order.
     fn load(
         &self,
@@ -62,7 +66,8 @@ pub trait Fold: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::State, Failure>> + Send;
 
     /// Where the event's aggregate remembers the last sequence seen of this topic; `None`: there is no aggregate, and
-    /// `decide` says what that means.
+    /// `decide` says what that means. Then any event but the key's first counts as a gap (see
+    /// [`FIRST_IS_FIRST`](Self::FIRST_IS_FIRST)): the events before it are lost.
     fn seen<'s>(&self, state: &'s mut Self::State, event: &Self::Event) -> Option<&'s mut Sequence>;
 
     /// Applies one event that was not applied before. Pure: changes `state`, and appends what follows to `out`.

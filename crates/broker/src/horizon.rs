@@ -97,7 +97,7 @@ impl Horizon {
 /// Whether every log has been read as far as it went.
 fn have_come(positions: &Positions, logs: &Logs) -> bool {
     logs.iter().all(|(partition, log)| {
-        let next = positions.get(partition).copied().unwrap_or(BEGINNING);
+        let next = positions.get(partition).map_or(BEGINNING, |position| position.next);
         log.is_empty() || next >= log.end
     })
 }
@@ -105,12 +105,13 @@ fn have_come(positions: &Positions, logs: &Logs) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::positions::Position;
 
     #[test]
     fn a_log_counts_as_read_when_the_position_stands_at_its_end() {
         let partition = |number| ("stock".to_owned(), number);
         let logs: Logs = [(partition(0), 0..5), (partition(1), 3..3)].into();
-        let at = |next| Positions::from([(partition(0), next)]);
+        let at = |next| Positions::from([(partition(0), Position::at(next))]);
         assert!(have_come(&at(5), &logs) && have_come(&at(6), &logs));
         assert!(!have_come(&at(4), &logs) && !have_come(&at(BEGINNING), &logs));
         assert!(!have_come(&Positions::new(), &logs));

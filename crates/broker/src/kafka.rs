@@ -59,7 +59,12 @@ pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
         .set("queued.min.messages", "1000")
         .set("fetch.max.bytes", "4194304")
         .set("fetch.message.max.bytes", "262144")
-        .set("fetch.queue.backoff.ms", "5");
+        .set("fetch.queue.backoff.ms", "5")
+        // A lost connection is reported, so that the logs are verified before anything is read from the next one.
+        .set("log.connection.close", "true")
+        .set_log_level(RDKafkaLogLevel::Info)
+        // How far each partition is fetched, and who leads it.
+        .set("statistics.interval.ms", "2000");
     if let Some(instance) = &settings.instance {
         config.set("group.instance.id", format!("{}{instance}", settings.prefix));
     }

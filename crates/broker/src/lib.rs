@@ -44,7 +44,7 @@ pub use outbox::{AppendError, Appends, Cause, MAX_EVENT_BYTES};
 pub use redrive::{Letters, Redrive, RedriveError, Redriven, Report, redrive};
 pub use relay::{Relay, RelayStatus};
 pub use republish::{Compacted, Keys, republish_all, republish_daily};
-pub use rewind::{RewindError, RewindTo, Rewound, rewind};
+pub use rewind::{RewindError, RewindTo, Rewound, rewind, rewind_partition};
 pub use settings::Settings;
 pub use tx::{Outbox, Tx};
 

@@ -37,6 +37,16 @@ pub fn describe_metrics() {
         Unit::Count,
         "Events that came after missing ones of their key, by topic."
     );
+    describe_gauge!(
+        "consumer_stopped_partitions",
+        Unit::Count,
+        "Partitions that are not read: their log is not the one that was read, or they stand still."
+    );
+    describe_counter!(
+        "consumer_unverified_total",
+        Unit::Count,
+        "Times that a log could not be verified since the last applied record is not kept any more, by topic."
+    );
     // Without labels, it can be there before it counts.
     metrics::counter!("consumer_retries_total").absolute(0);
     describe_counter!("dead_letters_total", Unit::Count, "Records that went to the dead letters, by topic.");

@@ -1,11 +1,14 @@
 //! A record as it came from Kafka, copied out of librdkafka at once.
 
+mod identity;
 mod quiet;
 
 use envelope::names;
-use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::{Message, Timestamp};
+use time::OffsetDateTime;
 
+pub(crate) use self::identity::Identity;
 use crate::outbox::{HeaderList, HeaderValue};
 use crate::positions::Partition;
 
@@ -16,6 +19,7 @@ pub(crate) struct Record {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
+    pub timestamp: Timestamp,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     /// `None`: a header's name is no UTF-8, and rdkafka cannot read past it.
@@ -28,6 +32,7 @@ impl Record {
             topic: topic.to_owned(),
             partition: message.partition(),
             offset: message.offset(),
+            timestamp: message.timestamp(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
             headers: copy_headers(message),
@@ -39,9 +44,14 @@ impl Record {
         (self.topic.clone(), self.partition)
     }
 
-    /// And its offset there.
-    pub(crate) fn place(&self) -> (String, i32, i64) {
-        (self.topic.clone(), self.partition, self.offset)
+    /// When Kafka appended it, by the broker's clock; `None` when its topic keeps the publisher's time instead.
+    pub(crate) fn appended_at(&self) -> Option<OffsetDateTime> {
+        match self.timestamp {
+            Timestamp::LogAppendTime(millis) => {
+                OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
+            }
+            Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {

@@ -133,10 +133,12 @@ async fn settle(
     let mut tx = outbox.begin().await?;
     let open = sqlx::query_scalar!(
         r#"SELECT true AS "open!" FROM broker.dead_letters
-           WHERE topic = $1 AND partition = $2 AND log_offset = $3 AND redriven_at IS NULL FOR UPDATE"#,
+           WHERE topic = $1 AND partition = $2 AND log_offset = $3 AND record = $4 AND redriven_at IS NULL
+           FOR UPDATE"#,
         record.topic,
         record.partition,
-        record.offset
+        record.offset,
+        letter.identity
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -155,10 +157,11 @@ async fn settle(
     if !result.is_dead() {
         sqlx::query!(
             "UPDATE broker.dead_letters SET redriven_at = now()
-             WHERE topic = $1 AND partition = $2 AND log_offset = $3",
+             WHERE topic = $1 AND partition = $2 AND log_offset = $3 AND record = $4",
             record.topic,
             record.partition,
-            record.offset
+            record.offset,
+            letter.identity
         )
         .execute(&mut *tx)
         .await?;

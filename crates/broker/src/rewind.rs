@@ -56,6 +56,16 @@ pub enum RewindError {
         /// The end of the longest log.
         longest: i64,
     },
+    /// The topic has no such partition.
+    #[error("{topic} has no partition {partition}: its partitions are 0 to {}", count - 1)]
+    NoPartition {
+        /// Without prefix.
+        topic: String,
+        /// What was asked for.
+        partition: i32,
+        /// How many there are.
+        count: i32,
+    },
     /// There is no such topic, or it has fewer partitions than the settings say.
     #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {program} migrate")]
     NoTopic {
@@ -66,16 +76,35 @@ pub enum RewindError {
     },
 }
 
-/// Moves the positions of `topic` (without prefix), and tells of those partitions that were moved.
+/// Moves the positions of `topic` (without prefix), and returns those that were moved.
 pub async fn rewind(
     settings: &Settings,
     pool: &PgPool,
     topic: &str,
     to: RewindTo,
 ) -> Result<Vec<Rewound>, RewindError> {
+    rewind_partition(settings, pool, topic, None, to).await
+}
+
+/// Moves the position of one partition of `topic`, or with `None` those of all.
+pub async fn rewind_partition(
+    settings: &Settings,
+    pool: &PgPool,
+    topic: &str,
+    partition: Option<i32>,
+    to: RewindTo,
+) -> Result<Vec<Rewound>, RewindError> {
+    if let Some(partition) = partition.filter(|partition| !(0..settings.partitions).contains(partition)) {
+        return Err(RewindError::NoPartition {
+            topic: topic.to_owned(),
+            partition,
+            count: settings.partitions,
+        });
+    }
     let (asked, name) = (settings.clone(), topic.to_owned());
     let targets = kafka::blocking(move || targets(&asked, &name, to));
-    let targets = targets.await.ok_or(KafkaError::Canceled)??;
+    let mut targets = targets.await.ok_or(KafkaError::Canceled)??;
+    targets.retain(|(_, number), _| partition.is_none_or(|partition| partition == *number));
     let mut transaction = pool.begin().await?;
     // The lock in a statement of its own: whoever is settling a batch finishes first, and what we then read is new.
     sqlx::query!("SELECT FROM broker.positions WHERE topic = $1 ORDER BY partition FOR UPDATE", topic)
@@ -93,7 +122,8 @@ pub async fn rewind(
         .unwrap_or(BEGINNING);
         sqlx::query!(
             "INSERT INTO broker.positions (topic, partition, next_offset) VALUES ($1, $2, $3)
-             ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset",
+             ON CONFLICT (topic, partition) DO UPDATE SET
+                 next_offset = excluded.next_offset, last_offset = NULL, last_record = NULL, last_at = NULL",
             topic,
             partition,
             to

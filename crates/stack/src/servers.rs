@@ -7,6 +7,7 @@ use crate::home::Home;
 use crate::postgres::{self, Durability};
 use crate::scratch::Scratch;
 use crate::{kafka, maven, ports, random};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use tokio::sync::Mutex;
 
@@ -18,7 +19,7 @@ pub struct Servers {
     kafka: Option<Daemon>,
     postgres: Option<Daemon>,
     /// Dropped last: what runs has its files there.
-    _scratch: Option<Scratch>,
+    scratch: Option<Scratch>,
 }
 
 impl Servers {
@@ -51,7 +52,7 @@ impl Servers {
             return Self::start_private(brokers, postgres_url, Durability::Kill).await;
         };
         let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
-        Ok(Self { brokers, postgres_url, kafka: None, postgres: None, _scratch: None })
+        Ok(Self { brokers, postgres_url, kafka: None, postgres: None, scratch: None })
     }
 
     async fn start_private(
@@ -66,7 +67,7 @@ impl Servers {
         let kafka_settings = kafka::Settings {
             port: ports::free()?,
             controller_port: ports::free()?,
-            data: scratch.dir().join("kafka"),
+            data: kafka_data(&scratch),
             run: scratch.dir(),
         };
         let postgres_settings = postgres::Settings {
@@ -93,7 +94,7 @@ impl Servers {
             Ok((given, None))
         };
         let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(start_kafka, start_postgres)?;
-        Ok(Self { brokers, postgres_url, kafka, postgres, _scratch: Some(scratch) })
+        Ok(Self { brokers, postgres_url, kafka, postgres, scratch: Some(scratch) })
     }
 
     /// Kafka's bootstrap servers.
@@ -111,10 +112,20 @@ impl Servers {
         self.kafka.as_ref()
     }
 
+    /// The folder of a partition's log in the private Kafka; `None` when Kafka was given.
+    pub fn partition_log(&self, topic: &str, partition: i32) -> Option<PathBuf> {
+        self.kafka.as_ref()?;
+        Some(kafka_data(self.scratch.as_ref()?).join(format!("log/{topic}-{partition}")))
+    }
+
     /// The private Postgres; `None` when it was given.
     pub fn postgres(&self) -> Option<&Daemon> {
         self.postgres.as_ref()
     }
+}
+
+fn kafka_data(scratch: &Scratch) -> PathBuf {
+    scratch.dir().join("kafka")
 }
 
 impl Drop for Servers {

@@ -128,6 +128,7 @@ async fn each_has_a_manual_and_refuses_with_what_can_be_done() {
             "no partition reaches offset 9999: the longest log ends at 0",
         ),
         (&["rewind", "orders"], "--to <WHERE>"),
+        (&["rewind", "orders", "--partition", "99", "--to", "end"], "orders has no partition 99"),
         (&["republish", "orders"], "that this service owns; those are: products, stock"),
         (&["redrive", "--topic", "stock"], "this service follows; those are: orders"),
         (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),

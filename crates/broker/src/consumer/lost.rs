@@ -1,45 +1,95 @@
-//! A partition that stands where the log is not: retention overtook it, or the log was cut or made anew.
+//! A partition that cannot be read on where it stands: retention overtook it, or its log was cut or made anew.
 
-use crate::logs::{Logs, outside};
-use crate::positions::{Partition, Positions};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::logs::outside;
+use crate::positions::{Partition, Position};
+use crate::record::Identity;
+
+/// How far before the last applied record the repair reads again. All that replaced the lost end of a log was appended
+/// after that record, by the brokers' clocks, which may have been set back by less than this.
+const MARGIN: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lost {
     pub partition: Partition,
-    pub position: i64,
-    low: i64,
-    high: i64,
+    pub position: Position,
+    pub why: Why,
+    /// When it was noticed.
+    pub since: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Retention deleted records before they were read.
+    Overtaken { start: i64 },
+    /// The log ends before the position.
+    Cut { end: i64 },
+    /// The log has another record, or none, where the last applied one was.
+    Rewritten { found: Option<Identity> },
+}
+
+impl Why {
+    /// Why nothing can be read at `position` in this log, if that is so.
+    pub(super) fn of(position: &Position, log: &std::ops::Range<i64>) -> Option<Self> {
+        if !outside(position.next, log) {
+            None
+        } else if position.next < log.start {
+            Some(Self::Overtaken { start: log.start })
+        } else {
+            Some(Self::Cut { end: log.end })
+        }
+    }
 }
 
 impl Lost {
-    /// Those of `positions` that are outside of their logs.
-    pub(super) fn among(positions: &Positions, logs: &Logs) -> Vec<Self> {
-        let lost = |(partition, position): (&Partition, &i64)| {
-            let log = logs.get(partition)?;
-            outside(*position, log).then(|| Self {
-                partition: partition.clone(),
-                position: *position,
-                low: log.start,
-                high: log.end,
-            })
-        };
-        positions.iter().filter_map(lost).collect()
+    pub(super) fn new(partition: &Partition, position: &Position, why: Why) -> Self {
+        let (partition, position) = (partition.clone(), position.clone());
+        Self { partition, position, why, since: OffsetDateTime::now_utc() }
     }
 
-    /// What happened, how much is gone, and the command that repairs it.
+    /// What happened, how much is gone, since when, and the command that repairs it.
     pub(super) fn explain(&self, program: &str) -> String {
-        let Self { partition: (topic, number), position, low, high } = self;
-        if position < low {
-            let gone = low - position;
-            format!(
-                "{topic}/{number} stops: {gone} records before offset {low} were deleted unread (position {position}). \
-                 Run: {program} rewind {topic} --to beginning"
-            )
-        } else {
-            format!(
-                "{topic}/{number} stops: the log ends at {high}, before our position {position}: it was cut or made \
-                 anew. Run: {program} rewind {topic} --to beginning"
-            )
+        let Self { partition: (topic, number), position, why, since } = self;
+        let next = position.next;
+        let what = match why {
+            Why::Overtaken { start } => {
+                let gone = start - next;
+                format!("{gone} records before offset {start} were deleted unread (position {next}).")
+            }
+            Why::Cut { end } => format!(
+                "the log ends at {end}, before our position {next}: it was cut or made anew. Records that were lost \
+                 with its end have to be announced again by their publisher."
+            ),
+            Why::Rewritten { found } => format!(
+                "the log was cut or made anew, and has grown past our position {next} since: at offset {} it has {}, \
+                 and the record that was applied there was {}. What was appended instead was not read; records that \
+                 were lost with the old end have to be announced again by their publisher.",
+                next - 1,
+                found.map_or("no record".to_owned(), |found| format!("record {found}")),
+                position.last.as_ref().map_or("another".to_owned(), |last| last.identity.to_string()),
+            ),
+        };
+        let since = since.replace_nanosecond(0).unwrap_or(*since).format(&Rfc3339).unwrap_or_default();
+        let repair = self.repair(program);
+        format!("{topic}/{number} stops: {what} Noticed at {since}. Run: {repair}")
+    }
+
+    /// The command after which everything that is there has been read. What was applied before is recognised.
+    fn repair(&self, program: &str) -> String {
+        let (topic, number) = &self.partition;
+        let appended = self.position.last.as_ref().and_then(|last| last.appended_at);
+        let from = match self.why {
+            Why::Overtaken { .. } => None,
+            Why::Cut { .. } | Why::Rewritten { .. } => appended.map(|appended| appended - MARGIN),
+        };
+        let from = from.and_then(|from| from.replace_nanosecond(0).ok()?.format(&Rfc3339).ok());
+        match from {
+            Some(from) => format!("{program} rewind {topic} --partition {number} --to {from}"),
+            None => format!("{program} rewind {topic} --to beginning"),
         }
     }
 }
@@ -47,17 +97,40 @@ impl Lost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::positions::BEGINNING;
+    use crate::positions::{BEGINNING, LastRecord};
+
+    fn lost(position: &Position, why: Why) -> String {
+        Lost::new(&("t".to_owned(), 4), position, why).explain("ledger")
+    }
 
     #[test]
     fn only_positions_outside_of_their_logs_are_lost() {
-        let at = |number: i32, position: i64| (("t".to_owned(), number), position);
-        let positions =
-            Positions::from([at(0, BEGINNING), at(1, 4), at(2, 5), at(3, 9), at(4, 10), at(5, 1)]);
-        let logs = (0..5).map(|number| (("t".to_owned(), number), 5..9)).collect();
-        let lost = Lost::among(&positions, &logs);
-        assert_eq!(lost.iter().map(|lost| lost.partition.1).collect::<Vec<_>>(), [1, 4]);
-        assert!(lost[0].explain("ledger").contains("1 records before offset 5"));
-        assert!(lost[1].explain("ledger").contains("ends at 9, before our position 10"));
+        let why = |next| Why::of(&Position::at(next), &(5..9));
+        assert_eq!([BEGINNING, 5, 9].map(why), [None; 3]);
+        assert_eq!(why(4), Some(Why::Overtaken { start: 5 }));
+        assert_eq!(why(10), Some(Why::Cut { end: 9 }));
+    }
+
+    #[test]
+    fn an_alarm_says_what_is_known_and_names_the_command() {
+        let told = lost(&Position::at(4), Why::Overtaken { start: 5 });
+        assert!(told.contains("t/4 stops: 1 records before offset 5"), "{told}");
+        assert!(told.ends_with("Run: ledger rewind t --to beginning"), "{told}");
+        let told = lost(&Position::at(10), Why::Cut { end: 9 });
+        assert!(told.contains("ends at 9, before our position 10"), "{told}");
+        assert!(
+            told.ends_with("Run: ledger rewind t --to beginning"),
+            "nothing is known of its time: {told}"
+        );
+    }
+
+    #[test]
+    fn the_repair_reads_again_from_before_the_last_record_that_was_applied() {
+        let identity = Identity::from_bytes(&[7; 16]).unwrap();
+        let appended_at = OffsetDateTime::from_unix_timestamp(1_764_338_400).unwrap();
+        let last = LastRecord { identity, appended_at: Some(appended_at) };
+        let told = lost(&Position { next: 10, last: Some(last) }, Why::Rewritten { found: None });
+        assert!(told.contains("at offset 9 it has no record"), "{told}");
+        assert!(told.ends_with("Run: ledger rewind t --partition 4 --to 2025-11-28T13:00:00Z"), "{told}");
     }
 }

@@ -1,6 +1,8 @@
-//! Looks at Kafka every two seconds, beside the loop: are the topics there, how far behind is each partition, and which
-//! one stands where its log is not. It goes on while the loop waits for its database, so that the lag stays true.
+//! Looks at Kafka every two seconds, beside the loop: are the topics there, how far behind is each partition, which one
+//! stands where its log is not, and which one does not move. It goes on while the loop waits for its database, so that
+//! the lag stays true.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +12,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ConsumerStatus;
+use super::alarms::Alarms;
 use super::context::Context;
 use super::held::Held;
-use super::lost::Lost;
-use crate::kafka;
 use crate::logs::{self, Logs};
 use crate::positions::{Partition, Positions};
 use crate::settings::Settings;
 use crate::stranded::Stranded;
 use crate::topics::{self, TopicsError};
+use crate::{kafka, pause};
 
 const EVERY: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,12 +33,13 @@ pub(super) struct Monitor {
     pub status: watch::Sender<ConsumerStatus>,
     /// Says that this client does not find Kafka any more, which is there.
     pub stranded: CancellationToken,
+    pub alarms: Alarms,
 }
 
 impl Monitor {
     /// Until `stop`; what is asked then is answered first, at most [`TIMEOUT`] later. Returns whether Kafka did not answer
     /// at some time.
-    pub(super) async fn run(self, stop: CancellationToken) -> bool {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
         let mut outage = false;
         let mut stranded = Stranded::new(self.settings.clone());
         loop {
@@ -57,9 +60,13 @@ impl Monitor {
     }
 
     /// Whether Kafka answered.
-    async fn look(&self) -> bool {
+    async fn look(&mut self) -> bool {
+        let suspected = self.held.take_suspicion();
+        if suspected {
+            pause::at("monitor.suspects").await;
+        }
         // Kafka is asked after the positions were read: a position that has moved on meanwhile is not beyond the end.
-        let (suspected, positions) = (self.held.is_suspected(), self.held.positions());
+        let positions = self.held.positions();
         let partitions: Vec<Partition> = positions.keys().cloned().collect();
         let (consumer, settings, topics) =
             (Arc::clone(&self.consumer), self.settings.clone(), self.topics.clone());
@@ -71,23 +78,41 @@ impl Monitor {
             };
             (found, logs)
         });
-        let Some((found, logs)) = asked.await else { return false };
-        if let Some(logs) = logs {
-            gauge_lag(&positions, &logs);
-            if suspected {
-                for lost in self.held.found(Lost::among(&positions, &logs)) {
-                    tracing::error!("{}", lost.explain(&self.settings.program));
+        let (found, logs) = match asked.await {
+            Some((found, logs)) => (Some(found), logs),
+            None => (None, None),
+        };
+        match logs {
+            Some(logs) => self.compare(&positions, &logs, suspected),
+            None => {
+                self.alarms.excuse();
+                if suspected {
+                    self.held.keep_suspicion();
                 }
             }
         }
+        let Some(found) = found else { return false };
         let answered = !matches!(found, Err(TopicsError::Unreachable { .. }));
         self.tell(found);
         answered
     }
 
-    fn tell(&self, found: Result<(), TopicsError>) {
-        let mut stopped: Vec<String> =
-            self.held.lost().iter().map(|lost| lost.explain(&self.settings.program)).collect();
+    fn compare(&mut self, positions: &Positions, logs: &Logs, suspected: bool) {
+        gauge_lag(positions, logs);
+        self.held.judge(positions, logs, suspected);
+        self.alarms.report_lost(&self.held.lost(), &self.settings.program);
+        if self.status.borrow().stuck.is_some() {
+            return self.alarms.excuse();
+        }
+        let ends: BTreeMap<_, _> = logs.iter().map(|(partition, log)| (partition.clone(), log.end)).collect();
+        let behind = self.held.behind(&ends, |(topic, number), end| {
+            self.consumer.context().has_fetched(&self.settings.topic_name(topic), *number, end)
+        });
+        self.alarms.watch_progress(&self.held, &behind, &ends, &self.settings.service);
+    }
+
+    fn tell(&mut self, found: Result<(), TopicsError>) {
+        let mut stopped = self.alarms.texts();
         let reached = found.is_ok();
         let trouble =
             found.err().map(|error| (matches!(error, TopicsError::Unreachable { .. }), error.to_string()));
@@ -112,9 +137,9 @@ impl Monitor {
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
 fn gauge_lag(positions: &Positions, logs: &Logs) {
-    for ((topic, number), next) in positions {
+    for ((topic, number), position) in positions {
         if let Some(log) = logs.get(&(topic.clone(), *number)) {
-            let lag = (log.end - (*next).max(log.start)).max(0);
+            let lag = (log.end - position.next.max(log.start)).max(0);
             metrics::gauge!("consumer_lag", "topic" => topic.clone(), "partition" => number.to_string())
                 .set(lag as f64);
         }

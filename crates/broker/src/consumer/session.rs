@@ -1,30 +1,33 @@
 //! The life of one librdkafka consumer: from joining the group until the process stops or the client is beyond repair.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::alarms::Alarms;
 use super::batch::Batch;
 use super::context::{Context, Rebalance};
 use super::held::Held;
 use super::monitor::Monitor;
 use super::{Consumer, ConsumerStatus};
-use crate::positions::{self, Partition, Positions};
-use crate::record::Record;
+use crate::positions::Partition;
+use crate::record::{Identity, Record};
 use crate::settle::{Settled, Settler};
 use crate::{kafka, pause};
 
 /// How often the positions are read again.
 const REFRESH: Duration = Duration::from_secs(2);
-const POSITIONS_AGAIN: Duration = Duration::from_millis(500);
+/// How long nothing may happen on a partition before its log is verified again.
+const IDLE: Duration = Duration::from_secs(30);
+/// The most records that are taken from librdkafka between two looks at everything else.
+const DRAIN: usize = 2000;
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
@@ -40,14 +43,14 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Session<'a> {
-    owner: &'a Consumer,
-    status: watch::Sender<ConsumerStatus>,
-    stop: CancellationToken,
-    consumer: Member,
-    rebalances: mpsc::UnboundedReceiver<Rebalance>,
+    pub(super) owner: &'a Consumer,
+    pub(super) status: watch::Sender<ConsumerStatus>,
+    pub(super) stop: CancellationToken,
+    pub(super) consumer: Member,
+    pub(super) rebalances: mpsc::UnboundedReceiver<Rebalance>,
     settler: Settler,
-    held: Arc<Held>,
-    batch: Batch,
+    pub(super) held: Arc<Held>,
+    pub(super) batch: Batch,
 }
 
 impl<'a> Session<'a> {
@@ -86,10 +89,16 @@ impl<'a> Session<'a> {
                 () = self.stop.cancelled() => break Ended::Stopped,
                 () = stranded.cancelled() => break Ended::Stranded,
                 Some(rebalance) = self.rebalances.recv() => self.rebalance(rebalance).await,
-                _ = refresh.tick() => self.refresh().await,
+                _ = refresh.tick() => self.refresh(IDLE).await,
+                again = self.held.wanted() => self.start_reading(&again),
                 received = consumer.recv() => self.receive(received).await,
             };
-            if let Err(error) = turn {
+            // What the next connection brings may be of another log.
+            let verified = match turn {
+                Ok(()) if consumer.context().take_doubt() => self.verify_all().await,
+                turn => turn,
+            };
+            if let Err(error) = verified {
                 break Ended::Fatal(error);
             }
         };
@@ -110,15 +119,18 @@ impl<'a> Session<'a> {
             held: Arc::clone(&self.held),
             status: self.status.clone(),
             stranded,
+            alarms: Alarms::default(),
         }
     }
 
     /// Takes a record and all that are there with it, and settles them.
     async fn receive(&mut self, first: Result<BorrowedMessage<'_>, KafkaError>) -> Result<(), KafkaError> {
         let consumer = Arc::clone(&self.consumer.0);
-        let mut received = Some(first);
+        let (mut received, mut room) = (Some(first), DRAIN);
         while let Some(result) = received {
             match result {
+                // After a connection was lost, nothing is taken before the logs are verified; this comes again.
+                Ok(_) if consumer.context().is_in_doubt() => break,
                 Ok(message) => self.take(&message),
                 Err(error) => self.explain(error)?,
             }
@@ -126,7 +138,9 @@ impl<'a> Session<'a> {
             while let Ok(rebalance) = self.rebalances.try_recv() {
                 self.rebalance(rebalance).await?;
             }
-            received = if self.batch.is_full() { None } else { consumer.recv().now_or_never() };
+            room = room.saturating_sub(1);
+            let is_full = self.batch.is_full() || room == 0;
+            received = if is_full { None } else { consumer.recv().now_or_never() };
         }
         self.settle().await
     }
@@ -135,9 +149,12 @@ impl<'a> Session<'a> {
         let Some(topic) = self.owner.settings.without_prefix(message.topic()) else {
             return;
         };
-        let position = self.held.position(&(topic.to_owned(), message.partition()));
-        // Else of a partition that was just revoked, or before a position that has moved on.
-        if position.is_some_and(|next| message.offset() >= next) {
+        let Some(subscription) = self.owner.subscriptions.get(topic) else {
+            return;
+        };
+        let (partition, cleanup) = ((topic.to_owned(), message.partition()), subscription.topic().cleanup);
+        let identity = || Identity::of(&Record::copy(message, topic), message.topic());
+        if self.held.admits(&partition, message.offset(), cleanup, identity) {
             self.batch.push(Record::copy(message, topic));
         }
     }
@@ -168,70 +185,12 @@ impl<'a> Session<'a> {
     /// Tells Kafka where we are, for lag displays alone.
     fn store_offsets(&self, records: &[Record]) {
         let partitions: BTreeSet<Partition> = records.iter().map(Record::origin).collect();
-        let mut positions = self.held.positions();
-        positions.retain(|partition, next| *next >= 0 && partitions.contains(partition));
+        let positions =
+            self.held.positions().into_iter().map(|(partition, position)| (partition, position.next));
+        let is_read = |(partition, next): &(Partition, i64)| *next >= 0 && partitions.contains(partition);
+        let offsets: BTreeMap<Partition, i64> = positions.filter(is_read).collect();
         // `_STATE` when a partition is gone meanwhile: whoever has it now stores its own.
-        let _ = self.consumer.0.store_offsets(&self.list(&positions));
-    }
-
-    async fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), KafkaError> {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = self.partitions(&list);
-                tracing::debug!(count = partitions.len(), "partitions assigned");
-                let Some(positions) = self.read_positions(&partitions).await else {
-                    return Ok(());
-                };
-                self.consumer.0.incremental_assign(&self.list(&positions))?;
-                self.held.assign(positions);
-            }
-            Rebalance::Revoke(list) => {
-                let partitions = self.partitions(&list);
-                tracing::debug!(count = partitions.len(), "partitions revoked");
-                self.held.revoke(&partitions);
-                self.batch.void(&partitions);
-                self.consumer.0.incremental_unassign(&list)?;
-            }
-        }
-        let partitions = self.held.count();
-        self.status
-            .send_if_modified(|status| std::mem::replace(&mut status.partitions, partitions) != partitions);
-        Ok(())
-    }
-
-    /// Reads the held positions again; where the database says something else, reading goes on there.
-    async fn refresh(&mut self) -> Result<(), KafkaError> {
-        let held = self.held.positions();
-        let partitions: Vec<Partition> = held.keys().cloned().collect();
-        match positions::read(self.owner.outbox.pool(), &partitions).await {
-            Ok(positions) => {
-                let moved = |(partition, next): &(Partition, i64)| held.get(partition) != Some(next);
-                let moved: BTreeSet<Partition> =
-                    positions.into_iter().filter(moved).map(|(partition, _)| partition).collect();
-                if !moved.is_empty() {
-                    tracing::info!(partitions = moved.len(), "positions were moved; reading on from there");
-                    self.read_on(moved).await?;
-                }
-            }
-            // The next batch will tell it, if there is one.
-            Err(error) => tracing::debug!(%error, "positions cannot be read"),
-        }
-        Ok(())
-    }
-
-    /// Reads these partitions on from where the database says.
-    ///
-    /// A seek fails on partitions that were only just assigned; giving them up and taking them again never does, and
-    /// drops what was fetched ahead.
-    async fn read_on(&mut self, partitions: BTreeSet<Partition>) -> Result<(), KafkaError> {
-        let Some(positions) = self.read_positions(&partitions).await else {
-            return Ok(());
-        };
-        let list = self.list(&positions);
-        self.consumer.0.incremental_unassign(&list)?;
-        self.consumer.0.incremental_assign(&list)?;
-        self.held.moved(positions);
-        Ok(())
+        let _ = self.consumer.0.store_offsets(&self.list(&offsets));
     }
 
     /// Tells trouble that passes from trouble that does not.
@@ -249,34 +208,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Reads positions until the database answers; `None`: the process is to stop.
-    async fn read_positions(&self, partitions: &BTreeSet<Partition>) -> Option<Positions> {
-        let partitions: Vec<Partition> = partitions.iter().cloned().collect();
-        loop {
-            match positions::read(self.owner.outbox.pool(), &partitions).await {
-                Ok(positions) => return Some(positions),
-                Err(error) => tracing::warn!(%error, "positions cannot be read; trying again"),
-            }
-            self.stop.run_until_cancelled(tokio::time::sleep(POSITIONS_AGAIN)).await?;
-        }
-    }
-
-    fn partitions(&self, list: &TopicPartitionList) -> BTreeSet<Partition> {
-        let ours = |topic: &str| self.owner.settings.without_prefix(topic).map(str::to_owned);
-        let elements = list.elements();
-        elements.iter().filter_map(|element| Some((ours(element.topic())?, element.partition()))).collect()
-    }
-
-    fn list(&self, positions: &Positions) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), next) in positions {
-            let topic = self.owner.settings.topic_name(topic);
-            // Fails for offsets below -2 only, which the schema refuses.
-            let _ = list.add_partition_offset(&topic, *partition, Offset::from_raw(*next));
-        }
-        list
-    }
-
     /// Leaves the group. That blocks until Kafka has answered, which it may never do.
     async fn close(self) {
         let member = self.consumer;
@@ -287,7 +218,7 @@ impl<'a> Session<'a> {
 }
 
 /// Our place in the group. However it is dropped, the last rebalance is carried out on the spot: librdkafka waits for it.
-struct Member(Arc<StreamConsumer<Context>>);
+pub(super) struct Member(pub(super) Arc<StreamConsumer<Context>>);
 
 impl Drop for Member {
     fn drop(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use envelope::{Arrival, Cleanup, Event};
+use envelope::{Arrival, Cleanup, Event, Sequence};
 use time::OffsetDateTime;
 
 use super::parse::{Parsed, parse};
@@ -102,10 +102,14 @@ pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Re
 
 /// How the event stands to what its aggregate has seen, which it counts as seen from now on.
 fn arrival<F: Fold>(fold: &F, state: &mut F::State, received: &Received<F::Event>, guard: Guard) -> Arrival {
-    let Some(seen) = fold.seen(state, &received.event) else {
-        return Arrival::Next;
-    };
     let cleanup = F::Event::TOPIC.cleanup;
+    let Some(seen) = fold.seen(state, &received.event) else {
+        // Nothing is known of the key. A sequence of 0 is none of ours, and no repetition either.
+        return match received.sequence.arrival(Sequence::NONE, cleanup) {
+            Arrival::Gap(missing) if F::FIRST_IS_FIRST => Arrival::Gap(missing),
+            _ => Arrival::Next,
+        };
+    };
     let arrival = received.sequence.arrival(*seen, cleanup);
     // Never falls, also when a redrive applies an older event.
     *seen = received.sequence.max(*seen);
@@ -113,5 +117,84 @@ fn arrival<F: Fold>(fold: &F, state: &mut F::State, received: &Received<F::Event
         // An older state never comes over a newer one, whoever asks for it.
         Arrival::Repeated if guard == Guard::Off && cleanup == Cleanup::Delete => Arrival::Next,
         arrival => arrival,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::outbox::Appends;
+
+    #[derive(Serialize, Deserialize)]
+    enum Deleted {
+        #[serde(rename = "thing.happened.v1")]
+        Happened {},
+    }
+
+    impl Event for Deleted {
+        const TOPIC: envelope::Topic =
+            envelope::Topic { name: "things", key: "id", cleanup: Cleanup::Delete, personal: false };
+
+        fn key(&self) -> String {
+            "thing".to_owned()
+        }
+    }
+
+    /// Knows the sequence that it has seen, or has no aggregate.
+    struct Things<const FIRST_IS_FIRST: bool>;
+
+    impl<const FIRST_IS_FIRST: bool> Fold for Things<FIRST_IS_FIRST> {
+        type Event = Deleted;
+        type State = Option<Sequence>;
+
+        const FIRST_IS_FIRST: bool = FIRST_IS_FIRST;
+
+        async fn load(&self, _: &mut Tx, _: &[Received<Deleted>]) -> Result<Self::State, Failure> {
+            Ok(None)
+        }
+
+        fn seen<'s>(&self, state: &'s mut Self::State, _: &Deleted) -> Option<&'s mut Sequence> {
+            state.as_mut()
+        }
+
+        fn decide(
+            &self,
+            _: &mut Self::State,
+            _: &Received<Deleted>,
+            _: OffsetDateTime,
+            _: &mut Appends,
+        ) -> Result<(), Rejected> {
+            Ok(())
+        }
+
+        async fn save(&self, _: &mut Tx, _: Self::State) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    fn arrives<F: Fold<Event = Deleted, State = Option<Sequence>>>(
+        fold: &F,
+        seen: Option<i64>,
+        sequence: i64,
+    ) -> Arrival {
+        let sequence = Sequence::from_i64(sequence).unwrap();
+        let (id, time, event) = (Uuid::nil(), OffsetDateTime::UNIX_EPOCH, Deleted::Happened {});
+        let received = Received { event, id, sequence, time, traceparent: None };
+        let mut state = seen.map(|seen| Sequence::from_i64(seen).unwrap());
+        arrival(fold, &mut state, &received, Guard::On)
+    }
+
+    #[test]
+    fn a_key_of_which_nothing_is_known_begins_with_its_first_event() {
+        let of_a_new_key = |sequence| arrives(&Things::<true>, None, sequence);
+        assert_eq!(of_a_new_key(1), Arrival::Next);
+        assert_eq!(of_a_new_key(2), Arrival::Gap(1));
+        assert_eq!(of_a_new_key(3), Arrival::Gap(2));
+        assert_eq!(of_a_new_key(0), Arrival::Next);
+        assert_eq!(arrives(&Things::<true>, Some(1), 3), Arrival::Gap(1), "as behind a later one");
+        assert_eq!(arrives(&Things::<false>, None, 3), Arrival::Next, "it remembers no sequence");
     }
 }

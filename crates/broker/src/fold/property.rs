@@ -57,6 +57,7 @@ fn record(offset: usize, (account, sequence, kind): Step) -> Record {
         topic: "deposits".to_owned(),
         partition: 0,
         offset: i64::try_from(offset).unwrap_or_default(),
+        timestamp: rdkafka::Timestamp::NotAvailable,
         key: Some(key.into_bytes()),
         value: Some(value.into_bytes()),
         headers: Some(vec![

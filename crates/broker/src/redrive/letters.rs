@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, Timestamp, TopicPartitionList};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -34,6 +34,8 @@ pub struct Letters {
 /// A record that died, with as much of it as there is.
 pub(super) struct Letter {
     pub(super) record: Record,
+    /// What tells it from another record at the same place; empty: it died under an older version, which kept none.
+    pub(super) identity: Vec<u8>,
     pub(super) cause: String,
     died_at: OffsetDateTime,
     pub(super) kept: Kept,
@@ -48,8 +50,8 @@ pub(super) enum Kept {
     Nothing,
 }
 
-/// Topic, partition and offset.
-type Place = (String, i32, i64);
+/// Topic, partition, offset and identity.
+type Place = (String, i32, i64, Vec<u8>);
 
 /// Those that match and are not done, in the order in which their records were read once.
 pub(super) async fn find(
@@ -68,12 +70,16 @@ pub(super) async fn find(
 /// Those that are not done, as the database knows them: without what the records held.
 async fn open(outbox: &Outbox) -> Result<BTreeMap<Place, Letter>, RedriveError> {
     let rows = sqlx::query!(
-        "SELECT topic, partition, log_offset, cause, died_at FROM broker.dead_letters WHERE redriven_at IS NULL"
+        "SELECT topic, partition, log_offset, record, cause, died_at FROM broker.dead_letters
+         WHERE redriven_at IS NULL"
     );
     let rows = rows.fetch_all(outbox.pool()).await?.into_iter().map(|row| {
         let (topic, partition, offset) = (row.topic, row.partition, row.log_offset);
-        let record = Record { topic, partition, offset, key: None, value: None, headers: None };
-        (record.place(), Letter { record, cause: row.cause, died_at: row.died_at, kept: Kept::Nothing })
+        let timestamp = Timestamp::NotAvailable;
+        let record = Record { topic, partition, offset, timestamp, key: None, value: None, headers: None };
+        let (cause, died_at, identity) = (row.cause, row.died_at, row.record);
+        let letter = Letter { record, identity, cause, died_at, kept: Kept::Nothing };
+        (letter.place(), letter)
     });
     Ok(rows.collect())
 }
@@ -103,14 +109,14 @@ fn read(
         let message = reader.poll(TIMEOUT).unwrap_or(Err(KafkaError::Canceled))?;
         let partition = (topic.clone(), message.partition());
         let letter = Letter::open(&Record::copy(&message, &topic));
-        let letter = letter.filter(|letter| open.remove(&letter.record.place()).is_some());
+        let letter = letter.filter(|letter| open.remove(&letter.place()).is_some());
         letters.extend(letter.filter(|letter| wanted.include(letter)));
         if unread.get(&partition).is_some_and(|log| message.offset() + 1 >= log.end) {
             unread.remove(&partition);
         }
     }
     letters.extend(open.into_values().filter(|letter| wanted.include(letter)));
-    letters.sort_by_key(|letter| letter.record.place());
+    letters.sort_by_key(Letter::place);
     Ok(letters)
 }
 
@@ -126,11 +132,17 @@ impl Letters {
 }
 
 impl Letter {
+    fn place(&self) -> Place {
+        let Record { topic, partition, offset, .. } = &self.record;
+        (topic.clone(), *partition, *offset, self.identity.clone())
+    }
+
     /// The record that died; `None` when this is no dead letter of ours.
     fn open(letter: &Record) -> Option<Self> {
         let text = |name| letter.header(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let headers = letter.headers.as_ref()?.iter().filter(|header| !header.0.starts_with("dlq_"));
         Some(Self {
+            identity: text("dlq_record").map_or(Some(Vec::new()), from_hex)?,
             cause: text("dlq_cause")?.to_owned(),
             died_at: OffsetDateTime::parse(text("dlq_time")?, &Rfc3339).ok()?,
             kept: if text("dlq_value_sha256").is_some() { Kept::Hash } else { Kept::Whole },
@@ -138,10 +150,16 @@ impl Letter {
                 topic: text("dlq_topic")?.to_owned(),
                 partition: text("dlq_partition")?.parse().ok()?,
                 offset: text("dlq_offset")?.parse().ok()?,
+                timestamp: Timestamp::NotAvailable,
                 key: letter.key.clone(),
                 value: letter.value.clone(),
                 headers: Some(headers.cloned().collect()),
             },
         })
     }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

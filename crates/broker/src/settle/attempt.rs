@@ -11,7 +11,7 @@ use crate::dead_letter;
 use crate::failure::Failure;
 use crate::fold::{Batch, Guard, Handled, Outcome, Subscription};
 use crate::pause;
-use crate::positions::{self, Advanced, Positions, Step};
+use crate::positions::{self, Advanced, Position, Positions, Step};
 use crate::record::Record;
 use crate::trace;
 
@@ -44,7 +44,7 @@ impl Settler {
         let condemned = condemned.range(range.clone()).map(|(at, cause)| (at - range.start, cause.clone()));
         let condemned = condemned.collect();
         let batch = Batch { records, condemned: &condemned, guard: Guard::On };
-        let steps = held.steps(ends(records));
+        let steps = held.steps(ends(records, &self.settings.topic_name(subscription.topic().name)));
         let committed = match self.transact(subscription, batch, &steps).await {
             Ok(Some(committed)) => committed,
             Ok(None) => return Attempt::Stale,
@@ -88,7 +88,8 @@ impl Settler {
         if advanced == Advanced::OverDeadLetters {
             let applied = batch.records.iter().zip(&handled.outcomes);
             let applied = applied.filter(|(_, outcome)| **outcome == Outcome::Applied);
-            dead_letter::raise(&mut tx, applied.map(|(record, _)| record)).await?;
+            let applied = applied.map(|(record, _)| record);
+            dead_letter::raise(&mut tx, &self.settings, topic, applied).await?;
         }
         pause::at("consumer.applied").await;
         tx.commit().await?;
@@ -97,7 +98,8 @@ impl Settler {
     }
 }
 
-/// Where each partition is read on after these records.
-fn ends(records: &[Record]) -> Positions {
-    records.iter().map(|record| (record.origin(), record.offset + 1)).collect()
+/// Where each partition is read on after these records of the topic with this full name.
+fn ends(records: &[Record], full_name: &str) -> Positions {
+    let last: BTreeMap<i32, &Record> = records.iter().map(|record| (record.partition, record)).collect();
+    last.into_values().map(|record| (record.origin(), Position::behind(record, full_name))).collect()
 }

@@ -8,7 +8,7 @@ use crate::record::Record;
 
 /// In characters.
 const LONGEST_TYPE: usize = 100;
-/// More unknown types of a batch are not named.
+/// More unknown types, or gaps, of a batch are not named.
 const FEW: usize = 5;
 
 #[expect(clippy::cast_precision_loss, reason = "a histogram")]
@@ -61,10 +61,24 @@ pub(super) fn count(
     if types > FEW {
         tracing::warn!(topic, more = types - FEW, "skipped events of more types that are not known here");
     }
-    for (index, missing) in &handled.gaps {
+    report_gaps(topic, records, &handled.gaps);
+}
+
+/// Events that were published and never arrived here: their log lost them, or retention overtook this service.
+fn report_gaps(topic: &'static str, records: &[Record], gaps: &BTreeMap<usize, u64>) {
+    metrics::counter!("consumer_gaps_total", "topic" => topic).increment(gaps.len() as u64);
+    for (index, missing) in gaps.iter().take(FEW) {
         let Record { partition, offset, .. } = records[*index];
-        metrics::counter!("consumer_gaps_total", "topic" => topic).increment(1);
-        tracing::error!(topic, partition, offset, missing, "events of a key are missing before this one");
+        tracing::error!(
+            topic,
+            partition,
+            offset,
+            missing,
+            "events of a key are missing before this one; their publisher has to announce them again"
+        );
+    }
+    if gaps.len() > FEW {
+        tracing::error!(topic, more = gaps.len() - FEW, "events of more keys are missing");
     }
 }
 

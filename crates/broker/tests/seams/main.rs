@@ -23,6 +23,8 @@ mod redrive;
 mod relays;
 mod republish;
 mod rewind;
+mod rewritten;
 mod shutdown;
+mod standstill;
 mod states;
 mod topics;

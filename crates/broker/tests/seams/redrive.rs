@@ -1,11 +1,13 @@
 //! Dead letters handled again, once what killed them is repaired.
 
-use broker::{Letters, Redrive, RedriveError, Redriven, Report, Subscription};
+use broker::{Letters, Redrive, RedriveError, Redriven, Report, RewindTo, Subscription};
+use envelope::Event as _;
 use sqlx::Executor as _;
 use time::OffsetDateTime;
 
+use crate::events::Deposits;
 use crate::ledger::Ledger;
-use crate::support::{Bank, Raw};
+use crate::support::{Bank, Raw, says, until};
 
 const TOO_MUCH: i64 = 2_000_000;
 
@@ -56,7 +58,7 @@ async fn with_dead_letters() -> Bank {
     ];
     bank.produce("deposits", 0, &records).await;
     bank.run_ledger();
-    crate::support::until("the good ones are booked", async || bank.bookings().await == 2).await;
+    until("the good ones are booked", async || bank.bookings().await == 2).await;
     assert_eq!(bank.letters().await.len(), 3);
     bank
 }
@@ -91,7 +93,7 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     assert_eq!(bank.balance("alice").await, TOO_MUCH + 1);
     // The sequence that was seen has not fallen: a repetition is still one.
     bank.produce("deposits", 0, &[Raw::deposit("alice", 3, 1), Raw::deposit("alice", 4, 1)]).await;
-    crate::support::until("it is booked", async || bank.balance("alice").await == TOO_MUCH + 2).await;
+    until("it is booked", async || bank.balance("alice").await == TOO_MUCH + 2).await;
     bank.close().await;
 }
 
@@ -148,7 +150,7 @@ async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
     let mut bank = Bank::open().await;
     bank.produce("deposits", 0, &[Raw::deposit("alice", 1, TOO_MUCH)]).await;
     bank.run_ledger();
-    crate::support::until("it is dead", async || bank.letters().await.len() == 1).await;
+    until("it is dead", async || bank.letters().await.len() == 1).await;
     bank.repair().await;
     bank.rewound_to_the_beginning_and_read().await;
     assert_eq!(bank.balance("alice").await, TOO_MUCH);
@@ -186,5 +188,48 @@ async fn those_that_the_topic_keeps_no_longer_are_told_and_can_be_discarded() {
     let discarded = bank.redrive(Letters::default(), Redrive::Discard).await;
     assert_eq!(results(&discarded), [&Redriven::Discarded; 3]);
     assert!(bank.redrive(Letters::default(), Redrive::DryRun).await.is_empty());
+    bank.close().await;
+}
+
+/// The same bytes at the same offset of another log are another record.
+#[tokio::test]
+async fn a_topic_that_is_made_anew_has_dead_letters_of_its_own() {
+    let mut bank = Bank::open().await;
+    let bad = |account| Raw::deposit(account, 1, -1);
+    let (first, second) = (bad("alice"), bad("bob"));
+    bank.produce("deposits", 0, &[first, second.clone()]).await;
+    let mut status = bank.run_ledger();
+    until("two are dead", async || bank.letters().await.len() == 2).await;
+    bank.delete_topics(&["deposits"]).await;
+    says(&mut status, "the topic is missed", |status| !status.stopped.is_empty()).await;
+    broker::topics::create(&bank.settings("ledger"), &[Deposits::TOPIC]).await.unwrap();
+    bank.produce("deposits", 0, &[Raw::deposit("carol", 1, 1), second]).await;
+    bank.rewind(RewindTo::Beginning).await.unwrap();
+    until("what is good is booked", async || bank.bookings().await == 1).await;
+    until("what is bad is dead", async || bank.letters().await.len() == 3).await;
+
+    let found = bank.redrive(Letters::default(), Redrive::DryRun).await;
+    assert_eq!(results(&found), [&Redriven::Found; 3], "the good one does not stand for the dead one");
+    let offsets: Vec<_> = found.iter().map(|report| report.origin.2).collect();
+    assert_eq!(offsets, [0, 1, 1]);
+    bank.rewound_to_the_beginning_and_read().await;
+    assert_eq!(bank.letters().await.len(), 3, "each once, also when it is read again");
+    bank.close().await;
+}
+
+/// Letters of an older version have no digest: they stand for the record at their place.
+#[tokio::test]
+async fn a_dead_letter_of_an_older_version_is_found_by_its_place() {
+    let mut bank = Bank::open().await;
+    bank.produce("deposits", 0, &[Raw::deposit("alice", 1, TOO_MUCH)]).await;
+    bank.run_ledger();
+    until("it is dead", async || bank.letters().await.len() == 1).await;
+    bank.pool("ledger").execute("UPDATE broker.dead_letters SET record = ''").await.unwrap();
+    bank.rewound_to_the_beginning_and_read().await;
+    assert_eq!(bank.letters().await.len(), 1, "it does not die a second time");
+    bank.repair().await;
+    bank.rewound_to_the_beginning_and_read().await;
+    assert_eq!(bank.balance("alice").await, TOO_MUCH);
+    assert!(bank.redrive(Letters::default(), Redrive::DryRun).await.is_empty(), "it is done");
     bank.close().await;
 }

@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// `beginning`, `end`, an offset, or a moment as 2026-11-25T08:00:00Z
     #[arg(long, value_name = "WHERE", value_parser = target)]
     to: RewindTo,
+    /// Only this partition
+    #[arg(long, value_name = "NUMBER")]
+    partition: Option<i32>,
 }
 
 fn target(text: &str) -> Result<RewindTo, String> {
@@ -39,9 +42,10 @@ pub(super) async fn run<C: Args + Clone>(
     let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
     parts::expect_one_of(&options.topic, "is not a topic that this service follows", followed)?;
     let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
-    for moved in broker::rewind(&broker, outbox.pool(), &options.topic, options.to).await? {
+    let Options { topic, to, partition } = &options;
+    for moved in broker::rewind_partition(&broker, outbox.pool(), topic, *partition, *to).await? {
         let (from, to) = (place(moved.from), place(moved.to));
-        program::say(format_args!("{}/{} {from} -> {to}", options.topic, moved.partition));
+        program::say(format_args!("{topic}/{} {from} -> {to}", moved.partition));
     }
     Ok(())
 }

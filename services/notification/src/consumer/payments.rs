@@ -24,6 +24,8 @@ impl Fold for Payments {
     type Event = PaymentEvent;
     type State = State;
 
+    const FIRST_IS_FIRST: bool = false;
+
     async fn load(&self, tx: &mut Tx, batch: &[Received<PaymentEvent>]) -> Result<State, Failure> {
         let refunds = batch.iter().filter(|received| announce::of_payment(&received.event).is_some());
         let ids: Vec<Uuid> = refunds.map(|received| received.event.order_id().uuid()).collect();

@@ -3,11 +3,13 @@
 mod bank;
 mod books;
 mod kafka;
+mod log_files;
 mod process;
 mod wire;
 
 pub(crate) use bank::{Bank, Plan};
 pub(crate) use kafka::Raw;
+pub(crate) use log_files::SPARE;
 pub(crate) use process::Process;
 
 use std::future::Future;

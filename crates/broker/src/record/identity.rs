@@ -1,0 +1,105 @@
+//! Tells two records apart that stand at the same offset of logs of one name.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Record;
+
+/// A digest of everything that a record is: its topic's full name, when it was appended, key, headers and value.
+///
+/// Kafka's own topic ids and leader epochs would serve too, but rdkafka 0.39 does not expose them. An event's `ce_id`
+/// would not: records of other systems have none, and a copied record keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Identity([u8; 16]);
+
+impl Identity {
+    /// The identity of `record`, which was read from the topic with this full name.
+    pub(crate) fn of(record: &Record, full_name: &str) -> Self {
+        let mut hash = Hash(Sha256::new());
+        hash.field(Some(full_name.as_bytes()));
+        hash.field(record.timestamp.to_millis().map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        hash.field(record.key.as_deref());
+        hash.field(record.value.as_deref());
+        for (name, value) in record.headers.iter().flatten() {
+            hash.field(Some(name.as_bytes()));
+            hash.field(value.bytes());
+        }
+        let digest: [u8; 32] = hash.0.finalize().into();
+        Self(std::array::from_fn(|i| digest[i]))
+    }
+
+    /// As a database keeps it; `None` when it is none.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+struct Hash(Sha256);
+
+impl Hash {
+    /// With its length, so that no two lists of fields look alike.
+    fn field(&mut self, bytes: Option<&[u8]>) {
+        let length = bytes.map_or(u64::MAX, |bytes| bytes.len() as u64);
+        self.0.update(length.to_be_bytes());
+        self.0.update(bytes.unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+
+    use super::*;
+    use crate::outbox::HeaderValue;
+
+    fn record() -> Record {
+        Record {
+            topic: "deposits".to_owned(),
+            partition: 0,
+            offset: 7,
+            timestamp: Timestamp::LogAppendTime(1_000),
+            key: Some(b"alice".to_vec()),
+            value: Some(b"{}".to_vec()),
+            headers: Some(vec![("a".to_owned(), HeaderValue::Text("b".to_owned()))]),
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_record_counts() {
+        let of = |record: Record| Identity::of(&record, "deposits");
+        let same = of(record());
+        assert_eq!(of(record()), same);
+        assert_eq!(Identity::from_bytes(same.bytes()), Some(same));
+        assert_ne!(Identity::of(&record(), "shop.deposits"), same);
+        let header = |name: &str, value| Some(vec![(name.to_owned(), value)]);
+        for other in [
+            Record { timestamp: Timestamp::LogAppendTime(1_001), ..record() },
+            Record { key: None, ..record() },
+            Record { value: None, ..record() },
+            Record { value: Some(Vec::new()), ..record() },
+            Record { key: Some(b"alic".to_vec()), value: Some(b"e{}".to_vec()), ..record() },
+            Record { headers: None, ..record() },
+            Record { headers: header("ab", HeaderValue::Text(String::new())), ..record() },
+            Record { headers: header("a", HeaderValue::Null), ..record() },
+        ] {
+            assert_ne!(of(other.clone()), same, "{other:?}");
+        }
+    }
+}

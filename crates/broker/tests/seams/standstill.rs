@@ -1,0 +1,96 @@
+//! A partition that has records to read and does not move turns health red, whatever the cause.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use broker::{Appends, Consumer, ConsumerStatus, Failure, Fold, Received, Rejected, Subscription, Tx};
+use envelope::Sequence;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::Deposits;
+use crate::ledger::{Accounts, Ledger};
+use crate::support::{Bank, Raw, says};
+
+/// The ledger, which comes to no end while it hangs.
+struct Hanging(Arc<AtomicBool>);
+
+impl Fold for Hanging {
+    type Event = Deposits;
+    type State = Accounts;
+
+    async fn load(&self, tx: &mut Tx, batch: &[Received<Deposits>]) -> Result<Accounts, Failure> {
+        while self.0.load(Ordering::SeqCst) {
+            // So that Postgres does not end the transaction.
+            sqlx::query("SELECT").execute(&mut **tx).await?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ledger.load(tx, batch).await
+    }
+
+    fn seen<'s>(&self, accounts: &'s mut Accounts, event: &Deposits) -> Option<&'s mut Sequence> {
+        Ledger.seen(accounts, event)
+    }
+
+    fn decide(
+        &self,
+        accounts: &mut Accounts,
+        received: &Received<Deposits>,
+        now: OffsetDateTime,
+        out: &mut Appends,
+    ) -> Result<(), Rejected> {
+        Ledger.decide(accounts, received, now, out)
+    }
+
+    async fn save(&self, tx: &mut Tx, accounts: Accounts) -> Result<(), Failure> {
+        Ledger.save(tx, accounts).await
+    }
+}
+
+impl Bank {
+    /// Writes a record in a transaction, whose marker stands behind it: an offset at which there is no record.
+    async fn produce_in_a_transaction(&self, topic: &str, partition: i32, key: &str) {
+        let (topic, key, mut config) = (self.topic(topic), key.to_owned(), self.client());
+        config.set("transactional.id", &topic);
+        let write = move || {
+            let timeout = Duration::from_secs(20);
+            let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+            producer.init_transactions(timeout).unwrap();
+            producer.begin_transaction().unwrap();
+            let record = BaseRecord::<str, [u8]>::to(&topic).partition(partition).key(&key).payload(b"{}");
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+            producer.commit_transaction(timeout).unwrap();
+        };
+        tokio::task::spawn_blocking(write).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_hangs_is_reported_and_a_transactions_marker_is_not() {
+    let mut bank = Bank::open().await;
+    bank.relay("ledger");
+    bank.produce_in_a_transaction("deposits", 1, "somebody").await;
+    bank.produce("deposits", 0, &[Raw::deposit("alice", 1, 1)]).await;
+    let hangs = Arc::new(AtomicBool::new(true));
+    let subscriptions = vec![Subscription::new(Hanging(Arc::clone(&hangs)))];
+    let consumer = Consumer::new(bank.settings("ledger"), bank.ledger.clone(), subscriptions);
+    let (mut status, stop) = (consumer.status(), CancellationToken::new());
+    let _running = stop.clone().drop_guard();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+
+    let still =
+        |status: &ConsumerStatus| status.stopped.iter().any(|told| told.contains("deposits/0 stands still"));
+    let told = says(&mut status, "it stands still", still).await;
+    assert!(!told.is_consuming());
+    assert_eq!(bank.bookings().await, 0);
+
+    hangs.store(false, Ordering::SeqCst);
+    bank.booked_once_and_in_order(1).await;
+    let behind_the_marker = says(&mut status, "all is clear", ConsumerStatus::is_consuming).await;
+    assert!(behind_the_marker.stopped.is_empty());
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    bank.close().await;
+}
