@@ -4,6 +4,7 @@
 unset CDPATH
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 export CHECKOUT="$root"
+data="${STACK_DATA:-$root/.data}"
 
 # Where Cargo puts the programs, and so where they are found: its other settings of a target folder are overruled.
 CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-target}}"
@@ -51,16 +52,13 @@ local_curl() {
 
 # For the commands that talk to what `up` has started.
 need_stack() {
-  [ -x "$stack" ] || fail "nothing is built yet: run ./scripts/up first"
+  [ -x "$stack" ] || fail "nothing runs here: ./scripts/up starts the system as processes, docker compose up in containers"
 }
 
-# For the commands that talk to what runs as processes of this checkout, or else in the containers of docker-compose.yml:
-# the image of init has the same program.
+# ask_stack COMMAND ARGS... : answered by what runs: processes of this checkout, else the containers of docker-compose.yml.
 ask_stack() {
   if ! runs_here && runs_in_containers; then
-    # A container does not notice that whoever read its output has gone.
-    trap 'docker rm --force "notifyme-ask-$$" >/dev/null 2>&1 || true' EXIT
-    compose --progress quiet run --rm --no-deps --name "notifyme-ask-$$" init "$@"
+    ask_in_containers "$@"
     exit
   fi
   need_stack
@@ -69,20 +67,12 @@ ask_stack() {
 
 runs_here() {
   local file pid
-  for file in "$root"/.data/run/*.pid; do
+  for file in "$data"/run/*.pid; do
     if [ -e "$file" ] && read -r pid _ <"$file" && kill -0 "$pid" 2>/dev/null; then
       return 0
     fi
   done
   return 1
-}
-
-runs_in_containers() {
-  command -v docker >/dev/null 2>&1 && [ -n "$(compose ps --quiet --status running 2>/dev/null)" ]
-}
-
-compose() {
-  docker compose --project-directory "$root" "$@"
 }
 
 # Always the whole workspace: built one by one, the crates' features differ, and half is built again.
@@ -97,7 +87,7 @@ need_room() {
   local free memory
   free="$(df -Pk "$root" | awk 'NR == 2 { print int($4 / 1024) }')"
   [ "$free" -ge 2048 ] || fail "only $free MiB are free on the disk of $root; 2048 are needed"
-  if [ -r /proc/meminfo ] && [ ! -e "$root/.data/run/kafka.pid" ]; then
+  if [ -r /proc/meminfo ] && [ ! -e "$data/run/kafka.pid" ]; then
     memory="$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)"
     [ "${memory:-1536}" -ge 1536 ] || fail "only $memory MiB of memory are available; 1536 are needed"
   fi
@@ -105,3 +95,6 @@ need_room() {
 
 # What is needed to build and to start the servers: found, or installed by apt when this is root's, or named.
 . "$root/scripts/lib/prerequisites.sh"
+
+# Where the system runs in containers.
+. "$root/scripts/lib/compose.sh"

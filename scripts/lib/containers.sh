@@ -1,4 +1,17 @@
-# What scripts/test-containers tries, a function a behaviour; sourced by it.
+# What scripts/test-containers tries, a function a behaviour; sourced by it, and for its first functions by test-readme.
+
+need_docker() {
+  command -v docker >/dev/null && docker compose version >/dev/null || fail "Docker with Compose is missing"
+}
+
+# Before anything is started: Docker itself finds out at the end, and does not say who it is.
+need_free_ports() {
+  local port
+  for port in 8025 8080 8081 8082 8083 9080 9081 9082 9083; do
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
+      fail "port $port is in use: stop what runs there first (./scripts/down, docker compose down; else \`sudo ss -ltnp\` names it)"
+  done
+}
 
 # The image of a service may be this much larger than its base.
 image_limit_mb=40
@@ -65,13 +78,108 @@ customer_is_won_back() {
   until_is '"sku":"pen-limited".*"converted":1' as_operator "$notification/reports/notify-me"
 }
 
+# Commands of both modes print the same.
+prints() {
+  local wanted="$1" said
+  shift
+  said="$("$@" 2>&1)" || fail "failed: $*" "$said"
+  [ "$said" = "$wanted" ] || fail "wanted from $*:" "$wanted" "but got:" "$said"
+}
+
+ports_are_those_of_processes() {
+  local place
+  for place in 0 1 2 3; do
+    request "http://127.0.0.1:808$place/openapi.json" >/dev/null
+    request "http://127.0.0.1:908$place/health/ready"
+  done
+}
+
+# Every setting of a service's manual can be given to `docker compose up`; LISTEN and OPS_LISTEN are the image's, secrets are
+# init's.
+settings_reach_the_services() {
+  local name setting passed missing=""
+  for name in $(services); do
+    passed="$(compose config --no-interpolate | awk -v name="$name" '/^  [a-z]/ { within = $1 == name ":" } within')"
+    for setting in $("$root/scripts/run" "$name" --help | grep -o '\[env: [A-Z_]*' | cut -c 7- | grep -Evx 'LISTEN|OPS_LISTEN|(MIGRATE_)?DATABASE_URL|ADMIN_TOKEN|TOKEN_KEY'); do
+      grep -Eq "^ *${setting}(_FILE)?:" <<<"$passed" || missing="$missing $name:$setting"
+    done
+  done
+  [ -z "$missing" ] || fail "docker-compose.yml does not pass on:$missing"
+}
+
+# Each line names its instance, or belongs to the message above it; they are in order of time.
+logs_are_those_of_processes() {
+  "$root/scripts/logs" notification | grep -Eq '^[0-9:.]{12} notification-1 +✉ to a\*\*\*@example.com: '
+  "$root/scripts/logs" >"$said.logs"
+  ! grep -Ev '^([0-9:.]{12} (order|payment|inventory|notification)-1 | +│ )' "$said.logs" || fail "these lines are of another kind"
+  for name in $(services); do grep -q " $name-1 " "$said.logs" || fail "$name said nothing"; done
+  # Services stamp their lines themselves, Docker a moment later.
+  awk '/^[0-9]/ { split($1, t, ":"); now = (t[1] * 60 + t[2]) * 60 + t[3]; if (now < last - 1) exit 1; last = now }' "$said.logs" ||
+    fail "the lines are not in order of time"
+  until_is . "$root/scripts/logs" kafka
+}
+
+# Across the end of the process, as well.
+logs_are_followed() {
+  "$root/scripts/logs" -f notification >"$said.logs" &
+  trap "kill $!" EXIT
+  place mug-stoneware pm_card_visa gil@example.com
+  until_is 'to g\*\*\*@example.com' cat "$said.logs"
+  "$root/scripts/kill" notification
+  "$root/scripts/start" notification
+  place mug-stoneware pm_card_visa hal@example.com
+  until_is 'to h\*\*\*@example.com' cat "$said.logs"
+  [ "$(grep -c 'to g\*\*\*@example.com' "$said.logs")" = "$("$root/scripts/logs" notification | grep -c 'to g\*\*\*@example.com')" ] ||
+    fail "a line was shown twice, or not"
+}
+
+tools_answer() {
+  until_is '^LeaderId: *1$' "$root/scripts/kafka" metadata-quorum describe --status
+  prints "$(printf 'dlq.inventory\ndlq.notification\ndlq.order\ndlq.payment')" dead_letter_topics
+  until_is 'there is no tool' failure_of "$root/scripts/kafka" sorcery
+  "$root/scripts/run" order redrive --dry-run
+  "$root/scripts/run" notification rewind orders --to beginning
+  until_is '^notification .* orders .* 0$' "$root/scripts/groups"
+}
+
+dead_letter_topics() {
+  "$root/scripts/kafka" topics --list | grep '^dlq'
+}
+
+failure_of() {
+  local said
+  ! said="$("$@" 2>&1)" || fail "did not fail: $*"
+  echo "$said"
+}
+
+mistakes_are_explained() {
+  until_is 'hold its ports: docker compose down first' failure_of "$root/scripts/up" --detach
+  until_is 'there is no .nobody.; there are .*payment' failure_of "$root/scripts/kill" nobody
+  until_is 'there is one kafka' failure_of "$root/scripts/start" kafka --instances 2
+  until_is 'a number from 1 to 50' failure_of "$root/scripts/start" payment --instances 51
+  prints "payment-7 is not running" "$root/scripts/stop" payment-7
+  prints "order is running already" "$root/scripts/start" order
+}
+
+# GATEWAY_LATENCY stays what `start` was given, as with processes.
 payment_is_scaled() {
   local ids="" id count
-  compose up --detach --wait --scale payment=3
+  prints "$(printf 'payment is running already\npayment-2 is ready\npayment-3 is ready')" start_payments
   until_is '^3$' members_of payment
+  for count in 1 2 3; do until_is "^payment  *payment-$count  *orders " "$root/scripts/groups"; done
   for count in $(seq 30); do ids="$ids $(place notebook-linen pm_card_visa "many$count@example.com")"; done
   for id in $ids; do until_order "$id" confirmed; done
-  compose up --detach --wait --scale payment=1
+  prints "$(printf 'payment-3 killed\npayment-2 killed')" "$root/scripts/kill" payment --instances 2
+  prints "payment stopped" "$root/scripts/stop" payment
+  GATEWAY_LATENCY=7ms "$root/scripts/start" payment
+  "$root/scripts/kill" payment
+  prints "payment is ready on http://127.0.0.1:8081" "$root/scripts/start" payment
+  docker inspect --format '{{.Config.Env}}' "$(compose ps --quiet payment)" | grep -q 'GATEWAY_LATENCY=7ms' || fail "the setting is forgotten"
+  until_order "$(place mug-stoneware pm_card_visa ada@example.com)" confirmed
+}
+
+start_payments() {
+  "$root/scripts/start" payment --instances 3 | sed 's/ on http.*//'
 }
 
 # How many members read the topic orders for a service.
@@ -88,14 +196,15 @@ compose_restart() {
 # What comes in while a container is down is done when it is back.
 container_is_killed() {
   local before="" name="$1"
-  compose kill "$name"
+  prints "$name killed" "$root/scripts/kill" "$name"
   case "$name" in
     order | postgres)
       ! place mug-stoneware pm_card_visa dan@example.com || fail "an order was taken without $name"
       ;;
     *) before="$(place mug-stoneware pm_card_visa dan@example.com)" ;;
   esac
-  compose up --detach --wait
+  [ "$(compose ps --all --format '{{.State}}' "$name")" = exited ] || fail "it was started again, unasked"
+  "$root/scripts/start" "$name"
   [ -z "$before" ] || until_order "$before" confirmed
   until_order "$(place mug-stoneware pm_card_visa dan@example.com)" confirmed
 }
@@ -122,12 +231,6 @@ orders_survive() {
   until_order "$id" confirmed
   [ "$("$root/scripts/token")" = "$token" ] || fail "the operator's token is another one"
   order_is_confirmed
-}
-
-# The services' names, by their folders.
-services() {
-  local folder
-  for folder in "$root"/services/*/Cargo.toml; do basename "$(dirname "$folder")"; done
 }
 
 images_are_lean() {

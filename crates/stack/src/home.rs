@@ -1,6 +1,6 @@
 //! Where things are: the checkout, its services, and `.data/`, in which everything that runs keeps its files. In a
-//! container there is no checkout: `STACK_PROGRAMS` names the folder of the programs there, `STACK_DATA` what stands for
-//! `.data/`.
+//! container there is no checkout: `STACK_PROGRAMS` names the folder of the programs there. `STACK_DATA` names what stands
+//! for `.data/`, there or for a second system of one checkout.
 //!
 //! Postgres refuses to run as root and then runs as `nobody`; where that user cannot reach `.data/` (a checkout below
 //! `/root`), its files lie under `/var/tmp` instead.
@@ -44,10 +44,17 @@ impl Home {
         let root = told.chain([program, built_in]).find_map(|place| checkout_above(&place));
         let root = root.ok_or_else(|| Error::Machine("the checkout of this program is gone".to_owned()))?;
         let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
-        let data = root.join(".data");
+        let data = folder("STACK_DATA").unwrap_or_else(|| root.join(".data"));
         create_dir(&data)?;
+        let data = data.canonicalize().during(|| format!("looking at {}", data.display()))?;
         close(&data)?;
         Ok(Self { root, data, is_container: false, built })
+    }
+
+    /// The same checkout with its usual `.data/`: what a second system of it (`STACK_DATA`) shares with the first.
+    #[must_use]
+    pub fn usual(&self) -> Self {
+        Self { data: self.root.join(".data"), ..self.clone() }
     }
 
     /// The checkout.

@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 
+/// The answer to a command for which something must run.
+pub(crate) const NOTHING_RUNS: &str =
+    "nothing runs here: ./scripts/up starts the system as processes, docker compose up in containers";
+
 /// What `up` decided, for the commands after it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Local {
@@ -51,8 +55,7 @@ impl Local {
     /// As the last `up` left it.
     pub(crate) fn load(home: &Home) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(home.data("local.json"));
-        let text =
-            text.map_err(|_| anyhow::anyhow!("nothing has been started here yet: run ./scripts/up"))?;
+        let text = text.map_err(|_| anyhow::anyhow!(NOTHING_RUNS))?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -68,7 +71,9 @@ impl Local {
     pub(crate) fn require_running(&self, home: &Home, servers: &[&str]) -> anyhow::Result<()> {
         for name in servers {
             let given = if *name == "kafka" { &self.given_brokers } else { &self.given_postgres };
-            let running = given.is_some() || running::is_running(&run_dir(home), name);
+            let living = running::names(&run_dir(home));
+            let running = given.is_some() || living.iter().any(|one| one == name);
+            anyhow::ensure!(running || !living.is_empty(), NOTHING_RUNS);
             anyhow::ensure!(
                 running,
                 "{name} is not running: ./scripts/start {name}, or ./scripts/up for everything"

@@ -20,10 +20,12 @@ pub struct Installed {
 
 /// What `servers/pom.xml` names, unpacked; the second call finds it there. `note` is told when it takes longer.
 pub async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
+    let home = &home.usual();
     let pom = home.root().join("crates/stack/servers/pom.xml");
     let wanted = fs::read_to_string(&pom).during(|| format!("reading {}", pom.display()))?;
     let stamp = format!("{}\n{wanted}", platform()?);
     let jars = home.data("servers");
+    create_dir(&home.data(""))?;
     let binaries = home.reachable(&jars)?;
     let installed = Installed { kafka: jars.join("kafka"), postgres: binaries.join("postgres") };
     let done = || {

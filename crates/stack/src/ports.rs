@@ -18,6 +18,8 @@ const PLACES: u16 = 10;
 const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER;
 /// From RFC 6335, and macOS' own.
 const EPHEMERAL: RangeInclusive<u16> = 49_152..=u16::MAX;
+/// The process by which Docker publishes a container's port.
+const DOCKER: &str = "docker-proxy";
 /// How long a process that was killed may hold on to its port.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
@@ -99,7 +101,8 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
         let holder = match holder(port) {
             Some(holder) => holder,
             None if Instant::now() > deadline => {
-                "a process that this user may not see, or an outgoing connection".to_owned()
+                "a process that this user may not see, as one for a container, or an outgoing connection"
+                    .to_owned()
             }
             None => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -168,7 +171,8 @@ fn linux_holder(port: u16) -> Option<String> {
         let mut targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
         targets.find(|target| target.as_os_str() == socket.as_str())?;
         let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
-        Some(format!("{} (pid {pid})", name.trim()))
+        let what = if name.trim() == DOCKER { ", for a container: see `docker ps`" } else { "" };
+        Some(format!("{} (pid {pid}){what}", name.trim()))
     })
 }
 

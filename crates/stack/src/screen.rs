@@ -23,7 +23,7 @@ impl Step {
     }
 }
 
-/// Colours by service name, none where no terminal shows them or `NO_COLOR` is set.
+/// Colours by service name, where a terminal shows them or `FORCE_COLOR` is set; none with `NO_COLOR`.
 pub(crate) struct Palette {
     services: Vec<String>,
     on: bool,
@@ -31,7 +31,8 @@ pub(crate) struct Palette {
 
 impl Palette {
     pub(crate) fn new(services: Vec<String>) -> Self {
-        let on = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let on = !set("NO_COLOR") && (set("FORCE_COLOR") || std::io::stdout().is_terminal());
         Self { services, on }
     }
 

@@ -1,6 +1,6 @@
 //! `start`, `stop`, `kill` one process, and `down` for all of them.
 
-use crate::local::{Local, run_dir};
+use crate::local::{Local, NOTHING_RUNS, run_dir};
 use crate::lock;
 use crate::screen::say;
 use stack::service::{Doors, instance_name};
@@ -97,7 +97,7 @@ async fn start_instance(home: &Home, local: &Local, service: &str, number: usize
     let private = [("kafka", &local.given_brokers), ("postgres", &local.given_postgres)];
     let servers = private.iter().filter(|(_, given)| given.is_none()).map(|(name, _)| *name);
     let down = servers.clone().count() > 0 && !servers.clone().any(|name| running::is_running(&dir, name));
-    anyhow::ensure!(!down, "neither Kafka nor Postgres is running: ./scripts/up starts everything");
+    anyhow::ensure!(!down, NOTHING_RUNS);
     let name = instance_name(service, number);
     if running::is_running(&dir, &name) {
         say(format_args!("{name} is running already"));
@@ -139,7 +139,9 @@ fn chosen(home: &Home, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
     };
     names.retain(|name| living.contains(name));
     names.truncate(usize::from(arguments.instances.unwrap_or(u16::MAX)));
-    if names.is_empty() {
+    if living.is_empty() {
+        say(NOTHING_RUNS);
+    } else if names.is_empty() {
         say(format_args!("{} is not running", arguments.name));
     }
     Ok(names)

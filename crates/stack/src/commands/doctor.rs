@@ -71,24 +71,6 @@ impl Doctor {
         print(format_args!("✗ {what}"));
     }
 
-    /// What to type to see what a service said.
-    fn logs(&self, service: &str) -> String {
-        if self.home.is_container() {
-            format!("docker compose logs {service}")
-        } else {
-            format!("./scripts/logs {service}")
-        }
-    }
-
-    /// What to type to have a service, or a server, again.
-    fn start(&self, name: &str) -> String {
-        if self.home.is_container() {
-            format!("docker compose up --detach {name}")
-        } else {
-            format!("./scripts/start {name}")
-        }
-    }
-
     fn url(&self, service: &str) -> anyhow::Result<String> {
         if self.home.is_container() {
             return Ok(format!("http://{service}:8080"));

@@ -1,4 +1,5 @@
-//! `logs`: what the services said, in the order in which they said it.
+//! `logs`: what the services said, in the order in which they said it. Of containers the lines come in by standard input,
+//! since only Docker has them.
 
 use crate::chronology::in_order;
 use crate::commands::control::logged;
@@ -7,6 +8,7 @@ use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, print};
 use stack::Home;
+use std::io::BufRead as _;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -16,6 +18,9 @@ pub(crate) struct Arguments {
     follow: bool,
     /// One service (or `kafka`, `postgres`) instead of all services.
     name: Option<String>,
+    /// Shows lines from standard input, each with the name of its log in front; for ./scripts/logs beside containers.
+    #[arg(long, hide = true, conflicts_with_all = ["follow", "name"])]
+    stdin: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -25,6 +30,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         anyhow::ensure!(known.contains(name), "there is no `{name}`; there are {}", known.join(", "));
     }
     let palette = Palette::new(home.services()?);
+    if arguments.stdin {
+        return show_input(&palette);
+    }
     let mut reader = LogReader::from_the_beginning(&run_dir(&home), arguments.name.clone());
     let show = |name: &str, line: &str| match &arguments.name {
         Some(_) => print(line),
@@ -40,4 +48,15 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Shows `order-2 12:00:00.000 order-2 …` as the line of the log `order-2` that it is.
+fn show_input(palette: &Palette) -> anyhow::Result<()> {
+    for line in std::io::stdin().lock().split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        let (name, said) = line.split_once(' ').unwrap_or((&line, ""));
+        print(among_others(palette, name, said));
+    }
+    Ok(())
 }

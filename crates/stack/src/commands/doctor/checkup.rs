@@ -45,8 +45,7 @@ impl Doctor {
     async fn postgres(&mut self) -> anyhow::Result<bool> {
         let url = self.local.postgres_url(&self.home)?;
         if let Err(why) = Ready::Postgres(url.clone()).ask().await {
-            let start = self.start("postgres");
-            self.wrong(format_args!("Postgres does not answer: {why}; {start}"));
+            self.wrong(format_args!("Postgres does not answer: {why}; ./scripts/start postgres"));
             return Ok(false);
         }
         let mut connection = PgConnection::connect(&url).await?;
@@ -72,8 +71,7 @@ impl Doctor {
                 true
             }
             Err(why) => {
-                let start = self.start("kafka");
-                self.wrong(format_args!("Kafka does not answer: {why}; {start}"));
+                self.wrong(format_args!("Kafka does not answer: {why}; ./scripts/start kafka"));
                 false
             }
         }
@@ -85,8 +83,9 @@ impl Doctor {
         let deadline = Instant::now() + PATIENCE;
         let bad = loop {
             let Ok(answer) = self.client.get(&url).send().await else {
-                let (start, logs) = (self.start(name), self.logs(name));
-                self.wrong(format_args!("{name} does not answer at {url}: {start}; why it ended: {logs}"));
+                self.wrong(format_args!(
+                    "{name} does not answer at {url}: ./scripts/start {name}; why it ended: ./scripts/logs {name}"
+                ));
                 return Ok(());
             };
             let bad = complaints(&answer.json().await.unwrap_or_default());

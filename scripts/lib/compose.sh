@@ -1,0 +1,252 @@
+# What the commands do where the system runs in the containers of docker-compose.yml; sourced by common.sh. They call
+# things, and print, as crates/stack does for processes: `payment` is the first instance of a service, `payment-2` its
+# second one; a label tells which container that is, since Compose may number containers otherwise.
+
+# How long a container may take until it is healthy.
+start_seconds=90
+
+compose() {
+  COMPOSE_IGNORE_ORPHANS=true docker compose --project-directory "$root" "$@"
+}
+
+# ask_in_containers COMMAND ARGS... : what `stack COMMAND` does for processes. What asks Kafka, Postgres and the services is
+# the same program, in the image of init.
+ask_in_containers() {
+  case "$1" in
+    events | kafka) need_containers kafka ;;
+    groups) need_containers kafka postgres ;;
+    run) need_containers postgres ;;
+  esac
+  case "$1" in
+    start | stop | kill | logs | kafka | run | down) "$1_in_containers" "${@:2}" ;;
+    *) ask_init "$@" ;;
+  esac
+}
+
+ask_init() {
+  # A container does not notice that whoever read its output has gone.
+  trap 'docker rm --force "notifyme-ask-$$" >/dev/null 2>&1 || true' EXIT
+  compose --progress quiet run --rm --no-deps --name "notifyme-ask-$$" ${FORCE_COLOR:+--env "FORCE_COLOR=$FORCE_COLOR"} init "$@"
+}
+
+down_in_containers() {
+  compose down "$@"
+}
+
+# An operator's command with the settings of the running service, but for its place in the consumer group.
+run_in_containers() {
+  local service="$1"
+  shift
+  case "$1" in
+    # The migrator's database URL is init's alone.
+    migrate) ask_init run "$service" "$@" ;;
+    # Asks the running one.
+    health) compose exec "$service" service "$@" ;;
+    *) compose --progress quiet run --rm --no-deps --env INSTANCE= "$service" "$@" ;;
+  esac
+}
+
+# Succeeds when a container of this checkout's project runs.
+runs_in_containers() {
+  command -v docker >/dev/null 2>&1 || return 1
+  project="$(compose config 2>/dev/null | sed -n 's/^name: //p')" || return 1
+  [ -n "$project" ] && [ -n "$(containers 2>/dev/null | awk '$2 != "stopped"')" ]
+}
+
+# Prints the project's containers, a line each: name, `running` or `stopped`, id. One-off commands (`run`) are left out.
+containers() {
+  docker ps --all --filter "label=com.docker.compose.project=$project" --format \
+    '{{.Label "com.docker.compose.service"}} {{or (.Label "notifyme.instance") 1}} {{.State}} {{.ID}} {{.Label "com.docker.compose.oneoff"}}' |
+    awk '$5 == "False" { print $1 ($2 > 1 ? "-" $2 : ""), ($3 ~ /^(running|restarting|paused)$/ ? "running" : "stopped"), $4 }' | sort
+}
+
+# container NAME : its state and id; nothing when there is none.
+container() {
+  containers | awk -v name="$1" '$1 == name { print $2, $3 }'
+}
+
+# A sentence at once, instead of a time-out.
+need_containers() {
+  local name
+  for name in "$@"; do
+    containers | grep -q "^$name running " ||
+      fail "$name is not running: ./scripts/start $name, or docker compose up --detach for everything"
+  done
+}
+
+# The services' names, by their folders.
+services() {
+  local folder
+  for folder in "$root"/services/*/Cargo.toml; do basename "$(dirname "$folder")"; done
+}
+
+# Reads NAME [--instances N] and sets: given, the name; target, the service or server; number, of an instance that was
+# named; count.
+read_target() {
+  local all
+  given="" target="" number="" count=""
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --instances) count="${2:-0}" && shift ;;
+      --instances=*) count="${1#*=}" ;;
+      -*) fail "unknown argument: $1; see --help" ;;
+      *) [ -z "$given" ] && given="$1" || fail "one name at a time: $given or $1" ;;
+    esac
+    [ $# -eq 0 ] || shift
+  done
+  [ -n "$given" ] || fail "which one? see --help"
+  case "$count" in
+    "" | [1-9] | [1-4][0-9] | 50) ;;
+    *) fail "--instances takes a number from 1 to 50" ;;
+  esac
+  all="$(compose config --services | grep -vx init | sort)"
+  target="$given"
+  grep -qxF -- "$target" <<<"$all" || { target="${given%-*}" number="${given##*-}"; }
+  case "$number" in
+    "") [ -z "$count" ] || is_service "$target" || fail "there is one $target: --instances is for services" ;;
+    0* | *[!0-9]*) target="" ;;
+  esac
+  if ! grep -qxF -- "$target" <<<"$all" || { [ -n "$number" ] && { [ -n "$count" ] || ! is_service "$target"; }; }; then
+    fail "there is no \`$given\`; there are $(tr '\n' ' ' <<<"$all" | sed 's/ $//; s/ /, /g')"
+  fi
+}
+
+is_service() {
+  [ -e "$root/services/$1/Cargo.toml" ]
+}
+
+# instance_name SERVICE NUMBER : payment, payment-2, …
+instance_name() {
+  if [ "$2" = 1 ]; then echo "$1"; else echo "$1-$2"; fi
+}
+
+# Prints those of the running containers that a stop or kill of the target means, the latest instances first: name, id.
+chosen() {
+  local wanted
+  wanted="^$target(-[0-9]+)?\$"
+  [ -z "$number" ] || wanted="^$(instance_name "$target" "$number")\$"
+  containers | awk -v wanted="$wanted" '$1 ~ wanted && $2 == "running" {
+    number = 1; if (match($1, /-[0-9]+$/)) number = substr($1, RSTART + 1); print number, $1, $3
+  }' | sort -rn | cut -d ' ' -f 2- | head -n "${count:-999}"
+}
+
+# end_containers VERB DOCKER_COMMAND... ARGUMENTS : `killed` by docker kill, `stopped` by docker stop, all at once.
+end_containers() {
+  local verb="$1" docker_command="$2" names name id
+  shift 2
+  read_target "$@"
+  names="$(chosen)"
+  [ -n "$names" ] || { echo "$given is not running" && return; }
+  # shellcheck disable=SC2046 # a list of ids
+  docker $docker_command $(awk '{ print $2 }' <<<"$names") >/dev/null
+  while read -r name id; do echo "$name $verb"; done <<<"$names"
+}
+
+# The signal is Docker's own doing, and so `restart: unless-stopped` leaves the container down until `start`.
+kill_in_containers() {
+  end_containers killed "kill --signal KILL" "$@"
+}
+
+stop_in_containers() {
+  end_containers stopped stop "$@"
+}
+
+start_in_containers() {
+  local n
+  read_target "$@"
+  if is_service "$target" && ! containers | grep -Eq '^(kafka|postgres) running '; then
+    fail "neither Kafka nor Postgres is running: docker compose up --detach starts everything"
+  fi
+  for n in ${number:-$(seq "${count:-1}")}; do
+    start_container "$target" "$n"
+  done
+}
+
+start_container() {
+  local service="$1" number="$2" name state="" id=""
+  name="$(instance_name "$service" "$number")"
+  read -r state id < <(container "$name") || true
+  [ "$state" != running ] || { echo "$name is running already" && return; }
+  if [ "$number" = 1 ] && only_first "$service"; then
+    keep_settings "$service"
+    compose --progress quiet up --no-start --no-deps "$service"
+  elif [ -z "$id" ]; then
+    add_container "$service" "$number"
+  fi
+  read -r state id < <(container "$name") || fail "docker compose made no $name"
+  docker start "$id" >/dev/null
+  until_healthy "$name" "$id"
+  echo "$name is ready on $(address "$service" "$id")"
+}
+
+# Removes the further instances of a service when none of them runs: only a service's sole container can be made anew with
+# other settings, since Compose does it to all of them.
+only_first() {
+  local name state id
+  ! containers | grep -Eq "^$1-[0-9]+ running " || return 1
+  while read -r name state id; do docker rm "$id" >/dev/null; done < <(containers | grep "^$1-")
+}
+
+# Makes one more container, and leaves the others as they are. A further instance has a name of its own in the consumer group,
+# and free ports.
+add_container() {
+  local count
+  count="$(containers | grep -Ec "^$1(-[0-9]+)? ")" || true
+  keep_settings "$1"
+  if [ "$2" != 1 ]; then
+    export INSTANCE_NUMBER="$2" INSTANCE_PORT="" INSTANCE_OPS_PORT=""
+  fi
+  compose --progress quiet up --no-start --no-deps --no-recreate --scale "$1=$((count + 1))" "$1"
+  unset INSTANCE_NUMBER INSTANCE_PORT INSTANCE_OPS_PORT
+}
+
+# Settings of the shell reach the container; one that the shell does not set stays as `docker compose up` was given it.
+keep_settings() {
+  local state id="" pair name
+  read -r state id < <(container "$1") || true
+  [ -n "$id" ] || return 0
+  while IFS= read -r pair; do
+    name="${pair%%=*}"
+    if grep -Eq "^ *$name:( \\$\{$name:-.*)?\$" "$root/docker-compose.yml" && [ -z "${!name:-}" ]; then export "$pair"; fi
+  done < <(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id")
+}
+
+until_healthy() {
+  local name="$1" id="$2" deadline=$((SECONDS + start_seconds)) state
+  while state="$(docker inspect --format '{{.State.Health.Status}} {{.RestartCount}}' "$id")" && [ "$state" != "healthy 0" ]; do
+    if [ "$SECONDS" -ge "$deadline" ] || [ "${state##* }" != 0 ]; then
+      fail "$name did not become ready; the end of its log:" "$(docker logs --tail 15 "$id" 2>&1)"
+    fi
+    sleep 0.2
+  done
+}
+
+# Where it is reached: from this machine, else (kafka, postgres) from the other containers.
+address() {
+  local published
+  case "$1" in
+    kafka) echo kafka:9092 ;;
+    postgres) echo postgres:5432 ;;
+    *)
+      published="$(docker port "$2" | awk '/^8(080|025)\/tcp/ { print $3; exit }')"
+      echo "http://$published"
+      ;;
+  esac
+}
+
+# Kafka's tools take a container of their own: beside the broker, within its limit, there is no room for a second JVM.
+kafka_in_containers() {
+  compose --progress quiet run --rm --no-deps --env KAFKA_HEAP_OPTS=-Xmx256m --entrypoint bash kafka -c '
+    tools=/opt/kafka/bin name="${1#kafka-}" && name="${name%.sh}" && shift
+    [ -x "$tools/kafka-$name.sh" ] || {
+      echo "there is no tool \`$name\`; there are $(cd "$tools" && ls kafka-*.sh | sed "s/^kafka-//; s/\.sh$//" | paste -sd, - | sed "s|,|, |g")" >&2
+      exit 1
+    }
+    case " $name $*" in
+      *" --help"* | *" --bootstrap-"* | " dump-log "* | " storage "*) ;;
+      *) set -- --bootstrap-server kafka:9092 "$@" ;;
+    esac
+    exec "$tools/kafka-$name.sh" "$@"' kafka "$@"
+}
+
+. "$root/scripts/lib/compose-logs.sh"
