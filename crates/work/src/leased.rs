@@ -31,10 +31,16 @@ pub trait Queue: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = sqlx::Result<Vec<Self::Job>>> + Send;
 
-    /// Calls outside. It is given less time than the lease; [`timed_out`](Self::timed_out) tells what its end means.
+    /// Calls outside. It is given the worker's deadline; [`timed_out`](Self::timed_out) tells what its end means.
     fn perform(&self, job: &Self::Job) -> impl Future<Output = Self::Outcome> + Send;
 
-    /// The outcome of a call that did not end in time: not known.
+    /// Extends the claim of a call that is under way to `lease` from now; `false` when the claim is another's by now. A
+    /// queue whose deadline is longer than its lease must have its own; with a shorter one there is nothing to extend.
+    fn renew(&self, _job: &Self::Job, _lease: Duration) -> impl Future<Output = sqlx::Result<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
+
+    /// The outcome of a call that did not end in time, or whose claim was lost: not known.
     fn timed_out(&self, job: &Self::Job) -> Self::Outcome;
 
     /// Writes results in one transaction, each only where the row's token is the job's, and releases the claims.
@@ -51,6 +57,7 @@ pub struct Worker<Q> {
     /// Calls at the same time.
     concurrency: usize,
     lease: Duration,
+    deadline: Duration,
 }
 
 /// How often rows that become due by time alone are looked for.
@@ -60,10 +67,19 @@ const RECORD_AGAIN: Duration = Duration::from_millis(300);
 impl<Q: Queue> Worker<Q> {
     /// A worker on `queue`, woken by `wake`, with at most `concurrency` calls at a time, each shorter than `lease`.
     pub fn new(queue: Q, wake: Arc<Notify>, concurrency: usize, lease: Duration) -> Self {
-        Self { queue: Arc::new(queue), wake, concurrency, lease }
+        // Under the lease, so that the result is written before another may claim.
+        let deadline = lease.mul_f64(0.8);
+        Self { queue: Arc::new(queue), wake, concurrency, lease, deadline }
     }
 
-    /// Runs until `stop`; calls that are under way are finished and recorded first.
+    /// Lets a call take up to `deadline`, whatever the lease: the claim is renewed every third of the lease while the call
+    /// is under way. So a short lease frees the claims of a crashed instance quickly, and a slow call keeps its own.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// Runs until `stop`; then gives calls that are under way one more lease to end, and records their results.
     pub async fn run(self, stop: CancellationToken) {
         metrics::describe_gauge!("work_ready", "Calls that are due and not under way, by queue.");
         let mut calls = JoinSet::new();
@@ -80,14 +96,16 @@ impl<Q: Queue> Worker<Q> {
                 () = tokio::time::sleep(POLL), if look_again => self.gauge().await,
             }
         }
-        while let Some(first) = calls.join_next().await {
-            if tokio::time::timeout(self.lease, self.record(first, &mut calls)).await.is_err() {
-                tracing::warn!(
-                    queue = Q::NAME,
-                    "results could not be written; they are found again after a restart"
-                );
-                return;
+        let drained = async {
+            while let Some(first) = calls.join_next().await {
+                self.record(first, &mut calls).await;
             }
+        };
+        if tokio::time::timeout(self.lease, drained).await.is_err() {
+            tracing::warn!(
+                queue = Q::NAME,
+                "calls did not end, or their results could not be written; they are found again after a restart"
+            );
         }
     }
 
@@ -102,15 +120,8 @@ impl<Q: Queue> Worker<Q> {
             Ok(jobs) => {
                 *failing = false;
                 let claimed = jobs.len();
-                // Under the lease, so that the result is written before another may claim.
-                let bound = self.lease.mul_f64(0.8);
                 for job in jobs {
-                    let queue = Arc::clone(&self.queue);
-                    calls.spawn(async move {
-                        let call = tokio::time::timeout(bound, queue.perform(&job)).await;
-                        let outcome = call.unwrap_or_else(|_| queue.timed_out(&job));
-                        (job, outcome)
-                    });
+                    calls.spawn(call(Arc::clone(&self.queue), job, self.lease, self.deadline));
                 }
                 claimed
             }
@@ -158,8 +169,43 @@ impl<Q: Queue> Worker<Q> {
     }
 }
 
+/// Makes the call of `job`, and keeps its claim meanwhile. A call that takes longer than `deadline`, or whose claim is
+/// lost, is dropped.
+async fn call<Q: Queue>(
+    queue: Arc<Q>,
+    job: Q::Job,
+    lease: Duration,
+    deadline: Duration,
+) -> (Q::Job, Q::Outcome) {
+    let outcome = tokio::select! {
+        called = tokio::time::timeout(deadline, queue.perform(&job)) => called.ok(),
+        () = keep(&*queue, &job, lease) => None,
+    };
+    let outcome = outcome.unwrap_or_else(|| queue.timed_out(&job));
+    (job, outcome)
+}
+
+/// Renews the claim of `job` every third of the lease; returns when the claim is lost.
+async fn keep<Q: Queue>(queue: &Q, job: &Q::Job, lease: Duration) {
+    loop {
+        tokio::time::sleep(lease / 3).await;
+        match queue.renew(job, lease).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(queue = Q::NAME, "a claim was lost while its call was under way");
+                return;
+            }
+            // Without the database nobody else can claim it either.
+            Err(error) => tracing::debug!(queue = Q::NAME, %error, "a claim cannot be renewed; trying again"),
+        }
+    }
+}
+
 /// Postgres will never take it (SQLSTATE class 22 or 23): trying again would only hold up the queue.
 fn is_refused(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+const LEASE: Duration = Duration::from_millis(60);
+
+/// One job, whose call ends when its claim was renewed so often.
+#[derive(Default)]
+struct Slow {
+    ends_after: u32,
+    /// The claim is another's from this renewal on.
+    lost_at: Option<u32>,
+    jobs: Mutex<Vec<&'static str>>,
+    renewals: AtomicU32,
+    renewed: Notify,
+    recorded: Arc<Mutex<Vec<(&'static str, bool)>>>,
+}
+
+impl Queue for Slow {
+    type Job = &'static str;
+    /// Whether the call ended by itself.
+    type Outcome = bool;
+
+    const NAME: &'static str = "slow";
+
+    async fn claim(&self, _: Uuid, _: i64, _: Duration) -> sqlx::Result<Vec<Self::Job>> {
+        Ok(std::mem::take(&mut *self.jobs.lock().unwrap()))
+    }
+
+    async fn perform(&self, _: &Self::Job) -> bool {
+        while self.renewals.load(Ordering::SeqCst) < self.ends_after {
+            self.renewed.notified().await;
+        }
+        true
+    }
+
+    async fn renew(&self, _: &Self::Job, _: Duration) -> sqlx::Result<bool> {
+        let renewals = self.renewals.fetch_add(1, Ordering::SeqCst) + 1;
+        self.renewed.notify_one();
+        Ok(self.lost_at.is_none_or(|lost_at| renewals < lost_at))
+    }
+
+    fn timed_out(&self, _: &Self::Job) -> bool {
+        false
+    }
+
+    async fn record(&self, done: &[(Self::Job, bool)]) -> sqlx::Result<()> {
+        self.recorded.lock().unwrap().extend(done);
+        Ok(())
+    }
+
+    async fn ready(&self) -> sqlx::Result<i64> {
+        Ok(0)
+    }
+}
+
+/// What is recorded of one job under this deadline.
+async fn work(queue: Slow, deadline: Duration) -> bool {
+    queue.jobs.lock().unwrap().push("job");
+    let (recorded, stop) = (Arc::clone(&queue.recorded), CancellationToken::new());
+    let worker = Worker::new(queue, Arc::default(), 1, LEASE).with_deadline(deadline);
+    let running = tokio::spawn(worker.run(stop.clone()));
+    let started = std::time::Instant::now();
+    while recorded.lock().unwrap().is_empty() && started.elapsed() < Duration::from_secs(30) {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    let recorded = recorded.lock().unwrap().clone();
+    assert_eq!(recorded.len(), 1, "{recorded:?}");
+    recorded[0].1
+}
+
+#[tokio::test]
+async fn a_call_longer_than_the_lease_keeps_its_claim_until_it_ends() {
+    // Nine thirds of the lease.
+    assert!(work(Slow { ends_after: 9, ..Slow::default() }, Duration::from_mins(1)).await);
+}
+
+#[tokio::test]
+async fn a_call_whose_claim_is_lost_is_dropped() {
+    assert!(
+        !work(Slow { ends_after: u32::MAX, lost_at: Some(2), ..Slow::default() }, Duration::from_mins(1))
+            .await
+    );
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline_whatever_its_claim() {
+    assert!(!work(Slow { ends_after: u32::MAX, ..Slow::default() }, LEASE * 2).await);
+}
