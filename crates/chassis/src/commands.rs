@@ -4,9 +4,9 @@ mod redrive;
 mod republish;
 mod rewind;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::service::Service;
+use crate::service::{Context, Service};
 use crate::settings::{self, Common, SettingError};
 
 /// The command line of a service with settings `C`.
@@ -16,11 +16,21 @@ pub(crate) struct Cli<C: Args> {
     pub common: Common,
     #[command(flatten)]
     pub config: C,
-    #[command(subcommand)]
-    pub command: Option<Command>,
+    /// Read by [`asked`]: a service has commands of its own too.
+    #[arg(skip)]
+    pub command: Option<Asked>,
 }
 
 /// What to do instead of running.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    /// One of the commands that all services have.
+    Common(Command),
+    /// One of the service's own, by its name, with its options.
+    Own(String, ArgMatches),
+}
+
+/// The commands that all services have.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Bring the schema, the role's time-outs and the topics up to date, with the migrator's rights
@@ -49,17 +59,35 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingErro
             "{}\n\nWithout a command it runs. Every setting is an environment variable or an option.",
             service.about
         ));
+    let own = service.commands.iter().map(|command| command.definition.clone());
+    let command = Command::augment_subcommands(command).subcommands(own);
     let command = settings::complete(command, service.port)?;
-    let mut matches = command.get_matches();
-    Ok(Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit()))
+    let matches = command.get_matches();
+    let read = || Ok(Cli { command: asked(service, &matches)?, ..Cli::from_arg_matches(&matches)? });
+    Ok(read().unwrap_or_else(|error: clap::Error| error.exit()))
+}
+
+/// The command on the command line, if there is one.
+fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>, clap::Error> {
+    let Some((name, options)) = matches.subcommand() else { return Ok(None) };
+    let is_own = service.commands.iter().any(|command| command.name() == name);
+    Ok(Some(if is_own {
+        Asked::Own(name.to_owned(), options.clone())
+    } else {
+        Asked::Common(Command::from_arg_matches(matches)?)
+    }))
 }
 
 /// Carries out a command.
 pub(crate) async fn carry_out<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
-    command: Command,
+    asked: Asked,
 ) -> anyhow::Result<()> {
+    let command = match asked {
+        Asked::Common(command) => command,
+        Asked::Own(name, options) => return own(service, cli, &name, &options).await,
+    };
     match command {
         Command::Migrate => crate::migrate::migrate(service, &cli.common).await,
         Command::Check => crate::parts::check(service, cli),
@@ -70,5 +98,20 @@ pub(crate) async fn carry_out<C: Args + Clone>(
         Command::Redrive(options) => redrive::run(service, cli, options).await,
         Command::Rewind(options) => rewind::run(service, cli, options).await,
         Command::Republish(options) => republish::run(service, cli, options).await,
+    }
+}
+
+/// Carries out one of the service's own commands.
+async fn own<C: Args + Clone>(
+    service: &Service<C>,
+    cli: &Cli<C>,
+    name: &str,
+    options: &ArgMatches,
+) -> anyhow::Result<()> {
+    let (_, outbox, _) = crate::parts::without_running(service, cli).await?;
+    let context = Context { config: cli.config.clone(), common: cli.common.clone(), outbox };
+    match service.commands.iter().find(|command| command.name() == name) {
+        Some(command) => (command.run)(context, options).unwrap_or_else(|error| error.exit()).await,
+        None => Ok(()),
     }
 }

@@ -23,8 +23,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
-pub use service::{Context, Parts, Service, Task};
-pub use settings::{Common, duration};
+pub use service::{Command, Context, Parts, Service, Task};
+pub use settings::{Common, duration, moment};
 
 /// Does what the command line says: runs the service, or carries out a command.
 pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use broker::{Compacted, Outbox, Subscription};
+use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
@@ -25,6 +26,8 @@ pub struct Service<C> {
     pub topics: &'static [Topic],
     /// Puts the parts together; nothing runs yet.
     pub wire: fn(Context<C>) -> anyhow::Result<Parts>,
+    /// An operator's commands that this service alone has, beside those that all have.
+    pub commands: Vec<Command<C>>,
 }
 
 /// What a service's parts are made of.
@@ -48,6 +51,35 @@ pub struct Parts {
     pub compacted: Vec<Arc<dyn Compacted>>,
     /// Its workers.
     pub tasks: Vec<Task>,
+}
+
+/// An operator's command of one service, as `SERVICE NAME [OPTIONS]`.
+pub struct Command<C> {
+    pub(crate) definition: clap::Command,
+    pub(crate) run: Run<C>,
+}
+
+pub(crate) type Run<C> =
+    Box<dyn Fn(Context<C>, &ArgMatches) -> clap::error::Result<BoxFuture<'static, anyhow::Result<()>>>>;
+
+impl<C> Command<C> {
+    /// A command called `name`; the options `A` with their comments are its manual. It runs beside the service, which may be
+    /// running or not; the database is there, with the schema that this program expects.
+    pub fn new<A: Args, F>(name: &'static str, about: &'static str, run: fn(Context<C>, A) -> F) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+        C: 'static,
+        A: 'static,
+    {
+        let run: Run<C> = Box::new(move |context, matches| {
+            Ok(Box::pin(run(context, A::from_arg_matches(matches)?)) as BoxFuture<'static, _>)
+        });
+        Self { definition: A::augment_args(clap::Command::new(name).about(about)), run }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.definition.get_name()
+    }
 }
 
 type Start = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;

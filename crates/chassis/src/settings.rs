@@ -15,7 +15,7 @@ use web::{AdminToken, TrustedProxies};
 
 pub use secrets::complete;
 pub use token_key::{TokenKey, TokenKeys};
-pub use values::{Retention, duration, secret};
+pub use values::{Retention, duration, moment, secret};
 
 const SHORTEST_SECRET: usize = 16;
 

@@ -38,6 +38,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         topics: &[ORDERS, RESERVATIONS, STOCK, PRODUCTS],
         wire,
+        commands: Vec::new(),
     }
 }
 

@@ -45,6 +45,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         topics: &[ORDERS, CUSTOMERS, PAYMENTS, RESERVATIONS, PRODUCTS],
         wire,
+        commands: Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         topics: &[ORDERS, PAYMENTS],
         wire,
+        commands: Vec::new(),
     }
 }
 

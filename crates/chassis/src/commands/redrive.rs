@@ -1,12 +1,9 @@
 //! `SERVICE redrive`
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use broker::{Letters, Redrive, Redriven, Report};
 use clap::Args;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Cli;
 use crate::service::Service;
@@ -31,16 +28,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Only those that died in the last while, as 2h, or since a moment, as 2026-11-25T08:00:00Z
-    #[arg(long, value_name = "DURATION|TIME", value_parser = moment)]
+    #[arg(long, value_name = "DURATION|TIME", value_parser = settings::moment)]
     since: Option<OffsetDateTime>,
-}
-
-/// A moment, or how long ago it was.
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
-    let ago = |duration: Duration| OffsetDateTime::now_utc() - duration;
-    OffsetDateTime::parse(text, &Rfc3339)
-        .or_else(|_| settings::duration(text).map(ago))
-        .map_err(|_| "a duration as 2h, or a moment as 2026-11-25T08:00:00Z, is expected".to_owned())
 }
 
 pub(super) async fn run<C: Args + Clone>(

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// How long a topic keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,15 @@ pub fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
+/// A moment as `2026-11-25T08:00:00Z`, or how long ago it was, as `2h`; for `value_parser`.
+pub fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let ago = |ago: Duration| OffsetDateTime::now_utc().checked_sub(ago.try_into().ok()?);
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
+    moment
+        .or_else(|| duration(text).ok().and_then(ago))
+        .ok_or_else(|| "a duration as 2h, or a moment as 2026-11-25T08:00:00Z, is expected".to_owned())
+}
+
 /// A secret; for `value_parser`, together with `hide_env_values`.
 pub fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(text.into())
@@ -88,6 +99,13 @@ mod tests {
         assert_eq!("30d".parse(), Ok(Retention::For(Duration::from_hours(720))));
         assert_eq!("-1".parse(), Ok(Retention::Forever));
         assert!("30".parse::<Retention>().is_err() && "-2".parse::<Retention>().is_err());
+    }
+
+    #[test]
+    fn a_moment_is_given_itself_or_by_how_long_ago_it_was() {
+        assert_eq!(moment("1970-01-01T00:00:00Z"), Ok(OffsetDateTime::UNIX_EPOCH));
+        assert!(moment("2h").unwrap() < OffsetDateTime::now_utc());
+        assert!(moment("soon").is_err() && moment("30000years").is_err());
     }
 
     #[test]
