@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub use collector::{Collector, Recorded};
-pub use mail::{Inbox, Mail, Mood};
+pub use mail::{At, Inbox, Mail, Mood};
 pub use problem::problem;
 pub use subscribers::{BACK, mailing};
 pub use wait::{PATIENCE, eventually};

@@ -1,13 +1,14 @@
 //! A real mail server for tests: it takes mails, refuses them or keeps silent, as it is told to.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+mod connection;
+mod script;
+
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mailin::response::{INTERNAL_ERROR, NO_MAILBOX, OK};
-use mailin::{Action, Handler, Response, SessionBuilder};
-
+pub use self::script::At;
+use self::script::Script;
 use crate::subscribers::BACK;
 use crate::wait::eventually;
 
@@ -18,6 +19,7 @@ pub struct Inbox {
     offers: Arc<Mutex<Vec<Mail>>>,
     mood: Arc<Mutex<Mood>>,
     pause: Arc<Mutex<Duration>>,
+    script: Script,
     port: u16,
 }
 
@@ -29,8 +31,6 @@ pub enum Mood {
     Taking,
     /// Refuses it for the time being (4xx).
     Refusing,
-    /// Refuses it for good (5xx).
-    Rejecting,
     /// Says nothing for as long as this lasts, and then that it did not take it.
     Silent,
     /// Says nothing for as long as this lasts, and then that it took it.
@@ -46,14 +46,6 @@ pub struct Mail {
     pub text: String,
     /// When it was offered.
     pub at: Instant,
-}
-
-/// One connection.
-#[derive(Clone)]
-struct Session {
-    inbox: Inbox,
-    to: String,
-    data: Vec<u8>,
 }
 
 impl Inbox {
@@ -75,9 +67,9 @@ impl Inbox {
         let incoming = self.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let session = Session { inbox: incoming.clone(), to: String::new(), data: Vec::new() };
+                let inbox = incoming.clone();
                 // A client that hangs up in the middle is its own business.
-                std::thread::spawn(move || talk(&stream, session));
+                std::thread::spawn(move || connection::serve(&stream, inbox));
             }
         });
     }
@@ -95,6 +87,32 @@ impl Inbox {
     /// What it does with mails from now on.
     pub fn feel(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// From now on the server answers `words`, as "553 5.7.1 Not owned by user", at a stage of the dialogue; connections
+    /// that are there are closed at their next command.
+    pub fn answer(&self, at: At, words: &str) {
+        self.script.answer(at, words);
+    }
+
+    /// From now on the server answers each stage as servers do.
+    pub fn repair(&self) {
+        self.script.repair();
+    }
+
+    /// From now on each answer takes this long.
+    pub fn think(&self, pause: Duration) {
+        self.script.pause(pause);
+    }
+
+    /// From now on the server announces SMTPUTF8.
+    pub fn announce_utf8(&self) {
+        self.script.announce_utf8();
+    }
+
+    /// What clients have said so far that begins with `command`.
+    pub fn said(&self, command: &str) -> Vec<String> {
+        self.script.said(command)
     }
 
     /// What was offered for `to`, taken or not.
@@ -145,33 +163,6 @@ impl Inbox {
     }
 }
 
-/// One connection, until the client leaves.
-fn talk(stream: &TcpStream, session: Session) -> io::Result<()> {
-    let mut session = SessionBuilder::new("mail.test").build(stream.peer_addr()?.ip(), session);
-    stream.set_nodelay(true)?;
-    let mut out = stream;
-    // A reply written piece by piece is held back by 40 ms a piece (Nagle's algorithm against delayed acknowledgements).
-    let mut say = |response: &Response| {
-        let mut words = Vec::new();
-        response.write_to(&mut words)?;
-        out.write_all(&words)
-    };
-    say(&session.greeting())?;
-    let (mut lines, mut line) = (BufReader::new(stream), Vec::new());
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        let response = session.process(&line);
-        line.clear();
-        if response.action != Action::NoReply {
-            say(&response)?;
-        }
-        // A refusal ends the connection too: the session would stay in the mail that it refused.
-        if response.action == Action::Close || response.is_error {
-            break;
-        }
-    }
-    Ok(())
-}
-
 impl Mail {
     /// The first link that has `part` in it.
     pub fn link(&self, part: &str) -> String {
@@ -186,39 +177,5 @@ impl Mail {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-impl Handler for Session {
-    fn rcpt(&mut self, to: &str) -> Response {
-        to.clone_into(&mut self.to);
-        OK
-    }
-
-    fn data(&mut self, part: &[u8]) -> io::Result<()> {
-        self.data.extend_from_slice(part);
-        Ok(())
-    }
-
-    fn data_end(&mut self) -> Response {
-        let text = String::from_utf8_lossy(&std::mem::take(&mut self.data)).into_owned();
-        // Quoted-printable: soft line ends, and the equal signs of links.
-        let text = text.replace("=\r\n", "").replace("=3D", "=");
-        let mail = Mail { to: self.to.clone(), text, at: Instant::now() };
-        self.inbox.offers.lock().unwrap().push(mail.clone());
-        let mood = || *self.inbox.mood.lock().unwrap();
-        let first = mood();
-        while mood() == first && matches!(first, Mood::Silent | Mood::Late) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        match first {
-            Mood::Taking | Mood::Late => {}
-            Mood::Refusing | Mood::Silent => return INTERNAL_ERROR,
-            Mood::Rejecting => return NO_MAILBOX,
-        }
-        let pause = *self.inbox.pause.lock().unwrap();
-        std::thread::sleep(pause);
-        self.inbox.mails.lock().unwrap().push(mail);
-        OK
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn routes(app: App, origins: &Origins) -> OpenApiRouter {
     }
     OpenApiRouter::new()
         .routes(routes!(deliver::api::notifications))
+        .routes(routes!(deliver::resend::resend))
         .routes(routes!(report::notify_me))
         .routes(routes!(erase))
         .merge(pages::routes())

@@ -5,9 +5,12 @@ use std::time::Duration;
 use axum::http::Uri;
 use chassis::settings::TokenKey;
 use clap::{Args, ValueEnum};
+use events::Channel;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use web::Origins;
+
+use crate::deliver::channel::smtp::{HelloName, mailbox};
 
 /// What the notification service can be told.
 #[derive(Debug, Clone, Args)]
@@ -21,8 +24,17 @@ pub struct Config {
     #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,
 
+    /// Mails handed over at the same time, each over a connection of its own; so many can repeat after a crash
+    #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    pub smtp_connections: u16,
+
+    /// The name for greeting the mail server (EHLO), as mail.shop.example or [192.0.2.7] [default: the host's name where it is
+    /// fully qualified, else the address of the connection]
+    #[arg(long, env, value_name = "NAME")]
+    pub smtp_hello_name: Option<HelloName>,
+
     /// Whom mails come from, as "Blue Shop <hello@shop.example>"
-    #[arg(long, env, default_value = "shop@localhost", value_name = "ADDRESS")]
+    #[arg(long, env, default_value = "shop@localhost", value_parser = mailbox, value_name = "ADDRESS")]
     pub mail_from: Mailbox,
 
     /// What the shop is called in messages and pages
@@ -60,6 +72,13 @@ pub struct Config {
     /// Subscriptions that may be asked for an address in an hour; 0 for no limit
     #[arg(long, env, default_value_t = 10, value_name = "N")]
     pub subscriptions_per_address_per_hour: u32,
+}
+
+impl Config {
+    /// The channel that counts for subscribers: who has its message is told.
+    pub(crate) fn tells(&self) -> Channel {
+        if self.smtp_url.is_some() { Channel::Smtp } else { Channel::Log }
+    }
 }
 
 /// What an order's `notify_me` is worth.

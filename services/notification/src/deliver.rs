@@ -15,4 +15,5 @@ pub(crate) mod list;
 pub(crate) mod orders;
 pub(crate) mod purge;
 pub(crate) mod queue;
+pub(crate) mod resend;
 pub(crate) mod worker;

@@ -59,6 +59,7 @@ pub fn service() -> Service<Config> {
             events::NOTIFICATIONS,
         ],
         wire,
+        commands: vec![deliver::resend::command()],
     }
 }
 
@@ -128,7 +129,8 @@ fn channels(
     let mut senders = vec![send(parts, log, outbox, news, config.smtp_url.is_none())];
     if let Some(url) = &config.smtp_url {
         channels.push(Smtp::CHANNEL);
-        let smtp = Smtp::new(url, sender(config), Arc::clone(letters))?;
+        let (hello, connections) = (config.smtp_hello_name.clone(), config.smtp_connections.into());
+        let smtp = Smtp::new(url, hello, connections, sender(config), Arc::clone(letters))?;
         senders.push(send(parts, smtp, outbox, news, true));
     }
     Ok((channels.into(), senders.into()))
@@ -143,8 +145,9 @@ fn send<C: deliver::channel::Channel>(
     tells: bool,
 ) -> Arc<Notify> {
     let wake = Arc::new(Notify::new());
+    let concurrency = channel.concurrency();
     let sender = Sender { channel, outbox: outbox.clone(), tells, news: Arc::clone(news) };
-    let worker = Worker::new(sender, Arc::clone(&wake), C::CONCURRENCY, C::LEASE);
+    let worker = Worker::new(sender, Arc::clone(&wake), concurrency, C::LEASE).with_deadline(C::DEADLINE);
     parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)));
     wake
 }

@@ -13,6 +13,7 @@ mod greedy;
 mod hostile;
 mod idempotency;
 mod limits;
+mod mail_server;
 mod mails;
 mod operators;
 mod outages;

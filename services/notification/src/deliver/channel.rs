@@ -17,10 +17,18 @@ pub(crate) trait Channel: Send + Sync + 'static {
     const CHANNEL: events::Channel;
     /// The name of its queue in logs and metrics.
     const QUEUE: &'static str;
-    /// Messages under way at the same time, an instance: so many may go out twice when it is killed.
-    const CONCURRENCY: usize;
-    /// How long a claim holds; sending is cut off before.
+    /// How long a claim holds; it is renewed while sending takes longer.
     const LEASE: Duration;
+    /// How long sending may take; then it is cut off.
+    const DEADLINE: Duration;
+
+    /// Messages under way at the same time, by this instance: so many may go out twice when it is killed.
+    fn concurrency(&self) -> usize;
+
+    /// How many of `wanted` messages may be tried now.
+    fn room(&self, wanted: i64) -> i64 {
+        wanted
+    }
 
     /// Gives the message to the channel.
     fn send(&self, delivery: &Delivery, to: &EmailAddress) -> impl Future<Output = Attempt> + Send;

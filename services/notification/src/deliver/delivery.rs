@@ -27,8 +27,7 @@ pub(crate) struct Due {
 pub(crate) struct Delivery {
     pub id: DeliveryId,
     pub content: Content,
-    /// Attempts before this one.
-    pub attempts: u32,
+    pub tries: Tries,
     pub recipient: Recipient,
     /// What it tells of is not there any more, or not sold any more.
     pub sold_out: bool,
@@ -36,6 +35,15 @@ pub(crate) struct Delivery {
     pub traceparent: Option<String>,
     /// The claim; the result counts only while it holds.
     pub token: Uuid,
+}
+
+/// How often it was tried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tries {
+    /// Attempts, this one included.
+    pub attempts: u32,
+    /// Those that the recipient's side put off.
+    pub deferrals: u32,
 }
 
 /// Who is to get it, looked up at the moment of sending.
@@ -54,8 +62,10 @@ pub(crate) enum Recipient {
 pub(crate) enum Attempt {
     /// The channel has accepted the message.
     Accepted,
-    /// Not now; the text says why, without an address.
+    /// The recipient's side takes nothing now; the text says why, without an address.
     NotNow(String),
+    /// Nothing can be sent until something is repaired here or at the server; the text says what, without an address.
+    Blocked(String),
     /// Never; the text says why, without an address.
     Never(String),
     /// There was no address to send it to yet.
@@ -73,6 +83,8 @@ pub(crate) enum Verdict {
     Failed(String),
     /// Again after this pause, and why.
     Again(Duration, String),
+    /// The same, and it counts: after so many it is given up.
+    Deferred(Duration, String),
     /// Looked at again after this pause, or as soon as the contact arrives.
     Waiting(Duration),
     /// Kept back until it is armed again.
@@ -82,25 +94,26 @@ pub(crate) enum Verdict {
 /// The first pause, and the longest.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
-/// About five days of attempts, as mail servers do among themselves (RFC 5321, 4.5.4.1).
-const MOST_ATTEMPTS: u32 = 7200;
+/// About five days of attempts that the recipient's side put off, as mail servers give each other (RFC 5321, 4.5.4.1).
+const MOST_DEFERRALS: u32 = 7200;
 /// The cause of what was not sent because its recipient asked to be forgotten.
 pub(crate) const ERASED: &str = "erased";
 
-/// Decides on a delivery after an attempt, the `attempts`-th.
-pub(crate) fn verdict(attempt: &Attempt, attempts: u32) -> Verdict {
+/// Decides on a delivery after an attempt. What is ours to repair is tried until it is repaired, however long that takes.
+pub(crate) fn verdict(attempt: &Attempt, tries: Tries) -> Verdict {
+    let pause = || work::backoff(tries.attempts, FIRST, LONGEST);
+    let is_last = tries.deferrals + 1 >= MOST_DEFERRALS;
     match attempt {
         Attempt::Accepted => Verdict::Sent,
         Attempt::Never(cause) => Verdict::Failed(cause.clone()),
-        Attempt::NotNow(cause) if attempts >= MOST_ATTEMPTS => {
-            Verdict::Failed(format!("given up after {attempts} attempts: {cause}"))
+        Attempt::NotNow(cause) if is_last => {
+            Verdict::Failed(format!("given up after {} attempts: {cause}", tries.attempts))
         }
-        Attempt::NoContact if attempts >= MOST_ATTEMPTS => {
-            Verdict::Failed("given up: the contact never arrived".to_owned())
-        }
-        Attempt::NotNow(cause) => Verdict::Again(work::backoff(attempts, FIRST, LONGEST), cause.clone()),
+        Attempt::NoContact if is_last => Verdict::Failed("given up: the contact never arrived".to_owned()),
+        Attempt::NotNow(cause) => Verdict::Deferred(pause(), cause.clone()),
+        Attempt::Blocked(cause) => Verdict::Again(pause(), cause.clone()),
         Attempt::SoldOut => Verdict::Held,
-        Attempt::NoContact => Verdict::Waiting(work::backoff(attempts, FIRST, LONGEST)),
+        Attempt::NoContact => Verdict::Waiting(pause()),
     }
 }
 
@@ -120,6 +133,22 @@ pub(crate) fn event(delivery: &Delivery, channel: Channel, verdict: &Verdict) ->
             sku,
             cause: cause.clone(),
         })),
-        Verdict::Again(..) | Verdict::Waiting(_) | Verdict::Held => None,
+        Verdict::Again(..) | Verdict::Deferred(..) | Verdict::Waiting(_) | Verdict::Held => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_recipient_s_side_puts_off_is_ever_given_up() {
+        let days = Tries { attempts: 100_000, deferrals: MOST_DEFERRALS - 1 };
+        let (full, blocked) = (Attempt::NotNow("full".to_owned()), Attempt::Blocked("quota".to_owned()));
+        assert!(matches!(verdict(&full, days), Verdict::Failed(_)));
+        assert!(matches!(verdict(&Attempt::NoContact, days), Verdict::Failed(_)));
+        assert!(matches!(verdict(&blocked, days), Verdict::Again(..)));
+        let outage = Tries { attempts: 100_000, deferrals: 0 };
+        assert!(matches!(verdict(&full, outage), Verdict::Deferred(..)), "an outage before does not count");
     }
 }

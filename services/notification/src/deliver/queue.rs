@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content::{Content, channel_name, kind_name};
-use super::delivery::{self, Delivery, Due, Recipient, Verdict};
+use super::delivery::{self, Delivery, Due, Recipient, Tries, Verdict};
 use crate::notify_me::outcome;
 
 /// Writes a delivery a message and channel. What an order, or a subscriber of a restock, was told
@@ -124,9 +124,9 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         ), claimed AS (
             UPDATE deliveries SET token = $2, leased_until = now() + make_interval(secs => $4), attempts = attempts + 1
             FROM due, quick WHERE deliveries.id = due.id
-            RETURNING deliveries.id, traceparent, data, attempts, order_id, customer_id, subscription_id, kind, deliveries.sku
+            RETURNING deliveries.id, traceparent, data, attempts, deferrals, order_id, customer_id, subscription_id, kind, deliveries.sku
         )
-        SELECT claimed.id AS "id!", claimed.traceparent, data AS "data!: Json<Content>", attempts AS "attempts!",
+        SELECT claimed.id AS "id!", claimed.traceparent, data AS "data!: Json<Content>", attempts AS "attempts!", deferrals AS "deferrals!",
                COALESCE(subscriptions.email, contacts.email) AS "email?",
                contacts.erased_at IS NOT NULL OR COALESCE(state = 'erased', false) AS "erased!",
                kind = 'back_in_stock' AND state = 'waiting'
@@ -152,13 +152,17 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         .map(|row| Delivery {
             id: row.id.into(),
             content: row.data.0,
-            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            tries: Tries { attempts: count(row.attempts), deferrals: count(row.deferrals) },
             recipient: recipient(row.email, row.erased),
             sold_out: row.sold_out.unwrap_or(false),
             traceparent: row.traceparent,
             token: claim.token,
         })
         .collect())
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
 }
 
 fn recipient(email: Option<String>, erased: bool) -> Recipient {
@@ -168,6 +172,17 @@ fn recipient(email: Option<String>, erased: bool) -> Recipient {
         // The table holds parsed addresses only.
         Some(Err(_)) | None => Recipient::Unknown,
     }
+}
+
+/// Extends a claim to `lease` from now; `false`: it does not hold any more.
+pub(crate) async fn renew(pool: &PgPool, delivery: &Delivery, lease: Duration) -> sqlx::Result<bool> {
+    let renewed = sqlx::query!(
+        "UPDATE deliveries SET leased_until = now() + make_interval(secs => $3) WHERE id = $1 AND token = $2",
+        delivery.id.uuid(),
+        delivery.token,
+        lease.as_secs_f64(),
+    );
+    Ok(renewed.execute(pool).await?.rows_affected() > 0)
 }
 
 /// A delivery whose verdict was written: its claim still held.
@@ -213,12 +228,18 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
     verdicts.sort_unstable_by_key(|(delivery, _)| delivery.id);
     let ids: Vec<Uuid> = verdicts.iter().map(|(delivery, _)| delivery.id.uuid()).collect();
     let tokens: Vec<Uuid> = verdicts.iter().map(|(delivery, _)| delivery.token).collect();
+    let deferred: Vec<bool> = verdicts
+        .iter()
+        .map(|(_, verdict)| matches!(verdict, Verdict::Deferred(..) | Verdict::Waiting(_)))
+        .collect();
     let (mut statuses, mut causes, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
     for (_, verdict) in verdicts {
         let (status, cause, pause) = match verdict {
             Verdict::Sent => ("sent", None, None),
             Verdict::Failed(cause) => ("failed", Some(cause.as_str()), None),
-            Verdict::Again(pause, cause) => ("pending", Some(cause.as_str()), Some(pause.as_secs_f64())),
+            Verdict::Again(pause, cause) | Verdict::Deferred(pause, cause) => {
+                ("pending", Some(cause.as_str()), Some(pause.as_secs_f64()))
+            }
             Verdict::Waiting(pause) => ("waiting_for_contact", None, Some(pause.as_secs_f64())),
             Verdict::Held => ("pending", None, None),
         };
@@ -231,11 +252,11 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         r#"
         UPDATE deliveries
         SET status = verdict.status, cause = verdict.cause, token = NULL, leased_until = NULL,
-            next_at = now() + make_interval(secs => verdict.pause),
+            next_at = now() + make_interval(secs => verdict.pause), deferrals = deferrals + verdict.deferred::int,
             finished_at = CASE WHEN verdict.status IN ('sent', 'failed') THEN now() END,
             version = version + CASE WHEN verdict.status IN ('sent', 'failed') THEN 1 ELSE 0 END
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[])
-             AS verdict (id, token, status, cause, pause)
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::boolean[])
+             AS verdict (id, token, status, cause, pause, deferred)
         WHERE deliveries.id = verdict.id AND deliveries.token = verdict.token
         RETURNING deliveries.id, version, caused_by, traceparent
         "#,
@@ -244,6 +265,7 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         &statuses as &[&str],
         &causes as &[Option<&str>],
         &pauses as &[Option<f64>],
+        &deferred,
     )
     .fetch_all(&mut **tx)
     .await

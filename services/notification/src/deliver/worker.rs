@@ -31,6 +31,10 @@ impl<C: Channel> Queue for Sender<C> {
     const NAME: &'static str = C::QUEUE;
 
     async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Delivery>> {
+        let limit = self.channel.room(limit);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
         let claim = queue::Claim { channel: C::CHANNEL, token, lease, news: self.news.may_be_told() };
         queue::claim(self.outbox.pool(), &claim, limit).await
     }
@@ -47,13 +51,17 @@ impl<C: Channel> Queue for Sender<C> {
         }
     }
 
+    async fn renew(&self, delivery: &Delivery, lease: Duration) -> sqlx::Result<bool> {
+        queue::renew(self.outbox.pool(), delivery, lease).await
+    }
+
     fn timed_out(&self, _delivery: &Delivery) -> Attempt {
         // Whether it was accepted is not known; a repetition has the same Message-ID.
-        Attempt::NotNow("the channel did not answer in time".to_owned())
+        Attempt::Blocked("the channel did not answer in time".to_owned())
     }
 
     async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<()> {
-        let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.attempts);
+        let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.tries);
         let verdicts: Vec<_> = done.iter().map(|done| (&done.0, verdict(done))).collect();
         let settled = queue::settle(&self.outbox, C::CHANNEL, self.tells, &verdicts).await?;
         for (delivery, verdict) in verdicts.iter().filter(|(delivery, _)| settled.contains(&delivery.id)) {
@@ -86,7 +94,7 @@ fn tell<C: Channel>(delivery: &Delivery, verdict: &Verdict) {
             count("failed");
             tracing::warn!(kind, channel, order_id, delivery_id = %delivery.id, cause, "not notified, for good");
         }
-        Verdict::Again(pause, cause) => {
+        Verdict::Again(pause, cause) | Verdict::Deferred(pause, cause) => {
             tracing::debug!(kind, channel, order_id, delivery_id = %delivery.id, ?pause, cause, "not notified yet");
         }
         Verdict::Held => {

@@ -119,8 +119,8 @@ async fn a_mail_server_that_is_away_for_long_is_not_followed_by_a_flood() {
     shop.queue(&inbox, &["a", "b", "c", "d", "e", "f"], "PEN").await;
     inbox.refuse(true);
     shop.restock("PEN", 2).await;
-    // Tries 1 + 2 + 4 seconds apart: several intervals go by.
-    shop.refused("PEN", 4).await;
+    // Pauses of 1, 2 and 4 seconds between the mails that probe: several intervals go by.
+    shop.refused("PEN", 3).await;
     assert_eq!(shop.mails_about("PEN").await.len(), 2, "what is not sent yet counts, however old it is");
     assert_eq!(shop.report("PEN").await["notified"], 0, "told means accepted");
     // They are bought meanwhile: there is nothing left to tell.
@@ -144,7 +144,10 @@ async fn when_the_stock_falls_while_mails_wait_the_last_in_line_go_back_to_their
     buy(&shop, 4).await;
     // A wave that comes after it has looked, before mails flow again.
     shop.system.settled().await.unwrap();
-    shop.refused("PEN", 3).await;
+    eventually("the last in line are back in their places", async || {
+        shop.system.service("notification").output().contains("back in line").then_some(())
+    })
+    .await;
     inbox.refuse(false);
     inbox.tells(2).await;
     shop.a_wave_has_passed(&inbox).await;

@@ -21,8 +21,12 @@ pub(crate) struct Log {
 impl Channel for Log {
     const CHANNEL: events::Channel = events::Channel::Log;
     const QUEUE: &'static str = "log";
-    const CONCURRENCY: usize = 200;
     const LEASE: Duration = Duration::from_secs(10);
+    const DEADLINE: Duration = Duration::from_secs(8);
+
+    fn concurrency(&self) -> usize {
+        200
+    }
 
     async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
         let content = &delivery.content;
@@ -40,7 +44,7 @@ impl Channel for Log {
                 tracing::info!(target: NOTICE, kind, order_id, sku, text, traceparent, "to {recipient}: {subject}");
                 Attempt::Accepted
             }
-            Err(error) => Attempt::NotNow(format!("the template does not render: {error}")),
+            Err(error) => Attempt::Blocked(format!("the template does not render: {error}")),
         }
     }
 }

@@ -1,132 +1,197 @@
-//! A mail server as a channel (SMTP, RFC 5321). Connections are kept and used again; a repeated mail has the same
-//! `Message-ID`, so that a reader's program shows it once.
+//! A mail server as a channel (SMTP, RFC 5321). Connections are kept and used again.
+//!
+//! A mail is final only when the server refuses its recipient. Whatever else fails is ours or the server's to repair, and
+//! the mail waits for it (`refusal` decides, `standing` paces). Before the final dot an attempt ends at its deadline
+//! without harm; after it the answer is waited for as long as RFC 5321 grants, for who is given up may have accepted.
 
+mod hello;
+mod kept;
+mod letter;
 mod refusal;
+mod server;
+mod session;
+mod standing;
+mod trouble;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use events::values::{DeliveryId, EmailAddress};
-use lettre::address::Envelope;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::PoolConfig;
-use lettre::{Address, Message, SmtpTransport, Transport};
+use events::values::EmailAddress;
+use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
+use self::kept::Kept;
+use self::refusal::Fault;
+use self::server::{BadUrl, Server};
+use self::session::{Letter, Session};
+use self::standing::{Attempting, Standing};
+use self::trouble::Trouble;
 use super::Channel;
 use crate::deliver::delivery::{Attempt, Delivery};
 use crate::deliver::letter::Letters;
 
-/// How long the server may take for one answer: long, for who is given up may have accepted, and gets it again.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(crate) use self::hello::HelloName;
+pub(crate) use self::letter::mailbox;
+
+/// How long it may take to hand a mail over, from the connection to the answer to DATA: what RFC 5321 (4.5.3.2) grants a
+/// single answer.
+const HAND_OVER: Duration = Duration::from_mins(5);
+/// How long the answer to the whole mail may take (RFC 5321, 4.5.3.2.6).
+const ANSWER: Duration = Duration::from_mins(10);
+/// Longer than this is worth a line in the log.
+const SLOW: Duration = Duration::from_mins(1);
 
 /// Gives messages to a mail server.
 pub(crate) struct Smtp {
-    /// The one on threads: it ends a connection whose answer did not come. The asynchronous one waits for ever, and when
-    /// it is dropped while it does, it keeps the connection; the next mail would take the late answer for its own.
-    transport: SmtpTransport,
+    server: Server,
     from: Mailbox,
     letters: Arc<Letters>,
-    /// The server did not answer the last time; said once, not for every message.
-    away: AtomicBool,
-}
-
-/// Why no mail can be sent with these settings.
-#[derive(Debug, thiserror::Error)]
-#[error("SMTP_URL is not usable ({0}); smtp://user:password@host:587?tls=required is one that is")]
-pub(crate) struct BadUrl(lettre::transport::smtp::Error);
-
-/// Why a letter is no mail.
-#[derive(Debug, thiserror::Error)]
-enum Unmailable {
-    #[error("the template does not render: {0}")]
-    Template(#[from] minijinja::Error),
-    #[error("the mail cannot be built: {0}")]
-    Build(#[from] lettre::error::Error),
-    #[error("the mail cannot be built: {0}")]
-    Header(#[from] lettre::message::header::InvalidHeaderName),
+    /// Mails at the same time, each over a connection of its own.
+    connections: usize,
+    kept: Kept,
+    standing: Standing,
+    /// People were told that the server is slow; once, until it has accepted a mail.
+    slow: AtomicBool,
 }
 
 impl Smtp {
-    /// The server at `url`; no connection is made yet.
-    pub(crate) fn new(url: &SecretString, from: Mailbox, letters: Arc<Letters>) -> Result<Self, BadUrl> {
-        let pool = PoolConfig::new().max_size(u32::try_from(Self::CONCURRENCY).unwrap_or(u32::MAX));
-        let transport = SmtpTransport::from_url(url.expose_secret())
-            .map_err(BadUrl)?
-            .timeout(Some(ANSWER))
-            .pool_config(pool)
-            .build();
-        Ok(Self { transport, from, letters, away: AtomicBool::new(false) })
+    /// The server at `url`; no connection is made yet. `from` is in A-labels.
+    pub(crate) fn new(
+        url: &SecretString,
+        hello: Option<HelloName>,
+        connections: usize,
+        from: Mailbox,
+        letters: Arc<Letters>,
+    ) -> Result<Self, BadUrl> {
+        let server = Server::parse(url.expose_secret(), hello)?;
+        let (kept, standing) = (Kept::default(), Standing::default());
+        Ok(Self { server, from, letters, connections, kept, standing, slow: AtomicBool::new(false) })
     }
 
-    fn mail(&self, delivery: &Delivery, to: &EmailAddress) -> Result<Message, Unmailable> {
-        let text = self.letters.text(&delivery.content)?;
-        let html = self.letters.html(&delivery.content)?;
-        // It was read by the rules once already; lettre's own know no local part that is longer than 64 octets, neither
-        // here nor where an envelope is made of the headers.
-        let (user, domain) = to.expose().rsplit_once('@').unwrap_or_default();
-        let to = Address::new_dangerous(user, domain);
-        let mut mail = Message::builder()
-            .envelope(Envelope::new(Some(self.from.email.clone()), vec![to.clone()])?)
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
-            .subject(text.subject)
-            .message_id(Some(message_id(delivery.id, &self.from)))
-            .multipart(MultiPart::alternative_plain_html(text.body, html))?;
-        // No answer by a machine to a machine (RFC 3834).
-        add(&mut mail, "Auto-Submitted", "auto-generated".to_owned())?;
-        if let Some(link) = self.letters.unsubscribe(&delivery.content) {
-            // One click in the mail program itself (RFC 8058).
-            add(&mut mail, "List-Unsubscribe", format!("<{link}>"))?;
-            add(&mut mail, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())?;
+    /// Hands a mail over.
+    async fn hand_over(&self, letter: &Letter) -> Result<(), Trouble> {
+        let deadline = Instant::now() + HAND_OVER;
+        let mut session = self.begin(letter, deadline).await?;
+        let sent = match session.address(letter, deadline).await {
+            Ok(()) => session.send(letter, Instant::now() + ANSWER).await,
+            refused => refused,
+        };
+        match sent {
+            Ok(()) => self.kept.keep(session),
+            Err(ref trouble) => self.leave(session, trouble).await,
         }
-        Ok(mail)
+        sent
     }
-}
 
-fn add(mail: &mut Message, name: &str, value: String) -> Result<(), Unmailable> {
-    let name = HeaderName::new_from_ascii(name.to_owned())?;
-    mail.headers_mut().insert_raw(HeaderValue::new(name, value));
-    Ok(())
-}
+    /// Waits for the end of a hand-over, and tells people once when that takes long.
+    async fn patiently(&self, hand_over: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
+        let mut hand_over = std::pin::pin!(hand_over);
+        if let Ok(sent) = tokio::time::timeout(SLOW, &mut hand_over).await {
+            return sent;
+        }
+        if !self.slow.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the mail server has been handed a mail for {SLOW:?} and has not accepted it yet; it is waited for"
+            );
+        }
+        hand_over.await
+    }
 
-fn message_id(id: DeliveryId, from: &Mailbox) -> String {
-    format!("<{id}@{}>", from.email.domain())
+    /// A connection on which the mail is begun: a kept one or, where the server has closed that meanwhile, a new one.
+    async fn begin(&self, letter: &Letter, deadline: Instant) -> Result<Session, Trouble> {
+        loop {
+            let (kept, mut session) = match self.kept.take() {
+                Some(session) => (true, session),
+                None => (false, Session::open(&self.server, deadline).await?),
+            };
+            match session.begin(letter, deadline).await {
+                Ok(()) => return Ok(session),
+                Err(trouble) if kept && trouble.is_hang_up() => {}
+                Err(trouble) => {
+                    self.leave(session, &trouble).await;
+                    return Err(trouble);
+                }
+            }
+        }
+    }
+
+    /// What becomes of a connection after a failure: a mail that was not begun leaves it as it was, a refusal is the last
+    /// answer on it, and after anything else an answer may still be on its way, which the next mail would take for its own.
+    async fn leave(&self, session: Session, trouble: &Trouble) {
+        if trouble.is_before_the_mail() {
+            self.kept.keep(session);
+        } else if trouble.is_refusal() {
+            session.end().await;
+        }
+    }
+
+    /// Notes how the attempt ended, and tells people of an outage's beginning and end.
+    fn note(
+        &self,
+        attempting: &Attempting<'_>,
+        delivery: &Delivery,
+        to: &EmailAddress,
+        sent: &Result<(), Trouble>,
+    ) {
+        let trouble = match sent {
+            Ok(()) => {
+                self.slow.store(false, Ordering::Relaxed);
+                if let Some(refused) = attempting.accepted(delivery.id) {
+                    let seconds = refused.as_secs();
+                    tracing::info!(seconds, "the mail server accepts mails again; those that wait are sent");
+                }
+                return;
+            }
+            Err(trouble) => trouble,
+        };
+        if attempting.refused(delivery.id, trouble.fault()) {
+            let (local, _) = to.expose().rsplit_once('@').unwrap_or_default();
+            let (stage, answer, check) = (trouble.stage, trouble.alarm(local), trouble.stage.check());
+            tracing::warn!(%stage, answer, check, "mails cannot be handed over; they wait and are tried until it works");
+        }
+    }
 }
 
 impl Channel for Smtp {
     const CHANNEL: events::Channel = events::Channel::Smtp;
     const QUEUE: &'static str = "smtp";
-    const CONCURRENCY: usize = 8;
-    const LEASE: Duration = Duration::from_secs(40);
+    const LEASE: Duration = Duration::from_secs(15);
+    /// One last moment to close a connection.
+    const DEADLINE: Duration = HAND_OVER.saturating_add(ANSWER).saturating_add(Duration::from_secs(5));
+
+    fn concurrency(&self) -> usize {
+        self.connections
+    }
+
+    fn room(&self, wanted: i64) -> i64 {
+        self.kept.close_idle();
+        self.standing.room(wanted)
+    }
 
     async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
-        let mail = match self.mail(delivery, to) {
-            Ok(mail) => mail,
-            // The server would never see it; a corrected template or setting may still bring it on its way.
-            Err(error @ Unmailable::Template(_)) => return Attempt::NotNow(error.to_string()),
-            Err(error) => return Attempt::Never(error.to_string()),
-        };
-        let transport = self.transport.clone();
-        let Ok(sent) = tokio::task::spawn_blocking(move || transport.send(&mail)).await else {
-            return Attempt::NotNow("sending broke off".to_owned());
-        };
-        match sent {
-            Ok(_) => {
-                if self.away.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the mail server is back");
-                }
-                Attempt::Accepted
-            }
+        let letter = match letter::letter(delivery, &self.from, to, &self.letters) {
+            Ok(letter) => letter,
+            // The server never sees it; a corrected template or setting brings it on its way.
             Err(error) => {
-                let attempt = refusal::attempt(&error);
-                if error.status().is_none() && !self.away.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%error, "the mail server does not answer; mails wait and are tried again");
+                if delivery.tries.attempts == 1 {
+                    tracing::warn!(delivery_id = %delivery.id, %error, "a mail cannot be made; it waits");
                 }
-                attempt
+                return Attempt::Blocked(error.to_string());
             }
+        };
+        let attempting = self.standing.attempt();
+        let sent = self.patiently(self.hand_over(&letter)).await;
+        self.note(&attempting, delivery, to, &sent);
+        match sent {
+            Ok(()) => Attempt::Accepted,
+            Err(trouble) => match trouble.fault() {
+                Fault::Recipient => Attempt::Never(trouble.cause()),
+                Fault::Mailbox => Attempt::NotNow(trouble.cause()),
+                Fault::Mail | Fault::Server => Attempt::Blocked(trouble.cause()),
+            },
         }
     }
 }

@@ -1,43 +1,275 @@
-//! What a mail server's refusal means. Its own words are not passed on: servers like to quote the address.
+//! What a mail server's refusal means: whose fault it is, decided by the stage and the reply alone.
 
-use lettre::transport::smtp::Error;
-
-use crate::deliver::delivery::Attempt;
-
-/// 5xx is for good, everything else may work later (RFC 5321, 4.2.1).
-pub(super) fn attempt(error: &Error) -> Attempt {
-    let Some(status) = error.status() else {
-        let what = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
-        return Attempt::NotNow(format!("the mail server {what}"));
-    };
-    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let refusal = match enhanced(&words) {
-        Some(enhanced) => format!("the mail server refused it: {status} {enhanced}"),
-        None => format!("the mail server refused it: {status}"),
-    };
-    // A wrong password or a missing STARTTLS is the operator's to repair, not the recipient's fault (RFC 4954, 6).
-    let ours = ["530", "534", "535", "538"].contains(&status.to_string().as_str());
-    if error.is_permanent() && !ours { Attempt::Never(refusal) } else { Attempt::NotNow(refusal) }
+/// A stage of the dialogue with a mail server, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Connect,
+    /// TLS from the first byte (`smtps`).
+    Tls,
+    Greeting,
+    Hello,
+    StartTls,
+    Auth,
+    Sender,
+    Recipient,
+    Data,
+    /// The answer to the whole mail, after the final dot.
+    Content,
 }
 
-/// The enhanced status code (RFC 3463) at the head of the server's words, as `5.1.1`.
-fn enhanced(words: &str) -> Option<&str> {
-    let code = words.split_whitespace().next()?;
-    let parts: Vec<&str> = code.split('.').collect();
-    let digits =
-        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-    (parts.len() == 3 && parts.iter().all(digits)).then_some(code)
+/// Whose fault a failure is, and so what follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// There is no such recipient: final.
+    Recipient,
+    /// The recipient's mailbox takes nothing now, as when it is full: tried again for about five days.
+    Mailbox,
+    /// Ours or the server's, noticed with this mail: it waits until that is repaired. When the next mail fares no better, it
+    /// is the fault of all.
+    Mail,
+    /// Ours or the server's, whatever the mail: all wait until that is repaired.
+    Server,
+}
+
+/// A reply by which the server refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub code: u16,
+    /// The server's own words, which may hold addresses.
+    pub words: String,
+}
+
+/// How words begin that give policy, not the mailbox, as the reason of a reply without an enhanced code.
+const POLICY: [&str; 33] = [
+    "abuse",
+    "access",
+    "authent",
+    "authoriz",
+    "banned",
+    "black",
+    "block",
+    "client",
+    "denied",
+    "dkim",
+    "dmarc",
+    "dns",
+    "encrypt",
+    "ip",
+    "limit",
+    "listed",
+    "login",
+    "password",
+    "permi",
+    "policy",
+    "prohibit",
+    "quota",
+    "rate",
+    "rbl",
+    "rcpthosts",
+    "relay",
+    "reputation",
+    "sender",
+    "spam",
+    "spf",
+    "suspicious",
+    "tls",
+    "volume",
+];
+
+impl Reply {
+    /// Whose fault it is that the server refuses with this at `stage`. Only a refusal of the recipient itself is final: an
+    /// address status (RFC 3463, X.1.Z) at RCPT, or a bare 550, 551 or 553 there that gives no policy as its reason.
+    pub(super) fn fault(&self, stage: Stage) -> Fault {
+        match stage {
+            // The server is closing (RFC 5321, 3.8), or has too many connections.
+            _ if self.code == 421 => Fault::Server,
+            Stage::Recipient => self.fault_at_recipient(),
+            Stage::Sender | Stage::Data | Stage::Content => Fault::Mail,
+            _ => Fault::Server,
+        }
+    }
+
+    fn fault_at_recipient(&self) -> Fault {
+        let permanent = self.code >= 500;
+        match (self.code, self.enhanced()) {
+            // The sender's address (X.1.7, X.1.8) is ours.
+            (_, Some((1, 7 | 8))) => Fault::Mail,
+            (_, Some((1, _))) if permanent => Fault::Recipient,
+            // Disabled or full (X.2.Z) may pass, also where the server calls it permanent.
+            (_, Some((1 | 2, _))) | (450 | 552, None) => Fault::Mailbox,
+            (550 | 551 | 553, None) if !self.gives_policy() => Fault::Recipient,
+            // Relaying, policy (X.7.Z), quota (X.4.5), the server's own trouble.
+            _ => Fault::Mail,
+        }
+    }
+
+    /// Subject and detail of the enhanced status code (RFC 3463) at the head of the words, as of `5.1.1`.
+    fn enhanced(&self) -> Option<(u16, u16)> {
+        let (class, status) = self.words.split_whitespace().next()?.split_once('.')?;
+        let (subject, detail) = status.split_once('.')?;
+        let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() <= 3);
+        number(class).zip(number(subject).zip(number(detail))).map(|(_, status)| status)
+    }
+
+    fn gives_policy(&self) -> bool {
+        let words = self.words.split_whitespace().filter(|word| !word.contains('@'));
+        let words = words.flat_map(|word| word.split(|c: char| !c.is_alphanumeric())).map(str::to_lowercase);
+        let mut words = words.filter(|word| !word.is_empty());
+        words.any(|word| POLICY.iter().any(|policy| word.starts_with(policy)))
+    }
+
+    /// Reply code and enhanced code, as `553 5.7.1`: no word of the server's.
+    pub(super) fn codes(&self) -> String {
+        match self.enhanced() {
+            Some(_) => {
+                let enhanced = self.words.split_whitespace().next().unwrap_or_default();
+                format!("{} {enhanced}", self.code)
+            }
+            None => self.code.to_string(),
+        }
+    }
+
+    /// Code and words as a log may show them: without an address or the recipient's local part, at most 200 characters.
+    pub(super) fn without_addresses(&self, local: &str) -> String {
+        let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        let shown = |word: &'_ str| {
+            let personal = word.contains('@') || bare(word) == bare(local);
+            if personal { "…".to_owned() } else { word.to_owned() }
+        };
+        let words: Vec<String> = self.words.split_whitespace().map(shown).collect();
+        format!("{} {}", self.code, words.join(" ")).chars().take(200).collect()
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connecting",
+            Self::Tls => "TLS",
+            Self::Greeting => "the greeting",
+            Self::Hello => "EHLO",
+            Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
+            Self::Sender => "MAIL FROM",
+            Self::Recipient => "RCPT TO",
+            Self::Data => "DATA",
+            Self::Content => "the end of the mail",
+        })
+    }
+}
+
+impl Stage {
+    /// What an operator should look at when the server refuses here.
+    pub(super) fn check(self) -> &'static str {
+        match self {
+            Self::Connect => "check that the server of SMTP_URL runs and can be reached from here",
+            Self::Tls | Self::StartTls => "check tls in SMTP_URL, and the server's certificate",
+            Self::Greeting => "check whether this machine's address is on a block list, and SMTP_CONNECTIONS",
+            Self::Hello => "check SMTP_HELLO_NAME",
+            Self::Auth => "check user and password in SMTP_URL",
+            Self::Sender => "check MAIL_FROM: whether the account of SMTP_URL may send as it",
+            Self::Recipient => "check whether the server relays for this machine or the account of SMTP_URL",
+            Self::Data | Self::Content => {
+                "check the account's quota, and the server's policy (SPF, DKIM, content)"
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn reply(text: &str) -> Reply {
+        let (code, words) = text.split_once(' ').unwrap_or((text, ""));
+        Reply { code: code.parse().unwrap(), words: words.to_owned() }
+    }
+
     #[test]
-    fn the_enhanced_code_is_all_that_is_kept_of_the_words() {
-        assert_eq!(enhanced("5.1.1 <ada@example.com>: no such user"), Some("5.1.1"));
-        assert_eq!(enhanced("user ada@example.com unknown"), None);
-        assert_eq!(enhanced("5.1.x"), None);
-        assert_eq!(enhanced(""), None);
+    fn only_a_refusal_of_the_recipient_itself_is_final() {
+        use Fault::{Mail, Mailbox, Recipient, Server};
+        use Stage as At;
+        for (stage, text, fault) in [
+            // Before any mail.
+            (
+                At::Greeting,
+                "554 5.7.1 Service unavailable; Client host [192.0.2.7] blocked using zen.example",
+                Server,
+            ),
+            (At::Greeting, "554 no SMTP service here", Server),
+            (At::Greeting, "421 4.7.0 too many connections", Server),
+            (At::Hello, "504 5.5.2 <web-1>: Helo command rejected: need fully-qualified hostname", Server),
+            (At::Hello, "550 5.1.1 odd", Server),
+            (At::StartTls, "454 4.7.0 TLS not available due to local problem", Server),
+            (At::Auth, "535 5.7.8 authentication failed", Server),
+            // The sender.
+            (At::Sender, "553 5.7.1 <shop@example.com>: Sender address rejected: not owned by user", Mail),
+            (At::Sender, "550 5.1.0 <shop@example.com> sender rejected", Mail),
+            (At::Sender, "530 5.7.0 Must issue a STARTTLS command first", Mail),
+            (At::Sender, "550", Mail),
+            (At::Sender, "421 4.4.2 closing", Server),
+            // The recipient itself.
+            (
+                At::Recipient,
+                "550 5.1.1 <ada@example.com>: Recipient address rejected: User unknown",
+                Recipient,
+            ),
+            (At::Recipient, "501 5.1.3 Bad recipient address syntax", Recipient),
+            (At::Recipient, "550 5.1.2 Host unknown", Recipient),
+            (At::Recipient, "556 5.1.10 <ada@example.com> Recipient address has null MX", Recipient),
+            (At::Recipient, "550", Recipient),
+            (At::Recipient, "550 Mailbox unavailable", Recipient),
+            (At::Recipient, "550 <relay@spam.example>: no such user here", Recipient),
+            (At::Recipient, "551 User not local", Recipient),
+            (At::Recipient, "553 Requested action not taken: mailbox name not allowed", Recipient),
+            // Its mailbox, for now.
+            (At::Recipient, "450 4.2.1 mailbox temporarily disabled", Mailbox),
+            (At::Recipient, "452 4.2.2 The email account is over quota", Mailbox),
+            (At::Recipient, "552 5.2.2 mailbox full", Mailbox),
+            (At::Recipient, "550 5.2.1 mailbox disabled", Mailbox),
+            (At::Recipient, "552 Exceeded storage allocation", Mailbox),
+            (At::Recipient, "450 Requested mail action not taken: mailbox unavailable", Mailbox),
+            (At::Recipient, "450 4.1.1 unverified address", Mailbox),
+            // Ours, seen at the recipient.
+            (At::Recipient, "554 5.7.1 <ada@example.com>: Relay access denied", Mail),
+            (At::Recipient, "554 <ada@example.com>: Relay access denied", Mail),
+            (At::Recipient, "550 relaying denied", Mail),
+            (At::Recipient, "550 5.7.1 Unable to relay", Mail),
+            (At::Recipient, "553 sorry, that domain isn't in my list of allowed rcpthosts", Mail),
+            (At::Recipient, "550 Access denied", Mail),
+            (At::Recipient, "550 IP address on blocklists", Mail),
+            (At::Recipient, "550 5.4.5 Daily sending quota exceeded", Mail),
+            (At::Recipient, "550 5.1.8 Sender address rejected: Domain not found", Mail),
+            (At::Recipient, "553 5.1.7 bad sender address", Mail),
+            (At::Recipient, "451 4.7.1 Greylisting in action, please come back later", Mail),
+            (At::Recipient, "452 4.3.1 Insufficient system storage", Mail),
+            (At::Recipient, "451 Requested action aborted: local error in processing", Mail),
+            (At::Recipient, "421 Service not available", Server),
+            // The whole mail.
+            (At::Data, "554 no valid recipients", Mail),
+            (At::Content, "550 5.4.5 Daily sending quota exceeded", Mail),
+            (At::Content, "554 5.7.1 Message rejected as spam", Mail),
+            (At::Content, "552 5.3.4 Message too big", Mail),
+            (At::Content, "550 5.1.1 odd", Mail),
+            (At::Content, "451", Mail),
+            (At::Content, "421 4.3.2 shutting down", Server),
+        ] {
+            assert_eq!(reply(text).fault(stage), fault, "{stage}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_codes_are_all_that_a_cause_keeps_of_a_reply() {
+        assert_eq!(reply("550 5.1.1 <ada@example.com>: no such user").codes(), "550 5.1.1");
+        for bare in ["550 user ada@example.com unknown", "550 5.1.x", "550"] {
+            assert_eq!(reply(bare).codes(), "550");
+        }
+    }
+
+    #[test]
+    fn a_log_shows_the_words_without_the_address() {
+        let said = reply("550 5.7.1 <Ada.L@example.com>: \"ada.l\" may not, says postmaster@example.com");
+        assert_eq!(said.without_addresses("ada.l"), "550 5.7.1 … … may not, says …");
+        assert_eq!(reply(&format!("550 {}", "x".repeat(5000))).without_addresses("ada").chars().count(), 200);
     }
 }

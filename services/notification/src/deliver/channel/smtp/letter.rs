@@ -1,0 +1,103 @@
+//! A delivery as a mail: headers, text and envelope. Domains go out as A-labels (IDNA 2008), which every server takes.
+
+use events::values::{DeliveryId, EmailAddress};
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message};
+
+use super::session::Letter;
+use crate::deliver::delivery::Delivery;
+use crate::deliver::letter::Letters;
+
+/// Why there is no mail to be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unmailable {
+    #[error("the template does not render: {0}")]
+    Template(#[from] minijinja::Error),
+    #[error("the mail cannot be built: {0}")]
+    Build(#[from] lettre::error::Error),
+    #[error("the mail cannot be built: {0}")]
+    Header(#[from] lettre::message::header::InvalidHeaderName),
+    #[error("the mail cannot be built: the domain of the address is none")]
+    Domain,
+}
+
+/// Writes the mail for `delivery`, from `from`, whose domain is in A-labels.
+pub(super) fn letter(
+    delivery: &Delivery,
+    from: &Mailbox,
+    to: &EmailAddress,
+    letters: &Letters,
+) -> Result<Letter, Unmailable> {
+    let content = &delivery.content;
+    let (text, html) = (letters.text(content)?, letters.html(content)?);
+    let to = recipient(to)?;
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])?;
+    let mut mail = Message::builder()
+        // Made here: lettre's own, from the headers, knows no local part that is longer than 64 octets.
+        .envelope(envelope.clone())
+        .from(from.clone())
+        .to(Mailbox::new(None, to))
+        .subject(text.subject)
+        .message_id(Some(message_id(delivery.id, from)))
+        .multipart(MultiPart::alternative_plain_html(text.body, html))?;
+    // No answer by a machine to a machine (RFC 3834).
+    add(&mut mail, "Auto-Submitted", "auto-generated".to_owned())?;
+    if let Some(link) = letters.unsubscribe(content) {
+        // One click in the mail program itself (RFC 8058).
+        add(&mut mail, "List-Unsubscribe", format!("<{link}>"))?;
+        add(&mut mail, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())?;
+    }
+    Ok(Letter { envelope, text: mail.formatted() })
+}
+
+/// Reads an address as `MAIL_FROM` gives it, "Blue Shop <hello@shop.example>", and brings its domain into A-labels.
+pub(crate) fn mailbox(text: &str) -> Result<Mailbox, String> {
+    let mailbox: Mailbox = text.parse().map_err(|error: lettre::address::AddressError| error.to_string())?;
+    let email = in_ascii(mailbox.email.user(), mailbox.email.domain()).ok_or("its domain is none")?;
+    Ok(Mailbox::new(mailbox.name, email))
+}
+
+/// It was read by the rules once already; lettre's own know no local part that is longer than 64 octets.
+fn recipient(to: &EmailAddress) -> Result<Address, Unmailable> {
+    let (user, domain) = to.expose().rsplit_once('@').unwrap_or_default();
+    in_ascii(user, domain).ok_or(Unmailable::Domain)
+}
+
+fn in_ascii(user: &str, domain: &str) -> Option<Address> {
+    // A literal, as [192.0.2.7], is no domain.
+    let domain =
+        if domain.starts_with('[') { domain.to_owned() } else { idna::domain_to_ascii(domain).ok()? };
+    Some(Address::new_dangerous(user, domain))
+}
+
+fn add(mail: &mut Message, name: &str, value: String) -> Result<(), Unmailable> {
+    let name = HeaderName::new_from_ascii(name.to_owned())?;
+    mail.headers_mut().insert_raw(HeaderValue::new(name, value));
+    Ok(())
+}
+
+/// The same for each attempt, so that a reader's program shows a repeated mail once.
+fn message_id(id: DeliveryId, from: &Mailbox) -> String {
+    format!("<{id}@{}>", from.email.domain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sender_s_domain_is_in_a_labels() {
+        let from = mailbox("Bücher <shop@bücher.example>").unwrap();
+        assert_eq!((from.name.as_deref(), from.email.domain()), (Some("Bücher"), "xn--bcher-kva.example"));
+        assert_eq!(mailbox("shop@localhost").unwrap().email.to_string(), "shop@localhost");
+        assert!(mailbox("no address").is_err());
+    }
+
+    #[test]
+    fn the_recipient_s_domain_is_in_a_labels() {
+        let to: EmailAddress = "pat@bücher.example".parse().unwrap();
+        assert_eq!(recipient(&to).unwrap().to_string(), "pat@xn--bcher-kva.example");
+    }
+}
