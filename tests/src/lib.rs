@@ -8,6 +8,7 @@
 )]
 
 mod collector;
+mod forge;
 mod mail;
 mod problem;
 mod subscribers;
@@ -20,6 +21,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub use collector::{Collector, Recorded};
+pub use forge::{Forged, run};
 pub use mail::{At, Inbox, Mail, Mood};
 pub use problem::problem;
 pub use subscribers::{BACK, mailing};

@@ -15,7 +15,7 @@ use web::{AdminToken, TrustedProxies};
 
 pub use secrets::complete;
 pub use token_key::{TokenKey, TokenKeys};
-pub use values::{Retention, duration, moment, secret};
+pub use values::{LONGEST, Retention, duration, moment, secret};
 
 const SHORTEST_SECRET: usize = 16;
 

@@ -60,6 +60,16 @@ pub struct Worker<Q> {
     deadline: Duration,
 }
 
+/// How long a call may take whose row is claimed for `lease`: four fifths, so that its result is written before another
+/// instance may claim the row. A call that takes longer is ended, and counts as [`Queue::timed_out`].
+#[must_use]
+pub const fn call_deadline(lease: Duration) -> Duration {
+    match lease.checked_div(5) {
+        Some(fifth) => lease.saturating_sub(fifth),
+        None => lease,
+    }
+}
+
 /// How often rows that become due by time alone are looked for.
 const POLL: Duration = Duration::from_millis(500);
 const RECORD_AGAIN: Duration = Duration::from_millis(300);
@@ -67,9 +77,7 @@ const RECORD_AGAIN: Duration = Duration::from_millis(300);
 impl<Q: Queue> Worker<Q> {
     /// A worker on `queue`, woken by `wake`, with at most `concurrency` calls at a time, each shorter than `lease`.
     pub fn new(queue: Q, wake: Arc<Notify>, concurrency: usize, lease: Duration) -> Self {
-        // Under the lease, so that the result is written before another may claim.
-        let deadline = lease.mul_f64(0.8);
-        Self { queue: Arc::new(queue), wake, concurrency, lease, deadline }
+        Self { queue: Arc::new(queue), wake, concurrency, lease, deadline: call_deadline(lease) }
     }
 
     /// Lets a call take up to `deadline`, whatever the lease: the claim is renewed every third of the lease while the call

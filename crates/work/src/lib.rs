@@ -9,4 +9,4 @@ mod leased;
 
 pub use backoff::backoff;
 pub use every::every;
-pub use leased::{Queue, Worker};
+pub use leased::{Queue, Worker, call_deadline};

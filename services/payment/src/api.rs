@@ -83,7 +83,7 @@ async fn payment(
 /// Besides, it does with an order what the order's payment method says: `pm_card_visa` is authorized and captured;
 /// `pm_card_chargeDeclined`, `pm_card_chargeDeclinedInsufficientFunds` and any name that is not listed here are declined;
 /// `pm_timeout` is authorized and the answer does not come; `pm_flaky` fails twice, then works; `pm_captureFails` is
-/// authorized and cannot be captured.
+/// authorized and cannot be captured. A latency that is longer than a call waits is refused: nothing would settle.
 #[utoipa::path(
     put, path = "/gateway", tag = "gateway",
     request_body = Switch,

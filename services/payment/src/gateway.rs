@@ -19,6 +19,24 @@ use crate::domain::{Call, Failure, Outcome, Request};
 pub(crate) use books::{Books, LedgerEntry, Switch};
 use ledger::{Answered, Ledger};
 
+/// How long a call may take before it is ended, and its outcome is unknown.
+pub(crate) const CALL_DEADLINE: Duration = work::call_deadline(LEASE);
+/// How long a payment is claimed for a call. Another instance claims it after that.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// The longest latency that can be set: it leaves the call two seconds for the gateway's own work, so that an answer
+/// always comes before [`CALL_DEADLINE`].
+const LONGEST_LATENCY: Duration = CALL_DEADLINE.saturating_sub(Duration::from_secs(2));
+
+/// Returns `latency` if the answers to calls can take as long, else why they cannot.
+pub(crate) fn allowed_latency(latency: Duration) -> Result<Duration, String> {
+    if latency <= LONGEST_LATENCY {
+        return Ok(latency);
+    }
+    Err(format!(
+        "must be at most {LONGEST_LATENCY:?}: a call to the gateway is ended after {CALL_DEADLINE:?}, so no payment would settle"
+    ))
+}
+
 /// More requests than this wait outside.
 const ROOM: usize = 1024;
 /// Requests that are answered together.
@@ -43,7 +61,10 @@ pub(crate) struct Remote {
 
 /// Both ends. Answers take `latency` unless the switch in the books says otherwise.
 pub(crate) fn connect(pool: PgPool, latency: Duration) -> (Gateway, Remote) {
-    metrics::describe_counter!("gateway_calls_total", "Calls to the gateway, by operation and outcome.");
+    metrics::describe_counter!(
+        "gateway_calls_total",
+        "Calls to the gateway, by operation and outcome; timed_out: ended without an answer, unknown: the connection broke."
+    );
     let (sender, receiver) = mpsc::channel(ROOM);
     let remote = Remote { wire: receiver, ledger: Ledger::new(pool) };
     (Gateway { wire: sender, latency }, remote)
@@ -52,13 +73,12 @@ pub(crate) fn connect(pool: PgPool, latency: Duration) -> (Gateway, Remote) {
 impl Gateway {
     /// Asks, and waits as long as it takes. Dropped before that, the request may still take effect.
     pub(crate) async fn ask(&self, request: Request) -> Outcome {
-        let operation = request.call.label();
+        let mut call = Counted { operation: request.call.label(), outcome: TIMED_OUT };
         let outcome = self.answer(request).await;
-        let label = match &outcome {
+        call.outcome = match &outcome {
             Ok(answer) => answer.label(),
             Err(failure) => failure.label(),
         };
-        metrics::counter!("gateway_calls_total", "operation" => operation, "outcome" => label).increment(1);
         outcome
     }
 
@@ -70,6 +90,22 @@ impl Gateway {
         // The effect is there before the answer is: as with any remote, the wait is where a crash hurts.
         tokio::time::sleep(answered.latency.unwrap_or(self.latency)).await;
         answered.outcome
+    }
+}
+
+/// The outcome of a call that was ended at [`CALL_DEADLINE`], in metrics.
+const TIMED_OUT: &str = "timed_out";
+
+/// A call that is counted when it ends, also when its future is dropped before the answer comes.
+struct Counted {
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let (operation, outcome) = (self.operation, self.outcome);
+        metrics::counter!("gateway_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
     }
 }
 

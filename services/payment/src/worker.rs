@@ -13,13 +13,11 @@ use work::{Queue, Worker, backoff};
 
 use crate::announce::announce;
 use crate::domain::{Failure, Outcome, Payment};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, LEASE};
 use crate::store::{self, Claimed, Written};
 
 /// Calls at the same time, by this instance.
 const CONCURRENCY: usize = 64;
-/// How long a claim holds; a call is given four fifths of it. Another instance takes over after that.
-const LEASE: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 

@@ -1,26 +1,6 @@
 //! What an operator tells a service on the command line: redrive, rewind, republish.
 
-use std::process::Output;
-
-use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use system_tests::{PATIENCE, Shop, eventually};
-
-/// What a command said: on standard output when it succeeded, else on standard error.
-async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
-    let Output { status, stdout, stderr } =
-        shop.system.command(service).args(arguments).output().await.unwrap();
-    let (said, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    if !status.success() {
-        return Err(errors);
-    }
-    assert!(
-        errors.is_empty() && !said.contains("ERROR"),
-        "noise of {service} {arguments:?}:\n{errors}{said}"
-    );
-    Ok(said)
-}
+use system_tests::{Forged, Shop, eventually, run};
 
 /// Whatever is set for psql in the operator's shell.
 async fn the_url_of_its_database_alone_decides(shop: &Shop) {
@@ -64,20 +44,7 @@ async fn a_running_service_reads_again_and_nothing_happens_twice() {
 async fn dead_letters_are_listed_those_that_fail_again_stay_until_they_are_discarded() {
     let shop = Shop::open().await;
     shop.system.leave_queues();
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", shop.system.brokers());
-    let producer: FutureProducer = config.create().unwrap();
-    let header = |key, value| Header { key, value: Some(value) };
-    let headers = OwnedHeaders::new()
-        .insert(header("ce_specversion", "1.0"))
-        .insert(header("ce_id", "0198c0de-0000-7000-8000-000000000001"))
-        .insert(header("ce_source", "/order"))
-        .insert(header("ce_type", "order.placed.v1"))
-        .insert(header("ce_time", "2026-11-25T08:00:00Z"))
-        .insert(header("ce_sequence", "00000000000000000001"));
-    let topic = shop.system.topic("orders");
-    let poison = FutureRecord::to(&topic).key("nobody's").payload("{").headers(headers);
-    producer.send(poison, PATIENCE).await.unwrap();
+    shop.publish(&Forged::new("orders", "nobody's", "/order", "order.placed.v1").with_value("{")).await;
 
     let redrive = async |arguments: &[&str]| {
         let arguments = [&["redrive"], arguments].concat();

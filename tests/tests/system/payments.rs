@@ -1,7 +1,7 @@
 //! What the gateway does to an order, and what the books say afterwards.
 
 use serde_json::{Value, json};
-use system_tests::{Shop, eventually};
+use system_tests::{Shop, eventually, problem, run};
 
 /// The payment as the operator sees it, with the gateway's own books.
 async fn books(shop: &Shop, id: &str) -> Value {
@@ -104,6 +104,43 @@ async fn while_the_gateway_is_down_orders_wait_and_go_on_afterwards() {
     })
     .await;
     switch(false).await;
+    shop.confirmed(&placed.id).await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_latency_that_no_call_waits_for_is_refused_and_a_call_that_is_ended_is_counted() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let gateway = format!("{}/gateway", shop.system.url("payment"));
+    let set = async |latency_ms: i64| {
+        let put = shop.http().put(&gateway).json(&json!({"latency_ms": latency_ms, "outage": false}));
+        shop.operator(put).send().await.unwrap()
+    };
+    for latency_ms in [10_001, 13_000, -1] {
+        let refused = problem(set(latency_ms).await, 422).await;
+        assert_eq!(refused["errors"][0]["pointer"], "/latency_ms", "{refused}");
+    }
+    let refused = problem(set(13_000).await, 422).await;
+    assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("ended after 12s"), "{refused}");
+    let refused = run(&shop, "payment", &["--gateway-latency", "13s", "check"]).await.unwrap_err();
+    assert!(refused.contains("must be at most 10s"), "{refused}");
+    assert_eq!(set(10_000).await.status(), 200);
+    assert_eq!(set(0).await.status(), 200);
+
+    // A gateway that is slower than that all the same: each call is ended by its deadline, and counted.
+    let slow = "ALTER TABLE gateway.switch DROP CONSTRAINT switch_latency_ms_check; \
+                UPDATE gateway.switch SET latency_ms = 13000";
+    shop.system.in_database("payment", slow).await.unwrap();
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    let timed_out = r#"gateway_calls_total{operation="authorize",outcome="timed_out"} 1"#;
+    let metrics = format!("{}/metrics", shop.system.ops_url("payment", 1));
+    eventually("the call that was ended is counted", async || {
+        let metrics = shop.http().get(&metrics).send().await.unwrap().text().await.unwrap();
+        metrics.lines().any(|line| line == timed_out).then_some(())
+    })
+    .await;
+    assert_eq!(set(0).await.status(), 200);
     shop.confirmed(&placed.id).await;
     shop.system.settled().await.unwrap();
 }

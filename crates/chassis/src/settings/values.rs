@@ -27,6 +27,9 @@ impl Retention {
     }
 }
 
+/// The longest duration that a setting may have: a century is for ever, and still a date and an interval of Postgres.
+pub const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+
 /// With less, events would be gone before a service that is started again has read them.
 const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
 
@@ -38,8 +41,8 @@ impl FromStr for Retention {
             return Ok(Self::Forever);
         }
         match duration(text) {
-            Ok(time) if time >= SHORTEST_RETENTION => Ok(Self::For(time)),
-            Ok(_) => Err("must be at least 1m".to_owned()),
+            Ok(time) if (SHORTEST_RETENTION..=LONGEST).contains(&time) => Ok(Self::For(time)),
+            Ok(_) => Err("must be at least 1m and at most 100 years, or -1 for ever".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -99,6 +102,7 @@ mod tests {
         assert_eq!("30d".parse(), Ok(Retention::For(Duration::from_hours(720))));
         assert_eq!("-1".parse(), Ok(Retention::Forever));
         assert!("30".parse::<Retention>().is_err() && "-2".parse::<Retention>().is_err());
+        assert!("30s".parse::<Retention>().is_err() && "1000y".parse::<Retention>().is_err());
     }
 
     #[test]

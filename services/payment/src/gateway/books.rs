@@ -1,13 +1,15 @@
 //! What an operator sees and sets at the gateway: its own ledger of one order, and how it behaves just now.
 
+use std::time::Duration;
+
 use events::values::{Money, OrderId};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-/// The longest latency that can be set, in milliseconds.
-pub(crate) const LONGEST_LATENCY_MS: i32 = 60_000;
+use super::{LONGEST_LATENCY, allowed_latency};
 
 /// The gateway's books, read and set by an operator.
 #[derive(Debug, Clone)]
@@ -32,9 +34,9 @@ pub(crate) struct LedgerEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with latency_ms and outage")]
 pub(crate) struct Switch {
-    /// How long each answer takes, in milliseconds; calls are given up after twelve seconds and tried again.
+    /// How long each answer takes, in milliseconds: at most what a call can wait for.
     #[serde(deserialize_with = "latency")]
-    #[schema(minimum = 0, maximum = 60_000, example = 250)]
+    #[schema(schema_with = latency_schema)]
     pub latency_ms: i32,
     /// Every call is answered with an error and has no effect.
     pub outage: bool,
@@ -42,8 +44,18 @@ pub(crate) struct Switch {
 
 fn latency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     let ms = i64::deserialize(deserializer)?;
-    let good = i32::try_from(ms).ok().filter(|ms| (0..=LONGEST_LATENCY_MS).contains(ms));
-    good.ok_or_else(|| serde::de::Error::custom("must be from 0 to 60,000 milliseconds"))
+    let latency = u64::try_from(ms).map(Duration::from_millis).map_err(|_| "must not be negative".to_owned());
+    latency.and_then(allowed_latency).map_err(serde::de::Error::custom)?;
+    i32::try_from(ms).map_err(serde::de::Error::custom)
+}
+
+fn latency_schema() -> Object {
+    let longest = i64::try_from(LONGEST_LATENCY.as_millis()).ok();
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(longest);
+    schema
+        .description(Some("How long each answer takes, in milliseconds: at most what a call can wait for."))
+        .examples([serde_json::json!(250)])
+        .build()
 }
 
 impl Books {

@@ -1,0 +1,79 @@
+//! What somebody writes to a topic who is none of the services, and the commands that show what becomes of it.
+
+use std::process::Output;
+
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::{PATIENCE, Shop};
+
+/// A record with all headers of an event.
+#[derive(Debug, Clone)]
+pub struct Forged {
+    topic: String,
+    key: String,
+    source: String,
+    event_type: String,
+    sequence: u64,
+    value: String,
+}
+
+impl Forged {
+    /// The first event of this key, without content.
+    pub fn new(topic: &str, key: &str, source: &str, event_type: &str) -> Self {
+        let [topic, key, source, event_type] = [topic, key, source, event_type].map(str::to_owned);
+        Self { topic, key, source, event_type, sequence: 1, value: "{}".to_owned() }
+    }
+
+    /// With another content.
+    #[must_use]
+    pub fn with_value(self, value: impl Into<String>) -> Self {
+        Self { value: value.into(), ..self }
+    }
+
+    /// As another `ce_sequence` of its key.
+    #[must_use]
+    pub fn with_sequence(self, sequence: u64) -> Self {
+        Self { sequence, ..self }
+    }
+}
+
+impl Shop {
+    /// Writes a record as any client of the cluster can, and returns when Kafka has taken it.
+    pub async fn publish(&self, forged: &Forged) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.system.brokers());
+        let producer: FutureProducer = config.create().unwrap();
+        let sequence = format!("{:020}", forged.sequence);
+        let pairs = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "0198c0de-0000-7000-8000-000000000001"),
+            ("ce_source", &forged.source),
+            ("ce_type", &forged.event_type),
+            ("ce_time", "2026-11-25T08:00:00Z"),
+            ("ce_sequence", &sequence),
+        ];
+        let headers = pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
+        let topic = self.system.topic(&forged.topic);
+        let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value).headers(headers);
+        producer.send(record, PATIENCE).await.unwrap();
+    }
+}
+
+/// What a service's command said: on standard output when it succeeded, else on standard error.
+pub async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
+    let Output { status, stdout, stderr } =
+        shop.system.command(service).args(arguments).output().await.unwrap();
+    let (said, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    if !status.success() {
+        return Err(errors);
+    }
+    assert!(
+        errors.is_empty() && !said.contains("ERROR"),
+        "noise of {service} {arguments:?}:\n{errors}{said}"
+    );
+    Ok(said)
+}
