@@ -21,6 +21,16 @@ pub enum AppendError {
         /// Key, value and headers together.
         bytes: usize,
     },
+    /// Readers would take it for a forgery.
+    #[error("an event of {ce_type} is published by {owner} alone, and this is {publisher}")]
+    NotOwner {
+        /// The event's type.
+        ce_type: String,
+        /// The `ce_source` of its topic's owner.
+        owner: String,
+        /// That of this service.
+        publisher: String,
+    },
     /// A record without a key has no order.
     #[error("an event of {0} has an empty key")]
     EmptyKey(String),
@@ -115,6 +125,10 @@ impl Appends {
     /// Adds `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
     pub fn append<E: Event>(&mut self, sequence: Sequence, event: &E) -> Result<Uuid, AppendError> {
         let (ce_type, value) = event.encode()?;
+        if !E::TOPIC.is_published_by(&self.source) {
+            let (owner, publisher) = (envelope::source(E::TOPIC.owner), self.source.clone());
+            return Err(AppendError::NotOwner { ce_type, owner, publisher });
+        }
         let key = event.key();
         if key.is_empty() {
             return Err(AppendError::EmptyKey(ce_type));

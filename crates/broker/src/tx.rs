@@ -33,7 +33,7 @@ impl Outbox {
     pub fn new(pool: PgPool, settings: &Settings) -> Self {
         Self(Arc::new(Inner {
             pool,
-            source: format!("/{}", settings.service),
+            source: envelope::source(&settings.service),
             settings: settings.clone(),
             depth: AtomicI64::new(0),
             wake: Notify::new(),

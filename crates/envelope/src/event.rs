@@ -21,7 +21,7 @@ use crate::{Topic, codec};
 /// struct Opened { door: String }
 ///
 /// impl Event for Door {
-///     const TOPIC: Topic = Topic { name: "doors", key: "door", cleanup: Cleanup::Delete, personal: false };
+///     const TOPIC: Topic = Topic { name: "doors", owner: "porter", key: "door", cleanup: Cleanup::Delete, personal: false };
 ///     fn key(&self) -> String {
 ///         let Self::Opened(Opened { door }) = self;
 ///         door.clone()

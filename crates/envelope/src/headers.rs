@@ -77,7 +77,7 @@ impl Headers {
 
     /// Reads headers through `get`, which gives a header's bytes by name.
     ///
-    /// Strict about what a reader relies on (type, id, sequence, version), lenient about the rest, which only explains.
+    /// Strict about what a reader relies on (type, id, source, sequence, version), lenient about the rest, which only explains.
     pub fn read<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, HeadersError> {
         let text = |name| get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let required = |name: &'static str| {
@@ -95,7 +95,7 @@ impl Headers {
                 .ok()
                 .filter(|sequence| *sequence > Sequence::NONE)
                 .ok_or(HeadersError::Unreadable(names::SEQUENCE))?,
-            source: text(names::SOURCE).unwrap_or_default().to_owned(),
+            source: required(names::SOURCE)?.to_owned(),
             time: text(names::TIME)
                 .and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok())
                 .unwrap_or(OffsetDateTime::UNIX_EPOCH),

@@ -13,4 +13,4 @@ mod topic;
 pub use event::{Event, ParseError};
 pub use headers::{Headers, HeadersError, names};
 pub use sequence::{Arrival, Sequence};
-pub use topic::{Cleanup, Topic};
+pub use topic::{Cleanup, Topic, source};

@@ -7,8 +7,13 @@ use time::OffsetDateTime;
 use crate::values::{CustomerId, EmailAddress};
 
 /// The contacts.
-pub const CUSTOMERS: Topic =
-    Topic { name: "customers", key: "customer id", cleanup: Cleanup::Compact, personal: true };
+pub const CUSTOMERS: Topic = Topic {
+    name: "customers",
+    owner: "order",
+    key: "customer id",
+    cleanup: Cleanup::Compact,
+    personal: true,
+};
 
 /// Everything that is published on [`CUSTOMERS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use crate::values::{ClaimHash, DeliveryId, OrderId, Quantity, Sku, SubscriptionI
 /// The history of each delivery and each subscription.
 pub const NOTIFICATIONS: Topic = Topic {
     name: "notifications",
+    owner: "notification",
     key: "delivery or subscription id",
     cleanup: Cleanup::Delete,
     personal: false,

@@ -10,7 +10,7 @@ use crate::values::{ClaimHash, CustomerId, Money, OrderId, PaymentMethod, Produc
 
 /// The history of each order.
 pub const ORDERS: Topic =
-    Topic { name: "orders", key: "order id", cleanup: Cleanup::Delete, personal: false };
+    Topic { name: "orders", owner: "order", key: "order id", cleanup: Cleanup::Delete, personal: false };
 
 /// Everything that is published on [`ORDERS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

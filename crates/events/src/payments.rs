@@ -7,7 +7,7 @@ use crate::values::{Money, OrderId};
 
 /// The history of each order's payment.
 pub const PAYMENTS: Topic =
-    Topic { name: "payments", key: "order id", cleanup: Cleanup::Delete, personal: false };
+    Topic { name: "payments", owner: "payment", key: "order id", cleanup: Cleanup::Delete, personal: false };
 
 /// Everything that is published on [`PAYMENTS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

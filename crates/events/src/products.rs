@@ -7,7 +7,7 @@ use crate::values::{Money, ProductName, Sku};
 
 /// The catalogue.
 pub const PRODUCTS: Topic =
-    Topic { name: "products", key: "sku", cleanup: Cleanup::Compact, personal: false };
+    Topic { name: "products", owner: "inventory", key: "sku", cleanup: Cleanup::Compact, personal: false };
 
 /// Everything that is published on [`PRODUCTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

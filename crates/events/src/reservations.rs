@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::values::{OrderId, Quantity, Sku};
 
 /// The history of each order's reservation.
-pub const RESERVATIONS: Topic =
-    Topic { name: "reservations", key: "order id", cleanup: Cleanup::Delete, personal: false };
+pub const RESERVATIONS: Topic = Topic {
+    name: "reservations",
+    owner: "inventory",
+    key: "order id",
+    cleanup: Cleanup::Delete,
+    personal: false,
+};
 
 /// Everything that is published on [`RESERVATIONS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::values::Sku;
 
 /// The stock of each product.
-pub const STOCK: Topic = Topic { name: "stock", key: "sku", cleanup: Cleanup::Compact, personal: false };
+pub const STOCK: Topic =
+    Topic { name: "stock", owner: "inventory", key: "sku", cleanup: Cleanup::Compact, personal: false };
 
 /// Everything that is published on [`STOCK`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod crashes;
 mod described;
 mod erasure;
 mod everything;
+mod forgeries;
 mod greedy;
 mod hostile;
 mod idempotency;

@@ -43,7 +43,7 @@ pub(crate) struct Account {
 
 impl Event for Deposits {
     const TOPIC: Topic =
-        Topic { name: "deposits", key: "account", cleanup: Cleanup::Delete, personal: false };
+        Topic { name: "deposits", owner: "till", key: "account", cleanup: Cleanup::Delete, personal: false };
 
     fn key(&self) -> String {
         match self {
@@ -53,8 +53,13 @@ impl Event for Deposits {
 }
 
 impl Event for Balances {
-    const TOPIC: Topic =
-        Topic { name: "balances", key: "account", cleanup: Cleanup::Compact, personal: false };
+    const TOPIC: Topic = Topic {
+        name: "balances",
+        owner: "ledger",
+        key: "account",
+        cleanup: Cleanup::Compact,
+        personal: false,
+    };
 
     fn key(&self) -> String {
         match self {

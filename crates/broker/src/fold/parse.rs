@@ -26,6 +26,11 @@ pub(super) fn parse<E: Event>(record: &Record) -> Parsed<E> {
         Ok(headers) => headers,
         Err(error) => return Parsed::Dead(error.to_string()),
     };
+    if !E::TOPIC.is_published_by(&headers.source) {
+        // What it says instead is a stranger's text: the record keeps it.
+        let owner = envelope::source(E::TOPIC.owner);
+        return Parsed::Dead(format!("header ce_source is not {owner}, which alone publishes on this topic"));
+    }
     let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else {
         return Parsed::Dead("the key is missing or no UTF-8".to_owned());
     };

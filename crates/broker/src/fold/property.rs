@@ -63,6 +63,7 @@ fn record(offset: usize, (account, sequence, kind): Step) -> Record {
         headers: Some(vec![
             header(names::SPEC_VERSION, "1.0".to_owned()),
             header(names::ID, uuid::Uuid::nil().to_string()),
+            header(names::SOURCE, "/till".to_owned()),
             header(names::TYPE, ce_type.to_owned()),
             header(names::SEQUENCE, format!("{sequence:020}")),
         ]),

@@ -24,6 +24,8 @@ fn poison() -> Vec<(&'static str, Raw)> {
         ("a deposit of -5", raw().with_value(r#"{"account":"alice","amount":-5}"#)),
         ("the key is not that of the event", raw().with_value(r#"{"account":"bob","amount":1}"#)),
         ("header ce_sequence is not readable", raw().with_header("ce_sequence", "two")),
+        ("header ce_source is missing", raw().without_header("ce_source")),
+        ("header ce_source is not /till", raw().with_header("ce_source", "/ledger")),
     ]
 }
 

@@ -32,7 +32,8 @@ struct Name {
 }
 
 impl<const PERSONAL: bool> Event for Named<PERSONAL> {
-    const TOPIC: Topic = Topic { name: "names", key: "id", cleanup: Cleanup::Compact, personal: PERSONAL };
+    const TOPIC: Topic =
+        Topic { name: "names", owner: "till", key: "id", cleanup: Cleanup::Compact, personal: PERSONAL };
 
     fn key(&self) -> String {
         let Self::Given(Name { id, .. }) = self;
