@@ -22,7 +22,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) async fn new(system: System) -> Result<Self, Box<dyn Error>> {
-        let http = Client::builder().timeout(PATIENCE).build()?;
+        let http = Client::builder().timeout(PATIENCE).no_proxy().build()?;
         let target = Self { system, http };
         let product = json!({"name": "Mug", "price": {"amount": 1299, "currency": "EUR"}});
         let put = target.http.put(format!("{}/products/MUG", target.system.url("inventory"))).json(&product);

@@ -45,7 +45,9 @@ impl Checkout {
         command.arg("-c").arg(line).current_dir(&self.root);
         command.env("PATH", format!("{}:{path}", self.base.join("bin").display()));
         command.env("CARGO_TARGET_DIR", target()).env_remove("CHECKOUT");
-        command.env_remove("KAFKA_BROKERS").env_remove("POSTGRES_URL");
+        for name in ["KAFKA_BROKERS", "POSTGRES_URL", "STACK_DATA", "STACK_PROGRAMS"] {
+            command.env_remove(name);
+        }
         command
     }
 
