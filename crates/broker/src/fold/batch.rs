@@ -135,8 +135,13 @@ mod tests {
     }
 
     impl Event for Deleted {
-        const TOPIC: envelope::Topic =
-            envelope::Topic { name: "things", key: "id", cleanup: Cleanup::Delete, personal: false };
+        const TOPIC: envelope::Topic = envelope::Topic {
+            name: "things",
+            owner: "maker",
+            key: "id",
+            cleanup: Cleanup::Delete,
+            personal: false,
+        };
 
         fn key(&self) -> String {
             "thing".to_owned()
