@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use envelope::{Event, Sequence};
+use envelope::{Cleanup, Event, Sequence};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -99,6 +99,19 @@ impl Tx {
     ) -> Result<Uuid, AppendError> {
         self.appends.caused_by(cause);
         self.appends.append(sequence, event)
+    }
+
+    /// Deletes the events of `key` on the compacted topic of `E` that wait in the outbox: the state that this transaction
+    /// appends takes their place, and what they say is to be gone with its commit. The order of the key holds: a relay that
+    /// has one of them in flight publishes it before what is appended here, or publishes the key's state once more after
+    /// it ([`Compacted`](crate::Compacted)).
+    pub async fn withdraw<E: Event>(&mut self, key: &str) -> sqlx::Result<()> {
+        const { assert!(matches!(E::TOPIC.cleanup, Cleanup::Compact), "a key of this topic may not have gaps") };
+        let (topic, key) = (E::TOPIC.name, key.as_bytes());
+        sqlx::query!("DELETE FROM broker.outbox WHERE topic = $1 AND key = $2", topic, key)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
     }
 
     /// What to do once this is committed, and not before: wake a worker, say in the log what happened. It may be lost in

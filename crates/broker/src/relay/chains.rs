@@ -53,6 +53,12 @@ impl Chains {
         fronts
     }
 
+    /// Those of `ids` that were refused before.
+    pub(super) fn refused(&self, ids: &[i64]) -> Vec<i64> {
+        let chain = |id: &i64| self.by_key.get(self.held.get(id)?);
+        ids.iter().copied().filter(|id| chain(id).is_some_and(|chain| chain.refusals > 0)).collect()
+    }
+
     /// Takes the front with this id into flight.
     pub(super) fn send(&mut self, id: i64) -> Option<&Row> {
         let key = self.held.get(&id)?;
@@ -60,7 +66,7 @@ impl Chains {
         self.by_key.get(key)?.rows.front().map(|(_, row)| row)
     }
 
-    /// The row is published and gone; the next of its key may go. `None` when it is not held any more.
+    /// The row is gone, published or withdrawn; the next of its key may go. `None` when it is not held any more.
     pub(super) fn finish(&mut self, id: i64) -> Option<Row> {
         let key = self.held.remove(&id)?;
         let chain = self.by_key.get_mut(&key)?;
@@ -69,6 +75,7 @@ impl Chains {
         (chain.refusals, chain.retry_at) = (0, None);
         if chain.rows.is_empty() {
             self.by_key.remove(&key);
+            self.idle.remove(&key);
         } else {
             self.idle.insert(key);
         }
@@ -159,6 +166,21 @@ mod tests {
         assert_eq!(chains.closed().count(), 1);
         let later = Instant::now() + Duration::from_secs(1);
         assert_eq!(chains.ready(later), [1, 3]);
+    }
+
+    #[test]
+    fn a_refused_row_that_was_withdrawn_makes_room_for_the_next_of_its_key() {
+        let mut chains = Chains::default();
+        for (id, key) in [(1, "a"), (2, "b")] {
+            chains.push(id, row(key));
+        }
+        chains.send(1);
+        chains.refuse(1);
+        let later = Instant::now() + Duration::from_secs(1);
+        assert_eq!(chains.refused(&chains.ready(later)), [1], "row 2 was never sent");
+        chains.finish(1);
+        chains.push(3, row("a"));
+        assert_eq!(ready(&chains), [2, 3]);
     }
 
     #[test]

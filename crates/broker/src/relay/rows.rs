@@ -1,4 +1,6 @@
-//! The relay's two statements.
+//! The relay's statements.
+
+use std::collections::HashSet;
 
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -48,6 +50,12 @@ pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(
     .await?;
     let to_row = |key, value, topic, headers| Row { topic, key, value, headers };
     Ok(rows.into_iter().map(|row| (row.id, to_row(row.key, row.value, row.topic, row.headers.0))).collect())
+}
+
+/// Those of `ids` that are in the outbox still.
+pub(super) async fn present(pool: &PgPool, ids: &[i64]) -> sqlx::Result<HashSet<i64>> {
+    let present = sqlx::query_scalar!("SELECT id FROM broker.outbox WHERE id = ANY ($1)", ids);
+    Ok(present.fetch_all(pool).await?.into_iter().collect())
 }
 
 /// Deletes published rows and returns, sorted, the ids that were still there.

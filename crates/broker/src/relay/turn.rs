@@ -21,7 +21,7 @@ impl Relay {
             if !self.chains.is_full() && Instant::now() >= self.look_at {
                 self.fetch().await?;
             }
-            self.send(producer).await;
+            self.send(producer).await?;
             self.next_turn()
         } else {
             // Acknowledgements of what was sent while it led still come, and must be settled.
@@ -45,20 +45,36 @@ impl Relay {
 
     /// Sends the front of each chain that may go. The lease is looked at last, just before: a relay that was frozen
     /// since must not send.
-    async fn send(&mut self, producer: &Producer) {
+    async fn send(&mut self, producer: &Producer) -> sqlx::Result<()> {
+        self.drop_withdrawn().await?;
         let ready = self.chains.ready(Instant::now());
         if !ready.is_empty() {
             pause::at("relay.fetched").await;
         }
         for id in ready {
             if !self.lease.held() {
-                return;
+                return Ok(());
             }
             pause::at("relay.sending").await;
             if let Some(row) = self.chains.send(id) {
                 producer.send(id, &self.settings.topic_name(&row.topic), row);
             }
         }
+        Ok(())
+    }
+
+    /// Forgets refused rows that are gone from the outbox by now: what was withdrawn while Kafka was away is not published
+    /// when it is back.
+    async fn drop_withdrawn(&mut self) -> sqlx::Result<()> {
+        let again = self.chains.refused(&self.chains.ready(Instant::now()));
+        if again.is_empty() {
+            return Ok(());
+        }
+        let present = rows::present(self.outbox.pool(), &again).await?;
+        for id in again.iter().filter(|id| !present.contains(id)) {
+            self.chains.finish(*id);
+        }
+        Ok(())
     }
 
     /// When there is something to do that nobody announces.
@@ -111,7 +127,10 @@ impl Relay {
             };
             metrics::counter!("relay_published_total", "topic" => row.topic.clone()).increment(1);
             if deleted.binary_search(&id).is_err() {
-                tracing::warn!(topic = row.topic, "an event was published twice: another relay was faster");
+                tracing::warn!(
+                    topic = row.topic,
+                    "an event was published twice, or after it was withdrawn: another relay or an erasure was faster"
+                );
                 self.repair(&row.topic, row.key.as_deref()).await;
             }
         }

@@ -28,3 +28,4 @@ mod shutdown;
 mod standstill;
 mod states;
 mod topics;
+mod withdrawn;
