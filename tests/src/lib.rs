@@ -10,6 +10,7 @@
 mod collector;
 mod forge;
 mod mail;
+mod personal;
 mod problem;
 mod subscribers;
 mod wait;
@@ -23,6 +24,7 @@ use time::format_description::well_known::Rfc3339;
 pub use collector::{Collector, Recorded};
 pub use forge::{Forged, run};
 pub use mail::{At, Inbox, Mail, Mood};
+pub use personal::tables_with;
 pub use problem::problem;
 pub use subscribers::{BACK, mailing};
 pub use wait::{PATIENCE, eventually};

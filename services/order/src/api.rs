@@ -12,7 +12,8 @@ use broker::{Failure, Outbox};
 use events::values::OrderId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{AdminToken, ClientAddress, Json, Limit, Path, Problem};
+use web::operator::token_matches;
+use web::{AdminToken, ClientAddress, Json, Limit, Path, Problem, bearer};
 
 use crate::placing::Placing;
 use crate::store;
@@ -53,17 +54,53 @@ impl FromRef<Api> for AdminToken {
 
 /// Read an order
 ///
-/// Whoever knows an order's id may read it; the answer holds no address. A confirmed order is done when `payment` is
+/// Whoever knows an order's id may read it; the answer holds no address. With the operator's token it holds `customer_id`
+/// too. A token that is neither the operator's nor the order's own `cancel_token` is refused (401): who sends one expects
+/// more than the public answer. A confirmed order is done when `payment` is
 /// captured and `stock` committed (its customer may still cancel it); a cancelled one when `payment` is declined, voided
 /// or refunded and `stock` rejected or released.
 #[utoipa::path(
     get, path = "/orders/{id}", tag = "orders",
     params(("id" = OrderId, Path, description = "The order's id")),
-    responses((status = OK, body = OrderView))
+    responses((status = OK, body = OrderView)),
+    security((), ("bearer" = []))
 )]
-async fn show(State(api): State<Api>, Path(id): Path<OrderId>) -> Result<axum::response::Response, Problem> {
+async fn show(
+    reader: Reader,
+    State(api): State<Api>,
+    Path(id): Path<OrderId>,
+) -> Result<axum::response::Response, Problem> {
     let order = store::orders::find(api.outbox.pool(), id).await?.ok_or_else(unknown)?;
-    Ok(axum::response::IntoResponse::into_response(Json(OrderView::of(&order))))
+    let view = match reader {
+        Reader::Operator => OrderView::for_operator(&order),
+        Reader::Guest => OrderView::of(&order),
+    };
+    Ok(axum::response::IntoResponse::into_response(Json(view)))
+}
+
+/// Who reads an order, by the token that they present.
+enum Reader {
+    Operator,
+    /// No token, or the order's own.
+    Guest,
+}
+
+impl FromRequestParts<Api> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let id = Path::<String>::from_request_parts(parts, api).await?.0.parse::<OrderId>().ok();
+        let Some(presented) = bearer(&parts.headers) else { return Ok(Self::Guest) };
+        if api.admin.matches(presented) {
+            return Ok(Self::Operator);
+        }
+        let own = id.is_some_and(|id| token_matches(&api.tokens.cancel(id), presented));
+        own.then_some(Self::Guest).ok_or_else(|| {
+            Problem::unauthorized(
+                "This is neither the operator's token nor this order's; without one the order can be read as well.",
+            )
+        })
+    }
 }
 
 fn unknown() -> Problem {

@@ -13,7 +13,11 @@ use crate::domain::{Entry, Order, Payment, Stock};
 #[schema(as = Order)]
 pub(crate) struct OrderView<'a> {
     id: OrderId,
-    customer_id: CustomerId,
+    /// Who ordered; for the operator alone. It is the same for all orders of an address, so that a guest would learn from
+    /// an order of their own whether somebody else's address ordered before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = CustomerId, required = false)]
+    customer_id: Option<CustomerId>,
     /// Placed, then confirmed or cancelled; a confirmed one can still be cancelled.
     #[schema(value_type = String, pattern = "^(placed|confirmed|cancelled)$", example = "placed")]
     status: &'static str,
@@ -46,11 +50,11 @@ pub(crate) struct Accepted<'a> {
 }
 
 impl<'a> OrderView<'a> {
-    /// Of an order whose news are its whole history.
+    /// The public view of an order whose news are its whole history.
     pub(crate) fn of(order: &'a Order) -> Self {
         Self {
             id: order.id(),
-            customer_id: order.placed.customer_id,
+            customer_id: None,
             status: order.state.status.word(),
             reason: order.reason(),
             payment: order.state.payment,
@@ -61,6 +65,11 @@ impl<'a> OrderView<'a> {
             updated_at: order.updated_at,
             history: &order.news,
         }
+    }
+
+    /// The operator's view.
+    pub(crate) fn for_operator(order: &'a Order) -> Self {
+        Self { customer_id: Some(order.placed.customer_id), ..Self::of(order) }
     }
 }
 
@@ -94,8 +103,8 @@ mod tests {
     fn it_reads_as_the_contract_says() {
         let (order, _) = Order::place(placed());
         let json = serde_json::to_value(OrderView::of(&order)).unwrap();
-        let expected = serde_json::json!({
-            "id": order.id(), "customer_id": order.placed.customer_id, "status": "placed", "reason": null,
+        let mut expected = serde_json::json!({
+            "id": order.id(), "status": "placed", "reason": null,
             "payment": "pending", "stock": "pending",
             "items": [{"sku": "MUG", "name": "Mug", "quantity": 2, "unit_price": {"amount": 500, "currency": "EUR"}}],
             "total": {"amount": 1000, "currency": "EUR"},
@@ -103,5 +112,7 @@ mod tests {
             "history": [{"type": "order.placed.v1", "at": "1970-01-01T00:00:00Z"}],
         });
         assert_eq!(json, expected);
+        expected["customer_id"] = serde_json::json!(order.placed.customer_id);
+        assert_eq!(serde_json::to_value(OrderView::for_operator(&order)).unwrap(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Ids: `UUIDv7`, one newtype each so that one is never taken for another.
+//! Ids: UUIDs, one newtype each so that one is never taken for another.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +13,16 @@ use uuid::{Builder, Uuid};
 /// A `UUIDv7` (RFC 9562) of `now` whose 74 random bits come straight from the system's generator: `Uuid::now_v7` counts
 /// up within a millisecond, so that its neighbours could be guessed.
 fn unguessable(now: OffsetDateTime) -> Uuid {
-    let mut random = [0; 10];
-    // The system's generator fails only where there is none at all; then no id may be given out.
-    #[expect(clippy::expect_used, reason = "without a generator nothing here may go on")]
-    getrandom::fill(&mut random).expect("the system's random generator");
     let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    Builder::from_unix_timestamp_millis(millis, &random()).into_uuid()
+}
+
+/// Bytes from the system's generator, which fails only where there is none at all; then no id may be given out.
+#[expect(clippy::expect_used, reason = "without a generator nothing here may go on")]
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system's random generator");
+    bytes
 }
 
 /// Ids are written with hyphens: the other ways that a parser takes (braces, `urn:uuid:`, no hyphens) name nothing here.
@@ -35,11 +39,6 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new one, which nobody can guess.
-            pub fn new(now: OffsetDateTime) -> Self {
-                Self(unguessable(now))
-            }
-
             /// As a database keeps it.
             pub fn uuid(self) -> Uuid {
                 self.0
@@ -74,12 +73,25 @@ macro_rules! id {
     };
 }
 
+/// Ids that sort by the time at which they were made.
+macro_rules! made_at {
+    ($($name:ident),*) => {
+        $(impl $name {
+            /// A new one, which nobody can guess.
+            pub fn new(now: OffsetDateTime) -> Self {
+                Self(unguessable(now))
+            }
+        })*
+    };
+}
+
 id!(
     /// An order. Who knows it may read it.
     OrderId
 );
 id!(
-    /// A customer: one address, until it is erased.
+    /// A customer: one address, until it is erased. A `UUIDv4`, which says nothing of when somebody first ordered; those
+    /// that earlier versions gave are `UUIDv7`.
     CustomerId
 );
 id!(
@@ -90,6 +102,15 @@ id!(
     /// Someone's wish to be told when a product is back.
     SubscriptionId
 );
+
+made_at!(OrderId, DeliveryId, SubscriptionId);
+
+impl CustomerId {
+    /// A new one, which nobody can guess.
+    pub fn random() -> Self {
+        Self(Builder::from_random_bytes(random()).into_uuid())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +126,15 @@ mod tests {
             assert!(other.parse::<OrderId>().is_err(), "{other}");
             assert!(serde_json::from_str::<OrderId>(&format!("\"{other}\"")).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn of_a_customer_tells_no_time() {
+        let (first, second) = (CustomerId::random(), CustomerId::random());
+        assert_eq!((first.uuid().get_version_num(), second.uuid().get_version_num()), (4, 4));
+        assert_ne!(first, second);
+        let older = "01939f2c-3a8e-7cc0-a1b2-c3d4e5f60718";
+        assert_eq!(older.parse::<CustomerId>().unwrap().to_string(), older);
     }
 
     #[test]

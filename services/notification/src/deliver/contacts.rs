@@ -55,7 +55,7 @@ pub(crate) async fn load(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<Contac
     )
     .fetch_all(&mut **tx)
     .await?;
-    let contact = |email: Option<String>| match email.map(|email| email.parse()) {
+    let contact = |email: Option<String>| match email.map(|email| EmailAddress::from_older(&email)) {
         Some(Ok(address)) => Reach::At(address),
         Some(Err(_)) => Reach::Unheard,
         None => Reach::Erased,
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_erased_customer_is_never_revived() {
-        let customer_id = CustomerId::new(OffsetDateTime::UNIX_EPOCH);
+        let customer_id = CustomerId::random();
         let email: EmailAddress = "ada@example.com".parse().unwrap();
         let registered = CustomerEvent::Registered(CustomerRegistered {
             customer_id,

@@ -19,7 +19,7 @@ fn euros(amount: i64) -> Money {
 pub(crate) fn placed() -> OrderPlaced {
     OrderPlaced {
         order_id: OrderId::new(NOW),
-        customer_id: CustomerId::new(NOW),
+        customer_id: CustomerId::random(),
         items: vec![Item {
             sku: "MUG".parse().unwrap(),
             name: "Mug".parse().unwrap(),

@@ -38,7 +38,7 @@ async fn register(
     known: &mut BTreeMap<String, CustomerId>,
 ) -> Result<(), Failure> {
     let new = |address: &EmailAddress| CustomerRegistered {
-        customer_id: CustomerId::new(now),
+        customer_id: CustomerId::random(),
         email: address.clone(),
         registered_at: now,
     };

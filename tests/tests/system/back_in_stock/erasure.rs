@@ -19,7 +19,7 @@ async fn an_erased_customer_is_not_told() {
                        "items": [{"sku": "PEN", "quantity": 1}]});
     let (_, placed) = shop.try_order(None, &order).await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
-    let customer = placed["customer_id"].as_str().unwrap();
+    let customer = shop.customer_of(placed["id"].as_str().unwrap()).await;
     let url = format!("{}/customers/{customer}", shop.system.url("order"));
     assert_eq!(shop.operator(shop.http().delete(url)).send().await.unwrap().status(), 202);
     shop.reports("PEN", &json!({"waiting": 0})).await;

@@ -1,0 +1,43 @@
+//! Where an address stands, and whose an order is.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::Shop;
+
+impl Shop {
+    /// The customer of an order, as the operator sees it.
+    pub async fn customer_of(&self, order: &str) -> String {
+        let get = self.http().get(self.at("order", &format!("/orders/{order}")));
+        let answer = self.operator(get).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let order: Value = answer.json().await.unwrap();
+        order["customer_id"].as_str().unwrap_or_else(|| panic!("{order}")).to_owned()
+    }
+}
+
+/// The tables of all services in which a row holds the address, as text or as bytes.
+pub async fn tables_with(shop: &Shop, address: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for service in shop.system.services() {
+        let mut database = PgConnection::connect(shop.system.database_url(service)).await.unwrap();
+        let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+                      WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut database).await.unwrap();
+        assert!(tables.len() > 4, "{service}: {tables:?}");
+        for table in tables {
+            let rows = format!(
+                "SELECT count(*) FROM {table} AS one WHERE one::text ILIKE '%' || $1 || '%'
+                 OR one::text LIKE '%' || encode(convert_to($1, 'UTF8'), 'hex') || '%'"
+            );
+            let rows = sqlx::query_scalar(AssertSqlSafe(rows)).bind(address);
+            let rows: i64 = rows.fetch_one(&mut database).await.unwrap();
+            if rows > 0 {
+                found.push(format!("{service}: {table}"));
+            }
+        }
+        database.close().await.unwrap();
+    }
+    found
+}
