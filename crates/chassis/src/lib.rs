@@ -16,6 +16,7 @@ mod service;
 pub mod settings;
 mod shutdown;
 mod telemetry;
+mod upgrade;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use clap::Args;
 
 pub use service::{Command, Context, Parts, Service, Task};
 pub use settings::{Common, duration, moment};
+pub use upgrade::{Batch, Upgrade};
 
 /// Does what the command line says: runs the service, or carries out a command.
 pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {

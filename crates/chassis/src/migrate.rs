@@ -1,7 +1,7 @@
-//! `SERVICE migrate`: the schema, the role's time-outs and the topics.
+//! `SERVICE migrate`: the schema, the role's time-outs, older rows and the topics.
 
 use anyhow::Context as _;
-use broker::{MIGRATIONS, topics};
+use broker::{MIGRATIONS, Outbox, topics};
 
 use crate::database::{self, Database};
 use crate::parts::broker_settings;
@@ -15,7 +15,17 @@ pub(crate) async fn migrate<C>(service: &Service<C>, common: &Common) -> anyhow:
         .await
         .context("the database could not be migrated")?;
     tracing::info!("the schema is up to date");
-    topics::create(&broker_settings(service.name, common), service.topics).await?;
+    let settings = broker_settings(service.name, common);
+    let outbox = Outbox::new(owner.pool(), &settings);
+    for upgrade in service.upgrades {
+        let name = upgrade.name;
+        upgrade
+            .run(&outbox)
+            .await
+            .with_context(|| format!("{name} could not be brought to this version's form"))?;
+        tracing::info!("{name} are in this version's form");
+    }
+    topics::create(&settings, service.topics).await?;
     tracing::info!("the topics are up to date");
     Ok(())
 }

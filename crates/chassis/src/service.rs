@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::settings::Common;
+use crate::upgrade::Upgrade;
 
 /// What [`crate::run`] runs.
 pub struct Service<C> {
@@ -22,6 +23,8 @@ pub struct Service<C> {
     pub port: u16,
     /// The service's own schema, after the broker's.
     pub migrations: &'static Migrator,
+    /// What `migrate` does to older rows after the schema is up to date, in this order.
+    pub upgrades: &'static [Upgrade],
     /// The topics that it publishes and those that it follows; `migrate` creates them.
     pub topics: &'static [Topic],
     /// Puts the parts together; nothing runs yet.

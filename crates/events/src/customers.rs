@@ -31,7 +31,8 @@ pub enum CustomerEvent {
 pub struct CustomerRegistered {
     /// The customer.
     pub customer_id: CustomerId,
-    /// How to reach them.
+    /// How to reach them. Earlier versions wrote other spellings; they are read as the canonical form.
+    #[serde(deserialize_with = "EmailAddress::deserialize_older")]
     pub email: EmailAddress,
     /// When they first ordered.
     #[serde(with = "time::serde::rfc3339")]

@@ -5,6 +5,7 @@ mod email;
 mod ids;
 mod money;
 mod text;
+mod visible;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,12 +14,32 @@ pub use claim::ClaimHash;
 pub use email::EmailAddress;
 pub use ids::{CustomerId, DeliveryId, OrderId, SubscriptionId};
 pub use money::{Currency, Money};
-pub use text::{PaymentMethod, ProductName, Sku};
+pub use text::{DisplayName, PaymentMethod, ProductName, Sku};
 
 /// A value that the contract forbids; the message says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub(crate) &'static str);
+
+/// A value as a client may give it today, where stored values and events were once given under milder rules and are
+/// read under those still.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String", bound = "T: Give")]
+pub struct Given<T>(pub T);
+
+/// A value that is held to stricter rules when a client gives it than when it is read from a database or a topic.
+pub trait Give: Sized {
+    /// The value that a client wrote as `text`.
+    fn give(text: String) -> Result<Self, Invalid>;
+}
+
+impl<T: Give> TryFrom<String> for Given<T> {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        T::give(text).map(Self)
+    }
+}
 
 /// How many of a product, at least one.
 ///

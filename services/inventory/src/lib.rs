@@ -36,6 +36,7 @@ pub fn service() -> Service<Config> {
         about: "What there is, what it costs, and what is set aside for whom",
         port: 8082,
         migrations: &MIGRATIONS,
+        upgrades: &[],
         topics: &[ORDERS, RESERVATIONS, STOCK, PRODUCTS],
         wire,
         commands: Vec::new(),

@@ -6,6 +6,7 @@ use axum::http::Uri;
 use chassis::settings::TokenKey;
 use clap::{Args, ValueEnum};
 use events::Channel;
+use events::values::DisplayName;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use web::Origins;
@@ -34,11 +35,11 @@ pub struct Config {
     pub smtp_hello_name: Option<HelloName>,
 
     /// Whom mails come from, as "Blue Shop <hello@shop.example>"
-    #[arg(long, env, default_value = "shop@localhost", value_parser = mailbox, value_name = "ADDRESS")]
+    #[arg(long, env, default_value = "shop@localhost", value_parser = sender, value_name = "ADDRESS")]
     pub mail_from: Mailbox,
 
     /// What the shop is called in messages and pages
-    #[arg(long, env, default_value = "Notify Me Shop", value_name = "NAME")]
+    #[arg(long, env, default_value = "Notify Me Shop", value_parser = display_name, value_name = "NAME")]
     pub shop_name: String,
 
     /// Where the shop is on the web, for links in messages: it gets ?sku= and &claim=, and passes the claim on with the order
@@ -90,6 +91,19 @@ pub enum OrderConsent {
     Confirm,
 }
 
+/// A name that stands in subjects, pages and `From`.
+fn display_name(text: &str) -> Result<String, String> {
+    text.parse::<DisplayName>().map(String::from).map_err(|error| error.to_string())
+}
+
+fn sender(text: &str) -> Result<Mailbox, String> {
+    let sender = mailbox(text)?;
+    if let Some(name) = &sender.name {
+        display_name(name).map_err(|error| format!("the name {error}"))?;
+    }
+    Ok(sender)
+}
+
 fn factor(text: &str) -> Result<f64, String> {
     let factor = text.parse::<f64>().ok().filter(|factor| (0.1..=1_000_000.0).contains(factor));
     factor.ok_or_else(|| "a number from 0.1 to 1000000 is expected".to_owned())
@@ -106,8 +120,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_and_factors_are_checked() {
+    fn urls_names_and_factors_are_checked() {
         assert!(web_url("https://shop.example/buy?x=1").is_ok() && web_url("javascript:alert(1)").is_err());
+        assert!(
+            display_name("Blue Shop \u{2764}\u{fe0f}").is_ok() && display_name("Blue\u{202e} Shop").is_err()
+        );
+        assert!(sender("Blue Shop <hello@shop.example>").is_ok() && sender("hello@shop.example").is_ok());
+        assert!(sender("Blue\u{200b} Shop <hello@shop.example>").is_err());
         assert!(factor("2").is_ok() && factor("0").is_err() && factor("NaN").is_err());
     }
 }

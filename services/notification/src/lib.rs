@@ -9,6 +9,7 @@ mod config;
 mod consumer;
 mod deliver;
 mod notify_me;
+mod upgrades;
 
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ pub fn service() -> Service<Config> {
         about: "Tells customers what became of their orders, and when what was sold out is back",
         port: 8083,
         migrations: &MIGRATIONS,
+        upgrades: &upgrades::ALL,
         topics: &[
             events::ORDERS,
             events::PAYMENTS,

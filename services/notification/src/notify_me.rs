@@ -23,4 +23,5 @@ pub(crate) mod stock;
 pub(crate) mod subscribe;
 pub(crate) mod subscriptions;
 pub(crate) mod tokens;
+pub(crate) mod unite;
 pub(crate) mod waves;

@@ -12,7 +12,6 @@ use broker::{Failure, Outbox};
 use events::values::OrderId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::operator::token_matches;
 use web::{AdminToken, ClientAddress, Json, Limit, Path, Problem, bearer};
 
 use crate::placing::Placing;
@@ -78,6 +77,9 @@ async fn show(
     Ok(axum::response::IntoResponse::into_response(Json(view)))
 }
 
+const OTHER_TOKEN: &str =
+    "This is neither the operator's token nor this order's; without a token the order can be read as well.";
+
 /// Who reads an order, by the token that they present.
 enum Reader {
     Operator,
@@ -90,16 +92,14 @@ impl FromRequestParts<Api> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let id = Path::<String>::from_request_parts(parts, api).await?.0.parse::<OrderId>().ok();
-        let Some(presented) = bearer(&parts.headers) else { return Ok(Self::Guest) };
-        if api.admin.matches(presented) {
+        if api.admin.admit(parts) {
             return Ok(Self::Operator);
         }
-        let own = id.is_some_and(|id| token_matches(&api.tokens.cancel(id), presented));
-        own.then_some(Self::Guest).ok_or_else(|| {
-            Problem::unauthorized(
-                "This is neither the operator's token nor this order's; without one the order can be read as well.",
-            )
-        })
+        match bearer(&parts.headers) {
+            None => Ok(Self::Guest),
+            Some(presented) if id.is_some_and(|id| api.tokens.may_cancel(id, presented)) => Ok(Self::Guest),
+            Some(_) => Err(api.admin.refuse(parts, OTHER_TOKEN).await),
+        }
     }
 }
 

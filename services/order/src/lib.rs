@@ -12,6 +12,7 @@ mod customers;
 mod domain;
 mod expiry;
 mod placing;
+mod spellings;
 mod store;
 mod tokens;
 mod view;
@@ -43,6 +44,7 @@ pub fn service() -> Service<Config> {
         about: "Takes orders, decides when payment and inventory have answered, and keeps the customers' contacts",
         port: 8080,
         migrations: &MIGRATIONS,
+        upgrades: &[spellings::UPGRADE],
         topics: &[ORDERS, CUSTOMERS, PAYMENTS, RESERVATIONS, PRODUCTS],
         wire,
         commands: Vec::new(),

@@ -3,6 +3,7 @@
 pub(crate) mod customers;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod spellings;
 
 use std::error::Error;
 

@@ -38,6 +38,7 @@ pub fn service() -> Service<Config> {
         about: "Authorizes, captures and reverses the payments of orders",
         port: 8081,
         migrations: &MIGRATIONS,
+        upgrades: &[],
         topics: &[ORDERS, PAYMENTS],
         wire,
         commands: Vec::new(),

@@ -2,9 +2,8 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use stack::{System, topics};
-use system_tests::{Inbox, Shop, eventually};
+use system_tests::{Inbox, Shop, eventually, tables_with};
 
 const ADA: &str = "ada.lovelace@example.com";
 /// Never orders.
@@ -23,6 +22,7 @@ async fn order(shop: &Shop, sku: &str) -> Value {
                       "items": [{"sku": sku, "quantity": 1}]});
     let (status, order) = shop.try_order(None, &body).await;
     assert_eq!(status, 202, "{order}");
+    assert!(order.get("customer_id").is_none(), "a guest learns nothing of the customer: {order}");
     order
 }
 
@@ -36,31 +36,6 @@ async fn waiting(shop: &Shop, sku: &str) -> i64 {
     let page: Value = shop.operator(get).send().await.unwrap().json().await.unwrap();
     let row = page["items"].as_array().unwrap().iter().find(|row| row["sku"] == sku);
     row.map_or(0, |row| row["waiting"].as_i64().unwrap())
-}
-
-/// The tables of all services in which a row holds the address, as text or as bytes.
-async fn tables_with(shop: &Shop, address: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for service in shop.system.services() {
-        let mut database = PgConnection::connect(shop.system.database_url(service)).await.unwrap();
-        let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-                      WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
-        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut database).await.unwrap();
-        assert!(tables.len() > 4, "{service}: {tables:?}");
-        for table in tables {
-            let rows = format!(
-                "SELECT count(*) FROM {table} AS one WHERE one::text ILIKE '%' || $1 || '%'
-                 OR one::text LIKE '%' || encode(convert_to($1, 'UTF8'), 'hex') || '%'"
-            );
-            let rows = sqlx::query_scalar(AssertSqlSafe(rows)).bind(address);
-            let rows: i64 = rows.fetch_one(&mut database).await.unwrap();
-            if rows > 0 {
-                found.push(format!("{service}: {table}"));
-            }
-        }
-        database.close().await.unwrap();
-    }
-    found
 }
 
 async fn is_nowhere(shop: &Shop, address: &str) {
@@ -108,7 +83,7 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
     let holders = topics_with(&shop, ADA).await;
     assert_eq!(holders, [shop.system.topic("customers")], "the address is on one topic alone");
 
-    let customer = first["customer_id"].as_str().unwrap();
+    let customer = shop.customer_of(first["id"].as_str().unwrap()).await;
     for _again in 0..2 {
         let delete = shop.http().delete(shop.at("order", &format!("/customers/{customer}")));
         assert_eq!(shop.operator(delete).send().await.unwrap().status(), StatusCode::ACCEPTED);
@@ -117,7 +92,7 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
     assert_eq!(waiting(&shop, "PEN").await, 0);
     let rows = shop.notifications(&format!("order_id={}", first["id"].as_str().unwrap())).await;
     assert!(rows.len() == 2 && rows.iter().all(|row| row["recipient"].is_null()), "{rows:?}");
-    assert_eq!(shop.get(first["id"].as_str().unwrap()).await["customer_id"], first["customer_id"]);
+    assert_eq!(shop.customer_of(first["id"].as_str().unwrap()).await, customer);
     compact(&shop).await;
     eventually("no topic holds the address", async || {
         // Again and again: a record closes a segment only once the setting has reached the broker.
@@ -137,7 +112,7 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
     assert_eq!(inbox.of(ADA).len(), mails, "she hears nothing of it");
 
     let anew = order(&shop, "PEN").await;
-    assert_ne!(anew["customer_id"], first["customer_id"]);
+    assert_ne!(shop.customer_of(anew["id"].as_str().unwrap()).await, customer);
     shop.confirmed(anew["id"].as_str().unwrap()).await;
     inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
     shop.system.settled().await.unwrap();
@@ -155,6 +130,7 @@ async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
     eventually("one waits", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
     shop.system.settled().await.unwrap();
 
+    let customer = shop.customer_of(first["id"].as_str().unwrap()).await;
     erase_address(&shop, "order", "ADA.Lovelace@example.COM").await;
     erase_address(&shop, "notification", "Eve.Polastri@example.com").await;
     for service in ["order", "notification"] {
@@ -168,7 +144,7 @@ async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
     assert_eq!(shop.http().get(&confirm).send().await.unwrap().status(), StatusCode::OK);
 
     let anew = order(&shop, "MUG").await;
-    assert_ne!(anew["customer_id"], first["customer_id"]);
+    assert_ne!(shop.customer_of(anew["id"].as_str().unwrap()).await, customer);
     inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
     shop.wish(EVE, "PEN", 1).await;
     eventually("she is asked anew", async || (inbox.of(EVE).len() == 2).then_some(())).await;
@@ -194,4 +170,28 @@ async fn a_mail_that_still_waits_does_not_reach_who_was_erased() {
     is_nowhere(&shop, ADA).await;
     shop.system.settled().await.unwrap();
     assert_eq!(inbox.of(ADA).len(), 0);
+}
+
+#[tokio::test]
+async fn an_address_is_gone_at_once_also_while_kafka_is_away() {
+    let shop = Shop::with(System::builder().private_servers()).await;
+    shop.stock("MUG", 50).await;
+    shop.system.kafka().kill();
+    let placed = order(&shop, "MUG").await;
+    let customer = shop.customer_of(placed["id"].as_str().unwrap()).await;
+    assert!(
+        tables_with(&shop, ADA).await.contains(&"order: broker.outbox".to_owned()),
+        "its event waits for Kafka"
+    );
+    erase_address(&shop, "order", ADA).await;
+    assert_eq!(tables_with(&shop, ADA).await, [""; 0], "no database holds it when the erasure is answered");
+
+    shop.system.kafka().start().await.unwrap();
+    shop.confirmed(placed["id"].as_str().unwrap()).await;
+    shop.system.settled().await.unwrap();
+    let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
+    let of_customer = records.iter().filter(|record| record.key == customer.as_bytes());
+    let last = of_customer.last().expect("the tombstone was published");
+    assert!(last.value.is_empty(), "the last word on the customer is the tombstone");
+    is_nowhere(&shop, ADA).await;
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test panics")]
 
+mod addresses;
 mod back_in_stock;
 mod cancellations;
 mod commands;

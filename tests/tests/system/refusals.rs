@@ -44,6 +44,9 @@ async fn bad_input_gets_a_problem_that_points_at_it() {
     for (pointer, field, value) in [
         ("/email", "email", json!("no address")),
         ("/email", "email", json!("a\u{0}@example.com")),
+        ("/email", "email", json!("a\u{200b}da@example.com")),
+        ("/email", "email", json!("ada@exa\u{ad}mple.com")),
+        ("/email", "email", json!("ada@exa_mple.com")),
         ("/email", "email", json!("a@example.com\r\nBcc: b@example.com")),
         ("/items/0/quantity", "items", json!([{"sku": "MUG", "quantity": 0}])),
         ("/items/0/quantity", "items", json!([{"sku": "MUG", "quantity": 1001}])),
@@ -51,12 +54,66 @@ async fn bad_input_gets_a_problem_that_points_at_it() {
         ("/items/0/sku", "items", json!([{"sku": "NO-SUCH", "quantity": 1}])),
         ("/items", "items", json!([])),
         ("/payment_method", "payment_method", json!("x".repeat(65))),
+        ("/payment_method", "payment_method", json!("ada@example.com")),
+        ("/payment_method", "payment_method", json!("4242_4242_4242_4242")),
         ("/surprise", "surprise", json!(1)),
     ] {
         let answer = send(&shop, Method::POST, &orders, json, with(field, value).to_string()).await;
         let problem = problem(answer, 422).await;
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_is_refused_in_a_name_and_in_every_address() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let url = shop.at("inventory", "/products/MUG");
+    for c in ['\u{200b}', '\u{202e}', '\u{ad}', '\u{feff}', '\u{2028}'] {
+        let product = json!({"name": format!("Blue{c} mug"), "price": {"amount": 1, "currency": "EUR"}});
+        let answer = shop.operator(shop.http().put(&url).json(&product)).send().await.unwrap();
+        assert_eq!(problem(answer, 422).await["errors"][0]["pointer"], "/name", "{c:?}");
+        for (service, path) in
+            [("order", "/erasures"), ("notification", "/erasures"), ("notification", "/subscriptions")]
+        {
+            let mut body = json!({"email": format!("ada{c}@example.com")});
+            if path == "/subscriptions" {
+                body["sku"] = json!("MUG");
+            }
+            let post = shop.http().post(shop.at(service, path)).json(&body);
+            let refused = problem(shop.operator(post).send().await.unwrap(), 422).await;
+            assert_eq!(refused["errors"][0]["pointer"], "/email", "{service}{path} {c:?}");
+            let detail = refused["errors"][0]["detail"].as_str().unwrap();
+            assert!(detail.contains("cannot be seen"), "{detail}");
+        }
+    }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_names_its_customer_to_the_operator_alone() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
+                      "items": [{"sku": "MUG", "quantity": 1}]});
+    let (_, placed) = shop.try_order(None, &body).await;
+    let id = placed["id"].as_str().unwrap();
+    shop.confirmed(id).await;
+    let url = shop.at("order", &format!("/orders/{id}"));
+    let cancel_token = placed["cancel_token"].as_str().unwrap();
+    let guest: Value = shop.http().get(&url).send().await.unwrap().json().await.unwrap();
+    let own: Value =
+        shop.http().get(&url).bearer_auth(cancel_token).send().await.unwrap().json().await.unwrap();
+    let cancel = shop.http().post(format!("{url}/cancel")).bearer_auth(cancel_token);
+    let cancelled: Value = cancel.send().await.unwrap().json().await.unwrap();
+    for public in [&placed, &guest, &own, &cancelled] {
+        assert!(public["status"].is_string() && public.get("customer_id").is_none(), "{public}");
+    }
+    problem(shop.http().get(&url).bearer_auth("wrong").send().await.unwrap(), 401).await;
+    let customer = shop.customer_of(id).await;
+    assert_eq!(customer.chars().nth(14), Some('4'), "a random UUID tells no time: {customer}");
+    shop.ends(id, ["cancelled", "refunded", "released"]).await;
     shop.system.settled().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Short texts with rules: SKUs, product names, payment methods.
+//! Short texts with rules: SKUs, names, payment methods.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Invalid;
+use super::{Give, Invalid, visible};
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, schema($($schema:tt)*), $allowed:expr, $message:literal $(,)?) => {
+    ($(#[$doc:meta])* $name:ident, schema($($schema:tt)*), $read:expr, $message:literal $(,)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(try_from = "String", into = "String")]
@@ -27,8 +27,8 @@ macro_rules! text {
             type Error = Invalid;
 
             fn try_from(text: String) -> Result<Self, Invalid> {
-                let allowed: fn(&str) -> bool = $allowed;
-                if allowed(&text) { Ok(Self(text)) } else { Err(Invalid($message)) }
+                let read: fn(String) -> Option<String> = $read;
+                read(text).map(Self).ok_or(Invalid($message))
             }
         }
 
@@ -58,29 +58,89 @@ text!(
     /// A stock keeping unit: what the shop calls a product. It is a Kafka key and stands in URLs.
     Sku,
     schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "MUG-BLUE"),
-    |text| text.len() <= 64
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)),
+    |text| {
+        let sound = text.len() <= 64
+            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        sound.then_some(text)
+    },
     "must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
 );
 
 text!(
-    /// What a product is called.
+    /// The name of a product. Characters that cannot be seen are left out on reading: earlier versions accepted them, so
+    /// they stand in databases and on topics. From a client they are refused ([`Give`]).
     ProductName,
     schema(min_length = 1, max_length = 200, example = "Blue mug"),
-    |text| (1..=200).contains(&text.chars().count())
-        && !text.trim().is_empty()
-        && !text.contains(char::is_control),
+    |text| is_name(&text).then(|| named(visible::visible(&text))),
     "must be 1 to 200 characters without control characters"
 );
 
 text!(
-    /// The gateway's name for a way to pay (`pm_card_visa`).
+    /// A name that people read in a subject, a page or a sender: the shop's own.
+    DisplayName,
+    schema(min_length = 1, max_length = 200, example = "Blue Shop"),
+    |text| (is_name(&text) && visible::is_visible(&text)).then_some(text),
+    "must be 1 to 200 characters that can be seen, without control characters"
+);
+
+text!(
+    /// The gateway's name for a way to pay (`pm_card_visa`). Earlier versions accepted any text of 1 to 64 characters, so
+    /// that is what is read from databases and topics; what a client may give is narrower ([`Give`]).
     PaymentMethod,
-    schema(min_length = 1, max_length = 64, example = "pm_card_visa"),
-    |text| (1..=64).contains(&text.chars().count()) && !text.contains(char::is_control),
+    schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "pm_card_visa"),
+    |text| {
+        let sound = (1..=64).contains(&text.chars().count()) && !text.contains(char::is_control);
+        sound.then_some(text)
+    },
     "must be 1 to 64 characters without control characters"
 );
+
+fn is_name(text: &str) -> bool {
+    (1..=200).contains(&text.chars().count()) && !text.trim().is_empty() && !text.contains(char::is_control)
+}
+
+/// A name of which nothing could be seen is a replacement character: something must stand in its place.
+fn named(visible: String) -> String {
+    if visible.trim().is_empty() { char::REPLACEMENT_CHARACTER.to_string() } else { visible }
+}
+
+impl Give for ProductName {
+    fn give(text: String) -> Result<Self, Invalid> {
+        DisplayName::try_from(text).map(|name| Self(name.0))
+    }
+}
+
+impl Give for PaymentMethod {
+    /// Refuses what is no name at a gateway: an address or the number of a card would outlive an erasure here.
+    fn give(text: String) -> Result<Self, Invalid> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if !(1..=64).contains(&text.len()) || !text.bytes().all(is_name) {
+            return Err(Invalid("must be 1 to 64 letters, digits, dashes or underscores"));
+        }
+        if holds_card_number(&text) {
+            return Err(Invalid("must be the gateway's name for a way to pay, never the number of a card"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// Whether `text` holds 12 to 19 digits, perhaps with dashes or underscores between them, that pass Luhn's check as the
+/// numbers of cards do (ISO/IEC 7812).
+fn holds_card_number(text: &str) -> bool {
+    let runs = text.split(|c: char| c.is_ascii_alphabetic());
+    runs.map(|run| run.bytes().filter(u8::is_ascii_digit).map(|digit| u32::from(digit - b'0')).collect())
+        .any(|digits: Vec<u32>| (12..=19).contains(&digits.len()) && passes_luhn(&digits))
+}
+
+fn passes_luhn(digits: &[u32]) -> bool {
+    let weighed = digits.iter().rev().enumerate().map(|(place, digit)| match digit * 2 {
+        _ if place % 2 == 0 => *digit,
+        double if double > 9 => double - 9,
+        double => double,
+    });
+    weighed.sum::<u32>() % 10 == 0
+}
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +156,50 @@ mod tests {
         for bad in ["", "-a", ".a", "a b", "a/b", "ä", "a\0", &"a".repeat(65)] {
             assert!(bad.parse::<Sku>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_that_a_client_gives_can_be_seen_and_an_older_one_is_cleaned() {
+        for good in ["Blue mug", "Grüße \u{2764}\u{fe0f}", "10\u{a0}kg"] {
+            assert!(ProductName::give(good.to_owned()).is_ok(), "{good:?}");
+            assert_eq!(good.parse::<ProductName>().unwrap().as_str(), good);
+        }
+        for (older, cleaned) in [
+            ("Blue\u{200b} mug\u{feff}", "Blue mug"),
+            ("\u{202e}gum eulB", "gum eulB"),
+            ("\u{200b}", "\u{fffd}"),
+        ] {
+            assert!(ProductName::give(older.to_owned()).is_err(), "{older:?}");
+            assert_eq!(older.parse::<ProductName>().unwrap().as_str(), cleaned);
+        }
+        for bad in ["", "  ", "a\nb", &"a".repeat(201)] {
+            assert!(
+                ProductName::give(bad.to_owned()).is_err() && bad.parse::<ProductName>().is_err(),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_payment_method_that_a_client_gives_is_neither_an_address_nor_a_card() {
+        for good in ["pm_card_visa", "pm_1MqLiJLkdIwHu7ixUEgbFdYF", "4242424242424241", "42", &"a".repeat(64)]
+        {
+            assert!(PaymentMethod::give(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "ada@example.com",
+            "pm card",
+            "Überweisung",
+            &"a".repeat(65),
+            "4242424242424242",
+            "4242-4242-4242-4242",
+            "pm_4242_4242_4242_4242",
+            "378282246310005x",
+        ] {
+            assert!(PaymentMethod::give(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!("Überweisung 1".parse::<PaymentMethod>().is_ok(), "an older one is read still");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use broker::Cause;
 use envelope::Sequence;
-use events::values::{Money, ProductName, Sku};
+use events::values::{Given, Money, ProductName, Sku};
 use events::{Product, ProductEvent, StockEvent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,7 +38,8 @@ impl From<Offer> for ProductView {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with name and price")]
 pub(crate) struct PutProduct {
-    name: ProductName,
+    #[schema(value_type = ProductName)]
+    name: Given<ProductName>,
     price: Money,
 }
 
@@ -83,7 +84,7 @@ pub(crate) async fn put(
     State(door): State<Door>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
-    Json(PutProduct { name, price }): Json<PutProduct>,
+    Json(PutProduct { name: Given(name), price }): Json<PutProduct>,
 ) -> Result<(StatusCode, Json<ProductView>), Problem> {
     let wanted = Product { sku, name, price };
     let cause = Cause::traced(Some(traceparent.clone()));

@@ -2,7 +2,7 @@
 
 use events::values::{Money, OrderId, ProductName, Quantity, Sku, SubscriptionId};
 use events::{CancelReason, Item, NotificationKind, ShortLine};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
 /// The content of a message, one variant a kind.
@@ -46,6 +46,7 @@ pub(crate) enum Content {
         subscription_id: SubscriptionId,
         /// What, and its name.
         sku: Sku,
+        #[serde(deserialize_with = "name")]
         name: String,
         /// How many are wanted.
         quantity: Quantity,
@@ -61,6 +62,7 @@ pub(crate) enum Content {
         subscription_id: SubscriptionId,
         /// What, its name and its price.
         sku: Sku,
+        #[serde(deserialize_with = "name")]
         name: String,
         price: Money,
         /// How many were wanted.
@@ -68,6 +70,11 @@ pub(crate) enum Content {
         /// Which restock it is.
         restocks: i64,
     },
+}
+
+/// The name of a product as an earlier version may have kept it, without what cannot be seen.
+fn name<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
+    ProductName::deserialize(reader).map(String::from)
 }
 
 /// A line that was short.

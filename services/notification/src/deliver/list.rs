@@ -34,7 +34,8 @@ pub(crate) struct Row {
 impl Row {
     /// The recipient, masked; `None` when not known (yet, or any more).
     pub(crate) fn recipient(&self) -> Option<String> {
-        let address: Option<EmailAddress> = self.email.as_ref().and_then(|email| email.parse().ok());
+        let address: Option<EmailAddress> =
+            self.email.as_ref().and_then(|email| EmailAddress::from_older(email).ok());
         address.map(|address| address.masked())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use broker::{Cause, Outbox, Tx};
 use envelope::Sequence;
 use events::Channel;
-use events::values::{CustomerId, DeliveryId, OrderId, Sku, SubscriptionId};
+use events::values::{CustomerId, DeliveryId, EmailAddress, OrderId, Sku, SubscriptionId};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -166,7 +166,7 @@ fn count(number: i32) -> u32 {
 }
 
 fn recipient(email: Option<String>, erased: bool) -> Recipient {
-    match email.map(|email| email.parse()) {
+    match email.map(|email| EmailAddress::from_older(&email)) {
         Some(Ok(address)) => Recipient::Known(address),
         None if erased => Recipient::Erased,
         // The table holds parsed addresses only.

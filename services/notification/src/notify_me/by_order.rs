@@ -161,7 +161,7 @@ async fn give_address(tx: &mut Tx, found: &Found, cause: Cause) -> sqlx::Result<
     .map(|row| (row.id, row.state));
     match fate(found, other.as_ref()) {
         Fate::Merges(into) => {
-            merge(tx, found.id, into).await?;
+            subscriptions::merge(tx, found.id, into).await?;
             // The oldest place wins.
             sqlx::query!(
                 "UPDATE subscriptions SET activated_at = LEAST(activated_at, $2) WHERE id = $1 AND state = 'waiting'",
@@ -172,7 +172,7 @@ async fn give_address(tx: &mut Tx, found: &Found, cause: Cause) -> sqlx::Result<
             .await?;
             return Ok(());
         }
-        Fate::TakesIn(other) => merge(tx, other, found.id).await?,
+        Fate::TakesIn(other) => subscriptions::merge(tx, other, found.id).await?,
         Fate::Stays => {}
     }
     let row = sqlx::query_as!(
@@ -194,20 +194,6 @@ async fn give_address(tx: &mut Tx, found: &Found, cause: Cause) -> sqlx::Result<
         Some(row) if row.version > 0 => row.tell(tx, cause),
         _ => Ok(()),
     }
-}
-
-async fn merge(tx: &mut Tx, from: Uuid, into: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        UPDATE subscriptions SET state = 'merged', merged_into = $2, queued_at = NULL, ended_at = now()
-        WHERE id = $1 AND state IN ('pending', 'waiting')
-        "#,
-        from,
-        into,
-    )
-    .execute(&mut **tx)
-    .await?;
-    subscriptions::call_back(tx, &[from]).await
 }
 
 /// Customers whose contact and whose subscription or purchase were written at the same moment, each unseen by the

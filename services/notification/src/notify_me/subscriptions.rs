@@ -203,6 +203,21 @@ pub(crate) async fn unsubscribe(tx: &mut Tx, id: SubscriptionId, now: OffsetDate
     if ended.rows_affected() > 0 { call_back(tx, &[standing.id]).await } else { Ok(()) }
 }
 
+/// Ends an active subscription in favour of another one of the same address; what is on its way for it is called back.
+pub(crate) async fn merge(tx: &mut Tx, from: Uuid, into: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE subscriptions SET state = 'merged', merged_into = $2, queued_at = NULL, ended_at = now()
+        WHERE id = $1 AND state IN ('pending', 'waiting')
+        "#,
+        from,
+        into,
+    )
+    .execute(&mut **tx)
+    .await?;
+    call_back(tx, &[from]).await
+}
+
 /// Deletes what is still on its way to these subscriptions; a message that a worker holds at this moment may go out.
 pub(crate) async fn call_back(tx: &mut Tx, subscriptions: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!(

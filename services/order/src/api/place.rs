@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use events::values::{ClaimHash, EmailAddress, OrderId, PaymentMethod, Quantity, Sku};
+use events::values::{ClaimHash, EmailAddress, Given, OrderId, PaymentMethod, Quantity, Sku};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use web::idempotency::{Answer, Key};
@@ -28,7 +28,9 @@ pub(super) struct PlaceOrder {
     /// What is ordered; a SKU named twice is added up. The items share one currency.
     #[schema(value_type = Vec<ItemToOrder>, min_items = 1, max_items = 50)]
     items: ItemsToOrder,
-    payment_method: PaymentMethod,
+    /// The gateway's name for a way to pay. The number of a card is refused.
+    #[schema(value_type = PaymentMethod)]
+    payment_method: Given<PaymentMethod>,
     /// Whether to tell the customer when what turns out to be sold out comes back.
     #[serde(default)]
     notify_me: bool,
@@ -80,7 +82,7 @@ impl From<PlaceOrder> for Request {
         Self {
             email: order.email,
             items: order.items.0.into_iter().map(wanted).collect(),
-            payment_method: order.payment_method,
+            payment_method: order.payment_method.0,
             notify_me: order.notify_me,
             claim: claim.map(|claim| ClaimHash::of(&claim)),
         }
@@ -191,7 +193,10 @@ mod tests {
             ("items", item("-", 1), "/items/0/sku"),
             ("items", item("A", 0), "/items/0/quantity"),
             ("items", item("A", 1001), "/items/0/quantity"),
+            ("email", "a\u{200b}da@example.com".into(), "/email"),
             ("payment_method", "a\u{7}".into(), "/payment_method"),
+            ("payment_method", "ada@example.com".into(), "/payment_method"),
+            ("payment_method", "4242-4242-4242-4242".into(), "/payment_method"),
             ("notify_me", "yes".into(), "/notify_me"),
             ("coupon", "x".into(), "/coupon"),
         ] {

@@ -64,26 +64,32 @@ pub(crate) enum Whom<'a> {
     Address(&'a EmailAddress),
 }
 
-/// Forgets a customer's address, and returns what to publish; `None`: there is nothing to forget.
+/// Forgets an address with all customers that have it, and returns what to publish: nothing when it is not known.
 pub(crate) async fn erase(
     connection: &mut PgConnection,
     whom: Whom<'_>,
     now: OffsetDateTime,
-) -> sqlx::Result<Option<(Sequence, CustomerEvent)>> {
+) -> sqlx::Result<Vec<(Sequence, CustomerEvent)>> {
     let (id, address) = match whom {
         Whom::Customer(id) => (Some(id.uuid()), None),
         Whom::Address(address) => (None, Some(address.expose())),
     };
     let erased = sqlx::query!(
-        "UPDATE customers SET email = NULL, erased_at = $3, version = version + 1
-         WHERE (id = $1 OR email = $2) AND erased_at IS NULL RETURNING id, version",
+        "WITH named AS MATERIALIZED (
+             SELECT COALESCE(merged_into, id) AS id FROM customers WHERE (id = $1 OR email = $2) AND erased_at IS NULL
+         ), hit AS MATERIALIZED (
+             SELECT id FROM customers
+             WHERE (id IN (SELECT id FROM named) OR merged_into IN (SELECT id FROM named)) AND erased_at IS NULL
+             ORDER BY id FOR UPDATE
+         )
+         UPDATE customers SET email = NULL, erased_at = $3, version = version + 1
+         FROM hit WHERE customers.id = hit.id RETURNING customers.id, version",
         id,
         address,
         now,
     );
-    let Some(row) = erased.fetch_optional(connection).await? else { return Ok(None) };
-    let event = CustomerEvent::Erased(CustomerErased { customer_id: row.id.into() });
-    Ok(Some((sequence(row.version), event)))
+    let rows = erased.fetch_all(connection).await?.into_iter();
+    Ok(rows.map(|row| (sequence(row.version), forgotten(row.id))).collect())
 }
 
 /// Raises the versions of at most `limit` customers of `range` and returns their state under the new ones, in the order
@@ -114,10 +120,14 @@ pub(crate) async fn renew(
 }
 
 fn state(id: Uuid, email: Option<String>, registered_at: OffsetDateTime) -> sqlx::Result<CustomerEvent> {
-    let customer_id = id.into();
-    let Some(email) = email else { return Ok(CustomerEvent::Erased(CustomerErased { customer_id })) };
-    let email = email.try_into().map_err(undecodable)?;
-    Ok(CustomerEvent::Registered(CustomerRegistered { customer_id, email, registered_at }))
+    let Some(email) = email else { return Ok(forgotten(id)) };
+    // That of a merged customer has its old spelling still.
+    let email = EmailAddress::from_older(&email).map_err(undecodable)?;
+    Ok(CustomerEvent::Registered(CustomerRegistered { customer_id: id.into(), email, registered_at }))
+}
+
+fn forgotten(id: Uuid) -> CustomerEvent {
+    CustomerEvent::Erased(CustomerErased { customer_id: id.into() })
 }
 
 fn sequence(version: i64) -> Sequence {

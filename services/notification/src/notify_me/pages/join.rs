@@ -56,7 +56,7 @@ async fn read(app: &App, link: &Link) -> Result<Option<(Consented, About)>, Prob
         }
         _ => return Ok(None),
     };
-    let Some(email) = email.and_then(|email| email.parse::<EmailAddress>().ok()) else { return Ok(None) };
+    let Some(email) = email.and_then(|email| EmailAddress::from_older(&email).ok()) else { return Ok(None) };
     let Some(name) = products::listed_name(app.outbox.pool(), &sku).await? else { return Ok(None) };
     let about = About { name, sku: sku.to_string(), quantity: quantity.get() };
     Ok(Some((Consented { wish: Wish { email, sku, quantity }, order, consent: Consent::Link }, about)))

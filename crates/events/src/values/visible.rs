@@ -1,0 +1,130 @@
+//! Which characters a reader cannot see, so that two texts that look alike are alike.
+
+use icu_properties::props::{
+    BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier,
+    ExtendedPictographic, GeneralCategory, Script,
+};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Takes no ink: format characters (bidi controls, zero-width ones, the soft hyphen, the byte order mark), variation
+/// selectors and what else Unicode ignores by default, line and paragraph separators, the blank Braille pattern.
+pub(super) fn is_invisible(c: char) -> bool {
+    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
+    has::<DefaultIgnorableCodePoint>(c)
+        || matches!(category(c), Format | LineSeparator | ParagraphSeparator)
+        || c == '\u{2800}'
+}
+
+/// A space other than that of ASCII, such as U+00A0 or U+3000.
+pub(super) fn is_foreign_space(c: char) -> bool {
+    c != ' ' && category(c) == GeneralCategory::SpaceSeparator
+}
+
+/// Means nothing to everyone: unassigned, or assigned by private agreement.
+pub(super) fn is_undefined(c: char) -> bool {
+    matches!(category(c), GeneralCategory::Unassigned | GeneralCategory::PrivateUse)
+}
+
+/// The joiners (U+200C, U+200D), which some scripts are not written without.
+pub(super) fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether everything in `text` can be seen, or changes how its neighbours look.
+pub(super) fn is_visible(text: &str) -> bool {
+    let chars: Vec<char> = text.chars().collect();
+    (0..chars.len()).all(|index| shows(&chars, index))
+}
+
+/// `text` without what [`is_visible`] does not allow.
+pub(super) fn visible(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    (0..chars.len()).filter(|index| shows(&chars, *index)).map(|index| chars[index]).collect()
+}
+
+fn shows(chars: &[char], index: usize) -> bool {
+    let c = chars[index];
+    if is_undefined(c) {
+        return false;
+    }
+    let before = index.checked_sub(1).map(|index| chars[index]);
+    let after = chars.get(index + 1).copied();
+    !is_invisible(c) || before.is_some_and(|before| shapes(before, c, after))
+}
+
+/// Whether the invisible `c` decides the shape of what stands before and after: a presentation selector of an emoji, a
+/// joiner within one, or a joiner where Arabic, Syriac, Mongolian and Indic scripts need it (compare RFC 5892, appendix A).
+fn shapes(before: char, c: char, after: Option<char>) -> bool {
+    match c {
+        '\u{fe0e}' | '\u{fe0f}' => has::<Emoji>(before),
+        '\u{200d}' if after.is_some_and(has::<ExtendedPictographic>) => {
+            before == '\u{fe0f}' || has::<ExtendedPictographic>(before) || has::<EmojiModifier>(before)
+        }
+        _ if is_joiner(c) => {
+            combining_class(before) == CanonicalCombiningClass::Virama
+                || after.is_some_and(|after| is_cursive(before) && script(before) == script(after))
+        }
+        _ => false,
+    }
+}
+
+fn is_cursive(c: char) -> bool {
+    [Script::Arabic, Script::Syriac, Script::Mongolian].contains(&script(c))
+}
+
+fn has<P: BinaryProperty>(c: char) -> bool {
+    CodePointSetData::new::<P>().contains(c)
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::new().get(c)
+}
+
+fn combining_class(c: char) -> CanonicalCombiningClass {
+    CodePointMapData::new().get(c)
+}
+
+fn script(c: char) -> Script {
+    CodePointMapData::new().get(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_found() {
+        for c in "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\
+                  \u{2066}\u{2069}\u{2800}\u{3164}\u{fe00}\u{feff}\u{fff9}\u{e0001}\u{e0100}"
+            .chars()
+        {
+            assert!(is_invisible(c), "{c:?}");
+            assert!(!is_visible(&format!("Blue{c}mug")), "{c:?}");
+            assert_eq!(visible(&format!("Blue{c}mug")), "Bluemug", "{c:?}");
+        }
+        for c in ['\u{e000}', '\u{378}', '\u{10ffff}'] {
+            assert!(is_undefined(c) && !is_visible(&c.to_string()), "{c:?}");
+        }
+        for c in ['\u{a0}', '\u{2003}', '\u{3000}'] {
+            assert!(is_foreign_space(c), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn what_shapes_its_neighbours_stays() {
+        for text in [
+            "Grüße, 你好, Привет",
+            "Love \u{2764}\u{fe0f}",
+            "\u{1f469}\u{1f3fd}\u{200d}\u{1f373} apron",
+            "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308}",
+            "1\u{fe0f}\u{20e3}",
+            "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+            "\u{915}\u{94d}\u{200d}\u{937}",
+        ] {
+            assert!(is_visible(text), "{text:?}");
+        }
+        for text in ["\u{200d}a", "a\u{200c}b", "a\u{fe0f}", "\u{645}\u{200c}", "\u{1f469}\u{200d}"] {
+            assert!(!is_visible(text), "{text:?}");
+        }
+    }
+}

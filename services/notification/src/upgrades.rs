@@ -1,0 +1,26 @@
+//! Rows that an earlier version wrote in a form that this one does not write any more.
+
+mod contacts;
+mod products;
+mod subscriptions;
+
+use broker::Failure;
+use chassis::Upgrade;
+use uuid::Uuid;
+
+/// In the order in which `migrate` applies them.
+pub(crate) const ALL: [Upgrade; 3] = [
+    Upgrade { name: "addresses of contacts", batch: contacts::batch },
+    Upgrade { name: "addresses of subscriptions", batch: subscriptions::batch },
+    Upgrade { name: "names of products", batch: products::batch },
+];
+
+/// How many rows share a transaction.
+const BATCH: i64 = 500;
+
+/// The id behind which a batch begins.
+fn behind(after: Option<&str>) -> Uuid {
+    after.and_then(|key| key.parse().ok()).unwrap_or_default()
+}
+
+type Last = Result<Option<String>, Failure>;

@@ -1,0 +1,124 @@
+//! One person, however their address is spelled: today's spellings, and those that an earlier version kept apart.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use system_tests::{BACK, Inbox, Shop, tables_with};
+
+const CANONICAL: &str = "ada@xn--bcher-kva.example";
+const SPELLINGS: [&str; 4] = [
+    "Ada@bücher.example",
+    "ada@bu\u{308}cher.example.",
+    "\"ADA\"@XN--BCHER-KVA.example",
+    "ada@ｂücher．example",
+];
+
+fn order(email: &str) -> Value {
+    json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]})
+}
+
+/// Whose order it is, as the operator sees it.
+async fn customer_of(shop: &Shop, email: &str) -> Value {
+    let (status, placed) = shop.try_order(None, &order(email)).await;
+    assert_eq!(status, 202, "{email:?}: {placed}");
+    let get = shop.http().get(shop.at("order", &format!("/orders/{}", placed["id"].as_str().unwrap())));
+    let seen: Value = shop.operator(get).send().await.unwrap().json().await.unwrap();
+    assert!(seen["customer_id"].is_string(), "{seen}");
+    seen["customer_id"].clone()
+}
+
+async fn erase(shop: &Shop, email: &str) {
+    for service in ["order", "notification"] {
+        let post = shop.http().post(shop.at(service, "/erasures")).json(&json!({"email": email}));
+        assert_eq!(shop.operator(post).send().await.unwrap().status(), StatusCode::ACCEPTED, "{service}");
+    }
+}
+
+/// Whether a database holds the domain of the address in any spelling.
+async fn is_nowhere(shop: &Shop) {
+    shop.system.settled().await.unwrap();
+    for part in ["xn--bcher-kva", "bücher", "bu\u{308}cher"] {
+        assert_eq!(tables_with(shop, part).await, [""; 0], "{part:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_spellings_of_an_address_are_one_customer_and_any_of_them_erases_it() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 50).await;
+    let customer = customer_of(&shop, CANONICAL).await;
+    for spelling in SPELLINGS {
+        assert_eq!(customer_of(&shop, spelling).await, customer, "{spelling:?}");
+    }
+    shop.system.settled().await.unwrap();
+    assert!(!tables_with(&shop, CANONICAL).await.is_empty(), "it is stored in its canonical form");
+    erase(&shop, SPELLINGS[1]).await;
+    is_nowhere(&shop).await;
+    assert_ne!(customer_of(&shop, CANONICAL).await, customer);
+    shop.system.settled().await.unwrap();
+}
+
+/// Gives what was stored for `email` the spelling that an earlier version stored.
+async fn respell(shop: &Shop, email: &str, older: &str) {
+    for (service, table) in
+        [("order", "customers"), ("notification", "contacts"), ("notification", "subscriptions")]
+    {
+        let sql = format!("UPDATE {table} SET email = '{older}' WHERE email = '{email}'");
+        shop.system.in_database(service, &sql).await.unwrap();
+    }
+}
+
+async fn migrate(shop: &Shop) {
+    for service in ["order", "notification"] {
+        let mut migrate = shop.system.command(service);
+        migrate.arg("migrate").env("MIGRATE_DATABASE_URL", shop.system.database_url(service));
+        assert!(migrate.status().await.unwrap().success(), "{service}");
+    }
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn customers_and_subscriptions_that_turn_out_to_be_one_persons_are_united_by_migrate() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("MUG", 50).await;
+    shop.stock("PEN", 0).await;
+    let older = [("a@example.com", "ada@bücher.example"), ("b@example.com", "ada@bu\u{308}cher.example")];
+    let mut customers = Vec::new();
+    for (email, _) in older {
+        customers.push(customer_of(&shop, email).await);
+        shop.subscribe(&inbox, email, "PEN", 1).await;
+    }
+    shop.reports("PEN", &json!({"waiting": 2})).await;
+    shop.system.settled().await.unwrap();
+    for (email, older) in older {
+        respell(&shop, email, older).await;
+    }
+
+    for _again in 0..2 {
+        migrate(&shop).await;
+        shop.reports("PEN", &json!({"waiting": 1})).await;
+        let customer = customer_of(&shop, CANONICAL).await;
+        assert!(customers.contains(&customer), "no third customer");
+    }
+    shop.restock("PEN", 5).await;
+    inbox.mail(CANONICAL, BACK).await;
+    shop.a_wave_has_passed(&inbox).await;
+    let told = inbox.told().iter().filter(|mail| mail.to == CANONICAL).count();
+    assert_eq!(told, 1, "told once");
+
+    erase(&shop, CANONICAL).await;
+    is_nowhere(&shop).await;
+}
+
+#[tokio::test]
+async fn a_customer_whose_stored_text_is_no_address_is_erased_by_migrate() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 50).await;
+    let customer = customer_of(&shop, "a@example.com").await;
+    shop.system.settled().await.unwrap();
+    respell(&shop, "a@example.com", "a@no_domain.example").await;
+    migrate(&shop).await;
+    assert_eq!(tables_with(&shop, "no_domain").await, [""; 0]);
+    assert_ne!(customer_of(&shop, "a@example.com").await, customer);
+    shop.system.settled().await.unwrap();
+}
