@@ -3,6 +3,8 @@
 //! A service says what it is ([`Service`]) and puts its parts together ([`Parts`]); everything else that all services
 //! do alike is here, once.
 
+#[cfg(target_os = "linux")]
+mod allocator;
 mod commands;
 pub mod database;
 pub mod logging;
