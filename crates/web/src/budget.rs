@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// What is held at most; with the rest of a service it fits into a container of 96 MB twice over.
-const BYTES: usize = 8 * 1024 * 1024;
+/// What is held at most: with the buffers of all connections and the rest of a service it stays well below the 96 MB of a
+/// container.
+const BYTES: usize = 4 * 1024 * 1024;
 
 /// The budget of this process.
 pub(crate) static BODIES: Budget = Budget::new(BYTES);

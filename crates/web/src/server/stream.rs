@@ -17,9 +17,9 @@ use super::head::Heads;
 /// resets it, and the answer would be lost.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// So much is read at once: the parser keeps room for as much as it was last given, and with many connections that is what
-/// fills the memory.
-const READ: usize = 8192;
+/// So much is read at once: less than the parser's first buffer (8 KiB), which it would double each time it is filled. With
+/// many connections those buffers are what fills the memory.
+const READ: usize = 8000;
 
 /// A deadline of the connection has passed: for `head` or `unread` answers.
 #[derive(Debug, thiserror::Error)]
