@@ -12,8 +12,10 @@ use crate::target::Target;
 const BUNDLE: &[u8] = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: shop\r\n\r\n";
 /// How long the connections are held once all of them are open.
 const HELD: Duration = Duration::from_secs(10);
-/// Attackers have so many at once under way.
+/// Connections are opened 50 at a time, some 500 a second: the attacker shares the machine with its victim, and is to take
+/// its slots, not its processor.
 const AT_ONCE: usize = 50;
+const PAUSE: Duration = Duration::from_millis(80);
 
 pub(crate) async fn slow_readers(target: &Target) -> Outcome {
     hold(target, 4200, BUNDLE).await
@@ -31,6 +33,7 @@ async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
         let some = (0..AT_ONCE.min(count - held.len())).map(|_| target.send("order", bytes));
         held.extend(futures::future::join_all(some).await.into_iter().flatten());
         fullest = fullest.max(open(target).await);
+        sleep(PAUSE).await;
     }
     sleep(HELD).await;
     let ready = target.http.get(format!("{}/health/ready", target.system.ops_url("order", 1))).send().await;

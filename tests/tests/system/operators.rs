@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use stack::System;
 use std::time::Duration;
-use system_tests::{BACK, Inbox, Shop, eventually, problem};
+use system_tests::{BACK, Inbox, Mail, Shop, eventually, problem};
 
 #[tokio::test]
 async fn wrong_tokens_are_braked_and_the_right_one_is_admitted_all_the_while() {
@@ -98,8 +98,10 @@ async fn after_a_change_of_the_key_old_and_new_links_count() {
     }
     shop.restock("OLD", 5).await;
     let claim = async |sku: &str| {
-        let mails = inbox.mail("ada@example.com", &format!("Product {sku} is back")).await;
-        mails.link(BACK).rsplit('/').next().unwrap().to_owned()
+        let tells = |mail: &Mail| mail.text.contains(BACK) && mail.text.contains(&format!("Product {sku}"));
+        let found = async || inbox.of("ada@example.com").into_iter().find(tells);
+        let mail = eventually(&format!("a mail tells of {sku}"), found).await;
+        mail.link(BACK).rsplit('/').next().unwrap().to_owned()
     };
     let old = claim("OLD").await;
     shop.system.settled().await.unwrap();
