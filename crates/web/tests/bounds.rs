@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use support::{GET, Running, answer, is_closed, until_closed};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use web::{Bounds, Json};
@@ -74,6 +75,21 @@ async fn a_client_over_its_share_loses_its_own_connections_and_no_one_elses() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_in_use_is_kept_before_those_on_which_nothing_comes() {
+    let server = start(Bounds { per_client: 8, ..few() }).await;
+    let half = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n\"";
+    let mut used = server.send(GET).await;
+    assert!(answer(&mut used).await.ends_with("hello"));
+    for text in ["", "GET / HTTP/1.1\r\nHo", half, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let held = many(&server, 30, text).await;
+        assert!(!is_closed(&mut used).await, "{text}");
+        drop(held);
+    }
+    used.write_all(GET.as_bytes()).await.unwrap();
+    assert!(answer(&mut used).await.ends_with("hello"));
+}
+
+#[tokio::test]
 async fn a_client_whose_connections_are_all_being_answered_is_refused_a_further_one() {
     let server = start(Bounds { per_client: 4, ..few() }).await;
     let busy = many(&server, 4, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -110,7 +126,7 @@ async fn answers_that_are_not_read_end_the_connection() {
         let address = server.address;
         let held = tokio::spawn(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, text.as_bytes()).await;
+            let _ = stream.write_all(text.as_bytes()).await;
             sleep(Duration::from_secs(5)).await;
             drop(stream);
         });

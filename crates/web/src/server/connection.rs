@@ -41,8 +41,8 @@ impl Connection {
         let Self { stream, peer, slot, bounds } = self;
         // Answers are small and whole; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let stream = Stream::new(stream, &bounds);
         let line = Arc::clone(&slot.line);
+        let stream = Stream::new(stream, Arc::clone(&line), &bounds);
         let requests = Arc::new(Requests {
             peer,
             line: Arc::clone(&line),
@@ -120,7 +120,7 @@ impl Requests {
         if is_last || !is_complete.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        self.line.waits();
+        self.line.idles();
         Ok(response)
     }
 

@@ -1,7 +1,8 @@
 //! The connections of a port: how many there may be, in all and of one client, and which one is closed to make room.
 //!
 //! A new connection is never made to wait behind connections on which nothing happens: it takes the place of the one
-//! that has waited for its client (to send a request, the rest of one, or to read an answer) for longest.
+//! that has waited for longest for its client to send its first request, the rest of one, or to read an answer; and where
+//! there is none, of the one that has been idle for longest after an answer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,21 +55,37 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Line {
     began: Instant,
-    /// Milliseconds from `began` since which it waits for its client; [`BUSY`] while it is the server's turn.
+    /// Milliseconds from `began` since which it waits for its client, [`IDLE`] more when all is said and done; [`BUSY`] while
+    /// it is the server's turn. So the least one is the first to be closed.
     waiting: AtomicU64,
     pub(super) close: CancellationToken,
 }
 
 const BUSY: u64 = u64::MAX;
+/// More milliseconds than a process lives.
+const IDLE: u64 = 1 << 48;
 
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(BUSY - 1)
+    u64::try_from(time.as_millis()).unwrap_or(IDLE - 1)
 }
 
 impl Line {
-    /// It is the client's turn: to send a request, or the rest of it, or to read the answer.
+    /// It is the client's turn: to send a request, or the rest of it.
     pub(super) fn waits(&self) {
         self.waiting.store(millis(self.began.elapsed()), Ordering::Relaxed);
+    }
+
+    /// The last request has been answered.
+    pub(super) fn idles(&self) {
+        self.waiting.store(IDLE + millis(self.began.elapsed()), Ordering::Relaxed);
+    }
+
+    /// An idle connection turns out to be stuck: in the head of its next request, or in an answer that is not read.
+    pub(super) fn is_stuck(&self) {
+        let before = self.waiting.load(Ordering::Relaxed);
+        if before != BUSY && before >= IDLE {
+            self.waiting.store(before - IDLE, Ordering::Relaxed);
+        }
     }
 
     /// A request is here as a whole and is being answered.
@@ -153,7 +170,7 @@ impl Slots {
         let latest = millis(self.began.elapsed().saturating_sub(grace));
         let waiting = |entry: &Entry| {
             let since = entry.line.waiting.load(Ordering::Relaxed);
-            (since <= latest && !entry.leaving && whose(entry)).then_some(since)
+            (since != BUSY && since % IDLE <= latest && !entry.leaving && whose(entry)).then_some(since)
         };
         let mut found: Vec<(u64, u64)> =
             open.entries.iter().filter_map(|(id, entry)| Some((waiting(entry)?, *id))).collect();

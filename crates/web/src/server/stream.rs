@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Bounds;
 use super::head::Heads;
+use super::slots::Line;
 
 /// A client that is still sending when its connection ends has so long to see why: to close a socket with unread bytes
 /// resets it, and the answer would be lost.
@@ -36,6 +37,7 @@ impl From<GaveUp> for io::Error {
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: TcpStream,
+    line: Arc<Line>,
     heads: Arc<Mutex<Heads>>,
     head: Timer,
     unread: Timer,
@@ -44,9 +46,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(inner: TcpStream, bounds: &Bounds) -> Self {
+    pub(super) fn new(inner: TcpStream, line: Arc<Line>, bounds: &Bounds) -> Self {
         Self {
             inner,
+            line,
             heads: Arc::default(),
             head: Timer::new(bounds.head),
             unread: Timer::new(bounds.unread),
@@ -71,6 +74,7 @@ impl Stream {
             self.unread.pause();
             return written;
         }
+        self.line.is_stuck();
         self.unread.poll(cx).map(|()| Err(GaveUp("unread").into()))
     }
 }
@@ -94,6 +98,7 @@ impl AsyncRead for Stream {
         if !is_in_head {
             self.head.reset();
         } else if read.is_pending() {
+            self.line.is_stuck();
             return self.head.poll(cx).map(|()| Err(GaveUp("head").into()));
         }
         read
