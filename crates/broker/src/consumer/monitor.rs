@@ -82,13 +82,12 @@ impl Monitor {
             Some((found, logs)) => (Some(found), logs),
             None => (None, None),
         };
-        match logs {
-            Some(logs) => self.compare(&positions, &logs, suspected),
-            None => {
-                self.alarms.excuse();
-                if suspected {
-                    self.held.keep_suspicion();
-                }
+        if let Some(logs) = logs {
+            self.compare(&positions, &logs, suspected);
+        } else {
+            self.alarms.excuse();
+            if suspected {
+                self.held.keep_suspicion();
             }
         }
         let Some(found) = found else { return false };
