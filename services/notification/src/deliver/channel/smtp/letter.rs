@@ -19,8 +19,6 @@ pub(super) enum Unmailable {
     Build(#[from] lettre::error::Error),
     #[error("the mail cannot be built: {0}")]
     Header(#[from] lettre::message::header::InvalidHeaderName),
-    #[error("the mail cannot be built: the domain of the address is none")]
-    Domain,
 }
 
 /// Writes the mail for `delivery`, from `from`, whose domain is in A-labels.
@@ -32,7 +30,7 @@ pub(super) fn letter(
 ) -> Result<Letter, Unmailable> {
     let content = &delivery.content;
     let (text, html) = (letters.text(content)?, letters.html(content)?);
-    let to = recipient(to)?;
+    let to = recipient(to);
     let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])?;
     let mut mail = Message::builder()
         // Made here: lettre's own, from the headers, knows no local part that is longer than 64 octets.
@@ -59,10 +57,11 @@ pub(crate) fn mailbox(text: &str) -> Result<Mailbox, String> {
     Ok(Mailbox::new(mailbox.name, email))
 }
 
-/// It was read by the rules once already; lettre's own know no local part that is longer than 64 octets.
-fn recipient(to: &EmailAddress) -> Result<Address, Unmailable> {
+/// Its domain is in A-labels already, and it was read by the rules once; lettre's own know no local part that is longer than
+/// 64 octets.
+fn recipient(to: &EmailAddress) -> Address {
     let (user, domain) = to.expose().rsplit_once('@').unwrap_or_default();
-    in_ascii(user, domain).ok_or(Unmailable::Domain)
+    Address::new_dangerous(user, domain)
 }
 
 fn in_ascii(user: &str, domain: &str) -> Option<Address> {
@@ -98,6 +97,6 @@ mod tests {
     #[test]
     fn the_recipient_s_domain_is_in_a_labels() {
         let to: EmailAddress = "pat@bücher.example".parse().unwrap();
-        assert_eq!(recipient(&to).unwrap().to_string(), "pat@xn--bcher-kva.example");
+        assert_eq!(recipient(&to).to_string(), "pat@xn--bcher-kva.example");
     }
 }
