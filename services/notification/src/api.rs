@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub senders: Arc<[Arc<Notify>]>,
     /// Wakes the waves.
     pub waves: Arc<Notify>,
+    /// Wakes the worker that looks at wishes.
+    pub wishes: Arc<Notify>,
 }
 
 impl App {
@@ -101,8 +103,10 @@ async fn erase(
     Json(wanted): Json<Erasure>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let mut tx = app.outbox.begin().await?;
-    let customers = deliver::contacts::erase(&mut tx, &wanted.email).await?;
-    erasure::erase(&mut tx, &[wanted.email.expose()], &[OffsetDateTime::now_utc()], &customers).await?;
+    let (address, now) = ([wanted.email.expose()], OffsetDateTime::now_utc());
+    let customers = deliver::contacts::lock(&mut tx, &wanted.email).await?;
+    erasure::erase(&mut tx, &address, &[now], &customers).await?;
+    deliver::contacts::erase(&mut tx, &customers).await?;
     deliver::queue::hasten(&mut tx, &customers).await?;
     tx.commit().await?;
     tracing::info!(customers = customers.len(), "erased an address");

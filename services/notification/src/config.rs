@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use web::Origins;
 
 use crate::deliver::channel::smtp::{HelloName, mailbox};
+use crate::notify_me::subscriptions::WAITS;
 
 /// What the notification service can be told.
 #[derive(Debug, Clone, Args)]
@@ -62,15 +63,16 @@ pub struct Config {
     #[arg(long, env, default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
     pub wave_factor: f64,
 
-    /// How long those told have before the next in line are told
-    #[arg(long, env, default_value = "15m", value_parser = chassis::duration, value_name = "DURATION")]
+    /// How long those told have before the next in line are told; at most 180 days, as nobody waits longer
+    #[arg(long, env, default_value = "15m", value_parser = interval, value_name = "DURATION")]
     pub wave_interval: Duration,
 
     /// Subscriptions that a client may ask for in an hour; 0 for no limit
     #[arg(long, env, default_value_t = 100, value_name = "N")]
     pub subscriptions_per_client_per_hour: u32,
 
-    /// Subscriptions that may be asked for an address in an hour; 0 for no limit
+    /// Subscriptions that may be asked for a mailbox (an address without its plus part) in an hour, by the form and by orders
+    /// each; 0 for no limit
     #[arg(long, env, default_value_t = 10, value_name = "N")]
     pub subscriptions_per_address_per_hour: u32,
 }
@@ -104,6 +106,16 @@ fn sender(text: &str) -> Result<Mailbox, String> {
     Ok(sender)
 }
 
+/// With a longer one, those who are not in the first wave would lapse before the second.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = chassis::duration(text).map_err(|error| error.to_string())?;
+    if interval <= WAITS {
+        Ok(interval)
+    } else {
+        Err("must be at most 180 days: nobody waits longer".to_owned())
+    }
+}
+
 fn factor(text: &str) -> Result<f64, String> {
     let factor = text.parse::<f64>().ok().filter(|factor| (0.1..=1_000_000.0).contains(factor));
     factor.ok_or_else(|| "a number from 0.1 to 1000000 is expected".to_owned())
@@ -127,6 +139,7 @@ mod tests {
         );
         assert!(sender("Blue Shop <hello@shop.example>").is_ok() && sender("hello@shop.example").is_ok());
         assert!(sender("Blue\u{200b} Shop <hello@shop.example>").is_err());
+        assert!(interval("180d").is_ok() && interval("0s").is_ok() && interval("181d").is_err());
         assert!(factor("2").is_ok() && factor("0").is_err() && factor("NaN").is_err());
     }
 }

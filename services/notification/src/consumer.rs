@@ -13,7 +13,7 @@ use events::Channel;
 use tokio::sync::Notify;
 
 use crate::config::OrderConsent;
-use crate::notify_me::tokens::Tokens;
+use crate::notify_me::adopt::Adoption;
 
 /// What every fold is given.
 #[derive(Clone)]
@@ -24,7 +24,8 @@ pub(crate) struct Consumers {
     pub senders: Arc<[Arc<Notify>]>,
     /// Wakes the waves.
     pub waves: Arc<Notify>,
-    pub tokens: Tokens,
+    /// Gives orders' wishes their addresses.
+    pub adoption: Adoption,
     /// Whether an order's word is enough to subscribe.
     pub consent: OrderConsent,
 }

@@ -30,6 +30,7 @@ use crate::deliver::channel::smtp::Smtp;
 use crate::deliver::letter::{Letters, Shop};
 use crate::deliver::purge;
 use crate::deliver::worker::Sender;
+use crate::notify_me::adopt::Adoption;
 use crate::notify_me::expiry;
 use crate::notify_me::limits::Limits;
 use crate::notify_me::links::Linker;
@@ -38,6 +39,7 @@ use crate::notify_me::pages::Pages;
 use crate::notify_me::reclaim;
 use crate::notify_me::tokens::Tokens;
 use crate::notify_me::waves::Waves;
+use crate::notify_me::wishes::Wishes;
 
 pub use config::{Config, OrderConsent};
 
@@ -70,6 +72,10 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         "deliveries_total",
         "Messages that were sent or given up, by kind, channel and status."
     );
+    metrics::describe_counter!(
+        "wishes_dropped_total",
+        "Orders' wishes to be told that came to nothing, by reason: refused, mailbox_waits, mailbox_limit."
+    );
     let Context { config, common, outbox } = context;
     let linker = Linker { tokens: Tokens::new(config.token_key.keys()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
@@ -93,7 +99,23 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let (pool, retention) = (outbox.pool().clone(), common.topic_retention.time());
     parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
     parts.tasks.push(Task::new("waves", move |stop| running.run(wake, stop)));
-    parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, stop)));
+    let adoption = Adoption {
+        tokens: linker.tokens.clone(),
+        channels: Arc::clone(&channels),
+        per_hour: config.subscriptions_per_address_per_hour,
+    };
+    let (reconciling, wishes) = (adoption.clone(), Arc::new(Notify::new()));
+    parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, reconciling, stop)));
+    let (asking, wished) = (
+        Wishes {
+            outbox: outbox.clone(),
+            tokens: linker.tokens.clone(),
+            channels: Arc::clone(&channels),
+            senders: Arc::clone(&senders),
+        },
+        Arc::clone(&wishes),
+    );
+    parts.tasks.push(Task::new("wishes", move |stop| asking.run(wished, stop)));
     let (claimed, tokens) = (outbox.pool().clone(), linker.tokens.clone());
     parts.tasks.push(Task::new("reclaim", move |stop| reclaim::run(claimed, tokens, stop)));
     parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, retention, stop)));
@@ -102,7 +124,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         channels: Arc::clone(&channels),
         senders: Arc::clone(&senders),
         waves: Arc::clone(&waves),
-        tokens: linker.tokens.clone(),
+        adoption,
         consent: config.order_consent,
     };
     parts.subscriptions = consumers.subscriptions();
@@ -110,7 +132,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         (config.subscriptions_per_client_per_hour, config.subscriptions_per_address_per_hour);
     let limits = Arc::new(Limits::new(per_client, per_address));
     let admin = common.operators()?;
-    let app = App { outbox, admin, letters, pages, linker, shop, limits, channels, senders, waves };
+    let app = App { outbox, admin, letters, pages, linker, shop, limits, channels, senders, waves, wishes };
     parts.api = api::routes(app, &config.cors_origins);
     Ok(parts)
 }

@@ -47,4 +47,8 @@ impl Announcement {
 /// Describes what is counted.
 pub(crate) fn describe() {
     metrics::describe_counter!("orders_total", "Orders that came to a status, by status and reason.");
+    metrics::describe_counter!(
+        "wishes_dropped_total",
+        "Orders whose wish to be told was not taken with them, by reason: client_limit."
+    );
 }

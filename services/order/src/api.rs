@@ -32,6 +32,8 @@ pub(crate) struct Api {
     pub(crate) admin: AdminToken,
     /// How many orders a client may place.
     pub(crate) limit: Option<Arc<Limit<ClientAddress>>>,
+    /// How many wishes to be told a client's orders may carry.
+    pub(crate) wishes: Option<Arc<Limit<ClientAddress>>>,
 }
 
 /// The routes.

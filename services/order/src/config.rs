@@ -14,7 +14,7 @@ pub struct Config {
     #[command(flatten)]
     pub token_key: TokenKey,
 
-    /// How long an order waits for payment and inventory before it is cancelled, as 24h or 90s
+    /// How long an order waits for payment and inventory before it is cancelled, as 24h or 90s; from 1s
     #[arg(long, env, default_value = "24h", value_parser = patience, value_name = "DURATION")]
     pub order_expires_after: Duration,
 
@@ -22,15 +22,20 @@ pub struct Config {
     /// refused and repeated ones included [default: any number]
     #[arg(long, env, value_name = "N")]
     pub orders_per_client_per_minute: Option<NonZeroU32>,
+
+    /// How many orders with notify_me one client may send in an hour to one instance; those beyond are taken without the
+    /// wish to be told. 0 for no limit
+    #[arg(long, env, default_value_t = 100, value_name = "N")]
+    pub notify_me_per_client_per_hour: u32,
 }
 
-/// A century is for ever, and still a date.
-const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+/// With less, orders would be cancelled before their answers can have come.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 fn patience(text: &str) -> Result<Duration, String> {
     let duration = chassis::duration(text).map_err(|error| error.to_string())?;
-    if duration.is_zero() || duration > LONGEST {
-        return Err("must be longer than nothing and at most 100 years".to_owned());
+    if duration < SHORTEST || duration > chassis::settings::LONGEST {
+        return Err("must be at least 1s and at most 100 years".to_owned());
     }
     Ok(duration)
 }

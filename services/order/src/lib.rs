@@ -17,6 +17,7 @@ mod store;
 mod tokens;
 mod view;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         tokens: tokens::Tokens::new(config.token_key.keys()?),
         admin: common.operators()?,
         limit: config.orders_per_client_per_minute.map(|count| Arc::new(Limit::per_minute(count))),
+        wishes: NonZeroU32::new(config.notify_me_per_client_per_hour)
+            .map(|count| Arc::new(Limit::per_hour(count))),
     });
     let pool = outbox.pool().clone();
     Ok(Parts {

@@ -7,6 +7,8 @@ mod crashes;
 mod erasure;
 mod links;
 mod outages;
+mod purchases;
+mod refusals;
 mod scale;
 mod stale;
 mod waves;

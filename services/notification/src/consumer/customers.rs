@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Consumers;
 use crate::deliver::contacts::{self, Contacts, Reach};
 use crate::deliver::queue;
-use crate::notify_me::{by_order, erasure, purchases};
+use crate::notify_me::erasure;
 
 /// The fold of `customers`.
 pub(crate) struct Customers(pub Consumers);
@@ -68,15 +68,14 @@ impl Fold for Customers {
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        contacts::save(tx, &state.contacts).await?;
+        // First: what is counted of an erased subscriber is found by the address.
         if !state.erased.is_empty() {
             let (addresses, times): (Vec<&str>, Vec<OffsetDateTime>) =
                 state.addresses.iter().map(|(address, at)| (address.expose(), *at)).unzip();
             erasure::erase(tx, &addresses, &times, &state.erased).await?;
         }
-        let arrived: Vec<Uuid> = state.arrived.keys().map(|id| id.uuid()).collect();
-        by_order::adopt(tx, &state.arrived).await?;
-        purchases::catch_up(tx, &arrived).await?;
+        contacts::save(tx, &state.contacts).await?;
+        self.0.adoption.adopt(tx, &state.arrived).await?;
         let all: Vec<Uuid> = state.contacts.keys().map(|id| id.uuid()).collect();
         queue::hasten(tx, &all).await?;
         self.0.wake_senders_on(tx);

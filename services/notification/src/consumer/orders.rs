@@ -1,9 +1,7 @@
 //! Topic `orders`: an order's outcome becomes a message a channel; what it was short of may become a subscription, and
 //! what it bought ends one.
 
-use std::collections::BTreeMap;
-
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Appends, Cause, Failure, Fold, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{CustomerId, OrderId, SubscriptionId};
 use events::{OrderConfirmed, OrderEvent};
@@ -16,7 +14,7 @@ use crate::deliver::content::Content;
 use crate::deliver::delivery::Due;
 use crate::deliver::{announce, orders, queue};
 use crate::notify_me::by_order::{self, Made};
-use crate::notify_me::purchases::{self, Purchase};
+use crate::notify_me::purchases::{self, Purchase, Standing};
 use crate::notify_me::stock;
 
 /// The fold of `orders`.
@@ -29,8 +27,10 @@ pub(crate) struct State {
     due: Vec<Due>,
     /// Orders whose refund was known before they were: whose they are.
     claimed: Vec<(OrderId, CustomerId)>,
-    made: Vec<Made>,
+    made: Vec<(Made, Cause)>,
+    /// The lines of the orders that were confirmed, for their claims.
     purchases: Vec<Purchase>,
+    standing: Standing,
 }
 
 impl Fold for Orders {
@@ -59,8 +59,17 @@ impl Fold for Orders {
         if order.customer.replace(customer).is_none() && order.refunded {
             state.claimed.push((event.order_id(), customer));
         }
-        if let OrderEvent::Confirmed(confirmed) = event {
-            state.purchases.extend(bought(confirmed, received));
+        match event {
+            OrderEvent::Confirmed(confirmed) => {
+                let lines = bought(confirmed, received);
+                state.purchases.extend(lines.iter().cloned());
+                // A redrive may bring it after the cancellation that followed it.
+                if order.seen <= received.sequence {
+                    state.standing.confirmed(confirmed.order_id, lines);
+                }
+            }
+            OrderEvent::Cancelled(cancelled) => state.standing.cancelled(cancelled.order_id),
+            OrderEvent::Placed(_) => {}
         }
         if let Some(mut content) = announce::of_order(event) {
             state.made.extend(subscribe(&mut content, customer, received, now));
@@ -69,19 +78,17 @@ impl Fold for Orders {
         Ok(())
     }
 
-    async fn save(&self, tx: &mut Tx, mut state: State) -> Result<(), Failure> {
+    async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         orders::save(tx, &state.orders).await?;
-        if !state.made.is_empty() {
-            state.due.extend(self.make(tx, &state.made).await?);
-        }
-        if !state.purchases.is_empty() {
-            purchases::apply(tx, &state.purchases).await?;
-        }
-        if !state.claimed.is_empty() {
-            queue::belong(tx, &state.claimed).await?;
-        }
+        self.look_again(tx, &state).await?;
         if !state.due.is_empty() {
             queue::insert(tx, &state.due, &self.0.channels).await?;
+        }
+        self.make(tx, &state.made).await?;
+        purchases::convert(tx, &state.purchases).await?;
+        state.standing.save(tx).await?;
+        if !state.claimed.is_empty() {
+            queue::belong(tx, &state.claimed).await?;
         }
         self.0.wake_senders_on(tx);
         self.0.wake_waves_on(tx);
@@ -90,16 +97,27 @@ impl Fold for Orders {
 }
 
 impl Orders {
-    /// Writes the subscriptions that orders made; the questions that are to be put come back.
-    async fn make(&self, tx: &mut Tx, made: &[Made]) -> sqlx::Result<Vec<Due>> {
+    /// Has the waves look at the products that somebody begins to wait for, now or again. All at once: the locks of
+    /// products are taken in one order.
+    async fn look_again(&self, tx: &mut Tx, state: &State) -> sqlx::Result<()> {
+        let restored = state.standing.undo(tx).await?;
+        let mut skus: Vec<&str> = restored.iter().map(String::as_str).collect();
         if self.0.consent == OrderConsent::Trusted {
-            let skus: Vec<&str> = made.iter().map(|made| made.sku.as_str()).collect();
-            stock::look_again(tx, &skus).await?;
+            skus.extend(state.made.iter().map(|(made, _)| made.sku.as_str()));
         }
-        let questions = by_order::insert(tx, &self.0.tokens, made, self.0.consent).await?;
-        let customers: BTreeMap<_, _> = made.iter().map(|made| (made.customer, made.cause.clone())).collect();
-        by_order::adopt(tx, &customers).await?;
-        Ok(questions)
+        if skus.is_empty() { Ok(()) } else { stock::look_again(tx, &skus).await }
+    }
+
+    /// Writes the subscriptions that orders made. Behind the messages about those orders, which name them: one that comes to
+    /// nothing is taken out of its message.
+    async fn make(&self, tx: &mut Tx, made: &[(Made, Cause)]) -> sqlx::Result<()> {
+        if made.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<&Made> = made.iter().map(|(made, _)| made).collect();
+        by_order::insert(tx, &self.0.adoption.tokens, rows, self.0.consent).await?;
+        let customers = made.iter().map(|(made, cause)| (made.customer, cause.clone())).collect();
+        self.0.adoption.adopt(tx, &customers).await
     }
 }
 
@@ -109,20 +127,13 @@ fn subscribe(
     customer: CustomerId,
     received: &Received<OrderEvent>,
     now: OffsetDateTime,
-) -> Vec<Made> {
+) -> Vec<(Made, Cause)> {
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
     let make = |line: &mut crate::deliver::content::Short| {
         let id = *line.subscription.insert(SubscriptionId::new(now));
-        Made {
-            id,
-            order: *order_id,
-            customer,
-            sku: line.sku.clone(),
-            name: line.name.clone(),
-            quantity: line.wanted,
-            cause: received.cause(),
-            at: now,
-        }
+        let made =
+            Made { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted, at: now };
+        (made, received.cause())
     };
     short.iter_mut().map(make).collect()
 }

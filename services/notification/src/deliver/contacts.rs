@@ -90,14 +90,25 @@ pub(crate) async fn save(tx: &mut Tx, contacts: &Contacts) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Forgets every customer of this address, and returns who they were.
-pub(crate) async fn erase(connection: &mut PgConnection, email: &EmailAddress) -> sqlx::Result<Vec<Uuid>> {
+/// Locks every customer of this address, and returns who they are.
+pub(crate) async fn lock(connection: &mut PgConnection, email: &EmailAddress) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
-        "UPDATE contacts SET email = NULL, erased_at = now() WHERE email = $1 RETURNING customer_id",
+        "SELECT customer_id FROM contacts WHERE email = $1 ORDER BY customer_id FOR UPDATE",
         email.expose(),
     )
     .fetch_all(connection)
     .await
+}
+
+/// Forgets the address of these customers.
+pub(crate) async fn erase(connection: &mut PgConnection, customers: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE contacts SET email = NULL, erased_at = now() WHERE customer_id = ANY($1) AND email IS NOT NULL",
+        customers,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 impl Reach {

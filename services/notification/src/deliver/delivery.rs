@@ -29,7 +29,7 @@ pub(crate) struct Delivery {
     pub content: Content,
     pub tries: Tries,
     pub recipient: Recipient,
-    /// What it tells of is not there any more, or not sold any more.
+    /// What it tells of is not there any more, not sold any more, or bought by its recipient meanwhile.
     pub sold_out: bool,
     /// The trace that it is part of.
     pub traceparent: Option<String>,

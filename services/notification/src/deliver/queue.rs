@@ -130,7 +130,8 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
                COALESCE(subscriptions.email, contacts.email) AS "email?",
                contacts.erased_at IS NOT NULL OR COALESCE(state = 'erased', false) AS "erased!",
                kind = 'back_in_stock' AND state = 'waiting'
-                   AND (COALESCE(available, 0) < quantity OR NOT COALESCE(listed, false)) AS "sold_out?"
+                   AND (COALESCE(available, 0) < quantity OR NOT COALESCE(listed, false) OR EXISTS (
+                       SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)) AS "sold_out?"
         FROM claimed
         LEFT JOIN subscriptions ON subscriptions.id = claimed.subscription_id
         LEFT JOIN stock ON stock.sku = claimed.sku

@@ -1,4 +1,5 @@
-//! Forgetting an address: its subscriptions stay as numbers for the report, without it.
+//! Forgetting an address: its subscriptions stay as numbers for the report, without it. What it refused stays too, as an
+//! HMAC of the mailbox: nobody signs an erased address up again.
 
 use broker::Tx;
 use time::OffsetDateTime;
@@ -24,7 +25,9 @@ pub(crate) async fn erase(
             ORDER BY id FOR UPDATE
         )
         UPDATE subscriptions
-        SET email = NULL, queued_at = NULL, ended_at = COALESCE(ended_at, now()),
+        SET email = NULL, mailbox = NULL, queued_at = NULL, ended_at = COALESCE(ended_at, now()),
+            bought_at = COALESCE(bought_at, (SELECT min(bought.bought_at) FROM standing_purchases AS bought
+                                             WHERE bought.subscription_id = subscriptions.id)),
             state = CASE state WHEN 'merged' THEN state ELSE 'erased' END
         FROM hit WHERE subscriptions.id = hit.id
         RETURNING subscriptions.id
@@ -34,6 +37,16 @@ pub(crate) async fn erase(
         customers,
     )
     .fetch_all(&mut **tx)
+    .await?;
+    sqlx::query!(
+        r#"
+        DELETE FROM wishes USING unnest($1::text[], $2::timestamptz[]) AS gone (email, at)
+        WHERE wishes.email = gone.email AND wishes.created_at <= gone.at
+        "#,
+        addresses as &[&str],
+        times,
+    )
+    .execute(&mut **tx)
     .await?;
     if erased.is_empty() { Ok(()) } else { call_back(tx, &erased).await }
 }

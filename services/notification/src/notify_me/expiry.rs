@@ -6,9 +6,9 @@ use std::time::Duration;
 use broker::{Cause, Outbox};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{by_order, purchases, subscriptions};
+use super::adopt::{self, Adoption};
+use super::{purchases, questions, subscriptions};
 
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -16,28 +16,28 @@ const INTERVAL: Duration = Duration::from_secs(30);
 const STEP: i64 = 500;
 
 /// Runs until `stop`.
-pub(crate) async fn run(outbox: Outbox, stop: CancellationToken) {
-    work::every("expiry", INTERVAL, &Notify::new(), stop, || turn(&outbox)).await;
+pub(crate) async fn run(outbox: Outbox, adoption: Adoption, stop: CancellationToken) {
+    work::every("expiry", INTERVAL, &Notify::new(), stop, || turn(&outbox, &adoption)).await;
 }
 
-async fn turn(outbox: &Outbox) -> sqlx::Result<()> {
-    reconcile(outbox).await?;
+async fn turn(outbox: &Outbox, adoption: &Adoption) -> sqlx::Result<()> {
+    reconcile(outbox, adoption).await?;
     while lapse(outbox).await? {}
     while forget(outbox).await? {}
+    questions::forget(outbox.pool()).await?;
+    while is_full(purchases::forget(outbox.pool(), STEP).await?) {}
     Ok(())
 }
 
 /// A contact and what belongs to it can be written at the same moment, by two instances that read two topics.
-async fn reconcile(outbox: &Outbox) -> sqlx::Result<()> {
-    let customers = by_order::overlooked(outbox.pool()).await?;
+async fn reconcile(outbox: &Outbox, adoption: &Adoption) -> sqlx::Result<()> {
+    let customers = adopt::overlooked(outbox.pool()).await?;
     if customers.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.uuid()).collect();
     let mut tx = outbox.begin().await?;
-    by_order::adopt(&mut tx, &customers.into_iter().map(|customer| (customer, Cause::default())).collect())
-        .await?;
-    purchases::catch_up(&mut tx, &ids).await?;
+    let customers = customers.into_iter().map(|customer| (customer, Cause::default())).collect();
+    adoption.adopt(&mut tx, &customers).await?;
     tx.commit().await
 }
 
@@ -51,8 +51,13 @@ async fn lapse(outbox: &Outbox) -> sqlx::Result<bool> {
             WHERE expires_at <= now() AND state IN ('pending', 'waiting', 'notified')
             LIMIT $1 FOR UPDATE SKIP LOCKED
         )
-        UPDATE subscriptions SET state = 'lapsed', queued_at = NULL, ended_at = now()
-        FROM over WHERE subscriptions.id = over.id
+        UPDATE subscriptions
+        SET state = CASE WHEN bought.at IS NULL THEN 'lapsed' ELSE 'bought' END,
+            bought_at = COALESCE(subscriptions.bought_at, bought.at), queued_at = NULL, ended_at = now()
+        FROM over LEFT JOIN (
+            SELECT subscription_id, min(bought_at) AS at FROM standing_purchases GROUP BY subscription_id
+        ) AS bought ON bought.subscription_id = over.id
+        WHERE subscriptions.id = over.id
         RETURNING subscriptions.id
         "#,
         STEP,
@@ -61,7 +66,7 @@ async fn lapse(outbox: &Outbox) -> sqlx::Result<bool> {
     .await?;
     subscriptions::call_back(&mut tx, &lapsed).await?;
     tx.commit().await?;
-    Ok(is_full(lapsed.len()))
+    Ok(is_full(lapsed.len() as u64))
 }
 
 /// An ended subscription keeps its address as long as its deliveries can be looked up. One step.
@@ -73,15 +78,15 @@ async fn forget(outbox: &Outbox) -> sqlx::Result<bool> {
             WHERE ended_at <= now() - interval '90 days' AND email IS NOT NULL
             LIMIT $1 FOR UPDATE SKIP LOCKED
         )
-        UPDATE subscriptions SET email = NULL FROM over WHERE subscriptions.id = over.id
+        UPDATE subscriptions SET email = NULL, mailbox = NULL FROM over WHERE subscriptions.id = over.id
         "#,
         STEP,
     )
     .execute(outbox.pool())
     .await?;
-    Ok(is_full(usize::try_from(forgotten.rows_affected()).unwrap_or_default()))
+    Ok(is_full(forgotten.rows_affected()))
 }
 
-fn is_full(step: usize) -> bool {
-    i64::try_from(step).is_ok_and(|step| step == STEP)
+fn is_full(step: u64) -> bool {
+    step == STEP.unsigned_abs()
 }

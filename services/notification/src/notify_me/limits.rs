@@ -20,10 +20,10 @@ impl Limits {
         }
     }
 
-    /// Counts one; 429 when it is one too many. Calls are counted, not what is known of the address, so the answer says
+    /// Counts one, by the mailbox of the address; 429 when it is one too many. Calls are counted, not what is known of the address, so the answer says
     /// nothing of it.
     pub(crate) fn check(&self, client: ClientAddress, address: &EmailAddress) -> Result<(), Problem> {
         self.clients.as_ref().map_or(Ok(()), |limit| limit.check(&client))?;
-        self.addresses.as_ref().map_or(Ok(()), |limit| limit.check(address))
+        self.addresses.as_ref().map_or(Ok(()), |limit| limit.check(&address.mailbox()))
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Linker {
 pub(crate) struct Links {
     pub confirm: Option<String>,
     pub unsubscribe: Option<String>,
+    /// No more of any product.
+    pub refuse: Option<String>,
     pub again: Option<String>,
     /// To the shop, by way of this service: it counts the click.
     pub shop: Option<String>,
@@ -38,12 +40,14 @@ impl Linker {
                 let grant = Grant::Confirm(*subscription_id, *round, *quantity, *until);
                 links.confirm = Some(self.page("subscriptions/confirm", &grant));
                 links.unsubscribe = Some(self.unsubscribe(*subscription_id));
+                links.refuse = Some(self.page("subscriptions/refuse", &Grant::Refuse(*subscription_id)));
             }
             Content::BackInStock { subscription_id, .. } => {
                 let claim = self.tokens.issue(&Grant::Claim(*subscription_id));
                 links.shop = Some(format!("{}/c/{claim}", self.public_url));
                 links.again = Some(self.page("subscriptions/join", &Grant::Again(*subscription_id)));
                 links.unsubscribe = Some(self.unsubscribe(*subscription_id));
+                links.refuse = Some(self.page("subscriptions/refuse", &Grant::Refuse(*subscription_id)));
             }
             Content::OrderCancelled { order_id, short, .. } => {
                 for line in short {

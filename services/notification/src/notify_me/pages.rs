@@ -4,6 +4,7 @@
 mod claim;
 mod confirm;
 mod join;
+mod refuse;
 mod render;
 mod unsubscribe;
 
@@ -24,6 +25,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(confirm::show, confirm::act))
         .routes(routes!(unsubscribe::show, unsubscribe::act))
+        .routes(routes!(refuse::show_all, refuse::act_all))
+        .routes(routes!(refuse::show_lift, refuse::act_lift))
         .routes(routes!(join::show, join::act))
         .routes(routes!(claim::show, claim::act))
 }

@@ -6,7 +6,7 @@ use broker::Tx;
 use envelope::Sequence;
 use events::values::{Money, Sku};
 use events::{Product, ProductEvent};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 /// The products of a batch.
 pub(crate) type Products = BTreeMap<Sku, Copy>;
@@ -73,9 +73,9 @@ pub(crate) async fn save(tx: &mut Tx, products: &Products) -> sqlx::Result<()> {
 }
 
 /// What a product is called, if it can be subscribed to.
-pub(crate) async fn listed_name(pool: &PgPool, sku: &Sku) -> sqlx::Result<Option<String>> {
+pub(crate) async fn listed_name(database: impl PgExecutor<'_>, sku: &Sku) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!("SELECT name FROM products WHERE sku = $1 AND listed", sku.as_str())
-        .fetch_optional(pool)
+        .fetch_optional(database)
         .await
 }
 

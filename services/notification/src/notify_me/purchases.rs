@@ -1,5 +1,9 @@
-//! What confirmed orders mean for those who wait: whoever came by the link in a message has converted; whoever bought
-//! it anyhow is not told any more.
+//! What confirmed orders mean for those who wait. An order with the claim of a message converts the subscription, for
+//! good. Any other order of the same address suspends the wait for as long as the order stands: the subscriber is not
+//! told, and counts as `bought`. A cancellation deletes the purchase, and the subscriber is back in line at the old place
+//! (the view `standing_purchases` is the whole rule). So nobody's order ends what the address's owner confirmed.
+
+use std::collections::BTreeMap;
 
 use broker::{Cause, Tx};
 use envelope::Sequence;
@@ -23,48 +27,92 @@ pub(crate) struct Purchase {
     pub at: OffsetDateTime,
 }
 
-/// Applies purchases.
-pub(crate) async fn apply(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result<()> {
-    convert(tx, purchases).await?;
-    let orders: Vec<Uuid> = purchases.iter().map(|purchase| purchase.order.uuid()).collect();
-    let skus: Vec<String> = purchases.iter().map(|purchase| purchase.sku.to_string()).collect();
-    let customers: Vec<Uuid> = purchases.iter().map(|purchase| purchase.customer.uuid()).collect();
-    let times: Vec<OffsetDateTime> = purchases.iter().map(|purchase| purchase.at).collect();
-    end(tx, &customers, &skus, &times).await?;
-    sqlx::query!(
-        r#"
-        INSERT INTO purchases (order_id, sku, customer_id, bought_at)
-        SELECT order_id, sku, customer_id, at
-        FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS bought (order_id, sku, customer_id, at)
-        WHERE NOT EXISTS (SELECT FROM contacts WHERE contacts.customer_id = bought.customer_id)
-        ORDER BY order_id, sku
-        ON CONFLICT DO NOTHING
-        "#,
-        &orders,
-        &skus,
-        &customers,
-        &times,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+/// What the orders of a batch mean for the purchases that stand: the last word on each order.
+#[derive(Debug, Default)]
+pub(crate) struct Standing(BTreeMap<OrderId, Vec<Purchase>>);
+
+impl Standing {
+    /// The order is confirmed with these lines.
+    pub(crate) fn confirmed(&mut self, order: OrderId, lines: Vec<Purchase>) {
+        self.0.insert(order, lines);
+    }
+
+    /// The order is cancelled: none of its lines is bought.
+    pub(crate) fn cancelled(&mut self, order: OrderId) {
+        self.0.insert(order, Vec::new());
+    }
+
+    fn made(&self) -> impl Iterator<Item = &Purchase> {
+        self.0.values().flatten()
+    }
+
+    fn undone(&self) -> Vec<Uuid> {
+        self.0.iter().filter(|(_, lines)| lines.is_empty()).map(|(order, _)| order.uuid()).collect()
+    }
+
+    /// Writes the purchases that somebody waits for, or may wait for.
+    pub(crate) async fn save(&self, tx: &mut Tx) -> sqlx::Result<()> {
+        let orders: Vec<Uuid> = self.made().map(|purchase| purchase.order.uuid()).collect();
+        let skus: Vec<&str> = self.made().map(|purchase| purchase.sku.as_str()).collect();
+        let customers: Vec<Uuid> = self.made().map(|purchase| purchase.customer.uuid()).collect();
+        let times: Vec<OffsetDateTime> = self.made().map(|purchase| purchase.at).collect();
+        if orders.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            r#"
+            INSERT INTO purchases (order_id, sku, customer_id, bought_at)
+            SELECT order_id, bought.sku, bought.customer_id, at
+            FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS bought (order_id, sku, customer_id, at)
+            LEFT JOIN contacts USING (customer_id)
+            WHERE contacts.customer_id IS NULL OR EXISTS (
+                SELECT FROM subscriptions
+                WHERE subscriptions.email = contacts.email AND subscriptions.sku = bought.sku
+                  AND state IN ('pending', 'waiting', 'notified'))
+            ORDER BY order_id, bought.sku
+            ON CONFLICT DO NOTHING
+            "#,
+            &orders,
+            &skus as &[&str],
+            &customers,
+            &times,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes the purchases of cancelled orders and returns their products: who waits for one of them may be told now.
+    pub(crate) async fn undo(&self, tx: &mut Tx) -> sqlx::Result<Vec<String>> {
+        let orders = self.undone();
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        sqlx::query_scalar!("DELETE FROM purchases WHERE order_id = ANY($1) RETURNING sku", &orders)
+            .fetch_all(&mut **tx)
+            .await
+    }
 }
 
-/// Applies what customers bought before their contact was known.
-pub(crate) async fn catch_up(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<()> {
-    let bought = sqlx::query!(
-        "DELETE FROM purchases WHERE customer_id = ANY($1) RETURNING customer_id, sku, bought_at",
-        customers,
+/// Deletes at most `limit` purchases that suspend no wait, and returns how many. New ones are kept for an hour: the
+/// contact and the subscription that belong to one may be on their way.
+pub(crate) async fn forget(pool: &PgPool, limit: i64) -> sqlx::Result<u64> {
+    let forgotten = sqlx::query!(
+        r#"
+        DELETE FROM purchases WHERE (order_id, sku) IN (
+            SELECT order_id, sku FROM purchases AS candidate
+            WHERE bought_at < now() - interval '1 hour'
+              AND EXISTS (SELECT FROM contacts WHERE contacts.customer_id = candidate.customer_id)
+              AND NOT EXISTS (
+                  SELECT FROM standing_purchases AS standing
+                  WHERE standing.order_id = candidate.order_id AND standing.sku = candidate.sku)
+            LIMIT $1)
+        "#,
+        limit,
     )
-    .fetch_all(&mut **tx)
+    .execute(pool)
     .await?;
-    if bought.is_empty() {
-        return Ok(());
-    }
-    let customers: Vec<Uuid> = bought.iter().map(|row| row.customer_id).collect();
-    let times: Vec<OffsetDateTime> = bought.iter().map(|row| row.bought_at).collect();
-    let skus: Vec<String> = bought.into_iter().map(|row| row.sku).collect();
-    end(tx, &customers, &skus, &times).await
+    Ok(forgotten.rows_affected())
 }
 
 /// The address of an order's customer, while it is known.
@@ -78,35 +126,8 @@ pub(crate) async fn address_of(pool: &PgPool, order: OrderId) -> sqlx::Result<Op
     Ok(address.flatten())
 }
 
-/// Ends what the buyers' addresses waited for when they bought it. What is confirmed later was wished for later.
-async fn end(tx: &mut Tx, customers: &[Uuid], skus: &[String], times: &[OffsetDateTime]) -> sqlx::Result<()> {
-    let ended = sqlx::query_scalar!(
-        r#"
-        WITH hit AS (
-            SELECT subscriptions.id, bought.at
-            FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS bought (customer_id, sku, at)
-            JOIN contacts USING (customer_id)
-            JOIN subscriptions ON subscriptions.email = contacts.email AND subscriptions.sku = bought.sku
-            WHERE state IN ('pending', 'waiting', 'notified') AND subscriptions.created_at <= bought.at
-            ORDER BY subscriptions.id FOR UPDATE OF subscriptions
-        )
-        UPDATE subscriptions
-        SET state = 'bought', queued_at = NULL, ended_at = hit.at,
-            bought_at = CASE WHEN activated_at IS NOT NULL THEN hit.at END
-        FROM hit WHERE subscriptions.id = hit.id
-        RETURNING subscriptions.id
-        "#,
-        customers,
-        skus,
-        times,
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    if ended.is_empty() { Ok(()) } else { call_back(tx, &ended).await }
-}
-
 /// Marks the subscriptions whose claims came with orders of their product, each once.
-async fn convert(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result<()> {
+pub(crate) async fn convert(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result<()> {
     let mut claimed: Vec<(&ClaimHash, &Purchase)> =
         purchases.iter().filter_map(|purchase| Some((purchase.claim.as_ref()?, purchase))).collect();
     // Stable: the first order with a claim counts.
@@ -173,4 +194,60 @@ fn tell(tx: &mut Tx, id: Uuid, version: i64, claim: &ClaimHash, purchase: &Purch
         tracing::info!(%sku, %order_id, units, event_type, traceparent, "a message became an order");
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(order: OrderId) -> Purchase {
+        Purchase {
+            order,
+            customer: CustomerId::random(),
+            sku: "PEN".parse().unwrap(),
+            units: 1,
+            claim: None,
+            cause: Cause::default(),
+            at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    proptest! {
+        /// However a history is cut into batches, what stands in the end is what was confirmed and never cancelled.
+        #[test]
+        fn only_what_was_never_cancelled_stands(
+            history in prop::collection::vec((0..6_usize, any::<bool>()), 0..40),
+            cuts in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let orders: Vec<OrderId> = (0..6).map(|_| OrderId::new(OffsetDateTime::UNIX_EPOCH)).collect();
+            let (mut table, mut expected) = (BTreeSet::new(), BTreeSet::new());
+            let mut batch = Standing::default();
+            for (step, (order, confirmed)) in history.into_iter().enumerate() {
+                let order = orders[order];
+                if confirmed {
+                    batch.confirmed(order, vec![line(order)]);
+                    expected.insert(order.uuid());
+                } else {
+                    batch.cancelled(order);
+                    expected.remove(&order.uuid());
+                }
+                if cuts[step] {
+                    commit(&mut table, &std::mem::take(&mut batch));
+                }
+            }
+            commit(&mut table, &batch);
+            prop_assert_eq!(table, expected);
+        }
+    }
+
+    /// What the database does with a batch.
+    fn commit(table: &mut BTreeSet<Uuid>, batch: &Standing) {
+        let undone = batch.undone();
+        table.retain(|order| !undone.contains(order));
+        table.extend(batch.made().map(|purchase| purchase.order.uuid()));
+    }
 }

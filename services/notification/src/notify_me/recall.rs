@@ -46,7 +46,7 @@ async fn last_in_line(tx: &mut Tx, sku: &str, units: i64) -> sqlx::Result<Vec<Uu
         SELECT id FROM subscriptions
         WHERE queued_at IS NOT NULL AND id IN (
             SELECT id FROM (
-                SELECT id, sum(quantity) OVER (ORDER BY activated_at DESC, id DESC) AS units
+                SELECT id, sum(quantity) OVER (ORDER BY (consent = 'order') DESC, activated_at DESC, id DESC) AS units
                 FROM subscriptions WHERE sku = $1 AND queued_at IS NOT NULL) AS line
             WHERE units <= $2)
         ORDER BY id FOR UPDATE

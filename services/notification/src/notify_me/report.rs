@@ -15,7 +15,7 @@ pub(crate) struct Figures {
     /// The product.
     #[schema(value_type = Sku)]
     sku: String,
-    /// Who waits now.
+    /// Who waits now, and has not bought it meanwhile.
     waiting: i64,
     /// Who was told: accepted by the mail server where one is set, else by the log.
     notified: i64,
@@ -23,7 +23,8 @@ pub(crate) struct Figures {
     clicked: i64,
     /// Whose order with the link's claim was confirmed.
     converted: i64,
-    /// Who bought it without the link while waiting or told.
+    /// Who bought it without the link while waiting or told, by an order that stands: a cancelled one makes its customer
+    /// count as waiting, or told, again.
     bought: i64,
     /// How many the converted orders have of it.
     units: i64,
@@ -45,10 +46,13 @@ async fn figures(pool: &PgPool, after: Option<&str>, limit: i64) -> sqlx::Result
     sqlx::query_as!(
         Figures,
         r#"
-        SELECT sku, count(*) FILTER (WHERE state = 'waiting') AS "waiting!",
+        SELECT sku, count(*) FILTER (WHERE state = 'waiting' AND bought.subscription_id IS NULL) AS "waiting!",
                count(notified_at) AS "notified!", count(clicked_at) AS "clicked!", count(converted_at) AS "converted!",
-               count(bought_at) AS "bought!", COALESCE(sum(units), 0)::bigint AS "units!"
+               count(COALESCE(bought_at, bought.at)) AS "bought!", COALESCE(sum(units), 0)::bigint AS "units!"
         FROM subscriptions
+        LEFT JOIN (
+            SELECT subscription_id, min(bought_at) AS at FROM standing_purchases GROUP BY subscription_id
+        ) AS bought ON bought.subscription_id = subscriptions.id
         WHERE ($1::text IS NULL OR sku > $1) AND state <> 'merged'
         GROUP BY sku ORDER BY sku LIMIT $2
         "#,

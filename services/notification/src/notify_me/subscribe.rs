@@ -3,7 +3,6 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use broker::Cause;
 use events::values::{EmailAddress, Quantity, Sku};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -11,12 +10,9 @@ use utoipa::ToSchema;
 use web::openapi::TooManyRequests;
 use web::{ClientAddress, Json, Problem, Traceparent};
 
-use super::products;
-use super::subscriptions::{self, CONFIRM_WITHIN, Question, Wish};
+use super::subscriptions::Wish;
+use super::{products, wishes};
 use crate::api::{ACCEPTED, Accepted, App};
-use crate::deliver::content::Content;
-use crate::deliver::delivery::Due;
-use crate::deliver::queue;
 
 /// The most that a form may ask for.
 const MOST: i64 = 1000;
@@ -42,7 +38,9 @@ impl Form {
 }
 
 /// Asks to be told when a product is back. A mail to the address asks for confirmation; until then nothing counts. Asked
-/// again for another quantity, that one counts once it is confirmed too. The answer is always the same.
+/// again for another quantity, that one counts once it is confirmed too. While a question is open, the next one is put
+/// after 15 minutes at the earliest, and each further one after a pause four times as long, up to a week. An address that
+/// has refused such mails is not asked. The answer is always the same, and is given before the address is looked at.
 #[utoipa::path(post, path = "/subscriptions", request_body = Form,
     responses((status = 202, body = Accepted), (status = 429, response = TooManyRequests)))]
 pub(crate) async fn subscribe(
@@ -56,28 +54,13 @@ pub(crate) async fn subscribe(
         return Err(Problem::unavailable("Too much is waiting to be told; try again in a moment."));
     }
     app.limits.check(client, &wish.email)?;
-    let Some(name) = products::listed_name(app.outbox.pool(), &wish.sku).await? else {
+    if products::listed_name(app.outbox.pool(), &wish.sku).await?.is_none() {
         return Err(Problem::invalid("/sku", "is no product that is sold here"));
-    };
-    let now = OffsetDateTime::now_utc();
-    let mut tx = app.outbox.begin().await?;
-    if let Some(question) = subscriptions::ask(&mut tx, &app.linker.tokens, &wish, now).await? {
-        let due = put(&question, wish, name, Cause::traced(Some(trace.0)), now);
-        queue::insert(&mut tx, &[due], &app.channels).await?;
     }
-    tx.commit().await?;
-    app.wake_senders();
+    // Nothing here may depend on what is known of the address: the worker finds that out after the answer.
+    if !wishes::take(app.outbox.pool(), &wish, &trace.0, OffsetDateTime::now_utc()).await? {
+        return Err(Problem::unavailable("Too many wishes wait to be looked at; try again in a moment."));
+    }
+    app.wishes.notify_one();
     Ok(ACCEPTED)
-}
-
-fn put(question: &Question, wish: Wish, name: String, cause: Cause, now: OffsetDateTime) -> Due {
-    let content = Content::ConfirmSubscription {
-        subscription_id: question.subscription,
-        sku: wish.sku,
-        name,
-        quantity: wish.quantity,
-        round: question.round,
-        until: now + CONFIRM_WITHIN,
-    };
-    Due { content, customer: None, cause, at: now }
 }

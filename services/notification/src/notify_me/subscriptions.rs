@@ -9,8 +9,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::standing::standing;
-use super::stock;
-use super::tokens::Tokens;
+use super::tokens::{Mailbox, Tokens};
+use super::{questions, refusals, stock};
 
 /// How long the first link can be used.
 pub(crate) const CONFIRM_WITHIN: Duration = Duration::hours(48);
@@ -53,33 +53,41 @@ pub(crate) struct Question {
     pub round: i32,
 }
 
-/// Two transactions that make an active subscription of the same address and product do so one after the other.
-pub(crate) async fn lock_address(tx: &mut Tx, email: &str, sku: &str) -> sqlx::Result<()> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))", sku, email)
+/// Two transactions that make an active subscription of the same mailbox and product, or ask it, do so one after the
+/// other.
+pub(crate) async fn lock_mailbox(tx: &mut Tx, address: &EmailAddress, sku: &str) -> sqlx::Result<()> {
+    let mailbox = address.mailbox();
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))", sku, mailbox.expose())
         .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
-/// Notes a wish and returns the question to put; `None`: what it wants is confirmed already.
+/// Notes a wish and returns the question to put; `None`: what it wants is confirmed already, and not bought since; the
+/// address has refused it; or a question is open, and it is too soon for another one.
 pub(crate) async fn ask(
     tx: &mut Tx,
     tokens: &Tokens,
     wish: &Wish,
     now: OffsetDateTime,
 ) -> sqlx::Result<Option<Question>> {
-    lock_address(tx, wish.email.expose(), wish.sku.as_str()).await?;
+    let (mailbox, sku) = (tokens.mailbox(&wish.email), wish.sku.as_str());
+    lock_mailbox(tx, &wish.email, sku).await?;
+    let refused = refusals::of(&mut **tx, &mailbox, sku).await?.any();
+    if refused || is_confirmed(tx, wish).await? || !questions::may_ask(tx, &mailbox, sku, now).await? {
+        return Ok(None);
+    }
     let id = SubscriptionId::new(now);
     let claim = tokens.claim_hash(id);
     let row = sqlx::query!(
         r#"
-        INSERT INTO subscriptions (id, sku, email, quantity, state, asked_round, created_at, expires_at, claim, told_restocks)
-        VALUES ($1, $2, $3, $4, 'pending', 1, $5, $6, $7,
+        INSERT INTO subscriptions (id, sku, email, mailbox, quantity, state, asked_round, created_at, expires_at, claim,
+                                   told_restocks)
+        VALUES ($1, $2, $3, $8, $4, 'pending', 1, $5, $6, $7,
                 (SELECT max(told_restocks) FROM subscriptions WHERE email = $3 AND sku = $2))
         ON CONFLICT (email, sku) WHERE state IN ('pending', 'waiting') DO UPDATE
-        SET asked_round = subscriptions.asked_round + 1,
+        SET asked_round = subscriptions.asked_round + 1, mailbox = excluded.mailbox,
             expires_at = CASE subscriptions.state WHEN 'pending' THEN excluded.expires_at ELSE subscriptions.expires_at END
-        WHERE subscriptions.state = 'pending' OR subscriptions.quantity <> excluded.quantity
         RETURNING id, asked_round
         "#,
         id.uuid(),
@@ -89,10 +97,30 @@ pub(crate) async fn ask(
         now,
         now + CONFIRM_WITHIN,
         claim.as_str(),
+        mailbox.bytes(),
     )
-    .fetch_optional(&mut **tx)
+    .fetch_one(&mut **tx)
     .await?;
-    Ok(row.map(|row| Question { subscription: row.id.into(), round: row.asked_round }))
+    Ok(Some(Question { subscription: row.id.into(), round: row.asked_round }))
+}
+
+/// Whether the address waits for just this by its owner's own word, and has not bought it since.
+async fn is_confirmed(tx: &mut Tx, wish: &Wish) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM subscriptions
+            WHERE email = $1 AND sku = $2 AND state = 'waiting' AND quantity = $3 AND consent <> $4
+              AND NOT EXISTS (
+                  SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)) AS "confirmed!"
+        "#,
+        wish.email.expose(),
+        wish.sku.as_str(),
+        quantity(wish.quantity),
+        Consent::Order.name(),
+    )
+    .fetch_one(&mut **tx)
+    .await
 }
 
 /// Whose wish it is to be told without a further question: who reads the address's mail has said so.
@@ -112,23 +140,26 @@ pub(crate) async fn join(
 ) -> sqlx::Result<()> {
     let Consented { wish, order, consent } = joined;
     stock::look_again(tx, &[wish.sku.as_str()]).await?;
-    lock_address(tx, wish.email.expose(), wish.sku.as_str()).await?;
+    let mailbox = tokens.mailbox(&wish.email);
+    lock_mailbox(tx, &wish.email, wish.sku.as_str()).await?;
+    settle_with(tx, &mailbox, wish.sku.as_str()).await?;
     let id = SubscriptionId::new(now);
     let claim = tokens.claim_hash(id);
     // An order that has a subscription for this product already has used its offer up.
     let row = sqlx::query_as!(
         Row,
         r#"
-        INSERT INTO subscriptions (id, sku, email, order_id, quantity, state, consent, consented_at, created_at, activated_at,
-                                   expires_at, claim, version, told_restocks)
-        SELECT $1, $2, $3, $4, $5, 'waiting', $6, $7, $7, $7, $8, $9, 1,
+        INSERT INTO subscriptions (id, sku, email, mailbox, order_id, quantity, state, consent, consented_at, created_at,
+                                   activated_at, expires_at, claim, version, told_restocks)
+        SELECT $1, $2, $3, $10, $4, $5, 'waiting', $6, $7, $7, $7, $8, $9, 1,
                (SELECT max(told_restocks) FROM subscriptions WHERE email = $3 AND sku = $2)
         WHERE NOT EXISTS (SELECT FROM subscriptions WHERE order_id = $4 AND sku = $2)
         ON CONFLICT (email, sku) WHERE state IN ('pending', 'waiting') DO UPDATE
-        SET state = 'waiting', quantity = excluded.quantity, consent = excluded.consent,
-            consented_at = excluded.consented_at, activated_at = excluded.activated_at, expires_at = excluded.expires_at,
-            version = subscriptions.version + 1
-        WHERE subscriptions.state = 'pending'
+        SET state = 'waiting', quantity = excluded.quantity, consent = excluded.consent, mailbox = excluded.mailbox,
+            consented_at = excluded.consented_at, expires_at = excluded.expires_at, version = subscriptions.version + 1,
+            activated_at = COALESCE(subscriptions.activated_at, excluded.activated_at)
+        WHERE subscriptions.state = 'pending' OR subscriptions.consent = 'order' OR EXISTS (
+            SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)
         RETURNING id, sku, quantity, version
         "#,
         id.uuid(),
@@ -140,10 +171,17 @@ pub(crate) async fn join(
         now,
         now + WAITS,
         claim.as_str(),
+        mailbox.bytes(),
     )
     .fetch_optional(&mut **tx)
     .await?;
     row.map_or(Ok(()), |row| row.tell(tx, Cause::default()))
+}
+
+/// The mailbox's owner wants to be told of this: what was refused of it is taken back, and no question is open any more.
+async fn settle_with(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<()> {
+    refusals::want(tx, mailbox, sku).await?;
+    questions::answered(tx, mailbox, sku).await
 }
 
 /// An answer to a question.
@@ -157,6 +195,7 @@ pub(crate) struct Answer {
 /// Applies an answer; given again, or to a question that was followed by an answered one, it changes nothing.
 pub(crate) async fn confirm(
     tx: &mut Tx,
+    tokens: &Tokens,
     cause: Cause,
     answer: Answer,
     now: OffsetDateTime,
@@ -172,7 +211,7 @@ pub(crate) async fn confirm(
         SET state = 'waiting', quantity = $3, confirmed_round = GREATEST(confirmed_round, $2),
             consent = $6, consented_at = $4, activated_at = COALESCE(activated_at, $4),
             expires_at = $5, version = version + 1
-        WHERE id = $1 AND (state = 'pending' OR (state = 'waiting' AND confirmed_round < $2))
+        WHERE id = $1 AND (state = 'pending' OR (state = 'waiting' AND (confirmed_round < $2 OR consent = 'order')))
         RETURNING id, sku, quantity, version
         "#,
         standing.id,
@@ -184,7 +223,11 @@ pub(crate) async fn confirm(
     )
     .fetch_optional(&mut **tx)
     .await?;
-    row.map_or(Ok(()), |row| row.tell(tx, cause))
+    let Some(row) = row else { return Ok(()) };
+    if let Some(mailbox) = standing.mailbox(tokens) {
+        questions::answered(tx, &mailbox, &standing.sku).await?;
+    }
+    row.tell(tx, cause)
 }
 
 /// Ends a subscription at its owner's wish, whatever has become of it; what is on its way is called back.
@@ -192,7 +235,10 @@ pub(crate) async fn unsubscribe(tx: &mut Tx, id: SubscriptionId, now: OffsetDate
     let Some(standing) = standing(&mut **tx, id).await? else { return Ok(()) };
     let ended = sqlx::query!(
         r#"
-        UPDATE subscriptions SET state = 'unsubscribed', queued_at = NULL, ended_at = COALESCE(ended_at, $2)
+        UPDATE subscriptions
+        SET state = 'unsubscribed', queued_at = NULL, ended_at = COALESCE(ended_at, $2),
+            bought_at = COALESCE(bought_at, (SELECT min(bought.bought_at) FROM standing_purchases AS bought
+                                             WHERE bought.subscription_id = subscriptions.id))
         WHERE id = $1 AND state IN ('pending', 'waiting', 'notified', 'lapsed')
         "#,
         standing.id,

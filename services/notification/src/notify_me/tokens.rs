@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::settings::TokenKeys;
-use events::values::{ClaimHash, OrderId, Quantity, Sku, SubscriptionId};
+use events::values::{ClaimHash, EmailAddress, OrderId, Quantity, Sku, SubscriptionId};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -38,6 +38,32 @@ pub(crate) enum Grant {
     /// I come from the message that it is back.
     #[serde(rename = "c")]
     Claim(SubscriptionId),
+    /// No more of any product.
+    #[serde(rename = "x")]
+    Refuse(SubscriptionId),
+    /// I have changed my mind: write to me again.
+    #[serde(rename = "l")]
+    Lift(SubscriptionId),
+}
+
+/// Whose mail it is, as it is stored where no address may stand: an HMAC of the address without the plus part.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Mailbox {
+    hash: [u8; 32],
+    /// Under the key before this one.
+    former: Option<[u8; 32]>,
+}
+
+impl Mailbox {
+    /// For its column.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.hash
+    }
+
+    /// All that may stand in a column.
+    pub(crate) fn all(&self) -> Vec<Vec<u8>> {
+        std::iter::once(&self.hash).chain(&self.former).map(|hash| hash.to_vec()).collect()
+    }
 }
 
 impl Tokens {
@@ -72,6 +98,20 @@ impl Tokens {
     pub(crate) fn former_claim_hash(&self, subscription: SubscriptionId) -> Option<ClaimHash> {
         let claim = |key| ClaimHash::of(&issue(key, &Grant::Claim(subscription)));
         self.previous.as_ref().map(claim)
+    }
+
+    /// The mailbox of an address. A grant is JSON, so that no token's HMAC is ever one of these.
+    pub(crate) fn mailbox(&self, address: &EmailAddress) -> Mailbox {
+        let mailbox = address.mailbox();
+        let hash = |key: &Hmac<Sha256>| {
+            key.clone()
+                .chain_update(b"mailbox ")
+                .chain_update(mailbox.expose())
+                .finalize()
+                .into_bytes()
+                .into()
+        };
+        Mailbox { hash: hash(&self.current), former: self.previous.as_ref().map(hash) }
     }
 }
 
@@ -117,6 +157,8 @@ mod tests {
                 Quantity::try_from(1).unwrap(),
             ),
             Grant::Claim(id),
+            Grant::Refuse(id),
+            Grant::Lift(id),
         ];
         for grant in grants {
             let token = tokens().issue(&grant);
@@ -147,6 +189,15 @@ mod tests {
         }
         assert_eq!(tokens().read(&format!("{}{}", &token[..20], &other[20..])), None);
         assert_eq!(tokens().read(""), None);
+    }
+
+    #[test]
+    fn a_mailbox_is_the_same_with_and_without_a_plus_and_found_under_the_key_before() {
+        let of = |tokens: &Tokens, address: &str| tokens.mailbox(&address.parse().unwrap());
+        assert!(of(&tokens(), "Ada+shop@example.com") == of(&tokens(), "ada@example.com"));
+        assert!(of(&tokens(), "ada@example.com") != of(&tokens(), "bob@example.com"));
+        let (old, new) = (of(&tokens(), "ada@example.com"), of(&with(OTHER, Some(KEY)), "ada@example.com"));
+        assert!(old.bytes() != new.bytes() && new.all().contains(&old.bytes().to_vec()));
     }
 
     proptest! {

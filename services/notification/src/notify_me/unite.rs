@@ -22,7 +22,10 @@ struct Active {
 /// that was confirmed last, and counts as told of every restock that either was told of.
 pub(crate) async fn unite(tx: &mut Tx, id: Uuid, email: &str, sku: &str) -> sqlx::Result<()> {
     stock::look_again(tx, &[sku]).await?;
-    subscriptions::lock_address(tx, email, sku).await?;
+    // The upgrade has just read it.
+    if let Ok(address) = email.parse() {
+        subscriptions::lock_mailbox(tx, &address, sku).await?;
+    }
     let active = sqlx::query_as!(
         Active,
         r#"

@@ -1,4 +1,5 @@
-//! Waves: those who wait for a product that is there are told in order of arrival, as many as the stock is good for.
+//! Waves: those who wait for a product that is there are told in order of arrival, as many as the stock is good for. Whom
+//! an order signed up comes behind those whose address has confirmed it: anybody can order with anybody's address.
 //!
 //! Level-triggered: a product is due (`stock.wave_at`) whenever its stock rises, somebody begins to wait for what is
 //! there, or the last wave left somebody waiting an interval ago. A wave is a chain of short transactions under the lock
@@ -110,17 +111,17 @@ impl Waves {
                 WHERE id = ANY($1) AND state = 'waiting' AND queued_at IS NULL ORDER BY id FOR UPDATE
             )
             UPDATE subscriptions SET queued_at = $2 FROM chosen WHERE subscriptions.id = chosen.id
-            RETURNING subscriptions.id, quantity, activated_at AS "activated_at!"
+            RETURNING subscriptions.id, quantity, consent = 'order' AS "by_order!", activated_at AS "activated_at!"
             "#,
             &chosen,
             now,
         )
         .fetch_all(&mut **tx)
         .await?;
-        let mut places: Vec<(OffsetDateTime, Uuid, i32)> =
-            queued.into_iter().map(|row| (row.activated_at, row.id, row.quantity)).collect();
+        let mut places: Vec<((bool, OffsetDateTime, Uuid), i32)> =
+            queued.into_iter().map(|row| ((row.by_order, row.activated_at, row.id), row.quantity)).collect();
         places.sort_unstable();
-        let ids: Vec<Uuid> = places.iter().map(|(_, id, _)| *id).collect();
+        let ids: Vec<Uuid> = places.iter().map(|((.., id), _)| *id).collect();
         sqlx::query!(
             r#"
             UPDATE deliveries
@@ -135,7 +136,7 @@ impl Waves {
         )
         .execute(&mut **tx)
         .await?;
-        let due = places.iter().map(|(_, id, quantity)| product.message((*id).into(), *quantity, now));
+        let due = places.iter().map(|((.., id), quantity)| product.message((*id).into(), *quantity, now));
         let due = due.collect::<sqlx::Result<Vec<Due>>>()?;
         queue::insert(tx, &due, &self.channels).await?;
         Ok(due.len())
@@ -213,14 +214,16 @@ async fn spent(tx: &mut Tx, sku: &str, interval: Duration) -> sqlx::Result<Spent
     .await
 }
 
-/// The next in line, of those who want no more than there is and were not told of this restock.
+/// The next in line, of those who want no more than there is, were not told of this restock, and have not bought it.
 async fn candidates(tx: &mut Tx, product: &Product) -> sqlx::Result<Vec<Candidate<Uuid>>> {
     let rows = sqlx::query!(
         r#"
         SELECT id, quantity FROM subscriptions
         WHERE sku = $1 AND state = 'waiting' AND queued_at IS NULL AND email IS NOT NULL AND quantity <= $2
           AND (told_restocks IS NULL OR told_restocks < $3)
-        ORDER BY activated_at, id LIMIT $4
+          AND NOT EXISTS (
+              SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)
+        ORDER BY (consent = 'order'), activated_at, id LIMIT $4
         "#,
         product.sku,
         i32::try_from(product.available).unwrap_or(i32::MAX),
@@ -249,7 +252,9 @@ async fn reschedule(tx: &mut Tx, sku: &str, next: Next) -> sqlx::Result<()> {
             WHEN $2 THEN now()
             WHEN $4 THEN now() + interval '1 second'
             WHEN available > 0 AND EXISTS (
-                SELECT FROM subscriptions WHERE subscriptions.sku = $1 AND state = 'waiting' AND queued_at IS NULL)
+                SELECT FROM subscriptions WHERE subscriptions.sku = $1 AND state = 'waiting' AND queued_at IS NULL
+                  AND NOT EXISTS (
+                      SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id))
             THEN GREATEST(now() + interval '1 second', make_interval(secs => $3) + COALESCE(
                 (SELECT min(notified_at) FROM subscriptions
                  WHERE subscriptions.sku = $1 AND notified_at > now() - make_interval(secs => $3)), now())) END

@@ -31,7 +31,8 @@ pub(super) struct PlaceOrder {
     /// The gateway's name for a way to pay. The number of a card is refused.
     #[schema(value_type = PaymentMethod)]
     payment_method: Given<PaymentMethod>,
-    /// Whether to tell the customer when what turns out to be sold out comes back.
+    /// Whether to tell the customer when what turns out to be sold out comes back. A client that wishes too often is taken
+    /// at its order without the wish.
     #[serde(default)]
     notify_me: bool,
     /// The claim of a "back in stock" mail's link, if one led here. Opaque; an unknown or overlong one is ignored.
@@ -103,6 +104,15 @@ impl FromRequestParts<Api> for WithinLimit {
     }
 }
 
+/// Counts a wish to be told; `false`: the client has wished too often lately.
+fn may_wish(api: &Api, client: &ClientAddress) -> bool {
+    let allowed = api.wishes.as_ref().is_none_or(|limit| limit.check(client).is_ok());
+    if !allowed {
+        metrics::counter!("wishes_dropped_total", "reason" => "client_limit").increment(1);
+    }
+    allowed
+}
+
 /// Place an order
 ///
 /// The order is taken once it is in the database; payment and inventory answer afterwards, so read it at `Location`
@@ -121,6 +131,7 @@ pub(super) async fn place(
     State(api): State<Api>,
     _: WithinLimit,
     _: Room,
+    client: ClientAddress,
     Traceparent(traceparent): Traceparent,
     order: Idempotent<PlaceOrder>,
 ) -> Result<Response, Problem> {
@@ -128,7 +139,9 @@ pub(super) async fn place(
         Some(key) => Some(concealed(&api, key).await?),
         None => None,
     };
-    let answer = api.placing.place(order.value.into(), key, traceparent).await?;
+    let mut request = Request::from(order.value);
+    request.notify_me = request.notify_me && may_wish(&api, &client);
+    let answer = api.placing.place(request, key, traceparent).await?;
     Ok(complete(answer, &api.tokens)?.into_response())
 }
 

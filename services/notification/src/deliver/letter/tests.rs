@@ -122,13 +122,16 @@ fn back(name: &str) -> Content {
     }
 }
 
+const UNSUBSCRIBE: &str = "/subscriptions/unsubscribe?token=";
+const REFUSE: &str = "/subscriptions/refuse?token=";
+
 #[test]
 fn messages_about_a_subscription_carry_their_links() {
     for (content, paths) in [
-        (question(), &["/subscriptions/confirm?token=", "/subscriptions/unsubscribe?token="][..]),
-        (back("Blue mug"), &["/c/", "/subscriptions/join?token=", "/subscriptions/unsubscribe?token="]),
+        (question(), &["/subscriptions/confirm?token=", UNSUBSCRIBE, REFUSE][..]),
+        (back("Blue mug"), &["/c/", "/subscriptions/join?token=", UNSUBSCRIBE, REFUSE]),
         (cancelled(CancelReason::OutOfStock), &["/subscriptions/join?token="]),
-        (undoable(), &["/subscriptions/unsubscribe?token="]),
+        (undoable(), &[UNSUBSCRIBE]),
     ] {
         for path in paths {
             let link = format!("https://tell.example{path}");

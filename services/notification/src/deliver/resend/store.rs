@@ -1,8 +1,8 @@
-//! The SQL of sending again. Locks are taken in the order of `subscriptions`: stock, address, subscription, delivery.
+//! The SQL of sending again. Locks are taken in the order of `subscriptions`: stock, mailbox, subscription, delivery.
 
 use broker::Tx;
 use events::Channel;
-use events::values::{OrderId, Sku};
+use events::values::{EmailAddress, OrderId, Sku};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -58,7 +58,9 @@ pub(super) async fn lock(tx: &mut Tx, found: &[Failed]) -> sqlx::Result<()> {
     for row in found {
         if let Content::BackInStock { subscription_id, sku, .. } = &row.content.0 {
             ids.push(subscription_id.uuid());
-            places.push((row.email.as_deref().unwrap_or_default(), sku.as_str()));
+            // The table holds parsed addresses only.
+            let address = row.email.as_deref().and_then(|email| email.parse::<EmailAddress>().ok());
+            places.extend(address.map(|address| (address.mailbox(), sku.as_str())));
         }
     }
     if ids.is_empty() {
@@ -68,8 +70,8 @@ pub(super) async fn lock(tx: &mut Tx, found: &[Failed]) -> sqlx::Result<()> {
     places.dedup();
     let skus: Vec<&str> = places.iter().map(|(_, sku)| *sku).collect();
     stock::look_again(tx, &skus).await?;
-    for (email, sku) in places {
-        subscriptions::lock_address(tx, email, sku).await?;
+    for (mailbox, sku) in places {
+        subscriptions::lock_mailbox(tx, &mailbox, sku).await?;
     }
     sqlx::query!("SELECT FROM subscriptions WHERE id = ANY($1) ORDER BY id FOR UPDATE", &ids)
         .execute(&mut **tx)

@@ -44,7 +44,8 @@ pub(super) async fn act(
     let now = OffsetDateTime::now_utc();
     let mut tx = app.outbox.begin().await?;
     if until >= now {
-        subscriptions::confirm(&mut tx, Cause::traced(Some(trace.0)), answer, now).await?;
+        subscriptions::confirm(&mut tx, &app.linker.tokens, Cause::traced(Some(trace.0)), answer, now)
+            .await?;
     }
     let Some(standing) = standing(&mut *tx, answer.subscription).await? else {
         return gone(&app);
@@ -67,7 +68,8 @@ fn read(app: &App, link: &Link) -> Option<(Answer, OffsetDateTime)> {
 fn is_open(standing: &Standing, answer: Answer) -> bool {
     let own = standing.id == answer.subscription.uuid();
     standing.state == "pending"
-        || (standing.state == "waiting" && own && standing.confirmed_round < answer.round)
+        || (standing.state == "waiting"
+            && (standing.by_order || (own && standing.confirmed_round < answer.round)))
 }
 
 fn answered(app: &App, standing: &Standing) -> Result<Response, Problem> {

@@ -15,12 +15,15 @@ pub(crate) struct Pages {
     shop: Shop,
 }
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("page.html", include_str!("../../../templates/pages/page.html")),
     ("confirm.html", include_str!("../../../templates/pages/confirm.html")),
     ("confirmed.html", include_str!("../../../templates/pages/confirmed.html")),
     ("unsubscribe.html", include_str!("../../../templates/pages/unsubscribe.html")),
     ("unsubscribed.html", include_str!("../../../templates/pages/unsubscribed.html")),
+    ("refuse.html", include_str!("../../../templates/pages/refuse.html")),
+    ("lift.html", include_str!("../../../templates/pages/lift.html")),
+    ("lifted.html", include_str!("../../../templates/pages/lifted.html")),
     ("join.html", include_str!("../../../templates/pages/join.html")),
     ("claim.html", include_str!("../../../templates/pages/claim.html")),
     ("ended.html", include_str!("../../../templates/pages/ended.html")),

@@ -1,0 +1,90 @@
+//! What orders mean for those who wait: a purchase suspends a wait while it stands, and nobody's order ends it.
+
+use serde_json::json;
+use system_tests::{BACK, Inbox, Placed, Shop, eventually};
+
+const CONFIRM: &str = "/subscriptions/confirm";
+const SETTINGS: [(&str, &str); 2] = [("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")];
+
+async fn order(shop: &Shop, email: &str, payment_method: &str) -> Placed {
+    let order =
+        json!({"email": email, "payment_method": payment_method, "items": [{"sku": "PEN", "quantity": 1}]});
+    let (status, placed) = shop.try_order(None, &order).await;
+    assert_eq!(status, 202, "{placed}");
+    let text = |field: &str| placed[field].as_str().unwrap().to_owned();
+    Placed { id: text("id"), cancel_token: text("cancel_token") }
+}
+
+async fn cancel(shop: &Shop, order: &Placed) {
+    let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
+    assert_eq!(shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap().status(), 202);
+    shop.ends(&order.id, ["cancelled", "refunded", "released"]).await;
+}
+
+#[tokio::test]
+async fn an_order_that_comes_to_nothing_leaves_the_subscriber_at_the_old_place() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &SETTINGS).await;
+    shop.stock("PEN", 0).await;
+    shop.subscribe(&inbox, "a@example.com", "PEN", 5).await;
+    shop.subscribe(&inbox, "b@example.com", "PEN", 5).await;
+    // Too few for those who wait, and enough for somebody who knows their address to buy one with it, and cancel.
+    shop.restock("PEN", 1).await;
+    let strangers = order(&shop, "A@example.com", "pm_card_visa").await;
+    shop.confirmed(&strangers.id).await;
+    shop.reports("PEN", &json!({"waiting": 1, "bought": 1, "notified": 0})).await;
+    cancel(&shop, &strangers).await;
+    shop.reports("PEN", &json!({"waiting": 2, "bought": 0})).await;
+    // The owner's own order, whose payment is authorized and cannot be captured.
+    let failed = order(&shop, "a@example.com", "pm_captureFails").await;
+    shop.ends(&failed.id, ["cancelled", "voided", "released"]).await;
+    shop.reports("PEN", &json!({"waiting": 2, "bought": 0})).await;
+    shop.restock("PEN", 4).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a"], "five are there for the first in line");
+}
+
+#[tokio::test]
+async fn a_purchase_suspends_the_wait_while_it_stands_whatever_happens_meanwhile() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &SETTINGS).await;
+    shop.stock("PEN", 0).await;
+    shop.queue(&inbox, &["a"], "PEN").await;
+    // The mail is on its way already when the purchase is made.
+    inbox.refuse(true);
+    shop.restock("PEN", 2).await;
+    shop.refused("PEN", 1).await;
+    let bought = order(&shop, "a@example.com", "pm_card_visa").await;
+    shop.confirmed(&bought.id).await;
+    shop.reports("PEN", &json!({"waiting": 0, "bought": 1, "notified": 0})).await;
+    inbox.refuse(false);
+    shop.restock("PEN", 5).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty(), "told of what was bought");
+    // Goods that are there already are told of as soon as the purchase has come to nothing.
+    cancel(&shop, &bought).await;
+    inbox.mail("a@example.com", BACK).await;
+    shop.reports("PEN", &json!({"waiting": 0, "bought": 0, "notified": 1})).await;
+    assert_eq!(shop.mails_about("PEN").await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_has_bought_it_and_asks_again_is_told() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &SETTINGS).await;
+    shop.stock("PEN", 0).await;
+    shop.subscribe(&inbox, "a@example.com", "PEN", 5).await;
+    shop.restock("PEN", 1).await;
+    shop.confirmed(&order(&shop, "a@example.com", "pm_card_visa").await.id).await;
+    shop.reports("PEN", &json!({"waiting": 0, "bought": 1})).await;
+    shop.wish("a@example.com", "PEN", 5).await;
+    let second = eventually("the second question", async || {
+        let mails = inbox.of("a@example.com");
+        mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))
+    });
+    assert!(shop.press(&second.await).await.is_success());
+    shop.reports("PEN", &json!({"waiting": 1, "bought": 0})).await;
+    shop.restock("PEN", 5).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert_eq!(inbox.names_told(), ["a"]);
+}

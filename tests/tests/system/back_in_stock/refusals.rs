@@ -1,0 +1,170 @@
+//! "No more of this" holds against everybody but its owner, and nobody is asked again and again.
+
+use reqwest::StatusCode;
+use serde_json::json;
+use system_tests::{BACK, Inbox, Shop, eventually};
+
+const CONFIRM: &str = "/subscriptions/confirm";
+const UNSUBSCRIBE: &str = "/subscriptions/unsubscribe";
+const REFUSE: &str = "/subscriptions/refuse";
+const JOIN: &str = "/subscriptions/join";
+
+/// Whatever was asked before has been looked at when this address has its question: wishes are looked at in order.
+async fn looked_at(shop: &Shop, inbox: &Inbox, mark: &str) {
+    shop.wish(mark, "PEN", 1).await;
+    inbox.mail(mark, CONFIRM).await;
+}
+
+fn questions(inbox: &Inbox, email: &str) -> usize {
+    inbox.of(email).iter().filter(|mail| mail.text.contains(CONFIRM)).count()
+}
+
+/// Asks in somebody's name; the answer is always the same.
+async fn ask(shop: &Shop, email: &str, sku: &str, quantity: i64) {
+    let (status, answer) = shop.ask(&json!({"email": email, "sku": sku, "quantity": quantity})).await;
+    assert_eq!((status, answer), (202, json!({"status": "accepted"})));
+}
+
+/// Orders what is sold out, and asks to be told.
+async fn order_in_vain(shop: &Shop, email: &str) -> String {
+    let order = json!({"email": email, "payment_method": "pm_card_visa", "notify_me": true,
+                       "items": [{"sku": "PEN", "quantity": 1}]});
+    let (_, placed) = shop.try_order(None, &order).await;
+    let id = placed["id"].as_str().unwrap_or_else(|| panic!("{placed}")).to_owned();
+    shop.ends(&id, ["cancelled", "voided", "rejected"]).await;
+    id
+}
+
+/// The link of a page's form.
+fn form(page: &str, action: &str) -> String {
+    let rest =
+        page.split(&format!("action=\"{action}?")).nth(1).unwrap_or_else(|| panic!("{action} in {page}"));
+    format!("{action}?{}", rest.split('"').next().unwrap())
+}
+
+#[tokio::test]
+async fn who_has_refused_a_product_is_asked_and_told_no_more_until_a_link_of_their_own_lifts_it() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "0")]).await;
+    shop.stock("PEN", 0).await;
+    shop.wish("a@example.com", "PEN", 1).await;
+    let unsubscribe = inbox.mail("a@example.com", CONFIRM).await.link(UNSUBSCRIBE);
+    let (status, page) = shop.post(&unsubscribe).await;
+    assert_eq!(status, StatusCode::OK);
+
+    for (email, quantity) in [("a@example.com", 1), ("A@example.com", 7), ("a+shop@example.com", 1)] {
+        ask(&shop, email, "PEN", quantity).await;
+    }
+    order_in_vain(&shop, "a@example.com").await;
+    looked_at(&shop, &inbox, "probe-1@example.com").await;
+    // The order's mail offers it by a link, which only its reader can press.
+    let cancelled = inbox.mail("a@example.com", "cancelled").await;
+    assert!(cancelled.text.contains(JOIN) && !cancelled.text.contains(UNSUBSCRIBE), "{}", cancelled.text);
+    assert_eq!((questions(&inbox, "a@example.com"), questions(&inbox, "a+shop@example.com")), (1, 0));
+    shop.restock("PEN", 1).await;
+    shop.a_wave_has_passed(&inbox).await;
+    assert!(inbox.names_told().is_empty());
+
+    let lift = format!("{}/subscriptions/{}", shop.system.url("notification"), form(&page, "lift"));
+    assert_eq!(shop.http().get(&lift).send().await.unwrap().status(), StatusCode::OK);
+    ask(&shop, "a@example.com", "PEN", 1).await;
+    looked_at(&shop, &inbox, "probe-2@example.com").await;
+    assert_eq!(questions(&inbox, "a@example.com"), 1, "a GET changes nothing");
+    for _again in 0..2 {
+        assert_eq!(shop.press(&lift).await, StatusCode::OK);
+    }
+    ask(&shop, "a@example.com", "PEN", 1).await;
+    let asked = async || (questions(&inbox, "a@example.com") == 2).then_some(());
+    eventually("it is asked again", asked).await;
+}
+
+#[tokio::test]
+async fn who_has_refused_all_mails_hears_of_no_product_not_even_after_an_erasure() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    for sku in ["PEN", "CUP"] {
+        shop.stock(sku, 0).await;
+    }
+    shop.queue(&inbox, &["a"], "PEN").await;
+    let refuse = inbox.mail("a@example.com", CONFIRM).await.link(REFUSE);
+    for _again in 0..2 {
+        assert_eq!(shop.press(&refuse).await, StatusCode::OK);
+    }
+    shop.reports("PEN", &json!({"waiting": 0})).await;
+    let url = format!("{}/erasures", shop.system.url("notification"));
+    let erased = shop.operator(shop.http().post(url)).json(&json!({"email": "a@example.com"})).send().await;
+    assert_eq!(erased.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(shop.press(&refuse).await, StatusCode::NOT_FOUND, "the link leads to no address any more");
+    ask(&shop, "a@example.com", "CUP", 1).await;
+    ask(&shop, "a@example.com", "PEN", 1).await;
+    looked_at(&shop, &inbox, "probe-1@example.com").await;
+    assert_eq!(questions(&inbox, "a@example.com"), 1);
+}
+
+#[tokio::test]
+async fn while_a_question_is_open_the_next_one_waits_longer_each_time() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "0")]).await;
+    shop.stock("PEN", 0).await;
+    shop.wish("a@example.com", "PEN", 1).await;
+    let all = || -> usize {
+        ["a@example.com", "a+1@example.com", "a+2@example.com"].iter().map(|to| questions(&inbox, to)).sum()
+    };
+    let mut mark = 0;
+    for (minutes, asked) in [(0, 1), (14, 1), (2, 2), (16, 2), (43, 2), (2, 3)] {
+        // The test cannot wait: the time is moved for the database.
+        let over = format!("UPDATE questions SET last_at = last_at - interval '{minutes} minutes'");
+        shop.system.in_database("notification", &over).await.unwrap();
+        for (email, quantity) in
+            [("a@example.com", 1), ("a+1@example.com", 1), ("a+2@example.com", 1), ("A@example.com", 5)]
+        {
+            ask(&shop, email, "PEN", quantity).await;
+        }
+        mark += 1;
+        looked_at(&shop, &inbox, &format!("probe-{mark}@example.com")).await;
+        let found = all();
+        assert_eq!(found, asked, "{minutes} minutes later");
+    }
+    // An answer ends the pause: another quantity is asked at once.
+    let confirm = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
+    assert_eq!(shop.press(&confirm).await, StatusCode::OK);
+    ask(&shop, "a@example.com", "PEN", 9).await;
+    eventually("another quantity is asked", async || (all() == 4).then_some(())).await;
+}
+
+#[tokio::test]
+async fn whom_an_order_signed_up_comes_behind_those_who_confirmed_it() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
+    shop.stock("PEN", 0).await;
+    for email in ["fake@example.com", "b@example.com"] {
+        order_in_vain(&shop, email).await;
+    }
+    shop.queue(&inbox, &["c"], "PEN").await;
+    // b confirms what the order asked for, and has the order's place from then on.
+    shop.subscribe(&inbox, "b@example.com", "PEN", 1).await;
+    for (told, next) in ["b", "c", "fake"].iter().enumerate() {
+        shop.restock("PEN", 1).await;
+        inbox.mail(&format!("{next}@example.com"), BACK).await;
+        shop.a_wave_has_passed(&inbox).await;
+        assert_eq!(inbox.names_told().len(), told + 1, "{:?}", inbox.names_told());
+    }
+}
+
+#[tokio::test]
+async fn a_client_and_a_mailbox_have_so_many_wishes_by_order_and_no_more() {
+    let inbox = Inbox::open();
+    let limits = [("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "1")];
+    let builder = stack::System::builder().env("order", "NOTIFY_ME_PER_CLIENT_PER_HOUR", "4");
+    let shop = Shop::with(system_tests::mailing(builder, &inbox, &limits)).await;
+    shop.stock("PEN", 0).await;
+    // One place a mailbox, whatever stands behind the plus.
+    for email in ["a@example.com", "a+1@example.com", "b@example.com", "c@example.com", "d@example.com"] {
+        order_in_vain(&shop, email).await;
+    }
+    shop.reports("PEN", &json!({"waiting": 3})).await;
+    for email in ["a+1@example.com", "d@example.com"] {
+        let cancelled = inbox.mail(email, "cancelled").await;
+        assert!(cancelled.text.contains(JOIN), "it is offered instead: {}", cancelled.text);
+    }
+}
