@@ -33,7 +33,7 @@ pub(crate) enum Asked {
 /// The commands that all services have.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Bring the schema, the role's time-outs and the topics up to date, with the migrator's rights
+    /// Bring the schema, older rows, the role's time-outs and the topics up to date, with the migrator's rights
     Migrate,
     /// Check the settings without touching anything: exit code 0, or a message
     Check,
