@@ -68,11 +68,11 @@ pub(crate) type Run<C> =
 impl<C> Command<C> {
     /// A command called `name`; the options `A` with their comments are its manual. It runs beside the service, which may be
     /// running or not; the database is there, with the schema that this program expects.
-    pub fn new<A: Args, F>(name: &'static str, about: &'static str, run: fn(Context<C>, A) -> F) -> Self
+    pub fn new<A, F>(name: &'static str, about: &'static str, run: fn(Context<C>, A) -> F) -> Self
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
         C: 'static,
-        A: 'static,
+        A: Args + 'static,
     {
         let run: Run<C> = Box::new(move |context, matches| {
             Ok(Box::pin(run(context, A::from_arg_matches(matches)?)) as BoxFuture<'static, _>)

@@ -43,7 +43,6 @@ pub fn service() -> Service<Config> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature is the chassis's")]
 fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let Context { common, outbox, .. } = context;
     let pool = outbox.pool().clone();

@@ -106,7 +106,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     };
     let (reconciling, wishes) = (adoption.clone(), Arc::new(Notify::new()));
     parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, reconciling, stop)));
-    let (asking, wished) = (
+    let (asking, woken) = (
         Wishes {
             outbox: outbox.clone(),
             tokens: linker.tokens.clone(),
@@ -115,7 +115,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         },
         Arc::clone(&wishes),
     );
-    parts.tasks.push(Task::new("wishes", move |stop| asking.run(wished, stop)));
+    parts.tasks.push(Task::new("wishes", move |stop| asking.run(woken, stop)));
     let (claimed, tokens) = (outbox.pool().clone(), linker.tokens.clone());
     parts.tasks.push(Task::new("reclaim", move |stop| reclaim::run(claimed, tokens, stop)));
     parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, retention, stop)));

@@ -23,7 +23,7 @@ pub struct Config {
     #[arg(long, env, value_name = "N")]
     pub orders_per_client_per_minute: Option<NonZeroU32>,
 
-    /// How many orders with notify_me one client may send in an hour to one instance; those beyond are taken without the
+    /// How many orders with `notify_me` one client may send in an hour to one instance; those beyond are taken without the
     /// wish to be told. 0 for no limit
     #[arg(long, env, default_value_t = 100, value_name = "N")]
     pub notify_me_per_client_per_hour: u32,

@@ -45,7 +45,6 @@ pub fn service() -> Service<Config> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "other services can fail here")]
 fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let Context { config, common, outbox } = context;
     let pool = outbox.pool().clone();

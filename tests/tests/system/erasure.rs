@@ -190,8 +190,8 @@ async fn an_address_is_gone_at_once_also_while_kafka_is_away() {
     shop.confirmed(placed["id"].as_str().unwrap()).await;
     shop.system.settled().await.unwrap();
     let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
-    let of_customer = records.iter().filter(|record| record.key == customer.as_bytes());
-    let last = of_customer.last().expect("the tombstone was published");
+    let of_customer = |record: &&topics::Record| record.key == customer.as_bytes();
+    let last = records.iter().rfind(of_customer).expect("the tombstone was published");
     assert!(last.value.is_empty(), "the last word on the customer is the tombstone");
     is_nowhere(&shop, ADA).await;
 }

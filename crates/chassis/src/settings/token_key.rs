@@ -13,7 +13,7 @@ pub struct TokenKey {
     #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
     token_key: Option<SecretString>,
 
-    /// The TOKEN_KEY of before: links and cancel tokens made with it stay valid while it is set
+    /// The `TOKEN_KEY` of before: links and cancel tokens made with it stay valid while it is set
     #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
     token_key_previous: Option<SecretString>,
 }

@@ -22,7 +22,7 @@ struct Options {
     /// Only say which ones it would be, and what would come of each
     #[arg(long)]
     dry_run: bool,
-    /// Only those of this kind, as order_confirmed, order_cancelled, order_refunded, confirm_subscription or back_in_stock
+    /// Only those of this kind, as `order_confirmed`, `order_cancelled`, `order_refunded`, `confirm_subscription` or `back_in_stock`
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<NotificationKind>,
     /// Only those of this channel: smtp or log
@@ -72,9 +72,9 @@ async fn run(context: Context<Config>, options: Options) -> anyhow::Result<()> {
             let line = line(row, *outcome);
             // A command that changes something finishes it, whether anybody reads on or not.
             if dry_run {
-                program::print(line)
+                program::print(line);
             } else {
-                program::say(line)
+                program::say(line);
             }
             *(if outcome.is_armed() { &mut armed } else { &mut left }) += 1;
         }

@@ -114,9 +114,10 @@ async fn read(
     link: &Link,
     wanted: Wanted,
 ) -> Result<Option<(SubscriptionId, Standing, Mailbox)>, Problem> {
-    let id = match (app.linker.tokens.read(&link.token), wanted) {
-        (Some(Grant::Refuse(id)), Wanted::Refuse) | (Some(Grant::Lift(id)), Wanted::Lift) => id,
-        _ => return Ok(None),
+    let ((Some(Grant::Refuse(id)), Wanted::Refuse) | (Some(Grant::Lift(id)), Wanted::Lift)) =
+        (app.linker.tokens.read(&link.token), wanted)
+    else {
+        return Ok(None);
     };
     let Some(standing) = standing(app.outbox.pool(), id).await? else { return Ok(None) };
     let mailbox = standing.mailbox(&app.linker.tokens);

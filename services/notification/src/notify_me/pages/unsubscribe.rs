@@ -25,7 +25,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
     let Some(standing) = standing(app.outbox.pool(), id).await? else { return gone(&app) };
     let refused = refused(app.outbox.pool(), &app, &standing).await?;
     // Without an address there is nobody to write to.
-    let is_over = refused.is_none_or(|refused| refused.any());
+    let is_over = refused.is_none_or(Refused::any);
     let name = if is_over { "unsubscribed" } else { "unsubscribe" };
     app.pages.show(StatusCode::OK, name, Page::of(&app, id, &standing, refused))
 }

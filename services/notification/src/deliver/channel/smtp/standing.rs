@@ -95,14 +95,13 @@ impl Attempting<'_> {
                 outage.until = now + work::backoff(outage.probes, FIRST, LONGEST);
                 false
             }
-            // It was under way when the outage began.
-            Some(_) => false,
             None if of_all => {
                 let until = now + work::backoff(1, FIRST, LONGEST);
                 state.outage = Some(Outage { began: now, probes: 1, until });
                 true
             }
-            None => false,
+            // It was under way when the outage began, or it is no outage.
+            Some(_) | None => false,
         }
     }
 }
