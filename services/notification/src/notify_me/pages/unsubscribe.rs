@@ -11,7 +11,7 @@ use web::{Problem, Query};
 use super::refuse::{Page, refused};
 use super::{Link, gone};
 use crate::api::App;
-use crate::notify_me::refusals::{self, Scope};
+use crate::notify_me::refusals::{self, Refused, Scope};
 use crate::notify_me::standing::standing;
 use crate::notify_me::subscriptions;
 use crate::notify_me::tokens::Grant;
