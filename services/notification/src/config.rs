@@ -35,6 +35,11 @@ pub struct Config {
     #[arg(long, env, value_name = "NAME")]
     pub smtp_hello_name: Option<HelloName>,
 
+    /// Mails of one kind that one mailbox (an address without its +suffix) is sent in an hour, over all instances. Those
+    /// beyond fail, and can be sent with `notification resend`; what is back in stock is told later. 0 for no limit
+    #[arg(long, env, default_value_t = 30, value_name = "N")]
+    pub mails_per_recipient_per_hour: u32,
+
     /// Whom mails come from, as "Blue Shop <hello@shop.example>"
     #[arg(long, env, default_value = "shop@localhost", value_parser = sender, value_name = "ADDRESS")]
     pub mail_from: Mailbox,

@@ -15,5 +15,6 @@ pub(crate) mod list;
 pub(crate) mod orders;
 pub(crate) mod purge;
 pub(crate) mod queue;
+pub(crate) mod quota;
 pub(crate) mod resend;
 pub(crate) mod worker;

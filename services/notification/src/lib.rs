@@ -11,7 +11,9 @@ mod deliver;
 mod notify_me;
 mod upgrades;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
 use broker::{Horizon, Outbox};
@@ -29,6 +31,7 @@ use crate::deliver::channel::log::Log;
 use crate::deliver::channel::smtp::Smtp;
 use crate::deliver::letter::{Letters, Shop};
 use crate::deliver::purge;
+use crate::deliver::quota::Quota;
 use crate::deliver::worker::Sender;
 use crate::notify_me::adopt::Adoption;
 use crate::notify_me::expiry;
@@ -76,6 +79,10 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         "wishes_dropped_total",
         "Orders' wishes to be told that came to nothing, by reason: refused, mailbox_waits, mailbox_limit."
     );
+    metrics::describe_counter!(
+        "deliveries_limited_total",
+        "Messages that were not sent, or are sent later, because their recipient was sent enough of their kind, by kind."
+    );
     let Context { config, common, outbox } = context;
     let linker = Linker { tokens: Tokens::new(config.token_key.keys()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
@@ -85,7 +92,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let (mut parts, waves) = (Parts::default(), Arc::new(Notify::new()));
     let horizon = Arc::new(Horizon::new(outbox.clone(), events::STOCK));
     let news = Arc::new(News::new(Arc::clone(&horizon)));
-    let (channels, senders) = channels(&mut parts, &config, &outbox, &letters, &news)?;
+    let (channels, senders) = channels(&mut parts, &config, &outbox, &letters, &news, &linker.tokens)?;
 
     let running = Waves {
         outbox: outbox.clone(),
@@ -147,15 +154,18 @@ fn channels(
     outbox: &Outbox,
     letters: &Arc<Letters>,
     news: &Arc<News>,
+    tokens: &Tokens,
 ) -> anyhow::Result<Channels> {
     let log = Log { letters: config.log_messages.then(|| Arc::clone(letters)) };
     let mut channels = vec![Log::CHANNEL];
-    let mut senders = vec![send(parts, log, outbox, news, config.smtp_url.is_none())];
+    let mut senders = vec![send(parts, log, outbox, news, config.smtp_url.is_none(), None)];
     if let Some(url) = &config.smtp_url {
         channels.push(Smtp::CHANNEL);
         let (hello, connections) = (config.smtp_hello_name.clone(), config.smtp_connections.into());
         let smtp = Smtp::new(url, hello, connections, sender(config), Arc::clone(letters))?;
-        senders.push(send(parts, smtp, outbox, news, true));
+        let quota = NonZeroU32::new(config.mails_per_recipient_per_hour)
+            .map(|limit| Quota { limit, tokens: tokens.clone() });
+        senders.push(send(parts, smtp, outbox, news, true, quota));
     }
     Ok((channels.into(), senders.into()))
 }
@@ -167,10 +177,12 @@ fn send<C: deliver::channel::Channel>(
     outbox: &Outbox,
     news: &Arc<News>,
     tells: bool,
+    quota: Option<Quota>,
 ) -> Arc<Notify> {
     let wake = Arc::new(Notify::new());
     let concurrency = channel.concurrency();
-    let sender = Sender { channel, outbox: outbox.clone(), tells, news: Arc::clone(news) };
+    let (outbox, news) = (outbox.clone(), Arc::clone(news));
+    let sender = Sender { channel, outbox, tells, news, quota, claims: AtomicUsize::default() };
     let worker = Worker::new(sender, Arc::clone(&wake), concurrency, C::LEASE).with_deadline(C::DEADLINE);
     parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)));
     wake

@@ -31,6 +31,8 @@ pub(crate) struct Delivery {
     pub recipient: Recipient,
     /// What it tells of is not there any more, not sold any more, or bought by its recipient meanwhile.
     pub sold_out: bool,
+    /// Its recipient was sent as many messages of its kind lately as is allowed.
+    pub over_limit: bool,
     /// The trace that it is part of.
     pub traceparent: Option<String>,
     /// The claim; the result counts only while it holds.
@@ -72,6 +74,8 @@ pub(crate) enum Attempt {
     NoContact,
     /// What it tells of is sold out again.
     SoldOut,
+    /// Not tried: its recipient has had enough of its kind for now, and it can wait.
+    TooMany,
 }
 
 /// What becomes of the delivery.
@@ -89,6 +93,8 @@ pub(crate) enum Verdict {
     Waiting(Duration),
     /// Kept back until it is armed again.
     Held,
+    /// Tried for the first time after this pause.
+    PutOff(Duration),
 }
 
 /// The first pause, and the longest.
@@ -96,6 +102,11 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 /// About five days of attempts that the recipient's side put off, as mail servers give each other (RFC 5321, 4.5.4.1).
 const MOST_DEFERRALS: u32 = 7200;
+/// How long a message waits whose recipient has had enough of its kind.
+const PUT_OFF: Duration = Duration::from_mins(10);
+/// The cause of what was not sent because its recipient was sent enough of its kind.
+pub(crate) const TOO_MANY: &str =
+    "the recipient was sent as many messages of this kind within an hour as are allowed";
 /// The cause of what was not sent because its recipient asked to be forgotten.
 pub(crate) const ERASED: &str = "erased";
 
@@ -113,6 +124,7 @@ pub(crate) fn verdict(attempt: &Attempt, tries: Tries) -> Verdict {
         Attempt::NotNow(cause) => Verdict::Deferred(pause(), cause.clone()),
         Attempt::Blocked(cause) => Verdict::Again(pause(), cause.clone()),
         Attempt::SoldOut => Verdict::Held,
+        Attempt::TooMany => Verdict::PutOff(PUT_OFF),
         Attempt::NoContact => Verdict::Waiting(pause()),
     }
 }
@@ -133,7 +145,11 @@ pub(crate) fn event(delivery: &Delivery, channel: Channel, verdict: &Verdict) ->
             sku,
             cause: cause.clone(),
         })),
-        Verdict::Again(..) | Verdict::Deferred(..) | Verdict::Waiting(_) | Verdict::Held => None,
+        Verdict::Again(..)
+        | Verdict::Deferred(..)
+        | Verdict::Waiting(_)
+        | Verdict::PutOff(_)
+        | Verdict::Held => None,
     }
 }
 

@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
+use super::quota;
+
 /// How long a finished delivery can be looked up.
 const KEPT: Duration = Duration::from_hours(90 * 24);
 /// The log deletes by the segment, of a week: a record may stay that much longer than its time.
@@ -25,6 +27,7 @@ pub(crate) async fn run(pool: PgPool, retention: Option<Duration>, stop: Cancell
 }
 
 async fn purge(pool: &PgPool, retention: Option<Duration>, now: OffsetDateTime) -> sqlx::Result<()> {
+    while is_full(quota::forget(pool, STEP).await?) {}
     while is_full(deliveries(pool, now - KEPT).await?) {}
     let Some(remembered) = remembered(retention) else { return Ok(()) };
     while is_full(orders(pool, now - remembered).await?) {}

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content::{Content, channel_name, kind_name};
-use super::delivery::{self, Delivery, Due, Recipient, Tries, Verdict};
+use super::delivery::{self, Delivery, Due, Recipient, TOO_MANY, Tries, Verdict};
 use crate::notify_me::outcome;
 
 /// Writes a delivery a message and channel. What an order, or a subscriber of a restock, was told
@@ -98,11 +98,19 @@ pub(crate) struct Claim {
     pub channel: Channel,
     pub token: Uuid,
     pub lease: Duration,
-    /// Messages that something is back in stock too: the level is known to be new.
-    pub news: bool,
+    pub class: Class,
 }
 
-/// Claims at most `limit` deliveries that are due, the longest due first, each with its recipient as known now. What an
+/// Which messages come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// One person's act has caused it, and that person waits for it.
+    Personal,
+    /// A wave's: that something is back in stock.
+    Bulk,
+}
+
+/// Claims at most `limit` deliveries of a class that are due, the longest due first, each with its recipient as known now. What an
 /// order is told stays in order: a delivery waits for the one before it.
 pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Result<Vec<Delivery>> {
     let rows = sqlx::query!(
@@ -113,7 +121,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         ), due AS (
             SELECT id FROM deliveries AS candidate
             WHERE channel = $1 AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
-              AND ($5 OR kind <> 'back_in_stock')
+              AND (kind = 'back_in_stock') = $5
               AND NOT EXISTS (
                   SELECT FROM deliveries AS before
                   WHERE before.order_id = candidate.order_id AND before.channel = $1
@@ -144,7 +152,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         claim.token,
         limit,
         claim.lease.as_secs_f64(),
-        claim.news,
+        claim.class == Class::Bulk,
     )
     .fetch_all(pool)
     .await?;
@@ -156,6 +164,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
             tries: Tries { attempts: count(row.attempts), deferrals: count(row.deferrals) },
             recipient: recipient(row.email, row.erased),
             sold_out: row.sold_out.unwrap_or(false),
+            over_limit: false,
             traceparent: row.traceparent,
             token: claim.token,
         })
@@ -233,6 +242,8 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         .iter()
         .map(|(_, verdict)| matches!(verdict, Verdict::Deferred(..) | Verdict::Waiting(_)))
         .collect();
+    let put_off: Vec<bool> =
+        verdicts.iter().map(|(_, verdict)| matches!(verdict, Verdict::PutOff(_))).collect();
     let (mut statuses, mut causes, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
     for (_, verdict) in verdicts {
         let (status, cause, pause) = match verdict {
@@ -242,6 +253,7 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
                 ("pending", Some(cause.as_str()), Some(pause.as_secs_f64()))
             }
             Verdict::Waiting(pause) => ("waiting_for_contact", None, Some(pause.as_secs_f64())),
+            Verdict::PutOff(pause) => ("pending", Some(TOO_MANY), Some(pause.as_secs_f64())),
             Verdict::Held => ("pending", None, None),
         };
         statuses.push(status);
@@ -254,10 +266,12 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         UPDATE deliveries
         SET status = verdict.status, cause = verdict.cause, token = NULL, leased_until = NULL,
             next_at = now() + make_interval(secs => verdict.pause), deferrals = deferrals + verdict.deferred::int,
+            -- It was not tried: the next time is its first again, and counts against the limit.
+            attempts = CASE WHEN verdict.put_off THEN 0 ELSE attempts END,
             finished_at = CASE WHEN verdict.status IN ('sent', 'failed') THEN now() END,
             version = version + CASE WHEN verdict.status IN ('sent', 'failed') THEN 1 ELSE 0 END
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::boolean[])
-             AS verdict (id, token, status, cause, pause, deferred)
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::boolean[], $7::boolean[])
+             AS verdict (id, token, status, cause, pause, deferred, put_off)
         WHERE deliveries.id = verdict.id AND deliveries.token = verdict.token
         RETURNING deliveries.id, version, caused_by, traceparent
         "#,
@@ -267,6 +281,7 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         &causes as &[Option<&str>],
         &pauses as &[Option<f64>],
         &deferred,
+        &put_off,
     )
     .fetch_all(&mut **tx)
     .await

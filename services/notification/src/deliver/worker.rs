@@ -1,6 +1,7 @@
 //! Sends what is due over one channel: the queue is `work`'s, the rows are the deliveries.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broker::Outbox;
@@ -10,8 +11,9 @@ use work::Queue;
 
 use super::channel::Channel;
 use super::content::{Content, channel_name, kind_name};
-use super::delivery::{Attempt, Delivery, ERASED, Recipient, Verdict, verdict};
-use super::queue;
+use super::delivery::{Attempt, Delivery, ERASED, Recipient, TOO_MANY, Verdict, verdict};
+use super::queue::{self, Class};
+use super::quota::Quota;
 use crate::notify_me::news::News;
 
 /// Takes deliveries of one channel from the database to the channel.
@@ -22,6 +24,30 @@ pub(crate) struct Sender<C> {
     pub tells: bool,
     /// Whether those who wait for a product may be told now.
     pub news: Arc<News>,
+    /// How much one mailbox gets; `None`: no limit.
+    pub quota: Option<Quota>,
+    /// How many claims were made, for [`order`].
+    pub claims: AtomicUsize,
+}
+
+/// The order in which the classes are claimed: personal messages first, but every fourth time bulk ones, so that these
+/// get on however many orders come in.
+fn order(claims: usize) -> [Class; 2] {
+    if claims % 4 == 3 { [Class::Bulk, Class::Personal] } else { [Class::Personal, Class::Bulk] }
+}
+
+impl<C: Channel> Sender<C> {
+    /// Marks those of newly claimed deliveries that are over their recipients' limits.
+    async fn limit(&self, deliveries: &mut [Delivery]) -> sqlx::Result<()> {
+        let Some(quota) = &self.quota else { return Ok(()) };
+        let exceeded = quota.exceeded(self.outbox.pool(), deliveries).await?;
+        for delivery in deliveries.iter_mut().filter(|delivery| exceeded.contains(&delivery.id)) {
+            delivery.over_limit = true;
+            let kind = kind_name(delivery.content.kind());
+            metrics::counter!("deliveries_limited_total", "kind" => kind).increment(1);
+        }
+        Ok(())
+    }
 }
 
 impl<C: Channel> Queue for Sender<C> {
@@ -35,8 +61,16 @@ impl<C: Channel> Queue for Sender<C> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let claim = queue::Claim { channel: C::CHANNEL, token, lease, news: self.news.may_be_told() };
-        queue::claim(self.outbox.pool(), &claim, limit).await
+        let mut claimed = Vec::new();
+        for class in order(self.claims.fetch_add(1, Ordering::Relaxed)) {
+            let room = limit - i64::try_from(claimed.len()).unwrap_or(i64::MAX);
+            if room > 0 && (class == Class::Personal || self.news.may_be_told()) {
+                let claim = queue::Claim { channel: C::CHANNEL, token, lease, class };
+                claimed.extend(queue::claim(self.outbox.pool(), &claim, room).await?);
+            }
+        }
+        self.limit(&mut claimed).await?;
+        Ok(claimed)
     }
 
     async fn perform(&self, delivery: &Delivery) -> Attempt {
@@ -45,6 +79,11 @@ impl<C: Channel> Queue for Sender<C> {
             _ if has_expired(&delivery.content) => {
                 Attempt::Never("nobody could answer it any more".to_owned())
             }
+            // A subscriber keeps the place; a message about what was done in the recipient's name is not worth sending late.
+            _ if delivery.over_limit && matches!(delivery.content, Content::BackInStock { .. }) => {
+                Attempt::TooMany
+            }
+            _ if delivery.over_limit => Attempt::Never(TOO_MANY.to_owned()),
             Recipient::Known(address) => self.channel.send(delivery, address).await,
             Recipient::Unknown => Attempt::NoContact,
             Recipient::Erased => Attempt::Never(ERASED.to_owned()),
@@ -100,8 +139,22 @@ fn tell<C: Channel>(delivery: &Delivery, verdict: &Verdict) {
         Verdict::Held => {
             tracing::debug!(kind, channel, delivery_id = %delivery.id, "sold out again; kept back");
         }
+        Verdict::PutOff(pause) => {
+            tracing::debug!(kind, channel, delivery_id = %delivery.id, ?pause, "too many messages to this recipient");
+        }
         Verdict::Waiting(pause) => {
             tracing::debug!(kind, channel, order_id, delivery_id = %delivery.id, ?pause, "the contact is not known yet");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bulk_messages_get_a_quarter_of_the_claims() {
+        let first: Vec<Class> = (0..8).map(|claims| order(claims)[0]).collect();
+        assert_eq!(first.iter().filter(|class| **class == Class::Bulk).count(), 2);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn apply<'a>(
             }
             Verdict::Held => held.push(subscription_id.uuid()),
             Verdict::Failed(_) => undeliverable.push(subscription_id.uuid()),
-            Verdict::Again(..) | Verdict::Deferred(..) | Verdict::Waiting(_) => {}
+            Verdict::Again(..) | Verdict::Deferred(..) | Verdict::Waiting(_) | Verdict::PutOff(_) => {}
         }
     }
     if !told.is_empty() {
