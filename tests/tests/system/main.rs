@@ -15,6 +15,7 @@ mod greedy;
 mod hostile;
 mod idempotency;
 mod limits;
+mod mail_limits;
 mod mail_server;
 mod mails;
 mod operators;

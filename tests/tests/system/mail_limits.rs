@@ -1,0 +1,47 @@
+//! Nobody is buried in mails by orders that name somebody else's address.
+
+use serde_json::json;
+use stack::System;
+use system_tests::{Inbox, Shop, eventually, mailing};
+
+const LIMIT: usize = 3;
+const ORDERS: usize = 12;
+
+/// Places an order that names `email` and returns its id.
+async fn order_for(shop: &Shop, email: &str) -> String {
+    let body =
+        json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]});
+    let (status, order) = shop.try_order(None, &body).await;
+    assert_eq!(status, 202, "{order}");
+    order["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_mailbox_gets_so_many_mails_of_a_kind_in_an_hour_from_all_instances() {
+    let inbox = Inbox::open();
+    let builder = System::builder().instances("notification", 2);
+    let settings = [("MAILS_PER_RECIPIENT_PER_HOUR", "3")];
+    let shop = Shop::with(mailing(builder, &inbox, &settings)).await;
+    shop.stock("MUG", 100).await;
+    for number in 0..ORDERS {
+        // Another address each time, and the same mailbox.
+        order_for(&shop, &format!("victim+{number}@example.com")).await;
+    }
+    let other = order_for(&shop, "ada@example.com").await;
+    inbox.mail("ada@example.com", &other).await;
+    let failed = eventually("the mails beyond the limit have failed", async || {
+        let rows = shop.notifications("kind=order_confirmed&status=failed&limit=200").await;
+        (rows.len() == ORDERS - LIMIT).then_some(rows)
+    })
+    .await;
+    assert!(failed.iter().all(|row| row["channel"] == "smtp"), "the log is not limited");
+    let to_victim = || (0..ORDERS).map(|number| inbox.of(&format!("victim+{number}@example.com")).len());
+    assert_eq!(to_victim().sum::<usize>(), LIMIT);
+
+    let resent = shop.http().post(shop.at("notification", "/notifications/resend"));
+    let cause = json!({"cause": "as many messages of this kind"});
+    assert_eq!(shop.operator(resent.json(&cause)).send().await.unwrap().status(), 200);
+    eventually("the operator has them sent", async || (to_victim().sum::<usize>() == ORDERS).then_some(()))
+        .await;
+    shop.system.settled().await.unwrap();
+}
