@@ -43,9 +43,15 @@ impl ClientAddress {
     pub(crate) fn of(address: IpAddr) -> Self {
         let network = |v6: Ipv6Addr| Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64);
         Self(Name::Address(match address.to_canonical() {
-            IpAddr::V6(v6) if !v6.is_unicast_link_local() => network(v6).into(),
+            IpAddr::V6(v6) if !v6.is_unicast_link_local() && !v6.is_loopback() => network(v6).into(),
             other => other,
         }))
+    }
+
+    /// Whether it is a program on this machine: a tool of the shop's own, or a proxy that `TRUSTED_PROXIES` does not name
+    /// and that would otherwise be all clients in one.
+    pub fn is_local(&self) -> bool {
+        matches!(self.0, Name::Address(address) if address.is_loopback())
     }
 }
 

@@ -1,6 +1,5 @@
 //! The service's own settings; `order --help` shows these comments as the manual.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chassis::settings::TokenKey;
@@ -19,12 +18,12 @@ pub struct Config {
     pub order_expires_after: Duration,
 
     /// How many requests to place an order one client (an IPv4 address, an IPv6 /64) may send in a minute to one instance,
-    /// refused and repeated ones included [default: any number]
-    #[arg(long, env, value_name = "N")]
-    pub orders_per_client_per_minute: Option<NonZeroU32>,
+    /// refused and repeated ones included; programs on this machine are not counted. 0 for no limit
+    #[arg(long, env, default_value_t = 120, value_name = "N")]
+    pub orders_per_client_per_minute: u32,
 
     /// How many orders with `notify_me` one client may send in an hour to one instance; those beyond are taken without the
-    /// wish to be told. 0 for no limit
+    /// wish to be told; programs on this machine are not counted. 0 for no limit
     #[arg(long, env, default_value_t = 100, value_name = "N")]
     pub notify_me_per_client_per_hour: u32,
 }

@@ -60,7 +60,8 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         placing,
         tokens: tokens::Tokens::new(config.token_key.keys()?),
         admin: common.operators()?,
-        limit: config.orders_per_client_per_minute.map(|count| Arc::new(Limit::per_minute(count))),
+        limit: NonZeroU32::new(config.orders_per_client_per_minute)
+            .map(|count| Arc::new(Limit::per_minute(count))),
         wishes: NonZeroU32::new(config.notify_me_per_client_per_hour)
             .map(|count| Arc::new(Limit::per_hour(count))),
     });

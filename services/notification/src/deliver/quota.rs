@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use super::content::kind_name;
 use super::delivery::{Delivery, Recipient};
-use crate::notify_me::tokens::{Mailbox, Tokens};
+use crate::notify_me::tokens::Tokens;
 
 /// A limit per mailbox, kind of message and hour.
 pub(crate) struct Quota {
@@ -19,7 +19,8 @@ pub(crate) struct Quota {
     pub tokens: Tokens,
 }
 
-type Key = (Mailbox, &'static str);
+/// What is stored of a mailbox, and a kind.
+type Key = (Vec<u8>, &'static str);
 
 impl Quota {
     /// Counts the deliveries that are tried for the first time, and returns those over the limit.
@@ -31,7 +32,8 @@ impl Quota {
         let mut by_key: BTreeMap<Key, Vec<DeliveryId>> = BTreeMap::new();
         for delivery in deliveries.iter().filter(|delivery| delivery.tries.attempts <= 1) {
             if let Recipient::Known(address) = &delivery.recipient {
-                let key = (self.tokens.mailbox(address), kind_name(delivery.content.kind()));
+                let mailbox = self.tokens.mailbox(address).bytes().to_vec();
+                let key = (mailbox, kind_name(delivery.content.kind()));
                 by_key.entry(key).or_default().push(delivery.id);
             }
         }
@@ -50,7 +52,7 @@ impl Quota {
 
 /// Adds these deliveries to what their mailboxes' hours hold, and returns the new counts. The keys are locked in order.
 async fn count(pool: &PgPool, by_key: &BTreeMap<Key, Vec<DeliveryId>>) -> sqlx::Result<BTreeMap<Key, usize>> {
-    let mailboxes: Vec<Vec<u8>> = by_key.keys().map(|(mailbox, _)| mailbox.bytes().to_vec()).collect();
+    let mailboxes: Vec<Vec<u8>> = by_key.keys().map(|(mailbox, _)| mailbox.clone()).collect();
     let kinds: Vec<&str> = by_key.keys().map(|(_, kind)| *kind).collect();
     let new: Vec<i32> = by_key.values().map(|ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)).collect();
     let rows = sqlx::query!(
@@ -71,7 +73,7 @@ async fn count(pool: &PgPool, by_key: &BTreeMap<Key, Vec<DeliveryId>>) -> sqlx::
     .await?;
     let counts = rows.into_iter().filter_map(|row| {
         let (key, _) =
-            by_key.iter().find(|((mailbox, kind), _)| mailbox.bytes() == row.mailbox && *kind == row.kind)?;
+            by_key.iter().find(|((mailbox, kind), _)| *mailbox == row.mailbox && *kind == row.kind)?;
         Some((key.clone(), usize::try_from(row.begun).unwrap_or_default()))
     });
     Ok(counts.collect())
