@@ -6,6 +6,7 @@
 
 mod chains;
 pub(crate) mod depth;
+mod refusals;
 mod rows;
 mod turn;
 
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::chains::Chains;
+use self::refusals::Outages;
 use crate::kafka;
 use crate::lease::Lease;
 use crate::patience::Patience;
@@ -42,8 +44,10 @@ const LAST_NOTES: Duration = Duration::from_secs(1);
 pub struct RelayStatus {
     /// This instance relays; another one does when it does not.
     pub leading: bool,
-    /// Kafka's last refusal, while rows wait because of it.
+    /// Why rows wait that Kafka does not take: the topics it refuses, or that it cannot be reached.
     pub refused: Option<String>,
+    /// The same row has been the oldest of the outbox for half a minute, whatever the cause.
+    pub stalled: bool,
 }
 
 /// Publishes what is in the outbox; every instance runs one, one of them leads.
@@ -54,6 +58,7 @@ pub struct Relay {
     status: watch::Sender<RelayStatus>,
     lease: Lease,
     chains: Chains,
+    outages: Outages,
     /// Acknowledged by Kafka, not yet deleted.
     delivered: Vec<i64>,
     acknowledgements: mpsc::UnboundedReceiver<Acknowledgement>,
@@ -78,6 +83,7 @@ impl Relay {
             compacted,
             status: watch::Sender::default(),
             chains: Chains::default(),
+            outages: Outages::default(),
             delivered: Vec::new(),
             acknowledgements,
             sender,
@@ -93,7 +99,7 @@ impl Relay {
 
     /// Runs until `stop`; waits out whatever Kafka and Postgres do meanwhile.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), TopicsError> {
-        let counting = tokio::spawn(depth::keep(self.outbox.clone(), stop.clone()));
+        let counting = tokio::spawn(depth::keep(self.outbox.clone(), self.status.clone(), stop.clone()));
         let mut producer = self.producer()?;
         let mut outage = None;
         while !stop.is_cancelled() {
@@ -145,6 +151,8 @@ impl Relay {
             tracing::debug!(leading, "relay lease");
             // What another relay did meanwhile is not known: start from what the outbox says.
             self.chains.forget_waiting();
+            self.outages.clear();
+            self.report();
             self.look_at = Instant::now();
         }
         Ok(leading)

@@ -73,7 +73,7 @@ pub async fn republish_all(
         progress(&last);
         after = Some(last);
         // A command has no relay of its own that would count.
-        while depth::count(outbox).await.map(|()| outbox.is_full())? {
+        while depth::count(outbox).await.map(|_| outbox.is_full())? {
             tokio::time::sleep(PAUSE).await;
         }
     }

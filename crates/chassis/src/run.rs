@@ -162,8 +162,9 @@ fn health(
     };
     let publishing = move || {
         let status = relay.borrow().clone();
-        let detail = json!({"leading": status.leading, "refused": status.refused});
-        async move { Finding::new(status.refused.is_none(), detail) }
+        let detail = json!({"leading": status.leading, "refused": status.refused,
+                            "stalled": status.stalled});
+        async move { Finding::new(status.refused.is_none() && !status.stalled, detail) }
     };
     Health::default()
         .ready("database", database)

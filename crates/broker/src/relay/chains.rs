@@ -1,13 +1,18 @@
 //! The rows that the relay holds: a chain per topic and key in the order of the outbox, its front perhaps in flight.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::refusals::Refusal;
 use crate::outbox::Row;
 
-/// How many rows are held, and how many bytes: more is not fetched beyond that.
+/// The most rows that are held and not refused, and their bytes: beyond that nothing is fetched.
 const CAPACITY: usize = 4000;
 const CAPACITY_BYTES: usize = 16 << 20;
+/// The most refused keys of one topic that are held and sent again, and the bytes of their first rows. Beyond that the
+/// topic takes no more rows until Kafka takes one of these: refused rows never use up the capacity of others.
+const REFUSED_KEYS: usize = 200;
+const REFUSED_BYTES: usize = 2 << 20;
 /// A chain of this length takes no more rows until it is shorter, so that a hot key cannot fill the relay.
 const LONG: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -23,13 +28,30 @@ pub(super) struct Chains {
     /// Chains whose front has not been sent.
     idle: HashSet<ChainKey>,
     bytes: usize,
+    /// The refused keys by topic.
+    refused: HashMap<String, Refused>,
 }
 
 #[derive(Debug, Default)]
 struct Chain {
     rows: VecDeque<(i64, Row)>,
+    /// Why the front was refused the last time, and how often in a row.
+    refusal: Option<Refusal>,
     refusals: u32,
     retry_at: Option<Instant>,
+}
+
+/// What the refused keys of a topic take: each holds its first row alone.
+#[derive(Debug, Default)]
+struct Refused {
+    keys: usize,
+    bytes: usize,
+}
+
+impl Refused {
+    fn is_full(&self) -> bool {
+        self.keys >= REFUSED_KEYS || self.bytes >= REFUSED_BYTES
+    }
 }
 
 impl Chains {
@@ -72,6 +94,9 @@ impl Chains {
         let chain = self.by_key.get_mut(&key)?;
         let (_, row) = chain.rows.pop_front()?;
         self.bytes -= row.bytes();
+        if chain.refusal.take().is_some() {
+            release(&mut self.refused, &row);
+        }
         (chain.refusals, chain.retry_at) = (0, None);
         if chain.rows.is_empty() {
             self.by_key.remove(&key);
@@ -82,15 +107,45 @@ impl Chains {
         Some(row)
     }
 
-    /// The row was refused; it goes again after a pause. `None` when it is not held any more.
-    pub(super) fn refuse(&mut self, id: i64) -> Option<&Row> {
-        let key = self.held.get(&id)?;
-        let chain = self.by_key.get_mut(key)?;
+    /// Keeps a refused row to be sent again after a pause, without the rows behind it: they stay in the outbox. The whole
+    /// key goes back there when its topic holds as many refused keys as it may.
+    pub(super) fn refuse(&mut self, id: i64, refusal: Refusal) {
+        let Some(key) = self.held.get(&id).cloned() else { return };
+        let Some(chain) = self.by_key.get_mut(&key) else { return };
+        let known = chain.refusal.replace(refusal).is_some();
         let pause = (FIRST_PAUSE * 2_u32.saturating_pow(chain.refusals)).min(LONGEST_PAUSE);
         chain.refusals = (chain.refusals + 1).min(16);
         chain.retry_at = Some(Instant::now() + pause);
-        self.idle.insert(key.clone());
-        chain.rows.front().map(|(_, row)| row)
+        let kept = if known {
+            1
+        } else {
+            let refused = self.refused.entry(key.0.clone()).or_default();
+            let kept = usize::from(!refused.is_full());
+            if let Some((_, row)) = chain.rows.front().filter(|_| kept == 1) {
+                refused.keys += 1;
+                refused.bytes += row.bytes();
+            }
+            kept
+        };
+        for (id, row) in chain.rows.drain(kept..) {
+            self.held.remove(&id);
+            self.bytes -= row.bytes();
+        }
+        if kept == 1 {
+            self.idle.insert(key);
+        } else {
+            self.by_key.remove(&key);
+        }
+    }
+
+    /// Why rows that are held were refused.
+    pub(super) fn refusals(&self) -> BTreeSet<Refusal> {
+        self.by_key.values().filter_map(|chain| chain.refusal.clone()).collect()
+    }
+
+    /// The topic of a row that is held.
+    pub(super) fn topic(&self, id: i64) -> Option<&str> {
+        self.held.get(&id).map(|(topic, _)| topic.as_str())
     }
 
     /// When the first refused row goes again.
@@ -98,8 +153,16 @@ impl Chains {
         self.idle.iter().filter_map(|key| self.by_key.get(key)?.retry_at).min()
     }
 
+    /// Whether no more rows fit, those of refused keys aside.
     pub(super) fn is_full(&self) -> bool {
-        self.held.len() >= CAPACITY || self.bytes >= CAPACITY_BYTES
+        let (keys, bytes) =
+            self.refused.values().fold((0, 0), |(keys, bytes), of| (keys + of.keys, bytes + of.bytes));
+        self.held.len() - keys >= CAPACITY || self.bytes - bytes >= CAPACITY_BYTES
+    }
+
+    /// Topics that take no more rows for now: Kafka refuses as many of their keys as are held.
+    pub(super) fn closed_topics(&self) -> impl Iterator<Item = &String> {
+        self.refused.iter().filter(|(_, refused)| refused.is_full()).map(|(topic, _)| topic)
     }
 
     /// The ids that are held: not to be selected again.
@@ -111,7 +174,7 @@ impl Chains {
     pub(super) fn closed(&self) -> impl Iterator<Item = &ChainKey> {
         self.by_key
             .iter()
-            .filter(|(_, chain)| chain.rows.len() >= LONG || chain.refusals > 0)
+            .filter(|(_, chain)| chain.rows.len() >= LONG || chain.refusal.is_some())
             .map(|(key, _)| key)
     }
 
@@ -119,13 +182,26 @@ impl Chains {
     pub(super) fn forget_waiting(&mut self) {
         let idle = std::mem::take(&mut self.idle);
         self.by_key.retain(|key, _| !idle.contains(key));
+        self.refused.clear();
         for chain in self.by_key.values_mut() {
             chain.rows.truncate(1);
+            (chain.refusal, chain.refusals, chain.retry_at) = (None, 0, None);
         }
         let in_flight: HashSet<i64> =
             self.by_key.values().filter_map(|chain| Some(chain.rows.front()?.0)).collect();
         self.held.retain(|id, _| in_flight.contains(id));
         self.bytes = self.by_key.values().flat_map(|chain| &chain.rows).map(|(_, row)| row.bytes()).sum();
+    }
+}
+
+/// Takes a published row out of its topic's refused ones.
+fn release(refused: &mut HashMap<String, Refused>, row: &Row) {
+    if let Some(of) = refused.get_mut(&row.topic) {
+        of.keys -= 1;
+        of.bytes -= row.bytes();
+        if of.keys == 0 {
+            refused.remove(&row.topic);
+        }
     }
 }
 
@@ -161,11 +237,33 @@ mod tests {
             chains.push(id, row(key));
         }
         chains.send(1);
-        chains.refuse(1);
+        chains.refuse(1, Refusal::Topic("t".to_owned()));
         assert_eq!(ready(&chains), [3]);
         assert_eq!(chains.closed().count(), 1);
+        assert_eq!(chains.ids().len(), 2, "row 2 is in the outbox alone");
         let later = Instant::now() + Duration::from_secs(1);
         assert_eq!(chains.ready(later), [1, 3]);
+        assert_eq!(chains.refusals().len(), 1);
+        chains.finish(1);
+        assert_eq!((chains.closed().count(), chains.refusals().len()), (0, 0));
+    }
+
+    #[test]
+    fn refused_keys_never_use_up_the_capacity() {
+        let mut chains = Chains::default();
+        for id in 0..i64::try_from(CAPACITY).unwrap() {
+            chains.push(id, row(&id.to_string()));
+            chains.send(id);
+        }
+        assert!(chains.is_full());
+        for id in 0..i64::try_from(CAPACITY).unwrap() {
+            chains.refuse(id, Refusal::Topic("t".to_owned()));
+        }
+        assert!(!chains.is_full());
+        assert_eq!(chains.ids().len(), REFUSED_KEYS);
+        assert_eq!(chains.closed_topics().collect::<Vec<_>>(), ["t"]);
+        chains.finish(0);
+        assert_eq!(chains.closed_topics().count(), 0, "Kafka takes rows of the topic again");
     }
 
     #[test]

@@ -13,13 +13,14 @@ pub(super) const LIMIT: usize = 1000;
 /// And how many bytes: large events come in smaller steps, so that memory stays bounded.
 const BYTES: i64 = 4 << 20;
 
-/// The oldest rows that are not held, without those of closed keys.
+/// The oldest rows that are not held, without those of closed keys and topics.
 ///
 /// Always from the oldest on, never after a last id seen: ids are not given out in commit order, and a transaction that
 /// commits late would be skipped. NOT IN, and not `<> ALL` or NOT EXISTS: it alone hashes what is held whatever the
 /// planner knew of the arrays; the others compare each row with each of them, which is all a backlog's time.
 pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(i64, Row)>> {
     let (topics, keys): (Vec<_>, Vec<_>) = chains.closed().cloned().unzip();
+    let closed_topics: Vec<String> = chains.closed_topics().cloned().collect();
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id!", topic AS "topic!", key, value, headers AS "headers!: Json<HeaderList>"
@@ -33,6 +34,7 @@ pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(
                       SELECT closed.topic, coalesce(closed.key, '')
                       FROM unnest($2::text[], $3::bytea[]) AS closed (topic, key)
                   )
+                  AND topic <> ALL ($6)
                 ORDER BY id
                 LIMIT $4
             ) AS oldest
@@ -45,6 +47,7 @@ pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(
         &keys as &[Option<Vec<u8>>],
         i64::try_from(LIMIT).unwrap_or(i64::MAX),
         BYTES,
+        &closed_topics,
     )
     .fetch_all(pool)
     .await?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use envelope::Cleanup;
 use tokio_util::sync::CancellationToken;
 
+use super::refusals::Refusal;
 use super::{FASTEST_POLL, Relay, SLOWEST_POLL, STANDBY, rows};
 use crate::pause;
 use crate::producer::{Acknowledgement, Producer};
@@ -99,14 +100,22 @@ impl Relay {
 
     /// Deletes what Kafka has, and lets the next row of each key go; a refused row waits, its key behind it.
     async fn settle(&mut self, news: Vec<Acknowledgement>) -> sqlx::Result<()> {
-        let mut refused = Vec::new();
+        let (mut refused, mut answered) = (Vec::new(), false);
         for Acknowledgement { id, result } in news {
             match result {
-                Ok(()) => self.delivered.push(id),
-                Err(error) => refused.push((id, error.to_string())),
+                Ok(()) => {
+                    answered = true;
+                    self.delivered.push(id);
+                }
+                Err(error) => {
+                    let Some(topic) = self.chains.topic(id) else { continue };
+                    let refusal = Refusal::of(topic, &error);
+                    answered |= refusal != Refusal::Unreachable;
+                    refused.push((id, refusal, error.to_string()));
+                }
             }
         }
-        if !self.delivered.is_empty() {
+        if answered {
             self.stranded.reached();
         } else if !refused.is_empty() {
             self.is_stranded = self.stranded.missed().await;
@@ -118,9 +127,6 @@ impl Relay {
         pause::at("relay.acknowledged").await;
         // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
         let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
-        if self.status.send_if_modified(|status| status.refused.take().is_some()) {
-            tracing::info!("Kafka takes events again");
-        }
         for id in std::mem::take(&mut self.delivered) {
             let Some(row) = self.chains.finish(id) else {
                 continue;
@@ -134,26 +140,37 @@ impl Relay {
                 self.repair(&row.topic, row.key.as_deref()).await;
             }
         }
+        if !self.outages.is_empty() {
+            self.outages.keep(&self.chains.refusals());
+            self.report();
+        }
         Ok(())
     }
 
-    /// Says once for all of one kind, and once for an outage: when Kafka is away there are thousands.
-    fn refuse(&mut self, refused: Vec<(i64, String)>) {
-        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
-        for (id, error) in refused {
-            if let Some(row) = self.chains.refuse(id) {
-                *counts.entry((row.topic.clone(), error)).or_default() += 1;
-            }
+    /// Keeps refused rows to be sent again; logs an outage once, however many rows it stops.
+    fn refuse(&mut self, refused: Vec<(i64, Refusal, String)>) {
+        if refused.is_empty() {
+            return;
         }
-        for ((topic, error), events) in counts {
-            let told = Some(error.clone());
-            if self
-                .status
-                .send_if_modified(|status| std::mem::replace(&mut status.refused, told.clone()) != told)
-            {
-                tracing::error!(topic, error, events, "Kafka does not take events; their keys wait");
-            }
+        let mut counts: BTreeMap<Refusal, (String, usize)> = BTreeMap::new();
+        for (id, refusal, error) in refused {
+            self.chains.refuse(id, refusal.clone());
+            counts.entry(refusal).or_insert((error, 0)).1 += 1;
         }
+        for (refusal, (error, events)) in counts {
+            self.outages.begin(refusal, &error, events);
+        }
+        self.report();
+    }
+
+    /// Shows the outages in the status.
+    pub(super) fn report(&self) {
+        let refused = self.outages.summary();
+        self.status.send_if_modified(|status| {
+            let changed = status.refused != refused;
+            status.refused = refused;
+            changed
+        });
     }
 
     /// Our late repetition may now be the last record of its key; on a compacted topic the state must be.

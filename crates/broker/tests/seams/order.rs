@@ -64,7 +64,7 @@ async fn what_waits_behind_a_first_publication_that_times_out_stays_behind_it() 
         }
     };
     let outage = async {
-        till.says("Kafka does not take events").await;
+        till.says("Kafka cannot be reached").await;
         kafka.start().await.unwrap();
         is_back.set(true);
     };

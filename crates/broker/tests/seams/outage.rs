@@ -47,7 +47,7 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
     for _ in 0..20 {
         bank.deposit_with_memo(&accounts, &"x".repeat(400_000)).await;
     }
-    till.says("Kafka does not take events").await;
+    till.says("Kafka cannot be reached").await;
     says(&mut status, "Kafka is missed", |status| !status.reached).await;
     bank.deposit(&["alice"], 1).await;
     let grown = till.resident_mib() - before;

@@ -132,3 +132,35 @@ async fn on_a_compacted_topic_the_last_record_is_the_current_state_again() {
     assert!(balance(&states[3]).contains(r#""balance":2"#));
     bank.close().await;
 }
+
+/// More keys than the relay holds rows: they must not take the place of what Kafka would accept.
+#[tokio::test]
+async fn a_topic_that_kafka_refuses_holds_up_no_other_and_is_logged_once() {
+    const REFUSED: usize = 4500;
+    let bank = Bank::open().await;
+    bank.configure("balances", &[("max.message.bytes", "100")]).await;
+    let too_large = "INSERT INTO broker.outbox (topic, key, value, headers)
+                     SELECT 'balances', ('refused-' || number)::bytea, repeat('x', 500)::bytea, '[]'
+                     FROM generate_series(1, $1) AS number";
+    let refused = i64::try_from(REFUSED).unwrap();
+    sqlx::query(too_large).bind(refused).execute(&bank.pool("till")).await.unwrap();
+    let mut till = bank.process("till").with("RUST_LOG", "broker=info").with("NO_COLOR", "1").start();
+    till.says("Kafka refuses events of this topic").await;
+    for deposits in 1..=3 {
+        bank.deposit(&["alice"], 1).await;
+        until("the deposit is published", async || bank.records("deposits").await.len() == deposits).await;
+    }
+    assert_eq!(bank.outbox_rows("till").await, REFUSED, "refused events wait");
+
+    bank.configure("balances", &[("max.message.bytes", "1048576")]).await;
+    until("all is published", async || bank.outbox_rows("till").await == 0).await;
+    till.says("Kafka takes events of this topic again").await;
+    assert_eq!(bank.records("balances").await.len(), REFUSED);
+    let log = till.output();
+    for once in ["Kafka refuses events of this topic", "Kafka takes events of this topic again"] {
+        assert_eq!(log.matches(once).count(), 1, "{log}");
+    }
+    assert!(!log.contains("building a new one"), "Kafka answered all the while: {log}");
+    till.stop().await;
+    bank.close().await;
+}

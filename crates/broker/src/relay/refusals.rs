@@ -1,0 +1,130 @@
+//! Why Kafka does not take rows, and which of these outages are logged already.
+//!
+//! A refusal of one topic (its size limit, its ACL) says nothing of the others; that Kafka cannot be reached concerns all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Why a row was not published.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Refusal {
+    /// No broker answered in time.
+    Unreachable,
+    /// Kafka answered, and refused a row of this topic.
+    Topic(String),
+}
+
+impl Refusal {
+    /// The reason why a row of `topic` came back with `error`.
+    pub(super) fn of(topic: &str, error: &KafkaError) -> Self {
+        use RDKafkaErrorCode::{
+            AllBrokersDown, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, PurgeInflight,
+            PurgeQueue, QueueFull, RequestTimedOut, Resolve,
+        };
+        let unanswered = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                AllBrokersDown
+                    | BrokerTransportFailure
+                    | MessageTimedOut
+                    | OperationTimedOut
+                    | PurgeInflight
+                    | PurgeQueue
+                    | QueueFull
+                    | RequestTimedOut
+                    | Resolve
+            )
+        );
+        if unanswered { Self::Unreachable } else { Self::Topic(topic.to_owned()) }
+    }
+}
+
+/// The refusals that rows are waiting for at the moment; each is logged once when it begins and once when it ends.
+#[derive(Debug, Default)]
+pub(super) struct Outages(BTreeMap<Refusal, String>);
+
+impl Outages {
+    /// Notes that `events` rows were refused because of `error`.
+    pub(super) fn begin(&mut self, refusal: Refusal, error: &str, events: usize) {
+        if self.0.contains_key(&refusal) {
+            return;
+        }
+        match &refusal {
+            Refusal::Unreachable => {
+                tracing::error!(error, events, "Kafka cannot be reached; events wait in the outbox");
+            }
+            Refusal::Topic(topic) => {
+                tracing::error!(
+                    topic,
+                    error,
+                    events,
+                    "Kafka refuses events of this topic; they wait, other topics go on"
+                );
+            }
+        }
+        self.0.insert(refusal, error.to_owned());
+    }
+
+    /// Ends the outages that no row waits for any more.
+    pub(super) fn keep(&mut self, waiting: &BTreeSet<Refusal>) {
+        self.0.retain(|refusal, _| {
+            let lasts = waiting.contains(refusal);
+            match refusal {
+                _ if lasts => {}
+                Refusal::Unreachable => tracing::info!("Kafka takes events again"),
+                Refusal::Topic(topic) => tracing::info!(topic, "Kafka takes events of this topic again"),
+            }
+            lasts
+        });
+    }
+
+    /// Forgets all outages without a word: another relay leads now, and logs its own.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All outages in one line; `None` when there is none.
+    pub(super) fn summary(&self) -> Option<String> {
+        let line = |(refusal, error): (&Refusal, &String)| match refusal {
+            Refusal::Unreachable => format!("Kafka cannot be reached: {error}"),
+            Refusal::Topic(topic) => format!("{topic}: {error}"),
+        };
+        let lines: Vec<String> = self.0.iter().map(line).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_concerns_one_topic_alone() {
+        let of = |code| Refusal::of("orders", &KafkaError::MessageProduction(code));
+        assert_eq!(of(RDKafkaErrorCode::MessageTimedOut), Refusal::Unreachable);
+        for answered in [
+            RDKafkaErrorCode::MessageSizeTooLarge,
+            RDKafkaErrorCode::TopicAuthorizationFailed,
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ] {
+            assert_eq!(of(answered), Refusal::Topic("orders".to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_outage_ends_when_no_row_waits_for_it() {
+        let (orders, mut outages) = (Refusal::Topic("orders".to_owned()), Outages::default());
+        outages.begin(orders.clone(), "too large", 1);
+        outages.begin(Refusal::Unreachable, "timed out", 9);
+        assert_eq!(outages.summary().unwrap(), "Kafka cannot be reached: timed out; orders: too large");
+        outages.keep(&BTreeSet::from([orders]));
+        assert_eq!(outages.summary().unwrap(), "orders: too large");
+        outages.keep(&BTreeSet::new());
+        assert!(outages.is_empty());
+    }
+}
