@@ -273,7 +273,7 @@ mod tests {
             chains.push(id, row(key));
         }
         chains.send(1);
-        chains.refuse(1);
+        chains.refuse(1, Refusal::Topic("t".to_owned()));
         let later = Instant::now() + Duration::from_secs(1);
         assert_eq!(chains.refused(&chains.ready(later)), [1], "row 2 was never sent");
         chains.finish(1);
