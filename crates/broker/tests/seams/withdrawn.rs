@@ -31,7 +31,7 @@ async fn what_was_withdrawn_while_kafka_was_away_is_never_published() {
     bank.servers.kafka().unwrap().kill();
     let ledger = bank.process("ledger").without_topics().start();
     append_state(&bank).await;
-    ledger.says("Kafka does not take events").await;
+    ledger.says("Kafka cannot be reached").await;
     forget(&bank).await;
     assert_eq!(bank.outbox_rows("ledger").await, 1, "the tombstone alone waits");
 
