@@ -98,7 +98,10 @@ mod tests {
     fn only_a_row_that_stays_the_oldest_is_a_stall() {
         let (start, mut oldest) = (Instant::now(), Oldest::default());
         let mut stalled = |id, seconds| {
-            oldest.observe(id, start + Duration::from_secs(seconds)).stalled_for().map(|waited| waited.as_secs())
+            oldest
+                .observe(id, start + Duration::from_secs(seconds))
+                .stalled_for()
+                .map(|waited| waited.as_secs())
         };
         assert_eq!(stalled(Some(1), 0), None);
         assert_eq!(stalled(Some(1), 29), None);
