@@ -1,5 +1,5 @@
--- How many messages of a kind a mailbox was sent lately, over all instances: whoever orders five hundred times with
--- somebody else's address must not fill that mailbox. A mailbox is the address without the plus part, as an HMAC under
+-- How many messages of a kind a mailbox was sent lately, over all instances: five hundred orders that name somebody
+-- else's address must not fill that mailbox. A mailbox is the address without the plus part, as an HMAC under
 -- TOKEN_KEY; a row goes when its hour is over.
 CREATE TABLE mail_counts (
     mailbox bytea       NOT NULL CHECK (octet_length(mailbox) = 32),

@@ -1,13 +1,15 @@
 //! The room of subscriptions: who wants to be told when a product is back, and what came of telling them.
 //!
-//! `subscribe` and `pages` are the door, `subscriptions` their SQL, `wishes` what was asked for and not looked at yet;
-//! `by_order` and `adopt` are what orders wish; `questions` and `refusals` say whom not to ask; `products` and `stock` are copies of what inventory
-//! tells; `waves` tells those who wait, in order of arrival and as many as the stock is good for (`budget`, `recall`) and by no old level (`news`); `outcome`
-//! is what became of a message; `purchases` closes the loop from the link in a mail to an order; `report` counts.
+//! `subscribe` and `pages` are the HTTP side, `subscriptions` their SQL, `wishes` the requests that no worker has looked at
+//! yet; `by_order` and `adopt` subscribe the customers of sold-out orders; `questions` and `refusals` say which mailboxes are
+//! not asked; `products` and `stock` are copies of inventory's topics; `waves` notifies subscribers in order of arrival, as
+//! many as the stock is good for (`budget`, `recall`) and never by a stale level (`news`); `outcome` applies the result of a
+//! delivery; `purchases` links an order to the mail that led to it; `report` counts.
 
 pub(crate) mod adopt;
 pub(crate) mod budget;
 pub(crate) mod by_order;
+mod confirmed;
 pub(crate) mod erasure;
 pub(crate) mod expiry;
 pub(crate) mod limits;

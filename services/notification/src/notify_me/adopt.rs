@@ -11,7 +11,8 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::subscriptions::{self, CONFIRM_WITHIN, Row};
+use super::confirmed::Confirmed;
+use super::subscriptions::{self, CONFIRM_WITHIN};
 use super::tokens::{Mailbox, Tokens};
 use super::{objections, questions};
 use crate::deliver::content::Content;
@@ -144,7 +145,7 @@ impl Adoption {
             Fate::Stays => {}
         }
         if let Some(row) = address(tx, found).await? {
-            row.tell(tx, cause.clone())?;
+            row.announce(tx, cause.clone())?;
         }
         let now = OffsetDateTime::now_utc();
         let asks =
@@ -168,9 +169,9 @@ impl Found {
 }
 
 /// Writes the address; returns what is told of it when it waits.
-async fn address(tx: &mut Tx, found: &Found) -> sqlx::Result<Option<Row>> {
+async fn address(tx: &mut Tx, found: &Found) -> sqlx::Result<Option<Confirmed>> {
     let row = sqlx::query_as!(
-        Row,
+        Confirmed,
         r#"
         UPDATE subscriptions
         SET email = $2, mailbox = $4, version = version + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END,

@@ -2,12 +2,11 @@
 //! delivery, here and everywhere.
 
 use broker::{Cause, Tx};
-use envelope::Sequence;
 use events::values::{EmailAddress, OrderId, Quantity, Sku, SubscriptionId};
-use events::{NotificationEvent, SubscriptionConfirmed};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::confirmed::Confirmed;
 use super::standing::standing;
 use super::tokens::{Mailbox, Tokens};
 use super::{questions, refusals, stock};
@@ -147,7 +146,7 @@ pub(crate) async fn join(
     let claim = tokens.claim_hash(id);
     // An order that has a subscription for this product already has used its offer up.
     let row = sqlx::query_as!(
-        Row,
+        Confirmed,
         r#"
         INSERT INTO subscriptions (id, sku, email, mailbox, order_id, quantity, state, consent, consented_at, created_at,
                                    activated_at, expires_at, claim, version, told_restocks)
@@ -175,7 +174,7 @@ pub(crate) async fn join(
     )
     .fetch_optional(&mut **tx)
     .await?;
-    row.map_or(Ok(()), |row| row.tell(tx, Cause::default()))
+    row.map_or(Ok(()), |row| row.announce(tx, Cause::default()))
 }
 
 /// The mailbox's owner wants to be told of this: what was refused of it is taken back, and no question is open any more.
@@ -205,7 +204,7 @@ pub(crate) async fn confirm(
     // A question put for a subscription that was merged into another confirms that one, and asks no more of it.
     let round = if standing.id == answer.subscription.uuid() { answer.round } else { 0 };
     let row = sqlx::query_as!(
-        Row,
+        Confirmed,
         r#"
         UPDATE subscriptions
         SET state = 'waiting', quantity = $3, confirmed_round = GREATEST(confirmed_round, $2),
@@ -227,7 +226,7 @@ pub(crate) async fn confirm(
     if let Some(mailbox) = standing.mailbox(tokens) {
         questions::answered(tx, &mailbox, &standing.sku).await?;
     }
-    row.tell(tx, cause)
+    row.announce(tx, cause)
 }
 
 /// Ends a subscription at its owner's wish, whatever has become of it; what is on its way is called back.
@@ -273,39 +272,6 @@ pub(crate) async fn call_back(tx: &mut Tx, subscriptions: &[Uuid]) -> sqlx::Resu
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-/// A subscription that has just begun to wait, or waits for another quantity.
-pub(crate) struct Row {
-    pub id: Uuid,
-    pub sku: String,
-    pub quantity: i32,
-    pub version: i64,
-}
-
-impl Row {
-    /// Appends the event that tells it.
-    pub(crate) fn tell(&self, tx: &mut Tx, cause: Cause) -> sqlx::Result<()> {
-        let confirmed = SubscriptionConfirmed {
-            subscription_id: self.id.into(),
-            sku: self.sku.parse().map_err(decode)?,
-            quantity: i64::from(self.quantity).try_into().map_err(decode)?,
-        };
-        let sequence = Sequence::from_i64(self.version).unwrap_or_default();
-        let traceparent = cause.traceparent.clone();
-        let event = NotificationEvent::SubscriptionConfirmed(confirmed.clone());
-        tx.append(cause, sequence, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        tx.on_commit(move || {
-            let (event_type, quantity) = ("subscription.confirmed.v1", confirmed.quantity.get());
-            let SubscriptionConfirmed { subscription_id, sku, .. } = confirmed;
-            tracing::info!(%sku, quantity, %subscription_id, event_type, traceparent, "waits for a product");
-        });
-        Ok(())
-    }
-}
-
-fn decode(error: events::values::Invalid) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
 }
 
 /// A quantity as its column keeps it.

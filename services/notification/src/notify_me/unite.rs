@@ -6,8 +6,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::confirmed::Confirmed;
 use super::stock;
-use super::subscriptions::{self, Row};
+use super::subscriptions;
 
 /// An active subscription.
 #[derive(Debug)]
@@ -46,15 +47,19 @@ pub(crate) async fn unite(tx: &mut Tx, id: Uuid, email: &str, sku: &str) -> sqlx
     let row = take_over(tx, from, into).await?;
     tracing::info!(subscription_id = %from.id, into = %into.id, "subscriptions of one address merged");
     match row {
-        Some(row) if row.version > 0 => row.tell(tx, Cause::default()),
+        Some(row) if row.version > 0 => row.announce(tx, Cause::default()),
         _ => Ok(()),
     }
 }
 
 /// What of the merged one counts for the one that goes on; the row when that one waits.
-async fn take_over(connection: &mut PgConnection, from: &Active, into: &Active) -> sqlx::Result<Option<Row>> {
+async fn take_over(
+    connection: &mut PgConnection,
+    from: &Active,
+    into: &Active,
+) -> sqlx::Result<Option<Confirmed>> {
     sqlx::query_as!(
-        Row,
+        Confirmed,
         r#"
         UPDATE subscriptions
         SET activated_at = CASE WHEN subscriptions.state = 'waiting'
