@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::target::Target;
 
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(10);
+/// A service that does not answer by then is locked.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the answers took.
 #[derive(Default)]
@@ -29,41 +32,61 @@ impl Latency {
     }
 }
 
-/// Asks `service` for as long as `meanwhile` runs.
+/// Asks `service` for as long as `meanwhile` runs, from a thread of its own: the attackers of this process do not delay it.
 pub(crate) async fn watch<T>(
     target: &Target,
     service: &str,
     meanwhile: impl Future<Output = T>,
 ) -> (Latency, T) {
-    let mut latency = Latency::default();
-    let asking = async {
-        loop {
+    let stop = CancellationToken::new();
+    let (client, until) = (Client::of(target, service), stop.clone());
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| runtime.block_on(client.ask_until(until)))
+    });
+    let outcome = meanwhile.await;
+    stop.cancel();
+    let latency = thread.join().expect("the honest client does not panic").expect("a runtime");
+    (latency, outcome)
+}
+
+/// Who asks, and for what: a request that needs the service and its database.
+struct Client {
+    url: String,
+    token: String,
+    expected: u16,
+}
+
+impl Client {
+    fn of(target: &Target, service: &str) -> Self {
+        let (path, expected) = match service {
+            "order" => ("/orders/01920000-0000-7000-8000-000000000001", 404),
+            "inventory" => ("/products/MUG", 200),
+            "payment" => ("/payments/01920000-0000-7000-8000-000000000001", 404),
+            "notification" => ("/reports/notify-me", 200),
+            other => panic!("no honest client knows {other}"),
+        };
+        let system = &target.shop.system;
+        Self {
+            url: format!("{}{path}", system.url(service)),
+            token: system.admin_token().to_owned(),
+            expected,
+        }
+    }
+
+    async fn ask_until(self, stop: CancellationToken) -> Latency {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().expect("a client");
+        let mut latency = Latency::default();
+        while !stop.is_cancelled() {
             let started = Instant::now();
-            if ask(target, service).await {
+            let answer = http.get(&self.url).bearer_auth(&self.token).send().await;
+            if answer.is_ok_and(|answer| answer.status() == self.expected) {
                 latency.times.push(started.elapsed());
             } else {
                 latency.failed += 1;
             }
             sleep(PAUSE).await;
         }
-    };
-    let outcome = tokio::select! {
-        outcome = meanwhile => outcome,
-        never = asking => never,
-    };
-    (latency, outcome)
-}
-
-/// A request that needs the service and its database.
-async fn ask(target: &Target, service: &str) -> bool {
-    let (path, expected) = match service {
-        "order" => ("/orders/01920000-0000-7000-8000-000000000001", 404),
-        "inventory" => ("/products/MUG", 200),
-        "payment" => ("/payments/01920000-0000-7000-8000-000000000001", 404),
-        "notification" => ("/reports/notify-me", 200),
-        other => panic!("no honest client knows {other}"),
-    };
-    let get = target.http.get(format!("{}{path}", target.system.url(service)));
-    let answer = get.bearer_auth(target.system.admin_token()).send().await;
-    answer.is_ok_and(|answer| answer.status() == expected)
+        latency
+    }
 }

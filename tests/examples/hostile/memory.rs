@@ -31,19 +31,23 @@ pub(crate) async fn large_heads(target: &Target) -> Outcome {
     flood(target, "payment", 300, head.as_bytes()).await
 }
 
-/// Sends `bytes` on `count` connections, all at once, three times, and looks at the service's memory.
+/// Opened at once, and the pause before the next: 2,500 connections a second. The attacker shares the machine with its
+/// victim, and is to take its memory, not its processor.
+const AT_ONCE: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Sends `bytes` on `count` connections that stay open together, three times, and looks at the service's memory.
 async fn flood(target: &Target, service: &str, count: usize, bytes: &[u8]) -> Outcome {
     let before = target.memory(service).await;
     let mut most = before;
     for _ in 0..3 {
-        let sending = futures::future::join_all((0..count).map(|_| target.send(service, bytes)));
-        let mut sending = std::pin::pin!(sending);
-        let held = loop {
-            tokio::select! {
-                held = sending.as_mut() => break held,
-                () = sleep(Duration::from_millis(100)) => most = most.max(target.memory(service).await),
-            }
-        };
+        let mut held = Vec::new();
+        while held.len() < count {
+            let some = (0..AT_ONCE.min(count - held.len())).map(|_| target.send(service, bytes));
+            held.extend(futures::future::join_all(some).await);
+            most = most.max(target.memory(service).await);
+            sleep(PAUSE).await;
+        }
         for _ in 0..10 {
             most = most.max(target.memory(service).await);
             sleep(Duration::from_millis(100)).await;

@@ -36,7 +36,12 @@ async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
         sleep(PAUSE).await;
     }
     sleep(HELD).await;
-    let ready = target.http.get(format!("{}/health/ready", target.system.ops_url("order", 1))).send().await;
+    let ready = target
+        .shop
+        .http()
+        .get(format!("{}/health/ready", target.shop.system.ops_url("order", 1)))
+        .send()
+        .await;
     let is_ready = ready.is_ok_and(|answer| answer.status() == 200);
     let found = format!("at most {fullest:.0} of them were open at once; ready: {is_ready}");
     Outcome { found, held: is_ready }

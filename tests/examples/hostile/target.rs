@@ -1,42 +1,36 @@
 //! The system that is attacked, and connections to it byte by byte.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::Client;
-use serde_json::json;
 use stack::System;
+use system_tests::{Inbox, Shop, mailing};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A service that does not answer by then is locked.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The system, with one product.
+/// The system with its default limits, its customers' mailboxes, and a product of which there is plenty.
 pub(crate) struct Target {
-    pub(crate) system: System,
-    pub(crate) http: Client,
+    pub(crate) shop: Shop,
+    pub(crate) inbox: Inbox,
 }
 
 impl Target {
-    pub(crate) async fn new(system: System) -> Result<Self, Box<dyn Error>> {
-        let http = Client::builder().timeout(PATIENCE).no_proxy().build()?;
-        let target = Self { system, http };
-        let product = json!({"name": "Mug", "price": {"amount": 1299, "currency": "EUR"}});
-        let put = target.http.put(format!("{}/products/MUG", target.system.url("inventory"))).json(&product);
-        put.bearer_auth(target.system.admin_token()).send().await?.error_for_status()?;
-        Ok(target)
+    pub(crate) async fn start() -> Self {
+        let inbox = Inbox::open();
+        let shop = Shop::with(mailing(System::builder(), &inbox, &[])).await;
+        shop.system.leave_queues();
+        shop.stock("MUG", 100_000).await;
+        Self { shop, inbox }
     }
 
-    /// Where a service answers.
+    /// The address of a service's API.
     pub(crate) fn address(&self, service: &str) -> SocketAddr {
-        let url = self.system.url(service);
+        let url = self.shop.system.url(service);
         url.trim_start_matches("http://").parse().unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
-    /// A connection on which this has been sent, as far as the service takes it.
+    /// Opens a connection and sends `bytes` on it, as far as the service reads them.
     pub(crate) async fn send(&self, service: &str, bytes: &[u8]) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address(service)).await?;
         let _ = timeout(Duration::from_millis(500), stream.write_all(bytes)).await;
@@ -54,9 +48,8 @@ impl Target {
 
     /// A figure of a service's metrics.
     pub(crate) async fn metric(&self, service: &str, name: &str) -> Option<f64> {
-        let metrics =
-            self.http.get(format!("{}/metrics", self.system.ops_url(service, 1))).send().await.ok()?;
-        let metrics = metrics.text().await.ok()?;
+        let url = format!("{}/metrics", self.shop.system.ops_url(service, 1));
+        let metrics = self.shop.http().get(url).send().await.ok()?.text().await.ok()?;
         metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 

@@ -8,15 +8,15 @@ use crate::target::Target;
 const GUESSES: usize = 2000;
 
 pub(crate) async fn guesses(target: &Target) -> Outcome {
-    let url = format!("{}/products/MUG/stock", target.system.url("inventory"));
+    let url = format!("{}/products/MUG/stock", target.shop.system.url("inventory"));
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
     let mut admitted = true;
     for number in 0..GUESSES {
-        let guess = target.http.put(&url).bearer_auth(format!("guess-{number:012}")).body("{}");
+        let guess = target.shop.http().put(&url).bearer_auth(format!("guess-{number:012}")).body("{}");
         let status = guess.send().await.map_or(0, |answer| answer.status().as_u16());
         *statuses.entry(status).or_default() += 1;
         if number % 100 == 0 {
-            let right = target.http.put(&url).bearer_auth(target.system.admin_token());
+            let right = target.shop.http().put(&url).bearer_auth(target.shop.system.admin_token());
             let right = right.json(&serde_json::json!({"on_hand": 5})).send().await;
             admitted &= right.is_ok_and(|answer| answer.status() == 200);
         }
