@@ -13,6 +13,7 @@ mod consumer;
 mod dead_letter;
 mod failure;
 mod fold;
+mod generation;
 mod horizon;
 mod kafka;
 mod lease;

@@ -37,6 +37,11 @@ pub fn describe_metrics() {
         Unit::Count,
         "Events that came after missing ones of their key, by topic."
     );
+    describe_counter!(
+        "consumer_regenerated_total",
+        Unit::Count,
+        "Events applied whatever their number, since their publisher's database was restored before, by topic."
+    );
     describe_gauge!(
         "consumer_stopped_partitions",
         Unit::Count,

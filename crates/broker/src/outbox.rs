@@ -1,6 +1,6 @@
 //! Events in memory, on their way into the outbox: encoded, checked and stamped with what caused them.
 
-use envelope::{Event, Headers, Sequence, names};
+use envelope::{Event, Generation, Headers, Sequence, names};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -107,14 +107,16 @@ impl HeaderValue {
 #[derive(Debug)]
 pub struct Appends {
     source: String,
+    /// That of the database: with it, each event is newer than all that an earlier one published.
+    generation: Generation,
     now: OffsetDateTime,
     cause: Cause,
     pub(crate) rows: Vec<Row>,
 }
 
 impl Appends {
-    pub(crate) fn new(source: String, now: OffsetDateTime) -> Self {
-        Self { source, now, cause: Cause::default(), rows: Vec::new() }
+    pub(crate) fn new(source: String, generation: Generation, now: OffsetDateTime) -> Self {
+        Self { source, generation, now, cause: Cause::default(), rows: Vec::new() }
     }
 
     /// What causes the events that follow.
@@ -138,7 +140,7 @@ impl Appends {
             source: self.source.clone(),
             event_type: ce_type,
             time: self.now,
-            sequence,
+            sequence: sequence.of(self.generation),
             causation: self.cause.event_id,
             traceparent: Some(self.cause.traceparent.get_or_insert_with(trace::begin).clone()),
         };

@@ -4,12 +4,13 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use envelope::{Cleanup, Event, Sequence};
+use envelope::{Cleanup, Event, Generation, Sequence};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use uuid::Uuid;
 
+use crate::generation;
 use crate::outbox::{AppendError, Appends, Cause, Row};
 use crate::settings::Settings;
 
@@ -22,6 +23,8 @@ struct Inner {
     pool: PgPool,
     settings: Settings,
     source: String,
+    /// Read once: whoever raises it stops the service before.
+    generation: OnceCell<Generation>,
     /// Rows waiting, as last counted by the relay.
     depth: AtomicI64,
     /// Wakes the relay after a commit.
@@ -35,6 +38,7 @@ impl Outbox {
             pool,
             source: envelope::source(&settings.service),
             settings: settings.clone(),
+            generation: OnceCell::new(),
             depth: AtomicI64::new(0),
             wake: Notify::new(),
         }))
@@ -42,8 +46,9 @@ impl Outbox {
 
     /// Begins a transaction that can append events.
     pub async fn begin(&self) -> sqlx::Result<Tx> {
-        let transaction = self.0.pool.begin().await?;
-        let appends = Appends::new(self.0.source.clone(), OffsetDateTime::now_utc());
+        let mut transaction = self.0.pool.begin().await?;
+        let generation = self.0.generation.get_or_try_init(|| generation::read(&mut transaction)).await?;
+        let appends = Appends::new(self.0.source.clone(), *generation, OffsetDateTime::now_utc());
         Ok(Tx { transaction, appends, then: Vec::new(), outbox: self.clone() })
     }
 

@@ -50,6 +50,10 @@ pub struct Parts {
     pub api: OpenApiRouter,
     /// What it follows.
     pub subscriptions: Vec<Subscription>,
+    /// A fold of each topic that it owns, by which a database that was restored from an older copy is rolled forward from
+    /// what was published. `seen` is the aggregate's own version; `decide` takes the event for a fact: it changes the
+    /// state as the event says, appends nothing, announces nothing and calls nobody.
+    pub own: Vec<Subscription>,
     /// The compacted topics that it owns.
     pub compacted: Vec<Arc<dyn Compacted>>,
     /// Its workers.

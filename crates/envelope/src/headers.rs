@@ -1,12 +1,14 @@
 //! The context of an event as Kafka headers: `CloudEvents` 1.0, Kafka protocol binding, binary mode.
 
+use std::str::FromStr;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::Sequence;
+use crate::{Generation, OutOfRange, Sequence};
 
-/// The header names of the binding, and the two extensions that this system uses (sequence, causation).
+/// The header names of the binding, and the extensions that this system uses (sequence, generation, causation).
 pub mod names {
     /// Always `1.0`.
     pub const SPEC_VERSION: &str = "ce_specversion";
@@ -20,6 +22,8 @@ pub mod names {
     pub const TIME: &str = "ce_time";
     /// Its number among the events of its topic and key.
     pub const SEQUENCE: &str = "ce_sequence";
+    /// How often the publisher's database was restored from an older copy before; absent: never.
+    pub const GENERATION: &str = "ce_generation";
     /// The id of the event that caused it.
     pub const CAUSATION: &str = "ce_causationid";
     /// W3C trace context.
@@ -39,7 +43,7 @@ pub struct Headers {
     pub event_type: String,
     /// When the event was appended, by the publisher's clock.
     pub time: OffsetDateTime,
-    /// Its number, from 1, among the events of its topic and key.
+    /// Its number, from 1, among the events of its topic and key, and the generation of the publisher's database.
     pub sequence: Sequence,
     /// The event that caused this one, where one did.
     pub causation: Option<Uuid>,
@@ -56,6 +60,13 @@ pub enum HeadersError {
     /// A header is there and means nothing.
     #[error("header {0} is not readable")]
     Unreadable(&'static str),
+    /// A header should be a number, and is none that counts.
+    #[error("header {0} is not readable: {1}")]
+    Number(&'static str, OutOfRange),
+}
+
+fn number<T: FromStr<Err = OutOfRange>>(name: &'static str, text: &str) -> Result<T, HeadersError> {
+    text.parse().map_err(|error| HeadersError::Number(name, error))
 }
 
 impl Headers {
@@ -69,6 +80,10 @@ impl Headers {
             (names::TIME, self.time.format(&Rfc3339).unwrap_or_default()),
             (names::SEQUENCE, self.sequence.to_string()),
         ];
+        let generation = self.sequence.generation();
+        if generation > Generation::FIRST {
+            pairs.push((names::GENERATION, generation.to_string()));
+        }
         pairs.extend(self.causation.map(|id| (names::CAUSATION, id.to_string())));
         pairs.extend(self.traceparent.clone().map(|parent| (names::TRACEPARENT, parent)));
         pairs.push((names::CONTENT_TYPE, "application/json".to_owned()));
@@ -77,7 +92,8 @@ impl Headers {
 
     /// Reads headers through `get`, which gives a header's bytes by name.
     ///
-    /// Strict about what a reader relies on (type, id, source, sequence, version), lenient about the rest, which only explains.
+    /// Strict about what a reader relies on (type, id, source, sequence, generation, version), lenient about the rest, which
+    /// only explains.
     pub fn read<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, HeadersError> {
         let text = |name| get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let required = |name: &'static str| {
@@ -87,14 +103,14 @@ impl Headers {
         if required(names::SPEC_VERSION)? != "1.0" {
             return Err(HeadersError::Unreadable(names::SPEC_VERSION));
         }
+        let generation = match get(names::GENERATION) {
+            Some(_) => number(names::GENERATION, required(names::GENERATION)?)?,
+            None => Generation::FIRST,
+        };
         Ok(Self {
             id: required(names::ID)?.parse().map_err(|_| HeadersError::Unreadable(names::ID))?,
             event_type: required(names::TYPE)?.to_owned(),
-            sequence: required(names::SEQUENCE)?
-                .parse()
-                .ok()
-                .filter(|sequence| *sequence > Sequence::NONE)
-                .ok_or(HeadersError::Unreadable(names::SEQUENCE))?,
+            sequence: number::<Sequence>(names::SEQUENCE, required(names::SEQUENCE)?)?.of(generation),
             source: required(names::SOURCE)?.to_owned(),
             time: text(names::TIME)
                 .and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok())
@@ -128,6 +144,13 @@ mod tests {
     #[test]
     fn come_back_as_they_were_written() {
         assert_eq!(read(&headers().pairs()), Ok(headers()));
+        assert!(
+            !headers().pairs().iter().any(|pair| pair.0 == names::GENERATION),
+            "the first one is not written"
+        );
+        let sequence = headers().sequence.of("3".parse().unwrap());
+        let restored = Headers { sequence, ..headers() };
+        assert_eq!(read(&restored.pairs()), Ok(restored));
     }
 
     #[test]
@@ -136,7 +159,10 @@ mod tests {
         assert_eq!(read(&without(names::ID)), Err(HeadersError::Missing(names::ID)));
         let mut pairs = without(names::SEQUENCE);
         pairs.push((names::SEQUENCE, "0".into()));
-        assert_eq!(read(&pairs), Err(HeadersError::Unreadable(names::SEQUENCE)));
+        assert_eq!(read(&pairs), Err(HeadersError::Number(names::SEQUENCE, OutOfRange::Sequence)));
+        let mut pairs = headers().pairs();
+        pairs.push((names::GENERATION, "9999999".into()));
+        assert_eq!(read(&pairs), Err(HeadersError::Number(names::GENERATION, OutOfRange::Generation)));
         assert!(read(&without(names::TRACEPARENT)).unwrap().traceparent.is_none());
     }
 }

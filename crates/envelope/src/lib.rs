@@ -12,5 +12,5 @@ mod topic;
 
 pub use event::{Event, ParseError};
 pub use headers::{Headers, HeadersError, names};
-pub use sequence::{Arrival, Sequence};
+pub use sequence::{Arrival, Generation, OutOfRange, Sequence};
 pub use topic::{Cleanup, Topic, source};

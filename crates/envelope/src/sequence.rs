@@ -5,12 +5,37 @@ use std::str::FromStr;
 
 use crate::Cleanup;
 
+/// How many bits of the database's form hold the number; the generation stands above them.
+const NUMBER_BITS: u32 = 40;
+const LARGEST_NUMBER: u64 = (1 << NUMBER_BITS) - 1;
+const LARGEST_GENERATION: u32 = (1 << 22) - 1;
+
 /// Counts the events of one topic and key, from 1; 0 stands for "none seen yet".
 ///
-/// On the wire it is 20 decimal digits, zero-padded, so that it sorts as text (`ce_sequence`, the `CloudEvents` sequence
-/// extension).
+/// The number belongs to a generation of the publisher's database. A database that was restored from an older copy counts
+/// on from an older number; its generation is raised then, so that readers take what it publishes for newer than all that
+/// was published before. The order is that of the generations first, then that of the numbers.
+///
+/// On the wire the number is 20 decimal digits, zero-padded, so that it sorts as text (`ce_sequence`, the `CloudEvents`
+/// sequence extension); the generation is a header of its own (`ce_generation`), absent for the first one. In a database
+/// both are one bigint. An aggregate's own version is the number alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sequence(u64);
+
+/// A generation of a database: how often it was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Generation(u32);
+
+/// Why text is no sequence or no generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfRange {
+    /// The text is no such number.
+    #[error("it is not a number from 1 to {LARGEST_NUMBER}")]
+    Sequence,
+    /// The text is no such number.
+    #[error("it is not a number from 0 to {LARGEST_GENERATION}")]
+    Generation,
+}
 
 /// What a record's sequence says, held against the last one seen of its topic and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,31 +46,58 @@ pub enum Arrival {
     Repeated,
     /// Newer by more than one: so many events in between are missing.
     Gap(u64),
+    /// Published after its publisher's database was restored from an older copy: newer, whatever its number.
+    Regenerated,
 }
 
 impl Sequence {
     /// Nothing seen yet.
     pub const NONE: Self = Self(0);
 
-    /// The number as a database keeps it; `None` when it is negative.
+    /// Generation and number as a database keeps them; `None` when the number is none of ours.
     pub fn from_i64(number: i64) -> Option<Self> {
-        u64::try_from(number).ok().map(Self)
+        let sequence = u64::try_from(number).ok().map(Self)?;
+        (sequence.0 >> NUMBER_BITS <= u64::from(LARGEST_GENERATION)).then_some(sequence)
     }
 
-    /// The number as a database keeps it (saturating: 2⁶³ events of one key do not happen).
+    /// Generation and number as a database keeps them.
     pub fn to_i64(self) -> i64 {
-        i64::try_from(self.0).unwrap_or(i64::MAX)
+        self.0.cast_signed()
     }
 
-    /// The number of the event after this one.
+    /// The number of the event after this one, in the same generation.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        // 2⁴⁰ events of one key do not happen.
+        Self(if self.number() == LARGEST_NUMBER { self.0 } else { self.0 + 1 })
+    }
+
+    /// The number alone.
+    pub fn number(self) -> u64 {
+        self.0 & LARGEST_NUMBER
+    }
+
+    /// The generation alone.
+    #[expect(clippy::cast_possible_truncation, reason = "22 bits")]
+    pub fn generation(self) -> Generation {
+        Generation((self.0 >> NUMBER_BITS) as u32)
+    }
+
+    /// The same number in another generation.
+    #[must_use]
+    pub fn of(self, generation: Generation) -> Self {
+        Self(u64::from(generation.0) << NUMBER_BITS | self.number())
     }
 
     /// Holds this one against the last one `seen`. A compacted topic has gaps by nature, so none is told there.
     pub fn arrival(self, seen: Self, cleanup: Cleanup) -> Arrival {
-        match self.0.saturating_sub(seen.0) {
+        if seen != Self::NONE && self.generation() > seen.generation() {
+            return Arrival::Regenerated;
+        }
+        if self.generation() < seen.generation() {
+            return Arrival::Repeated;
+        }
+        match self.number().saturating_sub(seen.number()) {
             0 => Arrival::Repeated,
             missing @ 2.. if cleanup == Cleanup::Delete => Arrival::Gap(missing - 1),
             _ => Arrival::Next,
@@ -53,17 +105,45 @@ impl Sequence {
     }
 }
 
-impl fmt::Display for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:020}", self.0)
+impl Generation {
+    /// That of a database that was never restored.
+    pub const FIRST: Self = Self(0);
+
+    /// As a database keeps it; `None` when it is out of range.
+    pub fn from_i32(number: i32) -> Option<Self> {
+        u32::try_from(number).ok().filter(|number| *number <= LARGEST_GENERATION).map(Self)
     }
 }
 
+/// The number alone.
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}", self.number())
+    }
+}
+
+/// In the first generation.
 impl FromStr for Sequence {
-    type Err = std::num::ParseIntError;
+    type Err = OutOfRange;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<u64>().map(Self)
+        let number = text.parse().ok().filter(|number| (1..=LARGEST_NUMBER).contains(number));
+        number.map(Self).ok_or(OutOfRange::Sequence)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Generation {
+    type Err = OutOfRange;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok().filter(|number| *number <= LARGEST_GENERATION);
+        number.map(Self).ok_or(OutOfRange::Generation)
     }
 }
 
@@ -75,11 +155,20 @@ mod tests {
         Sequence::from_i64(number).unwrap()
     }
 
+    fn of(generation: u32, number: i64) -> Sequence {
+        sequence(number).of(Generation(generation))
+    }
+
     #[test]
     fn travels_as_twenty_digits() {
         assert_eq!(sequence(42).to_string(), "00000000000000000042");
         assert_eq!("00000000000000000042".parse(), Ok(sequence(42)));
-        assert!("-1".parse::<Sequence>().is_err());
+        assert_eq!(of(7, 42).to_string(), sequence(42).to_string(), "the generation is a header of its own");
+        for wrong in ["-1", "0", "", "1099511627776", "99999999999999999999"] {
+            assert_eq!(wrong.parse::<Sequence>(), Err(OutOfRange::Sequence), "{wrong}");
+        }
+        assert_eq!("1099511627775".parse::<Sequence>().map(Sequence::number), Ok(LARGEST_NUMBER));
+        assert_eq!("4194304".parse::<Generation>(), Err(OutOfRange::Generation));
     }
 
     #[test]
@@ -90,5 +179,37 @@ mod tests {
         assert_eq!(arrival(2, 3), Arrival::Repeated);
         assert_eq!(arrival(6, 3), Arrival::Gap(2));
         assert_eq!(sequence(6).arrival(sequence(3), Cleanup::Compact), Arrival::Next);
+    }
+
+    #[test]
+    fn a_later_generation_is_newer_whatever_its_number() {
+        let arrival = |new: Sequence, seen| new.arrival(seen, Cleanup::Delete);
+        assert_eq!(arrival(of(1, 2), of(0, 2)), Arrival::Regenerated);
+        assert_eq!(arrival(of(1, 1), of(0, 3)), Arrival::Regenerated);
+        assert_eq!(arrival(of(3, 9), of(1, 3)), Arrival::Regenerated);
+        assert_eq!(arrival(of(0, 9), of(1, 3)), Arrival::Repeated, "the restored database does not know it");
+        assert_eq!(arrival(of(1, 3), of(1, 3)), Arrival::Repeated);
+        assert_eq!(arrival(of(1, 4), of(1, 3)), Arrival::Next);
+        assert_eq!(arrival(of(1, 6), of(1, 3)), Arrival::Gap(2));
+        assert_eq!(of(2, 9).max(of(3, 1)), of(3, 1));
+    }
+
+    #[test]
+    fn of_a_key_that_is_not_known_the_number_counts_alone() {
+        assert_eq!(of(4, 1).arrival(Sequence::NONE, Cleanup::Delete), Arrival::Next);
+        assert_eq!(of(4, 3).arrival(Sequence::NONE, Cleanup::Delete), Arrival::Gap(2));
+    }
+
+    #[test]
+    fn a_database_keeps_generation_and_number_as_one() {
+        assert_eq!(sequence(42).to_i64(), 42, "the first generation's are plain numbers");
+        let last = sequence(i64::try_from(LARGEST_NUMBER).unwrap()).of(Generation(LARGEST_GENERATION));
+        for sequence in [of(1, 1), of(5, 42), last] {
+            assert_eq!(Sequence::from_i64(sequence.to_i64()), Some(sequence));
+            assert!(sequence.to_i64() > 0);
+        }
+        assert_eq!(of(5, 42).of(Generation::FIRST), sequence(42));
+        assert_eq!((Sequence::from_i64(-1), Sequence::from_i64(i64::MAX)), (None, None));
+        assert_eq!(last.next(), last);
     }
 }

@@ -50,6 +50,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     Ok(Parts {
         api: api::routes(outbox, common.operators()?),
         subscriptions: vec![Subscription::new(consumer::Orders)],
+        own: Vec::new(),
         compacted: vec![Arc::new(republish::Products), Arc::new(republish::Stock)],
         tasks: vec![purge],
     })

@@ -73,6 +73,7 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
             Subscription::new(consumer::Reservations),
             Subscription::new(consumer::Products),
         ],
+        own: Vec::new(),
         compacted: vec![Arc::new(customers::Customers)],
         tasks: vec![
             Task::new("placing", move |stop| writer.run(stop)),

@@ -62,6 +62,8 @@ pub(super) fn count(
         tracing::warn!(topic, more = types - FEW, "skipped events of more types that are not known here");
     }
     report_gaps(topic, records, &handled.gaps);
+    let regenerated = handled.regenerated.len() as u64;
+    metrics::counter!("consumer_regenerated_total", "topic" => topic).increment(regenerated);
 }
 
 /// Events that were published and never arrived here: their log lost them, or retention overtook this service.
