@@ -108,6 +108,8 @@ impl Trouble {
     pub(super) fn alarm(&self, local: &str) -> String {
         match &self.kind {
             Kind::Refused(reply) => reply.without_addresses(local),
+            // The cause says why already.
+            Kind::Broken(_) if matches!(self.stage, Stage::Tls | Stage::StartTls) => self.cause(),
             Kind::Broken(why) => format!("{}: {why}", self.cause()),
             _ => self.cause(),
         }
