@@ -12,14 +12,15 @@ use hyper::body::Body as _;
 use crate::Problem;
 use crate::budget::{BODIES, Share};
 
-/// The largest body that is taken.
+/// The largest body that is accepted, in bytes.
 pub(crate) const LIMIT: usize = 64 * 1024;
-/// A client still writing a body that is too large sees the answer only if it is read to its end: up to here.
+/// The largest body that is read to its end, in bytes: a client that is still writing sees a 413 only after that.
 const DRAIN: usize = 1024 * 1024;
-/// How long a client may take to send its body.
-const PATIENCE: Duration = Duration::from_millis(2500);
+/// The time in which a client must send its body.
+const TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// The whole body of a JSON request: 415, 413, 408 or 400 when it is not to be had.
+/// Reads the whole body of a JSON request. A body that cannot be read is a 400, 408, 413 or 415, one that gave way to
+/// newer bodies a 503.
 pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     let headers = request.headers();
     if !headers.contains_key(CONTENT_TYPE) && request.body().is_end_stream() {
@@ -44,7 +45,7 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
             () = share.given_up() => Err(given_up()),
         }
     };
-    match tokio::time::timeout(PATIENCE, body).await {
+    match tokio::time::timeout(TIMEOUT, body).await {
         Ok(body) => body,
         Err(_) if announced > LIMIT => Err(too_large()),
         Err(_) => {
@@ -67,7 +68,7 @@ async fn collect(mut body: Body, share: &Share<'_>) -> Result<Vec<u8>, Problem> 
             kept.extend_from_slice(data);
             share.set(kept.capacity());
         } else {
-            // It will be refused; what follows is only read so that the client sees why.
+            // The body is too large; the rest is only read so that the client sees the 413.
             kept = Vec::new();
             share.set(0);
         }
@@ -75,7 +76,7 @@ async fn collect(mut body: Body, share: &Share<'_>) -> Result<Vec<u8>, Problem> 
     if length > LIMIT { Err(too_large()) } else { Ok(kept) }
 }
 
-/// 400: there is nothing to read.
+/// 400 for an empty body.
 pub(crate) fn empty() -> Problem {
     Problem::bad_request("The body is empty; JSON is expected.")
 }
@@ -93,7 +94,7 @@ fn announced_length(headers: &HeaderMap) -> usize {
     length.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// `application/json`, whatever its parameters: it has none that mean anything (RFC 8259).
+/// Whether the media type is `application/json`. Its parameters are ignored, as they have no meaning (RFC 8259).
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;

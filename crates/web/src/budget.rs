@@ -1,27 +1,27 @@
-//! The bytes of requests' bodies that the process holds while they arrive. A new body is never refused for those that
-//! have not ended: when the bytes run out, the body that began first is given up.
+//! A bound on the memory of all request bodies that are arriving. Incomplete bodies never keep a new one out: when the
+//! memory is used up, the request whose body began first is answered with 503.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// What is held at most: with the buffers of all connections and the rest of a service it stays well below the 96 MB of a
-/// container.
+/// The most that all bodies may hold together, in bytes. With the buffers of all connections and the rest of a
+/// service this stays well below the 96 MB of a container.
 const BYTES: usize = 4 * 1024 * 1024;
 
 /// The budget of this process.
 pub(crate) static BODIES: Budget = Budget::new(BYTES);
 
-/// So many bytes, shared by bodies.
+/// A number of bytes that the bodies share.
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes: usize,
-    held: Mutex<Held>,
+    usage: Mutex<Usage>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Usage {
     bytes: usize,
     shares: BTreeMap<u64, (usize, CancellationToken)>,
     next: u64,
@@ -29,25 +29,25 @@ struct Held {
 
 impl Budget {
     const fn new(bytes: usize) -> Self {
-        Self { bytes, held: Mutex::new(Held { bytes: 0, shares: BTreeMap::new(), next: 0 }) }
+        Self { bytes, usage: Mutex::new(Usage { bytes: 0, shares: BTreeMap::new(), next: 0 }) }
     }
 
-    /// A share without any bytes yet.
+    /// Returns a share that holds no bytes yet.
     pub(crate) fn share(&self) -> Share<'_> {
-        let (mut held, given_up) = (self.held(), CancellationToken::new());
-        let id = held.next;
-        held.next += 1;
-        held.shares.insert(id, (0, given_up.clone()));
+        let (mut usage, given_up) = (self.usage(), CancellationToken::new());
+        let id = usage.next;
+        usage.next += 1;
+        usage.shares.insert(id, (0, given_up.clone()));
         Share { budget: self, id, given_up }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        // Nothing panics while it is held.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        // No code panics while it holds the lock.
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What one body holds, until it is dropped.
+/// The bytes that one body holds; dropping the share releases them.
 #[derive(Debug)]
 pub(crate) struct Share<'a> {
     budget: &'a Budget,
@@ -56,24 +56,24 @@ pub(crate) struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Sets what it holds, at the cost of the oldest others if need be.
+    /// Sets how many bytes this body holds. Over the budget, the oldest other bodies lose theirs.
     pub(crate) fn set(&self, bytes: usize) {
-        let mut held = self.budget.held();
-        let Some((mine, _)) = held.shares.get_mut(&self.id) else { return };
+        let mut usage = self.budget.usage();
+        let Some((mine, _)) = usage.shares.get_mut(&self.id) else { return };
         let before = std::mem::replace(mine, bytes);
-        held.bytes = held.bytes + bytes - before;
-        while held.bytes > self.budget.bytes {
-            let oldest = held.shares.iter().find(|(id, (bytes, _))| **id != self.id && *bytes > 0);
+        usage.bytes = usage.bytes + bytes - before;
+        while usage.bytes > self.budget.bytes {
+            let oldest = usage.shares.iter().find(|(id, (bytes, _))| **id != self.id && *bytes > 0);
             let Some((&id, _)) = oldest else { break };
-            if let Some((bytes, given_up)) = held.shares.remove(&id) {
-                held.bytes -= bytes;
+            if let Some((bytes, given_up)) = usage.shares.remove(&id) {
+                usage.bytes -= bytes;
                 given_up.cancel();
                 metrics::counter!("http_bodies_given_up_total").increment(1);
             }
         }
     }
 
-    /// Returns when another body needed the bytes.
+    /// Returns when a newer body has taken this body's bytes.
     pub(crate) async fn given_up(&self) {
         self.given_up.cancelled().await;
     }
@@ -81,18 +81,18 @@ impl Share<'_> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        let mut held = self.budget.held();
-        if let Some((bytes, _)) = held.shares.remove(&self.id) {
-            held.bytes -= bytes;
+        let mut usage = self.budget.usage();
+        if let Some((bytes, _)) = usage.shares.remove(&self.id) {
+            usage.bytes -= bytes;
         }
     }
 }
 
-/// Describes the metrics of this module for the recorder that is installed.
+/// Describes this module's metrics to the installed recorder.
 pub(crate) fn describe() {
     metrics::describe_counter!(
         "http_bodies_given_up_total",
-        "Requests given up with 503 before their body had arrived, because newer ones needed the memory."
+        "Requests answered with 503 before their body had arrived, because newer ones needed the memory."
     );
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_body_makes_room_and_nothing_is_held_in_the_end() {
+    fn the_oldest_body_gives_way_and_all_bytes_are_released() {
         let budget = Budget::new(100);
         let (first, second, third) = (budget.share(), budget.share(), budget.share());
         first.set(60);
@@ -109,12 +109,12 @@ mod tests {
         assert!(!first.given_up.is_cancelled());
         third.set(10);
         assert!(first.given_up.is_cancelled() && !second.given_up.is_cancelled());
-        assert_eq!(budget.held().bytes, 50);
+        assert_eq!(budget.usage().bytes, 50);
         drop((first, second));
         third.set(200);
-        assert!(!third.given_up.is_cancelled(), "one alone is bounded by the size of a body");
+        assert!(!third.given_up.is_cancelled(), "a single body is bounded by the limit of a body");
         drop(third);
-        assert_eq!(budget.held().bytes, 0);
-        assert!(budget.held().shares.is_empty());
+        assert_eq!(budget.usage().bytes, 0);
+        assert!(budget.usage().shares.is_empty());
     }
 }

@@ -1,10 +1,10 @@
-//! The client that a request comes from: the peer's address, or the address that a trusted proxy says. A forwarding
-//! header is believed from `TRUSTED_PROXIES` alone, and read from the right: everything left of the first address that
-//! is no trusted proxy is that client's own word.
+//! The client that a request comes from: the peer's address, or the address that a trusted proxy names. Forwarding
+//! headers count only when they come from `TRUSTED_PROXIES`. They are read from the right: everything left of the first
+//! address that is not a trusted proxy was written by that client and is not trusted.
 //!
-//! `X-Forwarded-For` is read when it is there, `Forwarded` (RFC 7239) otherwise. Almost every proxy writes the former
-//! and passes on a `Forwarded` that a client made up; so a proxy that writes `Forwarded` alone has to delete its
-//! clients' `X-Forwarded-For`.
+//! `X-Forwarded-For` is read when it is present, otherwise `Forwarded` (RFC 7239). Almost every proxy writes the former
+//! and passes on a `Forwarded` that a client made up; so a proxy that writes only `Forwarded` must delete its clients'
+//! `X-Forwarded-For`.
 
 mod forwarded;
 mod proxies;
@@ -20,26 +20,26 @@ use crate::Problem;
 
 pub use proxies::{NoNetwork, TrustedProxies};
 
-/// The other end of the connection; the server puts it into each request.
+/// The address at the other end of the connection; the server adds it to each request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// The client, as limits per client count it.
+/// The client of a request, as the limits per client count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(Name);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Name {
     Address(IpAddr),
-    /// A proxy's own word for its client (RFC 7239, section 6.3), as a digest.
+    /// The digest of a proxy's pseudonym for its client (RFC 7239, section 6.3).
     Pseudonym(u64),
-    /// One of the shares of those that a proxy does not name.
+    /// One of the shares of the clients that a proxy does not name.
     Unnamed(u8),
 }
 
 impl ClientAddress {
-    /// The client at `address`: an IPv4 address, or the /64 of an IPv6 address, since that is what one line gets. The
-    /// link-local addresses of a whole network share their /64, so there each counts by itself.
+    /// The client at `address`: an IPv4 address, or the /64 of an IPv6 address, since an internet line gets a whole
+    /// /64. The link-local addresses of a whole network share their /64, so each of them is a client of its own.
     pub(crate) fn of(address: IpAddr) -> Self {
         let network = |v6: Ipv6Addr| Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64);
         Self(Name::Address(match address.to_canonical() {
@@ -48,8 +48,8 @@ impl ClientAddress {
         }))
     }
 
-    /// Whether it is a program on this machine: a tool of the shop's own, or a proxy that `TRUSTED_PROXIES` does not name
-    /// and that would otherwise be all clients in one.
+    /// Whether the client is a program on this machine: a tool of the shop's own, or a proxy that `TRUSTED_PROXIES`
+    /// does not name, which would otherwise count as one client for all its users.
     pub fn is_local(&self) -> bool {
         matches!(self.0, Name::Address(address) if address.is_loopback())
     }
@@ -72,17 +72,17 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(*known);
         }
-        // A request that came over no connection (a test's) is its own client.
+        // A request without a connection, as in tests, comes from the unspecified address.
         let peer = parts.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
         let proxies = parts.extensions.get::<TrustedProxies>().cloned().unwrap_or_default();
         let client = proxies.client(peer, &parts.headers);
-        // Whatever asks next, the same request stays the same client.
+        // A later extractor finds the same client: unnamed ones would get another share.
         parts.extensions.insert(client);
         Ok(client)
     }
 }
 
-/// Describes the metrics of this module for the recorder that is installed.
+/// Describes this module's metrics to the installed recorder.
 pub(crate) fn describe() {
     unnamed::describe();
 }

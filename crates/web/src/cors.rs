@@ -1,4 +1,4 @@
-//! `CORS_ORIGINS`: the web origins whose pages may call a port, as browsers write them in `Origin`.
+//! The setting `CORS_ORIGINS`: the web origins whose pages may call an API, as browsers write them in `Origin`.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::{Origin, Url};
 
-/// The form that a refusal shows.
+/// The valid forms, for error messages.
 const EXAMPLE: &str = "https://shop.example or http://localhost:3000, comma-separated, or * alone for all";
 
 /// Origins as browsers serialize them (scheme and host in lower case, no default port, A-labels), or `*` for all.
@@ -17,12 +17,13 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Whether no page of another origin may call.
+    /// Whether no page of another origin may call the API.
     pub fn is_empty(&self) -> bool {
         !self.any && self.listed.is_empty()
     }
 
-    /// The layer that answers preflights and marks answers, for these methods and request headers.
+    /// Returns the layer that answers preflight requests and adds the CORS headers, for these methods and request
+    /// headers.
     pub fn layer(&self, methods: &[Method], headers: &[HeaderName]) -> CorsLayer {
         let origins =
             if self.any { AllowOrigin::any() } else { AllowOrigin::list(self.listed.iter().cloned()) };
@@ -30,7 +31,7 @@ impl Origins {
     }
 }
 
-/// Why `CORS_ORIGINS` is refused.
+/// An entry of `CORS_ORIGINS` that is not a web origin.
 #[derive(Debug, thiserror::Error)]
 #[error("{entry:?} {problem}; write {EXAMPLE}")]
 pub struct NoOrigin {
@@ -54,32 +55,32 @@ impl FromStr for Origins {
 
 fn origin(entry: &str) -> Result<HeaderValue, &'static str> {
     if entry == "*" {
-        return Err("stands beside other origins: it would allow all of them anyway");
+        return Err("is listed with other origins, but allows all of them by itself");
     }
     if entry.contains('*') {
-        return Err("has a wildcard in it, which browsers do not know: list each origin");
+        return Err("has a wildcard, which CORS does not support: list each origin");
     }
     if entry.eq_ignore_ascii_case("null") {
-        return Err("is what pages of no origin send, sandboxed and local ones of anybody");
+        return Err("is sent by pages without an origin, such as anybody's sandboxed or local pages");
     }
     if entry.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
-        return Err("has characters that no origin has");
+        return Err("has characters that are not allowed in an origin");
     }
     let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && entry.contains("://");
-    let url = Url::parse(entry).ok().filter(is_web).ok_or("is no origin of the web")?;
+    let url = Url::parse(entry).ok().filter(is_web).ok_or("is not a web origin")?;
     if !url.username().is_empty() || url.password().is_some() || entry.contains('@') {
-        return Err("has a user's name in it");
+        return Err("has a user name");
     }
-    // The parser adds the slash of an empty path, so the text says whether there was one.
+    // The parser adds a slash for an empty path, so only the text shows whether one was given.
     let authority = entry.split_once("://").map_or(entry, |(_, rest)| rest);
     if authority.contains(['/', '?', '#']) {
         return Err("has more than an origin (a path, a query, or a slash at its end)");
     }
     match url.origin() {
         origin @ Origin::Tuple(..) => {
-            HeaderValue::from_str(&origin.ascii_serialization()).map_err(|_| "is no origin of the web")
+            HeaderValue::from_str(&origin.ascii_serialization()).map_err(|_| "is not a web origin")
         }
-        Origin::Opaque(_) => Err("is no origin of the web"),
+        Origin::Opaque(_) => Err("is not a web origin"),
     }
 }
 
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_kept_as_a_browser_writes_it() {
+    fn an_origin_is_stored_as_browsers_write_it() {
         for (written, sent) in [
             ("https://shop.example", "https://shop.example"),
             ("https://SHOP.example:443", "https://shop.example"),
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_sends_is_refused_with_the_right_form() {
+    fn an_invalid_origin_is_refused_with_the_valid_forms() {
         for written in [
             "null",
             "*, https://a.example",

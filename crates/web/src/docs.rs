@@ -1,4 +1,4 @@
-//! `/docs`: the API's description as a page that people read (Swagger UI, served from the binary).
+//! `/docs`: the API description as a web page (Swagger UI, served from the binary).
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use utoipa_swagger_ui::Config;
 
 use crate::{Path, Problem};
 
-/// Its own scripts alone; Swagger UI sets styles on elements and has pictures in its style sheet, and "Try it out" calls
-/// the service itself.
+/// The content security policy of the page: only its own scripts. Swagger UI sets styles on elements and has pictures
+/// in its style sheet, and "Try it out" calls the service itself.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// `/openapi.json`, and `/docs` that shows it.
+/// The routes `/openapi.json` and `/docs`, the page that shows it.
 pub(crate) fn routes(api: OpenApi) -> Router {
     let title = Arc::new(api.info.title.clone());
-    // Its badge would ask a validator on the internet.
+    // Without this, a badge on the page would call a validator on the internet.
     let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
-    // The page names its files by where it stands itself.
+    // The page refers to its files relative to its own path.
     let page = |place: &'static str| {
         let (title, config) = (Arc::clone(&title), Arc::clone(&config));
         routing::get(async move || page(place, &title, config))
@@ -56,7 +56,7 @@ fn page(place: &str, title: &str, config: Arc<Config<'static>>) -> Response {
 
 fn file(name: &str, config: Arc<Config<'static>>) -> Response {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(name, config) else {
-        return Problem::not_found("There is no such file; the page is /docs.").into_response();
+        return Problem::not_found("No such file; the page is /docs.").into_response();
     };
     let mut response = ([(header::CONTENT_TYPE, file.content_type)], file.bytes).into_response();
     if file.gzpipped {

@@ -1,19 +1,19 @@
-//! What holds for every body, whatever type reads it; this deserializer stands between the type and the reader.
+//! A deserializer around that of `serde_json`. It adds two rules for every body, whatever its type.
 //!
-//! Objects must be objects: serde's derive also reads a struct from an array, field by field in the order of declaration,
-//! so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`, a format that nobody described. And the text of a
-//! value has no NUL character, since Postgres has none; only an [`Opaque`] one may.
+//! Objects must be JSON objects: serde's derive also reads a struct from an array, field by field in the order of
+//! declaration, so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`, an undocumented format. And strings
+//! have no NUL character, since text in Postgres cannot have one; only an [`Opaque`] string may.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Text that never comes to a database: any is taken.
+/// Text that never reaches a database, so any string is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opaque(pub String);
 
-/// Tells the deserializer what is read.
+/// The name by which [`Guarded`] recognises an [`Opaque`].
 const OPAQUE: &str = "Opaque";
 
 impl<'de> Deserialize<'de> for Opaque {
@@ -40,10 +40,10 @@ fn without_nul<E: serde::de::Error>(text: &str) -> Result<&str, E> {
     if text.contains('\0') { Err(E::custom("contains a NUL character")) } else { Ok(text) }
 }
 
-/// The reader, or a visitor, seed or access handed through it: whatever comes out is wrapped again.
+/// A wrapper of a deserializer, or of a visitor, seed or access that it passes on; each result is wrapped again.
 pub(crate) struct Guarded<T>(pub(crate) T);
 
-macro_rules! ask {
+macro_rules! forward_deserialize {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
             self.0.$method(Guarded(visitor))
@@ -104,7 +104,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
         self.0.deserialize_tuple_struct(name, len, Guarded(visitor))
     }
 
-    ask! {
+    forward_deserialize! {
         deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
         deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
@@ -113,7 +113,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<D> {
     }
 }
 
-macro_rules! hand_on {
+macro_rules! forward_visit {
     ($($method:ident($value:ty))*) => {$(
         fn $method<E: serde::de::Error>(self, value: $value) -> Result<V::Value, E> {
             self.0.$method(value)
@@ -128,7 +128,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<V> {
         self.0.expecting(f)
     }
 
-    hand_on! {
+    forward_visit! {
         visit_bool(bool) visit_i64(i64) visit_i128(i128) visit_u64(u64) visit_u128(u128) visit_f64(f64)
         visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
     }
@@ -170,7 +170,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<V> {
         self.0.visit_map(Guarded(members))
     }
 
-    // No body has a variant with content; one that does needs its access wrapped here.
+    // No body has an enum variant with content; one that had would need its access wrapped here.
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
         self.0.visit_enum(variant)
     }

@@ -1,7 +1,7 @@
-//! Idempotency keys: a client that did not hear the answer sends the same request with the same
-//! `Idempotency-Key` and gets the stored answer, byte for byte (draft-ietf-httpapi-idempotency-key-header).
-//! [`Idempotent`] reads key and body; [`claim`] and [`answer`] do the rest inside the caller's transaction, so
-//! that answer and effect are committed together.
+//! Idempotency keys: a client that got no answer repeats the request with the same `Idempotency-Key` and gets
+//! the stored answer, byte for byte (draft-ietf-httpapi-idempotency-key-header). [`Idempotent`] reads key and
+//! body; [`claim`] and [`answer`] run inside the caller's transaction, so that the answer and the effect are
+//! committed together.
 
 mod keys;
 
@@ -19,23 +19,23 @@ use crate::{Problem, body, json};
 
 pub(crate) const HEADER: &str = "idempotency-key";
 
-/// The key that a client gave its request, and what tells whether a repetition is the same request.
+/// The key that a client gave its request, and a fingerprint that tells a repetition from another request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// What is asked for, as `POST /orders`: keys of different operations do not meet.
+    /// The operation, such as `POST /orders`. The same key in another operation is another key.
     pub operation: String,
-    /// The client's own 1 to 255 visible ASCII characters.
+    /// The client's value: 1 to 255 visible ASCII characters.
     pub value: String,
-    /// SHA-256 of path and body; two bodies that are the same JSON value are the same.
+    /// SHA-256 of path and body. Two bodies with the same JSON value have the same fingerprint.
     pub fingerprint: [u8; 32],
 }
 
-/// A body with the request's idempotency key, where the client gave one.
+/// A request's body with its idempotency key, if the client gave one.
 #[derive(Debug, Clone)]
 pub struct Idempotent<T> {
     /// The body.
     pub value: T,
-    /// Its key.
+    /// The key.
     pub key: Option<Key>,
 }
 
@@ -50,7 +50,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Idempotent<T> {
         let body = body::read_json(request).await?;
         let value = json::parse(&body)?;
         let key = key.map(|value| {
-            // It was read once already, by the type.
+            // The body is valid JSON: it has been parsed into the type.
             let body = serde_json::from_slice(&body).map_err(|_| Problem::internal())?;
             Ok::<_, Problem>(Key { operation, value, fingerprint: fingerprint(&path, &body) })
         });
@@ -81,7 +81,7 @@ fn fingerprint(path: &str, body: &Value) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Members by name, whatever their order was; every part with its kind and length, so that none runs into another.
+/// Hashes a JSON value: members sorted by name, each part with its kind and length, so that parts cannot run together.
 fn feed(hash: &mut Sha256, value: &Value) {
     let mut text = |kind: char, text: &str| hash.update(format!("\n{kind}{}:{text}", text.len()));
     match value {
@@ -107,7 +107,7 @@ fn feed(hash: &mut Sha256, value: &Value) {
     }
 }
 
-/// An answer that can be given again, byte for byte.
+/// An answer that can be repeated, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     status: u16,
@@ -116,25 +116,25 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A JSON answer, with its `Location` where it has one.
+    /// A JSON answer, with a `Location` header if there is one.
     pub fn json(
         status: StatusCode,
         location: Option<String>,
         body: &impl Serialize,
     ) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body).map_err(|error| {
-            tracing::error!(%error, "an answer cannot be written as JSON");
+            tracing::error!(%error, "an answer cannot be serialized as JSON");
             Problem::internal()
         })?;
         Ok(Self { status: status.as_u16(), location, body })
     }
 
-    /// Where what was made is found.
+    /// The path of the created resource.
     pub fn location(&self) -> Option<&str> {
         self.location.as_deref()
     }
 
-    /// The answer with another body: what may not be stored is added whenever it is given.
+    /// The answer with a changed body: parts that may not be stored are added each time the answer is sent.
     #[must_use]
     pub fn map_body(self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
         Self { body: change(self.body), ..self }
@@ -154,14 +154,14 @@ impl IntoResponse for Answer {
     }
 }
 
-/// 422: this key was used for another request.
+/// 422 for a key that was used for another request.
 pub fn other_body() -> Problem {
     let detail = "this Idempotency-Key was used for another request; a new one needs a new key";
     Problem::invalid("", detail)
 }
 
-/// What a failed transaction with a claim in it answers: 409 while the same key is still in flight elsewhere
-/// (the wait for it ran into `lock_timeout`), else what any database error answers.
+/// The problem for a failed transaction that contains a claim: 409 while another transaction holds the same key (the
+/// wait for it ran into `lock_timeout`), otherwise the problem of any database error.
 pub fn failed(error: sqlx::Error) -> Problem {
     if in_flight(&error) {
         return Problem::conflict("A request with this Idempotency-Key is still being handled; try again.");
@@ -169,7 +169,7 @@ pub fn failed(error: sqlx::Error) -> Problem {
     error.into()
 }
 
-/// Whether a claim waited in vain for another transaction that holds the same key.
+/// Whether a claim timed out while it waited for another transaction that holds the same key.
 pub fn in_flight(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == "55P03")
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_value_is_the_same_request_however_it_is_written() {
+    fn bodies_with_the_same_json_value_have_the_same_fingerprint() {
         assert!(same(r#"{"a":1,"b":[true,null]}"#, "{ \"b\" : [true, null],\n\"a\":1 }"));
         assert!(same(r#""\u0041""#, r#""A""#));
         for other in [r#"{"a":2}"#, r#"{"a":"1"}"#, r#"{"b":1}"#, r#"[{"a":1}]"#, r#"{"a":1,"b":null}"#] {

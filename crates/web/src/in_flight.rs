@@ -1,20 +1,20 @@
-//! The requests of each client behind a trusted proxy that are being answered. The proxy's connections are many clients',
-//! so they are not bounded by client; these are.
+//! A limit on the requests in flight of each client behind a trusted proxy. The connections of a proxy carry many
+//! clients, so the limit of connections per client does not apply to them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{ClientAddress, Problem};
 
-/// The most that one client may have; many people may share an address.
+/// The most requests in flight of one client; many people may share an address.
 const PER_CLIENT: usize = 64;
 
-/// How many requests of each client are being answered.
+/// The number of requests in flight per client.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight(Arc<Mutex<HashMap<ClientAddress, usize>>>);
 
 impl InFlight {
-    /// Counts one more until the guard is dropped; 429 when it is one too many.
+    /// Counts a request until its guard is dropped, or refuses it with 429 over the limit.
     pub(crate) fn enter(&self, client: ClientAddress) -> Result<Guard, Problem> {
         let mut clients = self.clients();
         let count = clients.entry(client).or_default();
@@ -27,12 +27,12 @@ impl InFlight {
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<ClientAddress, usize>> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request that is being answered.
+/// A request in flight.
 pub(crate) struct Guard {
     all: InFlight,
     client: ClientAddress,
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_bounded_by_what_is_under_way_and_others_are_not_touched() {
+    fn the_limit_is_per_client_and_requests_that_end_are_forgotten() {
         let all = InFlight::default();
         let client = |address: &str| ClientAddress::of(address.parse().unwrap());
         let mut guards: Vec<Guard> =
@@ -65,6 +65,6 @@ mod tests {
         guards.pop();
         assert!(all.enter(client("192.0.2.1")).is_ok());
         drop(guards);
-        assert!(all.clients().is_empty(), "memory is given back");
+        assert!(all.clients().is_empty(), "memory is released");
     }
 }

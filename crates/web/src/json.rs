@@ -1,5 +1,5 @@
-//! JSON in and out. [`Json`] reads a body into a type and says what is wrong with it: 400 when it is no JSON,
-//! 422 with a pointer when it is JSON of another shape. Types that it reads have `deny_unknown_fields`.
+//! JSON bodies. [`Json`] parses a body into a type. A body that is not JSON is a 400; JSON of another shape is a
+//! 422 with a pointer to the place. The types have `deny_unknown_fields`.
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -14,10 +14,10 @@ pub use crate::pointer::pointer;
 use crate::pointer::{of_path, push};
 use crate::{Problem, body};
 
-/// Sentences from the reader may quote the input; no more of it than this goes back.
+/// The longest detail of a problem, in characters: serde's messages may quote the input.
 const LONGEST_DETAIL: usize = 200;
 
-/// A request's body, read, or an answer's, written.
+/// A request's body, parsed, or an answer's body, serialized.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
@@ -35,7 +35,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads a body; the problem says where and why it cannot be.
+/// Parses a body; the problem says where and why the body is invalid.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         return Err(body::empty());
@@ -51,8 +51,8 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::bad_request(shorten(format!("The body is not valid JSON: {error}.")))
 }
 
-/// 400 or 422. A field may be refused before the reader comes to where the body stops being JSON, and no
-/// JSON at all is the greater fault; so the rest is read too, and with it nesting beyond all measure found.
+/// Returns the 400 or 422 for `error`. Serde may refuse a field before it reaches the place where the body stops
+/// being JSON, or is nested too deeply; so the whole body is parsed again, and a 400 takes precedence.
 fn refusal(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let pointer = of_path(error.path());
     let error = error.into_inner();
@@ -69,10 +69,10 @@ fn refusal(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) ->
     }
 }
 
-/// Serde names a missing, unknown or doubled member in its sentence alone.
+/// Returns the 422. Serde names a missing, unknown or repeated member only in its message.
 fn wrong_shape(pointer: String, message: &str) -> Problem {
     let named = |kind: &str| message.strip_prefix(kind)?.split('`').nth(1).map(str::to_owned);
-    // Whether the path already leads to the member depends on where the reader stopped.
+    // The path may or may not end with the member, depending on where serde stopped.
     let member = |name: &str| {
         let there = pointer.ends_with(&push(String::new(), name));
         if there { pointer.clone() } else { push(pointer.clone(), name) }
@@ -90,7 +90,7 @@ fn wrong_shape(pointer: String, message: &str) -> Problem {
     Problem::invalid(pointer, shorten(message.to_owned()))
 }
 
-/// The reader's sentence without the position, which a pointer says better.
+/// Returns serde's message without line and column; the pointer replaces them.
 fn message(error: &serde_json::Error) -> String {
     let mut message = error.to_string();
     if let Some(end) = message.rfind(" at line ") {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_400() {
+    fn a_body_that_is_not_json_is_400() {
         let deep = format!(r#"{{"email":{}"#, "[".repeat(60_000));
         let closed = format!(r#"{{"email":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
         let cases = ["", " \n", "{", "{]", r#"{"email":"\ud800"}"#, r#"{"wrong":1"#, "{\"email\":\"a\0\"}"];
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_of_another_shape_is_422_with_a_pointer() {
+    fn json_of_another_shape_is_422_with_a_pointer() {
         for (body, pointer) in [
             ("[]", ""),
             (r#"["a",[],true]"#, ""),
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_opaque_may_have_a_nul() {
+    fn only_opaque_text_may_have_a_nul() {
         assert!(
             parse::<Order>(br#"{"email":"a\\u0000","items":[]}"#).is_ok(),
-            "an escaped backslash is none"
+            "an escaped backslash is not a NUL"
         );
         assert!(parse::<Vec<String>>(br#"["a\u0000"]"#).is_err());
         let Opaque(text) = parse(br#""a\u0000""#).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_body_is_bounded_and_typed() {
+    async fn the_body_must_be_json_of_bounded_size() {
         let read = |content_type: &'static str, length: usize| async move {
             let request = Request::post("/").header("content-type", content_type);
             let body = Body::from(format!("\"{}\"", "a".repeat(length - 2)));

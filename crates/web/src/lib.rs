@@ -1,6 +1,6 @@
-//! What the HTTP doors of all services share: problem answers (RFC 9457), extractors that refuse bad
-//! input with a pointer to it, the operator's and other bearer tokens, idempotency keys, lists, limits per
-//! client, and the server with its time-outs. A service adds its routes and hands them to [`door`].
+//! The HTTP layer of all services: problem documents (RFC 9457), extractors that refuse invalid input with a
+//! pointer to it, the operators' and other bearer tokens, idempotency keys, paged lists, limits per client, and
+//! the server with its timeouts. A service passes its routes to [`door`].
 
 mod body;
 mod budget;

@@ -1,5 +1,5 @@
-//! Limits per client or per anything: so many in a period, then 429 with the time until the next is free.
-//! Kept in this process's memory; an instance more allows as much again.
+//! Rate limits per client or any other key: a number of requests per period, then 429 with the time until the
+//! next is allowed. The counts are in this process's memory, so each further instance allows as many again.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -12,10 +12,10 @@ use governor::{Quota, RateLimiter};
 
 use crate::Problem;
 
-/// After so many checks those who have their whole allowance again are forgotten.
+/// The number of checks after which keys with their whole allowance are removed from memory.
 const SWEEP: u32 = 4096;
 
-/// A limit for each `K`, such as a [`crate::ClientAddress`].
+/// A limit per `K`, such as a [`crate::ClientAddress`].
 pub struct Limit<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, DefaultClock>,
     clock: DefaultClock,
@@ -23,12 +23,12 @@ pub struct Limit<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Limit<K> {
-    /// At most `count` in any minute.
+    /// A limit of `count` per minute.
     pub fn per_minute(count: NonZeroU32) -> Self {
         Self::new(Quota::per_minute(count))
     }
 
-    /// At most `count` in any hour.
+    /// A limit of `count` per hour.
     pub fn per_hour(count: NonZeroU32) -> Self {
         Self::new(Quota::per_hour(count))
     }
@@ -41,7 +41,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         }
     }
 
-    /// Counts one; 429 when it is one too many.
+    /// Counts a request of `key`, or refuses it with 429 over the limit.
     pub fn check(&self, key: &K) -> Result<(), Problem> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
             self.limiter.retain_recent();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_client_too_often_is_429_and_others_are_not_touched() {
+    fn a_client_over_the_limit_gets_429_and_others_do_not() {
         let limit = Limit::per_minute(NonZeroU32::new(2).unwrap());
         assert!(limit.check(&"a").is_ok() && limit.check(&"a").is_ok());
         let response = limit.check(&"a").unwrap_err().into_response();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back() {
+    fn memory_is_released() {
         let limit = Limit::new(Quota::per_second(NonZeroU32::new(1_000_000).unwrap()));
         (0..SWEEP * 3).for_each(|client| limit.check(&client).unwrap());
         std::thread::sleep(Duration::from_millis(1));

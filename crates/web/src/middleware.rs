@@ -1,5 +1,5 @@
-//! What happens around every request: its trace, its time-out, its line in the access log (debug; the route
-//! and never the query string) and its metrics.
+//! The middleware around every request: its trace, its timeout, its line in the access log (level debug, with
+//! the route and never the query string) and its metrics.
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +15,17 @@ use crate::operator::Act;
 use crate::server::Refused;
 use crate::{Problem, Traceparent, trace};
 
-/// A request is answered within this time, with 503 if need be; the promise to callers is three seconds.
-const TIME: Duration = Duration::from_millis(2800);
+/// The time after which a request is answered with 503. Callers are promised an answer within three seconds.
+const TIMEOUT: Duration = Duration::from_millis(2800);
 
-/// Headers that every answer has unless its handler chose otherwise.
+/// The headers that every answer has, unless its handler sets them.
 const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// What the metrics of every door mean, for the recorder that is installed.
+/// Describes this module's metrics to the installed recorder.
 pub(crate) fn describe() {
     metrics::describe_counter!("http_requests_total", "Requests answered, by method, route and status.");
     metrics::describe_histogram!(
@@ -55,7 +55,7 @@ pub(crate) async fn around(State(in_flight): State<InFlight>, mut request: Reque
     request.extensions_mut().insert(act.clone());
 
     let answer = answer(&in_flight, request, next);
-    let answered = tokio::time::timeout(TIME, answer).instrument(span.clone()).await;
+    let answered = tokio::time::timeout(TIMEOUT, answer).instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| late().into_response());
 
     for (name, value) in DEFAULTS {
@@ -70,7 +70,7 @@ pub(crate) async fn around(State(in_flight): State<InFlight>, mut request: Reque
     response
 }
 
-/// The routes' answer, unless the server has refused the request, or its client has too many of them under way.
+/// Returns the routes' answer, unless the server has refused the request or its client has too many in flight.
 async fn answer(in_flight: &InFlight, mut request: Request, next: Next) -> Response {
     if let Some(Refused(problem)) = request.extensions_mut().remove() {
         return problem.into_response();
@@ -79,7 +79,7 @@ async fn answer(in_flight: &InFlight, mut request: Request, next: Next) -> Respo
     let by_proxy =
         proxies.zip(request.extensions().get::<Peer>()).is_some_and(|(all, peer)| all.contain(peer.0));
     if !by_proxy {
-        // The server has bounded the client's connections, and with them this.
+        // The server bounds the client's connections, and with them its requests in flight.
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -93,7 +93,7 @@ async fn answer(in_flight: &InFlight, mut request: Request, next: Next) -> Respo
 
 fn late() -> Problem {
     Problem::unavailable(
-        "This took too long and was given up; with an Idempotency-Key it is safe to try again.",
+        "The request took too long and was cancelled; with an Idempotency-Key it is safe to try again.",
     )
 }
 
@@ -104,7 +104,7 @@ fn record(method: &'static str, route: String, status: u16, took: Duration) {
     metrics::histogram!("http_request_seconds", "method" => method, "route" => route).record(took);
 }
 
-/// Callers may make up methods; metrics may not grow with them.
+/// Returns the method as a metrics label. Callers may make up methods; the metrics must not grow with them.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

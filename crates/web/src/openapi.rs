@@ -1,5 +1,5 @@
-//! The description of a door (`OpenAPI` 3.1). Handlers describe what is their own; the errors that follow from
-//! an operation's shape (it has a body, a path parameter, a token) are described once and added here.
+//! The description of an API (`OpenAPI` 3.1). Handlers describe their own answers. The errors that follow from an
+//! operation's shape (a body, a path parameter, a token) are described once and added here.
 
 use axum::http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
@@ -12,12 +12,12 @@ use utoipa::{PartialSchema, ToResponse, ToSchema};
 use crate::problem::{FieldError, MEDIA_TYPE};
 use crate::{Problem, idempotency};
 
-/// What a door is called in its description.
+/// The name and purpose of an API, for its description.
 #[derive(Debug, Clone, Copy)]
 pub struct About {
-    /// The service's name, as `order`.
+    /// The service's name, such as `order`.
     pub service: &'static str,
-    /// What it is for, in a few sentences (Markdown).
+    /// The service's purpose, in a few sentences (Markdown).
     pub description: &'static str,
     /// The crate's version.
     pub version: &'static str,
@@ -25,25 +25,25 @@ pub struct About {
     pub license: &'static str,
 }
 
-/// A shared answer: its name in `#/components/responses/`, its status, what it means, a header it has.
+/// A shared answer: its name in `#/components/responses/`, its status, its description, and a header.
 type Shared = (&'static str, StatusCode, &'static str, Option<(&'static str, &'static str)>);
 
 const BAD_REQUEST: Shared =
-    ("BadRequest", StatusCode::BAD_REQUEST, "No JSON, an empty body, or a malformed header.", None);
+    ("BadRequest", StatusCode::BAD_REQUEST, "The body is empty or not JSON, or a header is malformed.", None);
 const UNAUTHORIZED: Shared = (
     "Unauthorized",
     StatusCode::UNAUTHORIZED,
-    "No token, or not the right one.",
+    "The token is missing or wrong.",
     Some(("WWW-Authenticate", "`Bearer`")),
 );
 const NOT_FOUND: Shared =
-    ("NotFound", StatusCode::NOT_FOUND, "Nothing is known under this path, or its id is malformed.", None);
+    ("NotFound", StatusCode::NOT_FOUND, "There is nothing at this path, or its id is malformed.", None);
 const REQUEST_TIMEOUT: Shared =
     ("RequestTimeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.", None);
 const CONFLICT: Shared = (
     "Conflict",
     StatusCode::CONFLICT,
-    "Not in the present state, or the same Idempotency-Key is still being handled.",
+    "Not possible in the present state, or a request with the same Idempotency-Key is still being handled.",
     None,
 );
 const TOO_LARGE: Shared =
@@ -61,12 +61,12 @@ const TOO_MANY: Shared = (
     "TooManyRequests",
     StatusCode::TOO_MANY_REQUESTS,
     "Too many requests or wrong tokens from this client, or too many requests for this address.",
-    Some(("Retry-After", "Seconds until the next is free.")),
+    Some(("Retry-After", "Seconds until the next request is allowed.")),
 );
 const UNAVAILABLE: Shared = (
     "ServiceUnavailable",
     StatusCode::SERVICE_UNAVAILABLE,
-    "The database does not answer, or too much is waiting. Try again; with an Idempotency-Key nothing happens twice.",
+    "The database does not answer, or too much work is waiting. Try again; with an Idempotency-Key nothing happens twice.",
     Some(("Retry-After", "Seconds to wait.")),
 );
 const ALL: [Shared; 10] = [
@@ -82,7 +82,7 @@ const ALL: [Shared; 10] = [
     UNAVAILABLE,
 ];
 
-/// 409 for a handler's description: `(status = 409, response = Conflict)`.
+/// The 409 for a handler's description: `(status = 409, response = Conflict)`.
 pub struct Conflict;
 
 impl<'r> ToResponse<'r> for Conflict {
@@ -91,7 +91,7 @@ impl<'r> ToResponse<'r> for Conflict {
     }
 }
 
-/// 429 for a handler's description.
+/// The 429 for a handler's description.
 pub struct TooManyRequests;
 
 impl<'r> ToResponse<'r> for TooManyRequests {
@@ -100,18 +100,19 @@ impl<'r> ToResponse<'r> for TooManyRequests {
     }
 }
 
-/// Completes the description of a door.
+/// Adds names, shared schemas and shared errors to the description of an API.
 pub(crate) fn complete(about: &About, api: &mut OpenApi) {
     api.info.title = format!("{} service", about.service);
     api.info.description = Some(about.description.to_owned());
     about.version.clone_into(&mut api.info.version);
-    // What the router's own crate says of itself is not ours.
+    // The router's default is the contact of its own crate.
     api.info.contact = None;
     api.info.license =
         Some(LicenseBuilder::new().name(about.license).identifier(Some(about.license)).build());
     let components = api.components.get_or_insert_default();
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
-    bearer.description = Some("The operator's ADMIN_TOKEN, or where it says so another token.".to_owned());
+    bearer.description =
+        Some("The operator's ADMIN_TOKEN, or another token where the operation says so.".to_owned());
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     for (name, schema) in [(Problem::name(), Problem::schema()), (FieldError::name(), FieldError::schema())] {
         components.schemas.insert(name.into_owned(), schema);
@@ -139,7 +140,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 
-/// A response must have a description; where the status and the operation say it all, the status in words.
+/// Gives each response without a description its status in words, since a description is mandatory.
 fn describe(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };

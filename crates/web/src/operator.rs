@@ -1,6 +1,6 @@
-//! Operators' tokens, judged before the body is read: put [`Operator`] first among a handler's arguments. Tokens are
-//! compared by their digests and in constant time, so neither content nor length leaks. Each act of an operator is a line
-//! in the log, with the target [`AUDIT`].
+//! Operators' tokens, checked before the body is read: put [`Operator`] first among a handler's arguments. Tokens are
+//! compared by their digests and in constant time, so neither content nor length leaks. Each operator request is a
+//! line in the log with the target [`AUDIT`].
 
 mod act;
 mod tokens;
@@ -15,7 +15,8 @@ pub use act::AUDIT;
 pub(crate) use act::Act;
 pub use tokens::{AdminToken, token_matches};
 
-/// The token of `Authorization: Bearer …` (RFC 6750); none when it is absent, doubled or of another scheme.
+/// Returns the token of `Authorization: Bearer …` (RFC 6750); none when the header is absent, repeated or of another
+/// scheme.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, None) = (values.next()?, values.next()) else {
@@ -26,7 +27,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Proof that the caller is an operator. An argument of every operator handler, before the body's.
+/// Proof that the caller is an operator. Every operator handler has it as an argument, before the body.
 #[derive(Debug)]
 pub struct Operator(());
 
@@ -43,8 +44,10 @@ where
             return Ok(Self(()));
         }
         let detail = match bearer(&parts.headers) {
-            Some(_) => "This is not the operator's token.",
-            None => "This call is the operator's: send Authorization: Bearer with the ADMIN_TOKEN.",
+            Some(_) => "This is not an operator's token.",
+            None => {
+                "This request needs an operator's token: send Authorization: Bearer with the ADMIN_TOKEN."
+            }
         };
         Err(tokens.refuse(parts, detail).await)
     }
@@ -60,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_read_whatever_the_case_of_its_scheme() {
+    fn a_bearer_token_is_read_with_its_scheme_in_any_case() {
         assert_eq!(bearer(&headers(&["bearer  abc"])), Some("abc"));
         for bad in [&[][..], &["abc"], &["Basic abc"], &["Bearer "]] {
             assert_eq!(bearer(&headers(bad)), None, "{bad:?}");

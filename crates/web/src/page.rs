@@ -1,5 +1,5 @@
-//! Lists: `{"items":[…],"next":cursor|null}`, read page by page with `?cursor=&limit=`. The cursor is opaque to
-//! clients: the sort key of the last item seen, as JSON in base64url; so a page costs the same wherever it is.
+//! Paged lists: `{"items":[…],"next":cursor|null}`, read with `?cursor=&limit=`. The cursor is opaque to clients: it
+//! is the sort key of the last item of a page, as JSON in base64url, so every page costs the same.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -19,44 +19,44 @@ const MAX_LIMIT: u16 = 200;
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Give it as `cursor` to read on; null at the end.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required)]
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// The same page of something else: rows become what the caller sees.
+    /// Maps the items, as from database rows to the items of an answer.
     pub fn map<U>(self, view: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(view).collect(), next: self.next }
     }
 }
 
-/// The parameters of every list, for its description.
+/// The query parameters of every list, for its description.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PagingParams {
-    /// Where to read on: `next` of the page before.
+    /// The `next` of the previous page.
     cursor: Option<String>,
-    /// At most so many items.
+    /// The most items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u16>,
 }
 
-/// Which page is asked for. `C` is the sort key of the list, as a sku or `(time, id)`.
+/// The requested page. `C` is the sort key of the list, such as a SKU or `(time, id)`.
 #[derive(Debug, Clone)]
 pub struct Paging<C> {
-    /// Only items behind this one.
+    /// The sort key after which the page begins; none for the first page.
     pub after: Option<C>,
     limit: u16,
 }
 
 impl<C: Serialize> Paging<C> {
-    /// How many rows to ask the database for: one more than the page holds tells whether there is another.
+    /// The number of rows to query: one more than the page holds, which shows whether there is a next page.
     pub fn rows(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 
-    /// Makes the page of up to [`Paging::rows`] rows in order; `cursor` is a row's sort key.
+    /// Builds the page of up to [`Paging::rows`] sorted rows; `cursor` returns a row's sort key.
     pub fn page<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> C) -> Page<T> {
         let more = rows.len() > usize::from(self.limit);
         rows.truncate(self.limit.into());
@@ -75,7 +75,7 @@ impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for Paging<C> {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Problem::parameter("limit", "must be from 1 to 200"));
         }
-        let unknown = || Problem::parameter("cursor", "is none that a list gave");
+        let unknown = || Problem::parameter("cursor", "must be the next of an earlier page");
         let after = asked.cursor.map(|cursor| read(&cursor).ok_or_else(unknown)).transpose()?;
         Ok(Self { after, limit })
     }

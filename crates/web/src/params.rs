@@ -1,5 +1,5 @@
-//! Path and query parameters whose rejections are problems: a path with an id that cannot be is a path to
-//! nothing (404), a query parameter that cannot be read is 422.
+//! Path and query parameters whose rejections are problems: a path with a malformed id is a 404, a malformed query
+//! parameter a 422.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Problem;
 
-/// Parameters of the path.
+/// The parameters of the path.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
@@ -16,8 +16,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let nothing = || Problem::not_found("Nothing is known under this path.");
-        // Postgres has no NUL in text; here is the one place that keeps it out of every path.
+        let nothing = || Problem::not_found("There is nothing at this path.");
+        // Text in Postgres cannot have a NUL, so every path with one is refused here.
         if parts.uri.path().contains("%00") {
             return Err(nothing());
         }
@@ -26,7 +26,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Parameters of the query; unknown ones are ignored, as proxies and mail programs add their own.
+/// The parameters of the query; unknown ones are ignored, since proxies and mail programs add their own.
 #[derive(Debug, Clone)]
 pub struct Query<T>(pub T);
 
@@ -44,7 +44,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The reader names the parameter that it could not read in its sentence alone: `limit: invalid digit found in string`.
+/// Returns the 422. Axum names the malformed parameter only in its message: `limit: invalid digit found in string`.
 fn unreadable(error: &QueryRejection) -> Problem {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match cause.split_once(": ") {

@@ -1,20 +1,20 @@
-//! JSON pointers (RFC 6901): how a 422 names the place in a body.
+//! JSON pointers (RFC 6901), which name the place in a body that a 422 refuses.
 
 use serde_path_to_error::{Path, Segment};
 
-/// The pointer to a place: `pointer(["items", "0", "sku"])` is `/items/0/sku`.
+/// Returns the pointer to a place: `pointer(["items", "0", "sku"])` is `/items/0/sku`.
 pub fn pointer<S: AsRef<str>>(segments: impl IntoIterator<Item = S>) -> String {
     segments.into_iter().fold(String::new(), |pointer, segment| push(pointer, segment.as_ref()))
 }
 
-/// The pointer one step further down.
+/// Appends a segment to a pointer.
 pub(crate) fn push(mut pointer: String, segment: &str) -> String {
     pointer.push('/');
     pointer.push_str(&segment.replace('~', "~0").replace('/', "~1"));
     pointer
 }
 
-/// The place where serde stopped.
+/// Returns the pointer to the place where serde stopped.
 pub(crate) fn of_path(path: &Path) -> String {
     let segments = path.iter().filter_map(|segment| match segment {
         Segment::Seq { index } => Some(index.to_string()),

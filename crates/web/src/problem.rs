@@ -1,5 +1,5 @@
-//! Every error answer of a door is a problem document (RFC 9457): a status, its title, a sentence that helps
-//! the caller and, for 422, what is wrong where. A handler returns `Err(Problem)` and nothing else.
+//! Problem documents (RFC 9457), the one form of all error answers: a status, its title, a sentence that helps
+//! the caller and, for 422, the invalid fields. A handler returns `Err(Problem)` and no other error.
 
 use std::borrow::Cow;
 
@@ -14,28 +14,28 @@ use crate::pointer::pointer;
 /// The media type of every error answer.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// One thing that is wrong with a request's body or query.
+/// An error in a request's body or query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where, as a JSON pointer (RFC 6901); empty for the request as a whole, `/limit` for the query's parameter `limit`.
+    /// The place, as a JSON pointer (RFC 6901): empty for the whole request, `/limit` for the query parameter `limit`.
     #[schema(example = "/items/0/quantity")]
     pub pointer: String,
-    /// What is wrong there.
+    /// The error at that place.
     #[schema(example = "must be from 1 to 1000")]
     pub detail: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// An error at `pointer`, a JSON pointer such as [`crate::json::pointer`] makes.
+    /// An error at `pointer`, a JSON pointer as [`crate::json::pointer`] returns it.
     pub fn new(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
-/// What went wrong, as the caller is told (RFC 9457).
+/// An error answer (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
-    /// `about:blank`: the status says all that a program needs.
+    /// Always `about:blank`: the status alone identifies the problem.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
@@ -45,10 +45,10 @@ pub struct Problem {
     /// The HTTP status.
     #[schema(example = 422)]
     status: u16,
-    /// What is wrong and what would help.
+    /// The cause and a remedy.
     #[schema(value_type = String, example = "The body has a field that is out of range.")]
     detail: Cow<'static, str>,
-    /// For 422: what is wrong where.
+    /// The invalid fields; for 422 only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(skip)]
@@ -59,7 +59,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of the given status; the constructors below name the ones in use.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        // The registry renamed 413 and 422 in RFC 9110; the http crate still says the old names.
+        // RFC 9110 renamed 413 and 422; the http crate still has the old names.
         let title = match status {
             StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
             StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
@@ -76,7 +76,7 @@ impl Problem {
         }
     }
 
-    /// 400: what was sent is not what the protocol asks for.
+    /// 400 for a request that violates the protocol.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
@@ -86,17 +86,17 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
-    /// 404: nothing is known under that path.
+    /// 404 for a path to nothing.
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 409: the request is right, but not in the present state.
+    /// 409 for a request that is valid but not possible in the present state.
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// 422 for one field of the body, found by the reader or later by the service.
+    /// 422 for one field of the body, refused by the parser or later by the service.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::unprocessable(vec![FieldError::new(pointer, detail)])
     }
@@ -124,22 +124,22 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
-    /// 503 with `Retry-After`: the request is right and the world is not.
+    /// 503 with `Retry-After` for a valid request that cannot be served now.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { retry_after: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// 500: a bug. What it was stands in the log, not in the answer.
+    /// 500 for a bug. The cause is in the log and not in the answer.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged.")
     }
 
-    /// The status this problem answers with.
+    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What is wrong where, for 422.
+    /// The invalid fields, for 422.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_422_names_the_place_once_in_words_and_once_for_programs() {
+    fn a_422_names_the_place_in_its_detail_and_in_its_errors() {
         let problem = Problem::invalid("/items/0/sku", "no such product");
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),

@@ -1,5 +1,5 @@
-//! A port: routes with everything that every service answers alike around them ([`door`]), and the server that
-//! answers on it ([`Server`]), within bounds on slow, greedy and many clients.
+//! The HTTP server of a port ([`Server`]), with bounds on slow, greedy and many clients, and the routers that it
+//! serves: [`door`] for a service's API and [`plain`] for its ops port.
 
 mod bounds;
 mod connection;
@@ -31,15 +31,16 @@ use crate::{About, Problem, TrustedProxies, body, budget, client, docs, middlewa
 use connection::Connection;
 use slots::Slots;
 
-/// Requests being answered when the server stops have so long to finish.
+/// The time that requests in flight have to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(4);
-/// Connections that the kernel keeps until they are accepted.
+/// The most connections that the kernel keeps until the server accepts them.
 const BACKLOG: u32 = 4096;
-/// What the kernel keeps of an answer that its client does not take, and of a request that is not read: with many
-/// connections, more would fill a container's memory.
+/// The bytes that the kernel buffers per connection and direction. With many connections, more would fill a container's
+/// memory.
 const SOCKET_BUFFER: u32 = 64 * 1024;
 
-/// A service's API: its routes, `/openapi.json` and `/docs` where they are wanted, problems for all else.
+/// Returns the router of a service's API: its routes, `/openapi.json` and `/docs` if `shows_docs`, and problems for all
+/// other paths.
 pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies, shows_docs: bool) -> Router {
     middleware::describe();
     client::describe();
@@ -50,7 +51,7 @@ pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies, shows
     plain(routes.merge(described)).layer(Extension(proxies))
 }
 
-/// Routes without a description, as the ops port's, with the same answers around them.
+/// Returns a router without a description, such as that of the ops port, with the same middleware.
 pub fn plain(routes: Router) -> Router {
     routes
         .method_not_allowed_fallback(wrong_method)
@@ -67,7 +68,7 @@ async fn nothing_here() -> Problem {
 async fn wrong_method() -> Problem {
     Problem::new(
         axum::http::StatusCode::METHOD_NOT_ALLOWED,
-        "This path does not take this method; Allow lists those it does.",
+        "This path does not support this method; the Allow header lists those that it supports.",
     )
 }
 
@@ -79,18 +80,18 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
     Problem::internal().into_response()
 }
 
-/// Why a port could not be opened.
+/// The reason why a port could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another program has it.
-    #[error("{address} is taken by another program: stop that one, or set {setting} to another address")]
+    /// Another program listens on the address.
+    #[error("{address} is in use by another program: stop that program, or set {setting} to another address")]
     Taken {
         /// The address asked for.
         address: SocketAddr,
         /// The setting that says which.
         setting: &'static str,
     },
-    /// Not ours to open, or no such address here.
+    /// The system does not allow it, or the machine has no such address.
     #[error("cannot listen on {address} ({setting}): {cause}")]
     Refused {
         /// The address asked for.
@@ -102,7 +103,7 @@ pub enum BindError {
     },
 }
 
-/// Opens a port; an error names `setting`, the one to change.
+/// Opens a port; an error names `setting`, the setting to change.
 pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
     listen(address).map_err(|cause| match cause.kind() {
         ErrorKind::AddrInUse => BindError::Taken { address, setting },
@@ -112,7 +113,7 @@ pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListe
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart need not wait for the old connections' end.
+    // A restart need not wait for the end of the old connections.
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)?;
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
@@ -120,7 +121,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Answers on one port.
+/// The HTTP server of one port.
 pub struct Server {
     slots: Arc<Slots>,
     bounds: Bounds,
@@ -128,20 +129,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for the port called `port` in the metrics. Connections of `proxies` are many clients' and so not counted
-    /// as one's.
+    /// A server for the port called `port` in the metrics. A connection of `proxies` carries many clients, so it does
+    /// not count for the limit per client.
     pub fn new(port: &'static str, bounds: Bounds, proxies: TrustedProxies) -> Self {
         slots::describe();
         Self { slots: Arc::new(Slots::new(port, &bounds)), bounds, proxies }
     }
 
-    /// How full the port is, now and whenever it is asked.
+    /// Returns a function that reads the port's current occupancy.
     pub fn occupancy(&self) -> impl Fn() -> Occupancy + Clone + Send + Sync + 'static {
         let slots = Arc::clone(&self.slots);
         move || slots.occupancy()
     }
 
-    /// Serves until `stop`, then closes idle connections at once and the others when they are answered, within four
+    /// Serves until `stop`. Then closes idle connections at once and the others after their answers, within four
     /// seconds.
     pub async fn serve(self, listener: TcpListener, app: Router, stop: CancellationToken) {
         let connections = TaskTracker::new();
@@ -170,16 +171,16 @@ impl Server {
     }
 }
 
-/// The next connection.
+/// Accepts the next connection.
 async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer.ip()),
-            // The peer's doing, seen at accept; the next one is waiting.
+            // The peer closed the connection before it was accepted; the next one may be waiting.
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections at the moment");
+                tracing::warn!(%error, "cannot accept connections; trying again");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }

@@ -1,19 +1,20 @@
-//! How a database error becomes an answer. Whatever is the world's (connection, time-out, missing table or
-//! right) is 503 and may be tried again; a value that the schema refuses (SQLSTATE classes 22 and 23) should
-//! have been refused at the edge, so here it is a bug, 500. Logged once, without any value.
+//! Maps a database error to a problem. A value that the schema refuses (SQLSTATE classes 22 and 23) is a bug, since
+//! validation should have refused it before: 500, as for a row that cannot be decoded. Every other error (connection,
+//! timeout, missing table or privilege) is a 503, and the client may try again. Each error is logged once, without
+//! any value.
 
 use crate::Problem;
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if is_bug(&error) {
-            // The server's message may quote the value; the code and the constraint cannot.
+            // The message may quote the value; the code and the constraint's name cannot.
             let refusal = error.as_database_error();
             let sqlstate =
                 refusal.and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
             let constraint = refusal.and_then(|e| e.constraint()).unwrap_or_default().to_owned();
             let kind = if refusal.is_some() { String::new() } else { error.to_string() };
-            tracing::error!(sqlstate, constraint, kind, "a query was refused by the database");
+            tracing::error!(sqlstate, constraint, kind, "the database refused a query");
             return Self::internal();
         }
         tracing::error!(%error, "the database did not answer");
@@ -23,7 +24,7 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// Whether the query itself is at fault, so that trying again cannot help.
+/// Whether the query itself is wrong, so that a retry cannot help.
 fn is_bug(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(refusal) => {
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_can_be_tried_again_and_a_bug_cannot() {
+    fn an_outage_is_503_and_a_bug_500() {
         assert_eq!(Problem::from(sqlx::Error::PoolTimedOut).status(), StatusCode::SERVICE_UNAVAILABLE);
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert_eq!(Problem::from(sqlx::Error::Io(reset)).status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,5 +1,5 @@
-//! The trace a request belongs to (W3C Trace Context). A caller's `traceparent` goes on, else one begins here,
-//! whether or not spans are recorded: events carry it, and with it one order can be followed through the logs
+//! The trace of a request (W3C Trace Context). A caller's `traceparent` is continued; without one, a new trace begins
+//! here, whether or not spans are recorded. Events carry the trace, so one order can be followed through the logs
 //! of all services.
 
 use axum::extract::FromRequestParts;
@@ -12,20 +12,20 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::Problem;
 
-/// Spans with this target are recorded when `OTEL_EXPORTER_OTLP_ENDPOINT` is set; else they are not made.
+/// The target of the spans that are recorded when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, and not created otherwise.
 pub const TARGET: &str = "traced";
 
-/// The `traceparent` of the current request, for the events that come of it.
+/// The `traceparent` of the current request, for the events that it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traceparent(pub String);
 
 impl Traceparent {
-    /// The trace of a request with these headers, whose span this is: the span becomes part of the caller's
-    /// trace, and what follows becomes part of the span. Without a recorded span the caller's own is passed on.
+    /// Returns the trace of a request from its headers and its span. The span becomes a child of the caller's span,
+    /// and the parent of all that follows. If spans are not recorded, the caller's `traceparent` is passed on.
     pub(crate) fn of(headers: &HeaderMap, span: &Span) -> Self {
         let caller = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(parse);
         if let Some(caller) = &caller {
-            // Nobody records: nothing to set.
+            // Fails only where spans are not recorded; then there is no parent to set.
             let _ = span.set_parent(Context::new().with_remote_span_context(caller.clone()));
         }
         let own = span.context().span().span_context().clone();
@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Traceparent {
     }
 }
 
-/// Reads a `traceparent`; a malformed one is none, as the standard wants it.
+/// Parses a `traceparent`; returns none for a malformed one, as the standard requires.
 pub fn parse(header: &str) -> Option<SpanContext> {
     let [version, trace, span, flags] = *header.split('-').collect::<Vec<_>>() else {
         return None;
@@ -60,15 +60,15 @@ pub fn parse(header: &str) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
-/// Writes a `traceparent`.
+/// Formats a `traceparent`.
 pub fn format(context: &SpanContext) -> String {
     format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8())
 }
 
-/// A new trace that nobody records.
+/// Returns a new trace that is not recorded.
 fn begin() -> SpanContext {
     let mut random = [0; 24];
-    // Without randomness ids collide; that is worth no refusal of a request.
+    // Without randomness ids collide, which is no reason to refuse a request.
     let _ = getrandom::fill(&mut random);
     let [trace, span] = [&random[..16], &random[16..]];
     let trace = trace.iter().fold(0, |id: u128, byte| id << 8 | u128::from(*byte));
@@ -94,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn a_callers_trace_goes_on() {
+    fn a_callers_trace_is_continued() {
         assert_eq!(of(CALLER), CALLER);
     }
 
     #[test]
-    fn without_a_readable_one_a_trace_begins() {
+    fn without_a_valid_traceparent_a_new_trace_begins() {
         for header in ["", "00-abc", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
             let begun = of(header);
             assert!(parse(&begun).is_some() && begun.ends_with("-00"), "{begun}");

@@ -1,4 +1,4 @@
-//! Clients that are slow, greedy or many, over real connections: others are answered all the while.
+//! Slow, greedy and many clients over real connections: other clients are answered meanwhile.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod support;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use web::{Bounds, Json};
 
-/// More than the kernel takes for a client that does not read.
+/// More bytes than the kernel buffers for a client that does not read.
 static BIG: [u8; 8 << 20] = [b'x'; 8 << 20];
 
 fn routes() -> Router {
@@ -32,7 +32,7 @@ async fn start(bounds: Bounds) -> Running {
     support::start(routes(), bounds, "").await
 }
 
-/// So many connections that have sent this and do nothing more.
+/// Opens `count` connections, each of which sends `text` and nothing more.
 async fn many(server: &Running, count: usize, text: &str) -> Vec<TcpStream> {
     let mut streams = Vec::new();
     for _ in 0..count {
@@ -47,7 +47,7 @@ async fn is_answered_at_once(server: &Running) {
 }
 
 #[tokio::test]
-async fn those_that_do_not_read_send_or_ask_lock_nobody_out() {
+async fn connections_that_do_not_read_or_send_lock_nobody_out() {
     let half =
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n\"";
     for text in ["GET /big HTTP/1.1\r\nHost: x\r\n\r\n", "", GET, "GET / HTTP/1.1\r\nHo", half] {
@@ -63,19 +63,19 @@ async fn those_that_do_not_read_send_or_ask_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_client_over_its_share_loses_its_own_connections_and_no_one_elses() {
+async fn a_client_over_its_limit_loses_only_its_own_connections() {
     let server = start(Bounds { per_client: 8, ..few() }).await;
     let mut other = server.send_from("127.0.0.2", GET).await;
     assert!(answer(&mut other).await.ends_with("hello"));
     let mut greedy = many(&server, 30, "").await;
     is_answered_at_once(&server).await;
-    server.is("the client has its share", |occupancy| occupancy.open <= 9).await;
-    assert!(!is_closed(&mut other).await, "another client's connection is as it was");
-    assert!(is_closed(&mut greedy[0]).await, "its own oldest one made room");
+    server.is("the client is at its limit", |occupancy| occupancy.open <= 9).await;
+    assert!(!is_closed(&mut other).await, "another client's connection stays open");
+    assert!(is_closed(&mut greedy[0]).await, "its own oldest connection made room");
 }
 
 #[tokio::test]
-async fn a_connection_that_is_in_use_is_kept_before_those_on_which_nothing_comes() {
+async fn stuck_connections_are_closed_before_one_that_was_answered() {
     let server = start(Bounds { per_client: 8, ..few() }).await;
     let half = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n\"";
     let mut used = server.send(GET).await;
@@ -90,7 +90,7 @@ async fn a_connection_that_is_in_use_is_kept_before_those_on_which_nothing_comes
 }
 
 #[tokio::test]
-async fn a_client_whose_connections_are_all_being_answered_is_refused_a_further_one() {
+async fn a_client_at_its_limit_whose_connections_are_all_busy_is_refused() {
     let server = start(Bounds { per_client: 4, ..few() }).await;
     let busy = many(&server, 4, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
     sleep(Duration::from_millis(200)).await;
@@ -103,7 +103,7 @@ async fn a_client_whose_connections_are_all_being_answered_is_refused_a_further_
 }
 
 #[tokio::test]
-async fn a_proxy_is_many_clients_and_each_of_them_is_bounded() {
+async fn a_proxy_carries_many_clients_and_each_of_them_has_a_limit() {
     let server =
         support::start(routes(), Bounds { per_client: 4, connections: 128, ..few() }, "127.0.0.1").await;
     let of = |client: &str| format!("GET /slow HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\r\n");
@@ -119,7 +119,7 @@ async fn a_proxy_is_many_clients_and_each_of_them_is_bounded() {
 }
 
 #[tokio::test]
-async fn answers_that_are_not_read_end_the_connection() {
+async fn unread_answers_end_the_connection() {
     let server = start(Bounds { unread: Duration::from_millis(300), ..few() }).await;
     let pipelined = "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".repeat(50_000);
     for text in ["GET /big HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), pipelined] {
@@ -130,16 +130,16 @@ async fn answers_that_are_not_read_end_the_connection() {
             sleep(Duration::from_secs(5)).await;
             drop(stream);
         });
-        server.is("it is open", |occupancy| occupancy.open == 1).await;
+        server.is("the connection is open", |occupancy| occupancy.open == 1).await;
         let since = Instant::now();
-        server.is("its slot is free", |occupancy| occupancy.open == 0).await;
+        server.is("the slot is free", |occupancy| occupancy.open == 0).await;
         assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
         held.abort();
     }
 }
 
 #[tokio::test]
-async fn a_head_has_a_deadline_and_so_has_an_idle_connection() {
+async fn heads_and_idle_connections_have_deadlines() {
     let short = Duration::from_millis(300);
     let server = start(Bounds { head: short, ..few() }).await;
     let (mut idle, half) = (server.send(GET).await, server.send("GET / HTTP/1.1\r\nX: ").await);
@@ -153,7 +153,7 @@ async fn a_head_has_a_deadline_and_so_has_an_idle_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_gets_old_and_the_client_is_told() {
+async fn an_old_connection_is_closed_after_its_last_answer() {
     let server = start(Bounds { age: Duration::from_millis(300), ..few() }).await;
     let mut client = server.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let last = answer(&mut client).await.to_lowercase();
@@ -164,12 +164,15 @@ async fn a_connection_gets_old_and_the_client_is_told() {
 }
 
 #[tokio::test]
-async fn a_port_whose_slots_are_all_busy_says_that_it_is_saturated() {
+async fn a_port_whose_slots_are_all_busy_is_saturated() {
     let server = start(Bounds { connections: 4, ..few() }).await;
     let busy = many(&server, 6, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    server.is("it is saturated", |occupancy| occupancy.is_saturated && occupancy.open == 4).await;
+    server.is("the port is saturated", |occupancy| occupancy.is_saturated && occupancy.open == 4).await;
     for stream in busy {
-        assert!(answer(&mut { stream }).await.starts_with("HTTP/1.1 200 "), "who waits is answered later");
+        assert!(
+            answer(&mut { stream }).await.starts_with("HTTP/1.1 200 "),
+            "a connection that waits is answered later"
+        );
     }
-    server.is("it is not any more", |occupancy| !occupancy.is_saturated).await;
+    server.is("the port is no longer saturated", |occupancy| !occupancy.is_saturated).await;
 }

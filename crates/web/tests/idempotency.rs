@@ -10,7 +10,7 @@ use web::idempotency::{Answer, Claim, Key, answer, claim, failed, purge};
 
 const MIGRATION: &str = include_str!("../../../migrations/order/0002_idempotency_keys.sql");
 
-/// A schema of its own for each test, in the database of `POSTGRES_URL`.
+/// Creates a schema for one test, in the database of `POSTGRES_URL`.
 async fn database(schema: &str) -> PgPool {
     let url = std::env::var("POSTGRES_URL").expect("POSTGRES_URL is not set: run ./scripts/test");
     let options: PgConnectOptions = url.parse().unwrap();
@@ -54,7 +54,7 @@ async fn a_repeated_request_gets_the_stored_answer() {
 }
 
 #[tokio::test]
-async fn what_was_rolled_back_was_never_claimed() {
+async fn a_rollback_releases_the_claim() {
     let pool = database("rolled_back").await;
     let mut tx = pool.begin().await.unwrap();
     claim(&mut tx, &[&key("a", 1)]).await.unwrap();
@@ -64,7 +64,7 @@ async fn what_was_rolled_back_was_never_claimed() {
 }
 
 #[tokio::test]
-async fn a_key_in_flight_elsewhere_is_waited_for_and_then_a_conflict() {
+async fn a_key_that_stays_in_flight_elsewhere_is_a_conflict() {
     let pool = database("in_flight").await;
     let mut first = pool.begin().await.unwrap();
     claim(&mut first, &[&key("a", 1)]).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_key_in_flight_elsewhere_is_waited_for_and_then_a_conflict() {
 }
 
 #[tokio::test]
-async fn thirty_at_once_do_the_work_once() {
+async fn thirty_concurrent_requests_do_the_work_once() {
     let pool = database("thirty").await;
     let one = |number: usize| {
         let pool = pool.clone();
@@ -104,7 +104,7 @@ async fn thirty_at_once_do_the_work_once() {
 }
 
 #[tokio::test]
-async fn keys_live_for_a_day() {
+async fn keys_are_deleted_after_a_day() {
     let pool = database("day").await;
     pool.execute(
         "INSERT INTO idempotency_keys (operation, key, fingerprint, created_at)

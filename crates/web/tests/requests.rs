@@ -1,4 +1,4 @@
-//! Requests as no sound client sends them, over real connections.
+//! Malformed and unusual requests over real connections.
 
 mod support;
 
@@ -33,7 +33,7 @@ fn closes(answer: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_two_parsers_could_read_differently_is_400_and_ends_the_connection() {
+async fn an_ambiguous_request_is_400_and_ends_the_connection() {
     let server = start().await;
     for request in [
         "GET / HTTP/1.1\nHost: x\r\n\r\n",
@@ -60,7 +60,7 @@ async fn what_two_parsers_could_read_differently_is_400_and_ends_the_connection(
 }
 
 #[tokio::test]
-async fn the_second_request_of_a_connection_is_read_as_strictly() {
+async fn later_requests_of_a_connection_are_checked_too() {
     let server = start().await;
     let post =
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 6\r\n\r\n\"a\\nb\"";
@@ -70,7 +70,7 @@ async fn the_second_request_of_a_connection_is_read_as_strictly() {
 }
 
 #[tokio::test]
-async fn other_forms_of_sound_requests_are_answered() {
+async fn unusual_but_valid_requests_are_answered() {
     let server = start().await;
     for (request, status, body) in [
         ("GET http://shop.example/?a=b HTTP/1.1\r\nHost: x\r\n\r\n", 200, "/?a=b"),
@@ -84,7 +84,7 @@ async fn other_forms_of_sound_requests_are_answered() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with(body), "{answer}");
         assert!(!closes(&answer), "{answer}");
     }
-    // HTTP/1.0 has neither Host nor keep-alive unless it is asked for.
+    // HTTP/1.0 requires no Host and keeps a connection only on request.
     let old = until_closed(server.send("GET / HTTP/1.0\r\n\r\n").await).await;
     assert!(old.starts_with("HTTP/1.0 200 ") && old.ends_with("\r\n\r\n/"), "{old}");
     let kept = server.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
@@ -92,7 +92,7 @@ async fn other_forms_of_sound_requests_are_answered() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_body_says_that_the_connection_ends() {
+async fn an_answer_before_the_body_closes_the_connection() {
     let server = start().await;
     let json = "Content-Type: application/json\r\n";
     for (path, headers, length, status) in [
@@ -118,11 +118,11 @@ async fn an_answer_before_the_body_says_that_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_still_sending_hears_why_it_is_refused() {
+async fn a_client_that_is_still_sending_gets_the_answer() {
     let server = start().await;
     let mut stream = server.send("POST /operator HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n").await;
     for _ in 0..60 {
-        // Sent in spite of the answer, as many clients do before they read.
+        // Many clients send the whole body before they read the answer.
         let _ = stream.write_all(&[b'x'; 1000]).await;
         tokio::task::yield_now().await;
     }

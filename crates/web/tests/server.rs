@@ -1,4 +1,4 @@
-//! The server over real connections: what it answers, and how it closes.
+//! The server over real connections: its answers, and its shutdown.
 
 mod support;
 
@@ -20,7 +20,7 @@ async fn start() -> Running {
 }
 
 #[tokio::test]
-async fn idle_connections_close_at_once_and_requests_are_finished() {
+async fn a_shutdown_closes_idle_connections_and_finishes_requests() {
     let server = start().await;
     let silent = server.send("").await;
     let mut idle = server.send(GET).await;
@@ -37,7 +37,7 @@ async fn idle_connections_close_at_once_and_requests_are_finished() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_ends_its_head_does_not_hold_the_server() {
+async fn an_incomplete_head_does_not_block_the_shutdown() {
     let server = start().await;
     let half = server.send("GET / HTTP/1.1\r\nHost:").await;
     sleep(Duration::from_millis(100)).await;
@@ -46,7 +46,7 @@ async fn a_client_that_never_ends_its_head_does_not_hold_the_server() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_too_much_still_hears_why() {
+async fn a_client_whose_body_is_too_large_gets_the_answer() {
     let server = start().await;
     for (length, status) in [(70_000, 413), (900_000, 413), (65_536, 200)] {
         let head = format!(
@@ -60,7 +60,7 @@ async fn a_client_that_sends_too_much_still_hears_why() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named_with_the_setting_to_change() {
+async fn the_error_of_a_port_in_use_names_the_setting() {
     let server = start().await;
     let error = web::bind(server.address, "OPS_LISTEN").await.unwrap_err().to_string();
     assert!(error.contains(&server.address.to_string()) && error.contains("set OPS_LISTEN"), "{error}");

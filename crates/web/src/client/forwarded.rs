@@ -1,4 +1,5 @@
-//! One hop of a forwarding header: `198.51.100.1:5000`, `"[2001:db8::1]:5000"`, `fe80::1%eth0`, `unknown`, `_gazonk`.
+//! Hops of a forwarding header, such as `198.51.100.1:5000`, `"[2001:db8::1]:5000"`, `fe80::1%eth0`, `unknown` and
+//! `_gazonk`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,32 +8,32 @@ use axum::http::HeaderMap;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED: &str = "forwarded";
 
-/// Longer than any address with a port and a zone, and than any sensible pseudonym.
+/// The longest hop that is read, in bytes: longer than any address with a port and a zone, or sensible pseudonym.
 const LONGEST: usize = 128;
 
-/// What a proxy wrote of the one before it.
+/// A client or proxy as the next proxy names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Hop {
-    /// Its address.
+    /// An address.
     Address(IpAddr),
-    /// A name that the proxy made up for it and keeps (RFC 7239, section 6.3).
+    /// A name that the proxy made up and keeps using (RFC 7239, section 6.3).
     Pseudonym(String),
-    /// Nothing that names a client.
+    /// A value that names no client.
     Unreadable(Shape),
 }
 
-/// Why a hop names no client. Logged instead of the value, which may be somebody's address.
+/// The reason why a hop names no client. Logged instead of the value, which may be a person's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// `unknown`: the proxy does not want to say.
+    /// `unknown`: the proxy hides its client.
     Unknown,
     /// A `Forwarded` element without `for=`.
     NoFor,
     /// Longer than any address.
     TooLong,
-    /// Characters that no header should have.
+    /// Characters that are not allowed in a header.
     NotText,
-    /// Something else that is no address.
+    /// Any other value that is not an address.
     NoAddress,
 }
 
@@ -48,10 +49,10 @@ impl Shape {
     }
 }
 
-/// The hops that a request's headers name, the nearest one first, and the header that names them.
+/// Returns the header that names the hops of a request, and the hops, the nearest one first.
 ///
-/// Lists are read from the right, where the trusted proxies wrote: a quote that a client never closes must not swallow
-/// what a proxy appends to the same line.
+/// Lists are read from the right, where the trusted proxies wrote: a quote that a client leaves open must not swallow
+/// the values that a proxy appends to the same line.
 pub(super) fn hops(headers: &HeaderMap) -> Option<(&'static str, Vec<Hop>)> {
     if headers.contains_key(FORWARDED_FOR) {
         Some((FORWARDED_FOR, read(headers, FORWARDED_FOR, |list| list.rsplit(',').collect(), node)))
@@ -62,7 +63,7 @@ pub(super) fn hops(headers: &HeaderMap) -> Option<(&'static str, Vec<Hop>)> {
     }
 }
 
-/// Empty elements of a list do not count (RFC 9110, section 5.6.1).
+/// Reads the hops of all lines of a header. Empty elements are ignored (RFC 9110, section 5.6.1).
 fn read(headers: &HeaderMap, name: &str, parts: fn(&str) -> Vec<&str>, one: fn(&str) -> Hop) -> Vec<Hop> {
     let lists = headers.get_all(name).iter().rev();
     let hops = lists.flat_map(|list| match list.to_str() {
@@ -72,7 +73,7 @@ fn read(headers: &HeaderMap, name: &str, parts: fn(&str) -> Vec<&str>, one: fn(&
     hops.collect()
 }
 
-/// The parts of `text` from the last to the first; `at`, an ASCII character, parts them where it is not quoted.
+/// Splits `text` at each unquoted `at`, an ASCII character, and returns the parts from the last to the first.
 fn split(text: &str, at: u8) -> Vec<&str> {
     let (bytes, mut parts, mut end, mut quoted) = (text.as_bytes(), Vec::new(), text.len(), false);
     let is_escaped = |index: usize| {
@@ -91,14 +92,14 @@ fn split(text: &str, at: u8) -> Vec<&str> {
     parts
 }
 
-/// An element of `Forwarded`: `for=192.0.2.60;proto=http;by=203.0.113.43`.
+/// Reads an element of `Forwarded`, such as `for=192.0.2.60;proto=http;by=203.0.113.43`.
 fn element(text: &str) -> Hop {
     let mut pairs = split(text, b';').into_iter().filter_map(|pair| pair.split_once('='));
     let found = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
     found.map_or(Hop::Unreadable(Shape::NoFor), |(_, value)| node(value))
 }
 
-/// A node, quoted or not, with a port or without.
+/// Reads a node, quoted or not, with or without a port.
 fn node(text: &str) -> Hop {
     let text = text.trim();
     if text.len() > LONGEST {
@@ -130,17 +131,17 @@ fn address(text: &str) -> Option<IpAddr> {
         let host = text.split_once(':').filter(|(_, port)| is_port(port)).map_or(text, |(host, _)| host);
         host.parse::<Ipv4Addr>().ok()
     };
-    // Without brackets nothing can part a port from an IPv6 address: all of it is the address.
+    // Without brackets a port cannot be told from an IPv6 address: all of the text is the address.
     v4().map(IpAddr::V4).or_else(|| v6(text).map(IpAddr::V6))
 }
 
-/// An IPv6 address; its zone says something on the proxy's own machine alone.
+/// Reads an IPv6 address. Its zone is dropped, as it has a meaning only on the proxy's own machine.
 fn v6(text: &str) -> Option<Ipv6Addr> {
     let (address, zone) = text.split_once('%').unwrap_or((text, "zone"));
     address.parse().ok().filter(|_| !zone.is_empty())
 }
 
-/// A port, or the name that stands for one (RFC 7239, section 6).
+/// Whether `text` is a port, or an obfuscated port (RFC 7239, section 6).
 fn is_port(text: &str) -> bool {
     let digits = text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     !text.is_empty() && (digits || text.strip_prefix('_').is_some_and(is_token))

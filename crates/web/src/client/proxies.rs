@@ -1,4 +1,4 @@
-//! `TRUSTED_PROXIES`, and the client behind them.
+//! The setting `TRUSTED_PROXIES`, and the client behind trusted proxies.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -11,24 +11,24 @@ use ipnet::IpNet;
 use super::forwarded::{Hop, hops};
 use super::{ClientAddress, Name, unnamed};
 
-/// Networks of the proxies whose forwarding headers are believed: a comma-separated list as `10.0.0.0/8,::1`.
+/// The networks of proxies whose forwarding headers are trusted: a comma-separated list such as `10.0.0.0/8,::1`.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
-    /// Whether a connection from `address` is a proxy's, not a client's own.
+    /// Whether `address` belongs to a trusted proxy.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The nearest hop that is no trusted proxy.
+    /// Returns the nearest hop that is not a trusted proxy.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let mut nearest = peer.to_canonical();
         if !self.contain(nearest) {
             return ClientAddress::of(nearest);
         }
-        // A proxy that names nobody asks for itself, as a health check does.
+        // A proxy that sends no header is the client itself, as with its health checks.
         let (header, hops) = hops(headers).unwrap_or_default();
         for hop in hops {
             match hop {
@@ -44,7 +44,7 @@ impl TrustedProxies {
     }
 }
 
-/// Two proxies may use the same pseudonym.
+/// Hashes the pseudonym with its proxy's address, since two proxies may use the same pseudonym.
 fn digest(proxy: IpAddr, name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (proxy, name).hash(&mut hasher);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn only_a_trusted_proxy_may_name_the_client() {
         assert_eq!(client("9.9.9.9", &["1.1.1.1"]), "9.9.9.9");
         assert_eq!(forwarded_for("6.6.6.6, 1.1.1.1, 10.2.3.4"), "1.1.1.1");
         assert_eq!(by("x-forwarded-for", &["6.6.6.6, 1.1.1.1"]).to_string(), "1.1.1.1");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_read_however_a_proxy_writes_it() {
+    fn an_address_is_read_in_every_form_that_proxies_write() {
         for written in ["198.51.100.1", "198.51.100.1:5000", "\"198.51.100.1:5000\"", "::ffff:198.51.100.1"] {
             assert_eq!(forwarded_for(written), "198.51.100.1", "{written}");
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_is_read_where_the_usual_one_is_missing() {
+    fn forwarded_is_read_when_x_forwarded_for_is_missing() {
         assert_eq!(forwarded("for=192.0.2.43, for=198.51.100.17"), "198.51.100.17");
         assert_eq!(forwarded("For=\"198.51.100.1:47011\";proto=https;by=203.0.113.43"), "198.51.100.1");
         assert_eq!(forwarded("proto=http; for=\"[2001:db8:cafe::17]:4711\""), "2001:db8:cafe::");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_a_proxy_does_not_name_are_not_one_client() {
+    fn unnamed_clients_share_many_budgets() {
         let nameless =
             ["unknown", "nonsense", "198.51.100.1:port", "[::1", "_", &"1".repeat(200), "é", "256.1.1.1"];
         for written in nameless {
@@ -164,7 +164,7 @@ mod tests {
             assert!(clients.len() > 20 && clients.iter().all(|client| is_unnamed(client)), "{written}");
         }
         assert!(is_unnamed(&forwarded("by=10.0.0.1;proto=http")));
-        // What the client itself wrote left of it counts for nothing.
+        // An address left of it was written by the client and is ignored.
         assert!(is_unnamed(&forwarded_for("1.1.1.1, unknown")));
     }
 
@@ -176,16 +176,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_client_writes_on_the_left_it_stays_the_same_client(text in "[ -~]{0,60}") {
+        fn a_client_cannot_change_its_address_by_its_own_header(text in "[ -~]{0,60}") {
             prop_assert_eq!(by("x-forwarded-for", &[text.as_str(), "198.51.100.1"]).to_string(), "198.51.100.1");
             prop_assert_eq!(by("forwarded", &[text.as_str(), "for=198.51.100.1"]).to_string(), "198.51.100.1");
-            // Most proxies append to the client's own line.
+            // Most proxies append to the line that the client sent.
             prop_assert_eq!(forwarded_for(&format!("{text}, 198.51.100.1")), "198.51.100.1");
             prop_assert_eq!(forwarded(&format!("{text}, for=198.51.100.1;proto=https")), "198.51.100.1");
         }
 
         #[test]
-        fn no_header_makes_it_panic(bytes in proptest::collection::vec(32_u8..=255, 0..300)) {
+        fn no_header_causes_a_panic(bytes in proptest::collection::vec(32_u8..=255, 0..300)) {
             let mut headers = HeaderMap::new();
             if let Ok(value) = axum::http::HeaderValue::from_bytes(&bytes) {
                 headers.insert("x-forwarded-for", value.clone());

@@ -1,5 +1,6 @@
-//! Clients that a trusted proxy does not name. One budget for all of them would end a shop's sign-ups for an hour once
-//! the hundredth has come; so they take turns at many, which still bounds them, and the operator hears of it.
+//! Clients that a trusted proxy does not name. With one budget for all of them, a hundred sign-ups would stop a
+//! shop's sign-ups for an hour. So their requests take turns at the budgets of many clients, which still bounds them,
+//! and the log warns the operator.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,23 +9,23 @@ use std::time::{Duration, Instant};
 use super::forwarded::Shape;
 use super::{ClientAddress, Name};
 
-/// How many clients' budgets they share.
+/// The number of budgets that they share.
 const SHARES: u8 = 64;
-/// The log tells of it once in this time.
+/// The shortest time between two warnings in the log.
 const QUIET: Duration = Duration::from_mins(10);
 
 static TURN: AtomicU8 = AtomicU8::new(0);
 static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// The client of a request whose proxy names none.
+/// Returns the client of a request whose proxy names none.
 pub(super) fn client(header: &'static str, shape: Shape) -> ClientAddress {
     metrics::counter!("clients_unnamed_total", "header" => header, "shape" => shape.name()).increment(1);
     if is_time_to_warn() {
         tracing::warn!(
             header,
             shape = shape.name(),
-            "a trusted proxy does not name its client in a way that can be read: limits per client are loose for its \
-             requests (they share the budgets of {SHARES} clients); see TRUSTED_PROXIES in --help"
+            "a trusted proxy names no readable client: the limits per client are loose for its requests (they share the \
+             budgets of {SHARES} clients); see TRUSTED_PROXIES in --help"
         );
     }
     ClientAddress(Name::Unnamed(TURN.fetch_add(1, Ordering::Relaxed) % SHARES))
@@ -42,6 +43,6 @@ fn is_time_to_warn() -> bool {
 pub(super) fn describe() {
     metrics::describe_counter!(
         "clients_unnamed_total",
-        "Requests whose trusted proxy names no client that can be read, by header and shape."
+        "Requests whose trusted proxy names no readable client, by header and shape."
     );
 }

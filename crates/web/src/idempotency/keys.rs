@@ -1,5 +1,5 @@
-//! The table of keys (`idempotency_keys`, in each service's own migrations), batch in and batch out, since
-//! orders are written in groups.
+//! The table of keys (`idempotency_keys`, in each service's own migrations). Every function takes a batch of keys,
+//! since orders are written in groups.
 
 use std::collections::HashMap;
 
@@ -7,35 +7,35 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{Answer, Key};
 
-/// How many keys one statement of [`purge`] deletes.
+/// The most keys that one statement of [`purge`] deletes.
 const STEP: i64 = 1000;
 
-/// What came of claiming a key.
+/// The result of claiming a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// The key is new: do the work, and store its [`Answer`] with [`answer`] before the commit.
+    /// The key is new: do the work, and store the [`Answer`] with [`answer`] before the commit.
     New,
-    /// The same request again: give this answer.
+    /// The same request was answered before: repeat this answer.
     Replay(Answer),
-    /// The same request again within this very batch: give the answer of the one at this index.
+    /// The same request is in this batch, at this index: give both the same answer.
     Repeats(usize),
     /// The key was used for another request: [`super::other_body`].
     OtherBody,
 }
 
-/// Claims the keys for the caller's transaction; one claim for each key, in the same order.
+/// Claims the keys for the caller's transaction and returns one claim per key, in the same order.
 ///
-/// Waits for another transaction that has claimed one of them, at most the role's `lock_timeout`: see
-/// [`super::failed`].
+/// Waits for another transaction that has claimed one of them, at most for the role's `lock_timeout`; the error then is
+/// one for [`super::failed`].
 pub async fn claim(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result<Vec<Claim>> {
     let mut first = HashMap::new();
     for (index, key) in keys.iter().enumerate() {
         first.entry((key.operation.as_str(), key.value.as_str())).or_insert(index);
     }
-    let held = insert(connection, first.values().map(|&index| keys[index])).await?;
+    let stored = insert(connection, first.values().map(|&index| keys[index])).await?;
     let claim = |(index, key): (usize, &&Key)| {
         let name = (key.operation.as_str(), key.value.as_str());
-        match held.get(&(key.operation.clone(), key.value.clone())) {
+        match stored.get(&(key.operation.clone(), key.value.clone())) {
             Some((fingerprint, _)) if fingerprint != &key.fingerprint => Claim::OtherBody,
             Some((_, Some(answer))) => Claim::Replay(answer.clone()),
             _ if first[&name] == index => Claim::New,
@@ -45,15 +45,15 @@ pub async fn claim(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result
     Ok(keys.iter().enumerate().map(claim).collect())
 }
 
-type Held = HashMap<(String, String), (Vec<u8>, Option<Answer>)>;
+type Stored = HashMap<(String, String), (Vec<u8>, Option<Answer>)>;
 
-/// Inserts what is new, sorted, so that two batches never wait for each other in a circle, and locks and
-/// returns what was there: one statement, in which a key cannot vanish between finding and reading it.
-/// A row without an answer is this transaction's own, since none is committed without.
+/// Inserts the new keys, and locks and returns all of them. The rows are sorted, so that two batches cannot
+/// deadlock. It is one statement, so that a key cannot be deleted between the insert and the read. A row
+/// without an answer belongs to this transaction, since no key is committed without one.
 async fn insert(
     connection: &mut PgConnection,
     keys: impl Iterator<Item = &Key> + Clone,
-) -> sqlx::Result<Held> {
+) -> sqlx::Result<Stored> {
     let operations: Vec<String> = keys.clone().map(|key| key.operation.clone()).collect();
     let values: Vec<String> = keys.clone().map(|key| key.value.clone()).collect();
     let fingerprints: Vec<Vec<u8>> = keys.map(|key| key.fingerprint.to_vec()).collect();
@@ -68,16 +68,16 @@ async fn insert(
     )
     .fetch_all(connection)
     .await?;
-    let held = rows.into_iter().map(|row| {
+    let stored = rows.into_iter().map(|row| {
         let status = row.status.and_then(|status| u16::try_from(status).ok());
         let answer =
             status.zip(row.body).map(|(status, body)| Answer { status, location: row.location, body });
         ((row.operation, row.key), (row.fingerprint, answer))
     });
-    Ok(held.collect())
+    Ok(stored.collect())
 }
 
-/// Stores the answers of claimed keys, in the transaction that claimed them.
+/// Stores the answers of claimed keys; call it in the transaction that claimed them.
 pub async fn answer(connection: &mut PgConnection, answers: &[(&Key, &Answer)]) -> sqlx::Result<()> {
     let operations: Vec<String> = answers.iter().map(|(key, _)| key.operation.clone()).collect();
     let values: Vec<String> = answers.iter().map(|(key, _)| key.value.clone()).collect();
@@ -101,8 +101,8 @@ pub async fn answer(connection: &mut PgConnection, answers: &[(&Key, &Answer)]) 
     Ok(())
 }
 
-/// Gives claimed keys back, in the transaction that claimed them: what they were for was refused, and may be asked for
-/// again.
+/// Releases claimed keys whose request was refused, so that a client may repeat it; call it in the transaction that
+/// claimed them.
 pub async fn release(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result<()> {
     let operations: Vec<String> = keys.iter().map(|key| key.operation.clone()).collect();
     let values: Vec<String> = keys.iter().map(|key| key.value.clone()).collect();
@@ -117,7 +117,7 @@ pub async fn release(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Resu
     Ok(())
 }
 
-/// Whether the key was claimed, by a transaction that has committed.
+/// Whether a committed transaction has claimed the key.
 pub async fn is_known(pool: &PgPool, key: &Key) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM idempotency_keys WHERE operation = $1 AND key = $2) AS "known!""#,
@@ -128,7 +128,7 @@ pub async fn is_known(pool: &PgPool, key: &Key) -> sqlx::Result<bool> {
     .await
 }
 
-/// Deletes keys older than 24 hours in small steps and says how many; to be called now and then.
+/// Deletes keys older than 24 hours in small steps and returns their number; to be called periodically.
 pub async fn purge(pool: &PgPool) -> sqlx::Result<u64> {
     let mut purged = 0;
     loop {

@@ -1,32 +1,33 @@
-//! What a server's clients may take of it.
+//! The limits that a server sets its clients.
 
 use std::time::Duration;
 
-/// Bounds of a port; a service's defaults are [`Bounds::api`] and [`Bounds::ops`].
+/// The limits of a port; the defaults are [`Bounds::api`] and [`Bounds::ops`].
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Connections at once. Each may hold a head of [`Bounds::buffer`], so that all of them stay well below the memory
-    /// limit of a container (96 MB); a further one takes the place of the one that has been idle for longest.
+    /// The most connections at once. Each may hold a head of [`Bounds::buffer`] bytes, and all of them must stay well
+    /// below the memory limit of a container (96 MB). A further connection replaces the one that has been idle for
+    /// longest.
     pub connections: usize,
-    /// Connections at once of one client (an IPv4 address or an IPv6 /64); a further one takes the place of its own
-    /// that has been idle for longest. Does not hold for the trusted proxies' own.
+    /// The most connections at once of one client (an IPv4 address or an IPv6 /64). A further one replaces the
+    /// client's own that has been idle for longest. Connections of trusted proxies are exempt.
     pub per_client: usize,
-    /// How long a connection may be idle between two requests.
+    /// The longest idle time of a connection between two requests.
     pub idle: Duration,
-    /// How long a request's head may take from its first byte on.
+    /// The longest time of a request's head from its first byte on.
     pub head: Duration,
-    /// How long, all together, a connection may keep answers waiting that its client does not read.
+    /// The longest time, in total, that a connection may wait for its client to read answers.
     pub unread: Duration,
-    /// How old a connection becomes; the request that is answered then is its last one.
+    /// The age at which a connection ends; a request in flight then is its last.
     pub age: Duration,
-    /// How long that last request may take.
+    /// The longest time of that last request.
     pub last_request: Duration,
-    /// The largest head of a request, and what is buffered of its body, in bytes.
+    /// The largest head of a request, and the buffer for its body, in bytes.
     pub buffer: usize,
 }
 
 impl Bounds {
-    /// Those of a service's API port.
+    /// The limits of a service's API port.
     pub fn api() -> Self {
         Self {
             connections: 1024,
@@ -40,12 +41,13 @@ impl Bounds {
         }
     }
 
-    /// Those of its ops port, which a handful of programs ask.
+    /// The limits of its ops port, which has a handful of clients.
     pub fn ops() -> Self {
         Self { connections: 64, per_client: 32, ..Self::api() }
     }
 
-    /// Proxies keep idle connections for about a minute, and must not find them closed when they use them.
+    /// The limits for a proxy: proxies reuse connections that were idle for about a minute and must not find them
+    /// closed.
     pub(super) fn of_a_proxy(&self) -> Self {
         Self { idle: self.idle.max(Duration::from_secs(75)), ..self.clone() }
     }

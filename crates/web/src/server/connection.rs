@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use super::Bounds;
 use super::head::Heads;
 use super::request::{self, Refused, Watched};
-use super::slots::{Line, Slot};
+use super::slots::{Activity, Slot};
 use super::stream::{GaveUp, Stream};
 use crate::Problem;
 use crate::client::Peer;
@@ -36,16 +36,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Answers its requests until it ends, gets too old, is closed to make room, or the server stops.
+    /// Answers requests until the connection ends, gets too old or is closed to make room, or the server stops.
     pub(super) async fn serve(self, app: Router, stop: CancellationToken) {
         let Self { stream, peer, slot, bounds } = self;
-        // Answers are small and whole; waiting to fill a packet would only delay them.
+        // Answers are small and written at once; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let line = Arc::clone(&slot.line);
-        let stream = Stream::new(stream, Arc::clone(&line), &bounds);
+        let activity = Arc::clone(&slot.activity);
+        let stream = Stream::new(stream, Arc::clone(&activity), &bounds);
         let requests = Arc::new(Requests {
             peer,
-            line: Arc::clone(&line),
+            activity: Arc::clone(&activity),
             heads: stream.heads(),
             until: Instant::now() + bounds.age,
             count: AtomicU64::new(0),
@@ -53,7 +53,7 @@ impl Connection {
         let service = service_fn(move |request| Arc::clone(&requests).answer(app.clone(), request));
         let server = http1::Builder::new()
             .timer(TokioTimer::new())
-            // Runs from the end of the request before, so that it bounds the idle time too.
+            // This time starts at the end of the previous request, so it bounds the idle time too.
             .header_read_timeout(bounds.idle)
             .max_buf_size(bounds.buffer)
             .max_header_size(bounds.buffer)
@@ -61,7 +61,7 @@ impl Connection {
         let mut server = pin!(server);
         let ended = tokio::select! {
             ended = server.as_mut() => ended,
-            () = line.close.cancelled() => return,
+            () = activity.close.cancelled() => return,
             () = stop.cancelled() => {
                 server.as_mut().graceful_shutdown();
                 server.await
@@ -69,7 +69,7 @@ impl Connection {
             () = tokio::time::sleep(bounds.age) => {
                 server.as_mut().graceful_shutdown();
                 let last = tokio::time::timeout(bounds.last_request, server);
-                match line.close.run_until_cancelled(last).await {
+                match activity.close.run_until_cancelled(last).await {
                     None => return,
                     Some(Err(_)) => return slot.closed("age"),
                     Some(Ok(ended)) => ended,
@@ -80,12 +80,12 @@ impl Connection {
             if let Some(GaveUp(reason)) = gave_up(&error) {
                 slot.closed(reason);
             }
-            tracing::debug!(%error, "a connection broke off");
+            tracing::debug!(%error, "a connection ended with an error");
         }
     }
 }
 
-/// Why the stream ended the connection, if that is what happened.
+/// Returns the deadline that ended the connection, if one did.
 fn gave_up(error: &hyper::Error) -> Option<&GaveUp> {
     let cause = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
     cause.get_ref()?.downcast_ref()
@@ -94,7 +94,7 @@ fn gave_up(error: &hyper::Error) -> Option<&GaveUp> {
 /// The requests of one connection.
 struct Requests {
     peer: IpAddr,
-    line: Arc<Line>,
+    activity: Arc<Activity>,
     heads: Arc<Mutex<Heads>>,
     until: Instant,
     count: AtomicU64,
@@ -106,7 +106,7 @@ impl Requests {
         app: Router,
         mut request: hyper::Request<Incoming>,
     ) -> Result<Response, Infallible> {
-        self.line.waits();
+        self.activity.waits();
         let mut is_last = !request::has_known_length(request.headers()) || Instant::now() > self.until;
         if let Err(problem) = self.check(&mut request) {
             is_last = true;
@@ -114,13 +114,13 @@ impl Requests {
         }
         request.extensions_mut().insert(Peer(self.peer));
         let (parts, body) = request.into_parts();
-        let (body, is_complete) = Watched::new(body, Arc::clone(&self.line));
+        let (body, is_complete) = Watched::new(body, Arc::clone(&self.activity));
         let mut response = app.oneshot(axum::extract::Request::from_parts(parts, Body::new(body))).await?;
-        // The rest of a body that nobody reads cannot be told from the next request: the connection ends here.
+        // The unread rest of a body cannot be told from the next request, so the connection ends here.
         if is_last || !is_complete.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        self.line.idles();
+        self.activity.idles();
         Ok(response)
     }
 

@@ -1,16 +1,17 @@
-//! Follows the bytes of a connection from head to head, to see what the HTTP parser forgives: lines of a head that end in
-//! a bare LF. Two parsers that part lines differently are how requests are smuggled past a proxy.
+//! Finds heads with lines that end in a bare LF, which the HTTP parser accepts. A client can smuggle a request past a
+//! proxy when the parsers of the proxy and of this server split lines differently.
 //!
-//! After a chunked body nothing is followed any more: such a request is the last one of its connection.
+//! It follows the bytes of a connection from head to head, up to the first chunked body: a request with one is the
+//! last of its connection.
 
-/// The start of a line that is kept: enough for `content-length` and its value.
+/// The bytes of a line that are kept: enough for `content-length` and its value.
 const KEPT: usize = 64;
 
-/// Where in a request the next byte of a connection stands.
+/// The position of a connection's next byte within a request, and the malformed head found so far.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     place: Place,
-    /// How many heads are complete.
+    /// The number of complete heads.
     complete: u64,
     /// The number, from 0, of the first malformed head.
     malformed: Option<u64>,
@@ -19,9 +20,9 @@ pub(super) struct Heads {
 #[derive(Debug)]
 enum Place {
     Head(Head),
-    /// So many bytes of the body are still to come.
+    /// Within a body, with the number of bytes that are still to come.
     Body(u64),
-    /// The rest is not followed.
+    /// After a body of unknown length; the rest is not followed.
     Unknown,
 }
 
@@ -31,19 +32,19 @@ struct Head {
     started: bool,
     bare: bool,
     line: Vec<u8>,
-    /// The length of the line so far, also beyond what is kept of it.
+    /// The length of the line so far, including the bytes that are not kept.
     length: usize,
     previous: u8,
     body: Length,
 }
 
-/// What a head says of its body.
+/// The length of the body, as the head gives it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Length {
     #[default]
     None,
     Bytes(u64),
-    /// Chunked, or in no way that is read here.
+    /// Chunked, or not readable.
     Unknown,
 }
 
@@ -54,7 +55,7 @@ impl Default for Place {
 }
 
 impl Heads {
-    /// Takes the next bytes of the connection.
+    /// Reads the next bytes of the connection.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.place {
@@ -90,19 +91,19 @@ impl Heads {
         self.malformed == Some(index)
     }
 
-    /// Whether a head has begun and not ended.
+    /// Whether a head has begun but not ended.
     pub(super) fn is_in_head(&self) -> bool {
         matches!(&self.place, Place::Head(head) if head.started || head.length > 0)
     }
 
-    /// Whether the client may still be sending what was announced.
+    /// Whether the client may still be sending a request.
     pub(super) fn is_in_request(&self) -> bool {
         self.is_in_head() || !matches!(self.place, Place::Head(_))
     }
 }
 
 impl Head {
-    /// Takes a byte; true when the head ends with it.
+    /// Reads a byte and returns whether the head ends with it.
     fn feed(&mut self, byte: u8) -> bool {
         if byte != b'\n' {
             if self.line.len() < KEPT {
@@ -145,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// The heads of `bytes` that are malformed, and where it stands after them, fed in pieces of `size`.
+    /// Returns the state after `bytes`, fed in pieces of `size`.
     fn fed(bytes: &str, size: usize) -> Heads {
         let mut heads = Heads::default();
         bytes.as_bytes().chunks(size).for_each(|piece| heads.feed(piece));
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_has_not_ended_is_known() {
+    fn an_incomplete_request_is_recognised() {
         assert!(fed("GET / HT", 100).is_in_head());
         assert!(fed("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", 100).is_in_request());
         assert!(fed("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 100).is_in_request());
@@ -183,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_and_pieces_do_not_matter(bytes in "[\r\na: 0-9]{0,80}", size in 1_usize..20) {
+        fn no_bytes_cause_a_panic_and_the_size_of_pieces_does_not_matter(bytes in "[\r\na: 0-9]{0,80}", size in 1_usize..20) {
             let (whole, pieces) = (fed(&bytes, 1000), fed(&bytes, size));
             prop_assert_eq!(whole.complete, pieces.complete);
             prop_assert_eq!(whole.malformed, pieces.malformed);

@@ -1,4 +1,4 @@
-//! What a server asks of a request beyond what the HTTP parser does, and whether its body has been read.
+//! Checks of a request that the HTTP parser does not make, and a body that reports when it is complete.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,22 +10,24 @@ use axum::http::uri::{Authority, PathAndQuery};
 use axum::http::{HeaderMap, Method, Uri, Version};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
-use super::slots::Line;
+use super::slots::Activity;
 use crate::Problem;
 
-/// A request that is refused whatever it asks for; the middleware around all routes answers it.
+/// The problem of a request that the server refuses; the middleware around all routes answers with it.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused(pub(crate) Problem);
 
-/// Refuses what no sound client sends, and brings the target into the usual form.
+/// Refuses requests that no correct client sends, and turns an absolute target into a path.
 pub(super) fn check(request: &mut hyper::Request<Incoming>) -> Result<(), Problem> {
     host(request.version(), request.headers())?;
     if request.method() == Method::CONNECT || request.uri().path().is_empty() {
-        return Err(Problem::bad_request("This is no proxy: a request's target is a path here."));
+        return Err(Problem::bad_request(
+            "This server is not a proxy: the target of a request must be a path.",
+        ));
     }
     if let Some(scheme) = request.uri().scheme_str() {
         if !matches!(scheme, "http" | "https") {
-            return Err(Problem::bad_request("The target is neither a path nor a URL of http."));
+            return Err(Problem::bad_request("The target is neither a path nor an HTTP URL."));
         }
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
@@ -33,38 +35,38 @@ pub(super) fn check(request: &mut hyper::Request<Incoming>) -> Result<(), Proble
     Ok(())
 }
 
-/// One Host and no more, which HTTP/1.0 may omit (RFC 9112, section 3.2).
+/// Checks that there is exactly one Host; HTTP/1.0 may omit it (RFC 9112, section 3.2).
 fn host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if version == Version::HTTP_10 => Ok(()),
-        (None, _) => Err(Problem::bad_request("The request names no Host.")),
-        (Some(_), Some(_)) => Err(Problem::bad_request("The request names its Host more than once.")),
+        (None, _) => Err(Problem::bad_request("The request has no Host header.")),
+        (Some(_), Some(_)) => Err(Problem::bad_request("The request has more than one Host header.")),
         (Some(host), None) => {
             let is_host =
                 |host: &str| host.parse::<Authority>().is_ok_and(|name| !name.as_str().contains('@'));
             let sound = host.to_str().is_ok_and(|host| host.is_empty() || is_host(host));
-            sound.then_some(()).ok_or_else(|| Problem::bad_request("The request's Host is no host."))
+            sound.then_some(()).ok_or_else(|| Problem::bad_request("The Host header is not a valid host."))
         }
     }
 }
 
-/// Whether where a request ends can be told from its head alone.
+/// Whether the head alone determines where the request ends.
 pub(super) fn has_known_length(headers: &HeaderMap) -> bool {
     !headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// A request's body that tells when it is here as a whole.
+/// A request's body that reports when all of it has arrived.
 pub(super) struct Watched {
     inner: Incoming,
-    line: Arc<Line>,
+    activity: Arc<Activity>,
     complete: Arc<AtomicBool>,
 }
 
 impl Watched {
-    pub(super) fn new(inner: Incoming, line: Arc<Line>) -> (Self, Arc<AtomicBool>) {
+    pub(super) fn new(inner: Incoming, activity: Arc<Activity>) -> (Self, Arc<AtomicBool>) {
         let complete = Arc::new(AtomicBool::new(false));
-        let body = Self { inner, line, complete: Arc::clone(&complete) };
+        let body = Self { inner, activity, complete: Arc::clone(&complete) };
         body.look(false);
         (body, complete)
     }
@@ -72,7 +74,7 @@ impl Watched {
     fn look(&self, ended: bool) {
         if ended || self.inner.is_end_stream() {
             self.complete.store(true, Ordering::Relaxed);
-            self.line.answers();
+            self.activity.answers();
         }
     }
 }

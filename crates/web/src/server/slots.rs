@@ -1,8 +1,9 @@
-//! The connections of a port: how many there may be, in all and of one client, and which one is closed to make room.
+//! The connections of a port: their limits, in total and per client, and the choice of the one that is closed to make
+//! room.
 //!
-//! A new connection is never made to wait behind connections on which nothing happens: it takes the place of the one
-//! that has waited for longest for its client to send its first request, the rest of one, or to read an answer; and where
-//! there is none, of the one that has been idle for longest after an answer.
+//! Connections on which nothing happens never keep a new one out. The new one replaces the connection that has waited
+//! for longest for its client to send its first request, to send the rest of one, or to read an answer. If there is
+//! none, it replaces the one that has been idle for longest after an answer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::Bounds;
 use crate::ClientAddress;
 
-/// This part of the slots is freed at once, so that a flood of connections does not look for each one's place.
+/// One in so many slots is freed at once, so that a flood of connections does not search for each slot.
 const SHARE: usize = 16;
-/// A connection that has just been accepted, or answered, is not closed to make room: its client had no time yet.
+/// The time after an accept or an answer in which a connection is not closed to make room: its client had no time yet.
 const GRACE: Duration = Duration::from_millis(50);
-/// A port on which no connection could be closed for so long is saturated.
+/// A port is saturated when all its slots have been busy for this long.
 const SATURATED: Duration = Duration::from_secs(1);
 
 /// The connections of one port.
@@ -37,7 +38,7 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Open {
     entries: HashMap<u64, Entry>,
-    /// How many each client has, without those that are being closed.
+    /// The number of connections per client, without those that are being closed.
     clients: HashMap<ClientAddress, usize>,
     next: u64,
     full_since: Option<Instant>,
@@ -45,32 +46,32 @@ struct Open {
 
 #[derive(Debug)]
 struct Entry {
-    /// None for a proxy, whose connections are many clients'.
+    /// None for a proxy, whose connections carry many clients.
     client: Option<ClientAddress>,
-    line: Arc<Line>,
+    activity: Arc<Activity>,
     leaving: bool,
 }
 
-/// One connection's state, which the connection tells and the slots read.
+/// The activity of one connection, which the connection writes and the slots read.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Activity {
     began: Instant,
-    /// Milliseconds from `began` since which it waits for its client, [`IDLE`] more when all is said and done; [`BUSY`] while
-    /// it is the server's turn. So the least one is the first to be closed.
+    /// The time since which the connection waits for its client, in milliseconds after `began`; plus [`IDLE`] after a
+    /// complete answer; [`BUSY`] while the server answers. So the connection with the smallest value is closed first.
     waiting: AtomicU64,
     pub(super) close: CancellationToken,
 }
 
 const BUSY: u64 = u64::MAX;
-/// More milliseconds than a process lives.
+/// An offset larger than any uptime in milliseconds.
 const IDLE: u64 = 1 << 48;
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(IDLE - 1)
 }
 
-impl Line {
-    /// It is the client's turn: to send a request, or the rest of it.
+impl Activity {
+    /// The connection waits for the client to send a request, or the rest of one.
     pub(super) fn waits(&self) {
         self.waiting.store(millis(self.began.elapsed()), Ordering::Relaxed);
     }
@@ -80,7 +81,8 @@ impl Line {
         self.waiting.store(IDLE + millis(self.began.elapsed()), Ordering::Relaxed);
     }
 
-    /// An idle connection turns out to be stuck: in the head of its next request, or in an answer that is not read.
+    /// An idle connection waits for its client after all: for the head of its next request, or for an answer to be
+    /// read.
     pub(super) fn is_stuck(&self) {
         let before = self.waiting.load(Ordering::Relaxed);
         if before != BUSY && before >= IDLE {
@@ -88,20 +90,20 @@ impl Line {
         }
     }
 
-    /// A request is here as a whole and is being answered.
+    /// A complete request is being answered.
     pub(super) fn answers(&self) {
         self.waiting.store(BUSY, Ordering::Relaxed);
     }
 }
 
-/// How full a port is.
+/// The occupancy of a port.
 #[derive(Debug, Clone, Copy)]
 pub struct Occupancy {
     /// Open connections.
     pub open: usize,
-    /// The most there may be.
+    /// The most connections.
     pub slots: usize,
-    /// Whether new connections have had to wait for a second or more, because all of them are being answered.
+    /// Whether new connections have waited for over a second, because all slots are busy.
     pub is_saturated: bool,
 }
 
@@ -112,15 +114,15 @@ impl Slots {
         Self { port, connections, per_client, began, open, freed: Notify::new() }
     }
 
-    /// A slot for a connection from `peer`, once there is one; none when all the connections of this client are being
-    /// answered.
+    /// Waits for a slot for a connection from `peer`; returns none when the client is at its limit and all its
+    /// connections are being answered.
     pub(super) async fn take(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Option<Slot> {
         let client = (!is_proxy).then(|| ClientAddress::of(peer));
         loop {
             let freed = self.freed.notified();
             match self.try_take(client) {
                 Ok(slot) => return slot,
-                // Those that are being closed are gone in a moment; those that are being answered take longer.
+                // A connection that is being closed frees its slot soon; one that is being answered takes longer.
                 Err(Full) => _ = tokio::time::timeout(Duration::from_millis(100), freed).await,
             }
         }
@@ -145,20 +147,24 @@ impl Slots {
             return Err(Full);
         }
         open.full_since = None;
-        let line =
-            Arc::new(Line { began: self.began, waiting: AtomicU64::new(0), close: CancellationToken::new() });
-        line.waits();
+        let activity = Arc::new(Activity {
+            began: self.began,
+            waiting: AtomicU64::new(0),
+            close: CancellationToken::new(),
+        });
+        activity.waits();
         let id = open.next;
         open.next += 1;
-        open.entries.insert(id, Entry { client, line: Arc::clone(&line), leaving: false });
+        open.entries.insert(id, Entry { client, activity: Arc::clone(&activity), leaving: false });
         if let Some(client) = client {
             *open.clients.entry(client).or_default() += 1;
         }
         metrics::gauge!("http_connections", "port" => self.port).increment(1.0);
-        Ok(Some(Slot { slots: Arc::clone(self), id, line }))
+        Ok(Some(Slot { slots: Arc::clone(self), id, activity }))
     }
 
-    /// Closes those that have waited for longest among `whose`, a share of `of`, and returns how many.
+    /// Closes the connections among `whose` that have waited for longest, one in [`SHARE`] of `of`, and returns their
+    /// number.
     fn close_waiting(
         &self,
         open: &mut Open,
@@ -169,7 +175,7 @@ impl Slots {
     ) -> usize {
         let latest = millis(self.began.elapsed().saturating_sub(grace));
         let waiting = |entry: &Entry| {
-            let since = entry.line.waiting.load(Ordering::Relaxed);
+            let since = entry.activity.waiting.load(Ordering::Relaxed);
             (since != BUSY && since % IDLE <= latest && !entry.leaving && whose(entry)).then_some(since)
         };
         let mut found: Vec<(u64, u64)> =
@@ -181,7 +187,7 @@ impl Slots {
         for (_, id) in &found[..count] {
             let Some(entry) = open.entries.get_mut(id) else { continue };
             entry.leaving = true;
-            entry.line.close.cancel();
+            entry.activity.close.cancel();
             let client = entry.client;
             open.forget(client);
         }
@@ -214,7 +220,7 @@ impl Slots {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -223,7 +229,7 @@ impl Slots {
 struct Full;
 
 impl Open {
-    /// One connection less of this client.
+    /// Subtracts one from the client's connections.
     fn forget(&mut self, client: Option<ClientAddress>) {
         let Some(client) = client else { return };
         let Some(count) = self.clients.get_mut(&client) else { return };
@@ -234,16 +240,16 @@ impl Open {
     }
 }
 
-/// A connection's place, until it is dropped.
+/// The slot of a connection; dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
     id: u64,
-    pub(super) line: Arc<Line>,
+    pub(super) activity: Arc<Activity>,
 }
 
 impl Slot {
-    /// Counts that the server closes this connection.
+    /// Counts the closing of this connection by the server.
     pub(super) fn closed(&self, reason: &'static str) {
         self.slots.closed(reason, 1);
     }
@@ -259,12 +265,12 @@ pub(super) fn describe() {
     metrics::describe_gauge!("http_connections", "Open connections, by port.");
     metrics::describe_counter!(
         "http_connections_refused_total",
-        "Connections refused because all those of their client were being answered, by port."
+        "Connections refused because their client was at its limit and all its connections were being answered, by port."
     );
     metrics::describe_counter!(
         "http_connections_closed_total",
-        "Connections that the server closed before their client did, by port and reason: room (a new one needed the \
-         slot), client (a new one of the same client), head (it did not come to an end), unread (the client did not read \
-         its answers), age."
+        "Connections that the server closed, by port and reason: room (a new connection needed the slot), client (a new \
+         connection of the same client), head (the head did not end in time), unread (the client did not read its \
+         answers), age."
     );
 }

@@ -1,4 +1,5 @@
-//! A connection's bytes, with deadlines: for a head that has begun, and for answers that the client does not read.
+//! The byte stream of a connection, with deadlines for a head that has begun and for answers that the client does not
+//! read.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -12,17 +13,17 @@ use tokio::time::{Instant, Sleep};
 
 use super::Bounds;
 use super::head::Heads;
-use super::slots::Line;
+use super::slots::Activity;
 
-/// A client that is still sending when its connection ends has so long to see why: to close a socket with unread bytes
-/// resets it, and the answer would be lost.
+/// The time in which a client that is still sending can read the last answer: closing a socket with unread bytes
+/// resets the connection, and the answer would be lost.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// So much is read at once: less than the parser's first buffer (8 KiB), which it would double each time it is filled. With
-/// many connections those buffers are what fills the memory.
+/// The most bytes per read: less than the parser's first buffer (8 KiB), which the parser doubles each time it is
+/// full. With many connections those buffers take most of the memory.
 const READ: usize = 8000;
 
-/// A deadline of the connection has passed: for `head` or `unread` answers.
+/// The deadline that the client missed: `head` or `unread`.
 #[derive(Debug, thiserror::Error)]
 #[error("the client was too slow: {0}")]
 pub(super) struct GaveUp(pub(super) &'static str);
@@ -33,11 +34,11 @@ impl From<GaveUp> for io::Error {
     }
 }
 
-/// The bytes of one connection.
+/// The byte stream of one connection.
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: TcpStream,
-    line: Arc<Line>,
+    activity: Arc<Activity>,
     heads: Arc<Mutex<Heads>>,
     head: Timer,
     unread: Timer,
@@ -46,10 +47,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(inner: TcpStream, line: Arc<Line>, bounds: &Bounds) -> Self {
+    pub(super) fn new(inner: TcpStream, activity: Arc<Activity>, bounds: &Bounds) -> Self {
         Self {
             inner,
-            line,
+            activity,
             heads: Arc::default(),
             head: Timer::new(bounds.head),
             unread: Timer::new(bounds.unread),
@@ -58,23 +59,23 @@ impl Stream {
         }
     }
 
-    /// What the connection's heads look like.
+    /// The state of the connection's heads.
     pub(super) fn heads(&self) -> Arc<Mutex<Heads>> {
         Arc::clone(&self.heads)
     }
 
-    /// Asks about the heads; nothing panics while they are locked.
+    /// Calls `question` with the heads locked. No code panics while it holds the lock.
     fn ask<T>(&self, question: impl FnOnce(&mut Heads) -> T) -> T {
         question(&mut self.heads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Counts the time in which the client does not take what is written; it ends the connection when it is used up.
+    /// Counts the time in which the client does not read; the connection ends when that time is used up.
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.unread.pause();
             return written;
         }
-        self.line.is_stuck();
+        self.activity.is_stuck();
         self.unread.poll(cx).map(|()| Err(GaveUp("unread").into()))
     }
 }
@@ -98,7 +99,7 @@ impl AsyncRead for Stream {
         if !is_in_head {
             self.head.reset();
         } else if read.is_pending() {
-            self.line.is_stuck();
+            self.activity.is_stuck();
             return self.head.poll(cx).map(|()| Err(GaveUp("head").into()));
         }
         read
@@ -128,15 +129,15 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    /// Ends the answer, and reads and forgets for a moment what the client is still sending.
+    /// Ends the answer, then reads and discards for at most [`LINGER`] the bytes that the client is still sending.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         if !self.ask(|heads| heads.is_in_request()) {
             return Poll::Ready(Ok(()));
         }
-        let mut forgotten = [0; READ];
+        let mut discarded = [0; READ];
         while !self.ended && self.linger.poll(cx).is_pending() {
-            let mut buffer = ReadBuf::new(&mut forgotten);
+            let mut buffer = ReadBuf::new(&mut discarded);
             let read = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer));
             self.ended |= read.is_err() || buffer.filled().is_empty();
         }
@@ -144,7 +145,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A time that runs while it is polled, and can be paused.
+/// A timer that runs from its first poll and can be paused.
 #[derive(Debug)]
 struct Timer {
     whole: Duration,
@@ -157,7 +158,7 @@ impl Timer {
         Self { whole, left: whole, running: None }
     }
 
-    /// Goes on, and is ready when the time is used up.
+    /// Starts or continues the timer; ready when the time is used up.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let left = self.left;
         let begin = || (Instant::now(), Box::pin(tokio::time::sleep(left)));

@@ -1,6 +1,6 @@
-//! A server on a free port of loopback, and clients that speak to it byte by byte.
+//! A server on a free port of loopback, and clients that send it raw bytes.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-#![allow(dead_code, reason = "not every test file needs all of it")]
+#![allow(dead_code, reason = "not every test file uses all of it")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use web::{Bounds, Occupancy, TrustedProxies};
 
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-/// What is not true by then never will be.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The time after which a wait fails.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -24,7 +24,7 @@ pub(crate) struct Running {
     occupancy: Box<dyn Fn() -> Occupancy>,
 }
 
-/// Serves these routes within these bounds.
+/// Starts a server for these routes with these bounds.
 pub(crate) async fn start(routes: Router, bounds: Bounds, proxies: &str) -> Running {
     let proxies: TrustedProxies = proxies.parse().unwrap();
     let listener = web::bind("127.0.0.1:0".parse().unwrap(), "LISTEN").await.unwrap();
@@ -38,22 +38,22 @@ pub(crate) async fn start(routes: Router, bounds: Bounds, proxies: &str) -> Runn
 }
 
 impl Running {
-    /// A connection on which this has been sent.
+    /// Opens a connection and sends `text`.
     pub(crate) async fn send(&self, text: &str) -> TcpStream {
         self.send_from("127.0.0.1", text).await
     }
 
-    /// The same from another address of this machine.
+    /// Opens a connection from `address`, another loopback address, and sends `text`.
     pub(crate) async fn send_from(&self, address: &str, text: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
         let mut stream = socket.connect(self.address).await.unwrap();
-        // The server may have closed it to make room for others.
+        // The server may have closed the connection to make room for others.
         let _ = stream.write_all(text.as_bytes()).await;
         stream
     }
 
-    /// Sends a request, and returns its answer's head and body.
+    /// Sends a request and returns the answer, head and body.
     pub(crate) async fn ask(&self, text: &str) -> String {
         answer(&mut self.send(text).await).await
     }
@@ -62,11 +62,11 @@ impl Running {
         (self.occupancy)()
     }
 
-    /// Waits until the port is as full as it should be.
+    /// Waits until `check` holds for the port's occupancy.
     pub(crate) async fn is(&self, what: &str, check: impl Fn(Occupancy) -> bool) {
         let started = Instant::now();
         while !check(self.occupancy()) {
-            assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.occupancy());
+            assert!(started.elapsed() < TIMEOUT, "{what}: {:?}", self.occupancy());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -79,7 +79,7 @@ impl Running {
     }
 }
 
-/// The next answer of a connection; empty when the server closed it.
+/// Reads the next answer of a connection; empty when the server closed it.
 pub(crate) async fn answer(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = async {
@@ -93,14 +93,14 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> String {
         let _ = stream.read_exact(&mut body).await;
         text.extend(body);
     };
-    timeout(PATIENCE, read).await.expect("an answer, or the connection's end");
+    timeout(TIMEOUT, read).await.expect("an answer, or the connection's end");
     String::from_utf8(text).unwrap()
 }
 
-/// Everything until the server closes.
+/// Reads until the server closes the connection.
 pub(crate) async fn until_closed(mut stream: TcpStream) -> String {
     let mut text = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("it closes");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut text)).await.expect("the server closes the connection");
     String::from_utf8_lossy(&text).into_owned()
 }
 

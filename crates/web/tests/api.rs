@@ -1,4 +1,4 @@
-//! What every door answers alike, asked without a network.
+//! The answers that all services have in common, tested without a network.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use axum::Router;
@@ -52,7 +52,7 @@ async fn who(client: ClientAddress, trace: Traceparent) -> String {
     format!("{client} {}", trace.0)
 }
 
-#[expect(clippy::panic, reason = "the handler's bug")]
+#[expect(clippy::panic, reason = "a bug of the handler")]
 async fn bug() {
     panic!("a bug");
 }
@@ -61,7 +61,7 @@ async fn slow() {
     std::future::pending::<()>().await;
 }
 
-fn door() -> Router {
+fn api() -> Router {
     let routes = OpenApiRouter::new().routes(routes!(put_thing)).routes(routes!(post_thing));
     let routes = routes.route("/who", get(who)).route("/bug", get(bug)).route("/slow", get(slow));
     let state = State(AdminToken::new([("admin", &"token".into())]));
@@ -71,7 +71,7 @@ fn door() -> Router {
 }
 
 async fn ask(request: Request<Body>) -> (StatusCode, axum::http::HeaderMap, Value) {
-    let response = door().oneshot(request).await.unwrap();
+    let response = api().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
@@ -83,7 +83,7 @@ fn request(method: &str, path: &str) -> axum::http::request::Builder {
 }
 
 #[tokio::test]
-async fn what_no_handler_answers_is_a_problem_too() {
+async fn errors_outside_of_handlers_are_problems_too() {
     for (method, path, status) in
         [("GET", "/nowhere", 404), ("POST", "/who", 405), ("GET", "/bug", 500), ("DELETE", "/things", 405)]
     {
@@ -107,7 +107,7 @@ async fn a_request_that_takes_too_long_is_503_within_three_seconds() {
 }
 
 #[tokio::test]
-async fn the_operator_is_judged_before_path_and_body() {
+async fn the_operators_token_is_checked_before_path_and_body() {
     let put = |path: &str, token: &str, kind: &str, body: &'static str| {
         let request = request("PUT", path).header("authorization", token).header("content-type", kind);
         ask(request.body(Body::from(body)).unwrap())
@@ -129,7 +129,7 @@ async fn the_operator_is_judged_before_path_and_body() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_its_operation_and_must_be_readable() {
+async fn a_key_belongs_to_its_operation_and_must_be_valid() {
     let post = |key: &'static str| {
         let request = request("POST", "/things").header("idempotency-key", key);
         ask(request.header("content-type", "application/json").body(Body::from(r#"{"count":1}"#)).unwrap())
@@ -141,7 +141,7 @@ async fn a_key_belongs_to_its_operation_and_must_be_readable() {
 }
 
 #[tokio::test]
-async fn a_callers_trace_is_handed_on() {
+async fn a_callers_trace_is_passed_on() {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (_, _, body) =
         ask(request("GET", "/who").header("traceparent", parent).body(Body::empty()).unwrap()).await;
@@ -176,7 +176,7 @@ async fn the_description_has_every_error_of_an_operation_once() {
 }
 
 #[tokio::test]
-async fn the_readable_page_needs_no_internet() {
+async fn the_docs_page_needs_no_internet() {
     for (path, bundle) in [("/docs", "\"./docs/swagger-ui-bundle.js"), ("/docs/", "\"./swagger-ui-bundle.js")]
     {
         let (status, _, page) = ask(request("GET", path).body(Body::empty()).unwrap()).await;
@@ -184,7 +184,7 @@ async fn the_readable_page_needs_no_internet() {
         assert_eq!(status, 200);
         assert!(page.contains(bundle) && !page.contains("https://"), "{page}");
         assert!(page.contains("<title>thing service</title>"), "{page}");
-        // As a browser resolves them.
+        // Resolves the files as a browser does.
         let folder = &path[..=path.rfind('/').unwrap()];
         let files = ["href=\"", "src=\""].into_iter().flat_map(|name| page.split(name).skip(1));
         for file in files.filter_map(|rest| rest.split('"').next()) {
