@@ -1,7 +1,7 @@
-//! What a member of a classic consumer group was assigned, as the group's protocol writes it: a version, then topics
-//! with their partitions (Kafka's `ConsumerProtocolAssignment`).
+//! Decodes the assignment of a member of a classic consumer group: a version, then topics with their partitions
+//! (Kafka's `ConsumerProtocolAssignment`).
 
-/// Topic and partition pairs; what cannot be read is left out.
+/// Returns the topic and partition pairs of an assignment, up to the first byte that cannot be decoded.
 pub fn parse(bytes: &[u8]) -> Vec<(String, i32)> {
     let mut found = Vec::new();
     _ = read(&mut Bytes(bytes), &mut found);
@@ -40,7 +40,7 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn topics_and_partitions_are_read_and_garbage_ends_it() {
+    fn topics_and_partitions_are_decoded_up_to_the_first_invalid_byte() {
         let bytes = b"\0\x01\0\0\0\x02\0\x02ab\0\0\0\x02\0\0\0\0\0\0\0\x07\0\x01c\0\0\0\x01\0\0\0\x03\xff\xff\xff\xff";
         let expected = [("ab".to_owned(), 0), ("ab".to_owned(), 7), ("c".to_owned(), 3)];
         assert_eq!(parse(bytes), expected);

@@ -1,5 +1,6 @@
-//! Puts the lines of several logs in the order in which they were written. A pretty line begins with a time of day and no
-//! date, so the dates are counted backwards from a log's last line, which was written when its file was last changed.
+//! Merges the lines of several logs in the order in which they were written. A line in the pretty format has a time of
+//! day but no date. The dates are therefore derived backwards from the last line, whose date is the file's modification
+//! time.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -7,12 +8,12 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, Time};
 
-/// By so much a line may be later than the one after it: threads of one process may write in another order than they
-/// looked at the clock.
-const DISORDER: Duration = Duration::SECOND;
+/// The maximum by which a line's time may exceed that of the next line. Threads of one process may write their lines in
+/// another order than they read the clock.
+const REORDERING: Duration = Duration::SECOND;
 
-/// The lines (name of the log, line) of all logs, merged; a line without a time stays behind the line before it. `changed`
-/// says when a log's file was last written to.
+/// Returns the lines (name of the log, line) of all logs, merged. A line without a time follows the line before it.
+/// `changed` returns the modification time of a log's file.
 pub(crate) fn in_order(
     lines: Vec<(String, String)>,
     changed: impl Fn(&str) -> OffsetDateTime,
@@ -39,7 +40,7 @@ pub(crate) fn in_order(
     dated.into_iter().map(|(_, name, line)| (name, line)).collect()
 }
 
-/// When a line was written, if the next one was at `later`.
+/// Returns the time at which a line was written, given that the next line was written at `later`.
 fn moment(line: &str, later: OffsetDateTime) -> Option<OffsetDateTime> {
     if line.starts_with('{') {
         let fields: Value = serde_json::from_str(line).ok()?;
@@ -48,7 +49,7 @@ fn moment(line: &str, later: OffsetDateTime) -> Option<OffsetDateTime> {
     let clock = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
     let time = Time::parse(line.split(' ').next()?, clock).ok()?;
     let days = [later + Duration::DAY, later, later - Duration::DAY];
-    days.map(|day| day.replace_time(time)).into_iter().find(|moment| *moment <= later + DISORDER)
+    days.map(|day| day.replace_time(time)).into_iter().find(|moment| *moment <= later + REORDERING)
 }
 
 #[cfg(test)]
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn midnight_and_a_log_that_ended_before_it_are_told_apart() {
+    fn lines_before_and_after_midnight_are_ordered_by_date() {
         let lines = [
             ("order", "23:59:57.000 one"),
             ("order", "23:59:59.000 three"),
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_for_machines_have_their_dates() {
+    fn json_lines_are_ordered_by_their_timestamps() {
         let line = |time: &str| format!(r#"{{"level":"INFO","timestamp":"{time}"}}"#);
         let (first, second) = (line("2026-11-28T23:00:00Z"), line("2026-11-29T01:00:00Z"));
         assert_eq!(merged(&[("order", &second), ("payment", &first)]), [first.clone(), second.clone()]);

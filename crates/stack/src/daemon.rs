@@ -1,5 +1,5 @@
-//! A program that runs until it is told otherwise, with the ways to start it, to ask whether it is ready, and to break
-//! it: kill, stop, freeze, thaw. Kafka, Postgres and every instance of a service is one.
+//! A long-running program: start, wait until ready, stop, and break (kill, freeze, thaw). Kafka, Postgres and every
+//! instance of a service are daemons.
 
 use crate::error::{Error, Result};
 use crate::process::{self, Launch, Process};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How much of a log an error message shows.
+/// The number of log lines that an error message shows.
 const TAIL_LINES: usize = 15;
 
 /// A program, its readiness and, while it runs, its process.
@@ -20,21 +20,22 @@ pub struct Daemon {
     dir: PathBuf,
     launch: Launch,
     ready: Ready,
-    patience: Duration,
-    /// What asks it to stop: Postgres takes SIGINT as "end the sessions and stop".
+    timeout: Duration,
+    /// The signal for an orderly stop. On SIGINT, Postgres ends its sessions and stops.
     stop_signal: Signal,
     process: Mutex<Option<Process>>,
 }
 
 impl Daemon {
-    /// A daemon whose pid and log files lie in `dir`; one that an earlier command left running there is taken over.
+    /// Creates a daemon with its pid and log files in `dir`. Adopts the process that an earlier command left running
+    /// there.
     pub(crate) fn new(name: &str, dir: &Path, launch: Launch, ready: Ready) -> Self {
         Self {
             name: name.to_owned(),
             dir: dir.to_path_buf(),
             launch,
             ready,
-            patience: Duration::from_mins(2),
+            timeout: Duration::from_mins(2),
             stop_signal: Signal::SIGTERM,
             process: Mutex::new(Process::adopt(dir, name)),
         }
@@ -45,37 +46,37 @@ impl Daemon {
         self
     }
 
-    /// Its name, as in `NAME.log`.
+    /// The name, as in `NAME.log`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where its output goes.
+    /// The log file: standard output and standard error of the process.
     pub fn log(&self) -> PathBuf {
         process::log_file(&self.dir, &self.name)
     }
 
-    /// All that its log holds.
+    /// The whole content of the log file.
     pub fn output(&self) -> String {
         std::fs::read(self.log())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
     }
 
-    /// Its process id, while it runs.
+    /// The process id; `None` when the process does not run.
     pub fn pid(&self) -> Option<i32> {
         let mut process = self.process();
         let running = process.as_mut()?;
         running.end().is_none().then(|| running.pid())
     }
 
-    /// Starts it unless it runs, and returns when it is ready.
+    /// Starts the process unless it runs, and waits until it is ready.
     pub async fn start(&self) -> Result<()> {
         self.spawn()?;
         self.wait_ready().await
     }
 
-    /// Starts it unless it runs, without waiting for anything.
+    /// Starts the process unless it runs, and does not wait.
     pub fn spawn(&self) -> Result<()> {
         let mut process = self.process();
         if process.as_mut().is_none_or(|running| running.end().is_some()) {
@@ -84,88 +85,84 @@ impl Daemon {
         Ok(())
     }
 
-    /// Waits until it is ready; its end, or two minutes without, is an error that shows the end of its log.
+    /// Waits until the process is ready. Fails with the last lines of the log when the process ends, or after two
+    /// minutes.
     pub async fn wait_ready(&self) -> Result<()> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         loop {
             if let Some(how) = self.end() {
                 return Err(Error::Died {
                     name: self.name.clone(),
                     how,
                     log: self.log(),
-                    tail: self.last_words(),
+                    tail: self.log_tail(),
                 });
             }
             let Err(last) = self.ready.ask().await else {
                 return Ok(());
             };
             if Instant::now() > deadline {
-                let (name, seconds) = (self.name.clone(), self.patience.as_secs());
-                return Err(Error::NotReady {
-                    name,
-                    seconds,
-                    last,
-                    log: self.log(),
-                    tail: self.last_words(),
-                });
+                let (name, seconds) = (self.name.clone(), self.timeout.as_secs());
+                return Err(Error::NotReady { name, seconds, last, log: self.log(), tail: self.log_tail() });
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
 
-    /// `None` while it runs; else how it ended: `died (signal 9)`.
+    /// Returns how the process ended, for example `died (signal 9)`; `None` while it runs.
     pub fn end(&self) -> Option<String> {
         self.process().as_mut().map_or_else(|| Some("is not running".to_owned()), Process::end)
     }
 
-    /// Asks it to stop and waits; what has not ended within `limit` is killed. Whether it ended by itself.
+    /// Sends the stop signal and waits; kills the process when it still runs after `limit`. Returns whether it stopped
+    /// in time.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.ask_to_stop();
         let deadline = Instant::now() + limit;
         while self.pid().is_some() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let by_itself = self.pid().is_none();
-        self.put_away();
-        by_itself
+        let in_time = self.pid().is_none();
+        self.clean_up();
+        in_time
     }
 
-    /// Sends the signal that asks it to stop.
+    /// Sends the stop signal and does not wait.
     pub fn ask_to_stop(&self) {
         if let Some(process) = self.process().as_ref() {
             process.ask_to_stop(self.stop_signal);
         }
     }
 
-    /// `kill -9`, of all its processes; they are gone when this returns.
+    /// Kills the process and its descendants with SIGKILL, and waits until they are gone.
     pub fn kill(&self) {
         if let Some(process) = self.process().as_mut() {
             process.kill();
         }
     }
 
-    /// Stops the clock for all its processes (SIGSTOP): they neither work nor notice.
+    /// Suspends the process and its descendants (SIGSTOP).
     pub fn freeze(&self) {
         self.signal_tree(Signal::SIGSTOP);
     }
 
-    /// Lets a frozen one go on.
+    /// Resumes a frozen process and its descendants (SIGCONT).
     pub fn thaw(&self) {
         self.signal_tree(Signal::SIGCONT);
     }
 
-    /// Kills what is left of it and removes its pid file.
-    pub fn put_away(&self) {
+    /// Kills the process if it still runs, and removes the pid file.
+    pub fn clean_up(&self) {
         if let Some(mut process) = self.process().take() {
             if process.end().is_none() {
                 process.kill();
             }
-            process.forget();
+            process.remove_pid_file();
         }
     }
 
-    /// The end of its log.
-    pub fn last_words(&self) -> String {
+    /// The last lines of the log.
+    pub fn log_tail(&self) -> String {
         tail(&self.output(), TAIL_LINES)
     }
 

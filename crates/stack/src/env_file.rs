@@ -1,11 +1,11 @@
-//! `.data/env`: the addresses and secrets of the running system, for other tools: `. .data/env; kcat -b $KAFKA_BROKERS`.
+//! `.data/env`: the addresses and secrets of the running system for other tools: `. .data/env; kcat -b $KAFKA_BROKERS`.
 
 use crate::local::{Local, secrets};
 use stack::{Home, home};
 use std::fmt::Write as _;
 
-/// Writes it, readable by its owner alone. Nothing is exported: a later `up` in the same shell must not take these for
-/// servers that it was given.
+/// Writes the file, readable by its owner only. The variables are not exported: a later `up` in the same shell must not
+/// mistake them for external servers.
 pub(crate) fn write(home: &Home, local: &Local) -> anyhow::Result<()> {
     let token_key = local.settings.get("TOKEN_KEY").cloned();
     let mut variables = vec![
@@ -21,7 +21,7 @@ pub(crate) fn write(home: &Home, local: &Local) -> anyhow::Result<()> {
     for name in home.services()? {
         let upper = name.to_uppercase();
         variables.push((format!("{upper}_DATABASE_URL"), local.service(home, &name)?.access.database_url));
-        variables.push((format!("{upper}_URL"), local.doors(home, &name)?.url()));
+        variables.push((format!("{upper}_URL"), local.endpoints(home, &name)?.url()));
     }
     let mut text = String::new();
     for (name, value) in variables {
@@ -30,7 +30,7 @@ pub(crate) fn write(home: &Home, local: &Local) -> anyhow::Result<()> {
     Ok(home::write_private(&home.data("env"), &text)?)
 }
 
-/// As a shell takes it for one word.
+/// Quotes a value so that a shell reads it as one word.
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:/@%+".contains(c);
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
@@ -41,7 +41,7 @@ mod tests {
     use super::quoted;
 
     #[test]
-    fn a_shell_reads_back_what_was_meant() {
+    fn a_shell_reads_back_the_quoted_value() {
         for value in ["", "plain:1@x/y", "a b", "it's $HOME `id`", "a&b;c"] {
             let script = format!("value={}; printf %s \"$value\"", quoted(value));
             let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();

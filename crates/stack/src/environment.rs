@@ -1,10 +1,10 @@
-//! What the programs that are started here get of this process's environment: chosen variables, not all. A variable that
-//! somebody set for psql, for another Java program or for their own language must not change a server or a service.
+//! The variables that child processes inherit from this process's environment: a fixed selection. A variable that the
+//! user set for psql, for another Java program or for their locale must not change a server or a service.
 
 use std::ffi::OsString;
 
-/// Where programs, their libraries, temporary files and certificates are, whether a panic shows where it was, and whether
-/// colours are wanted.
+/// Paths of programs, libraries, temporary files and certificates; whether a panic prints a backtrace; whether to use
+/// colours.
 const BASICS: [&str; 11] = [
     "PATH",
     "HOME",
@@ -19,26 +19,26 @@ const BASICS: [&str; 11] = [
     "NO_COLOR",
 ];
 
-/// How Maven reaches its repositories: proxies and trust stores stand in its own options.
+/// Maven's own options, which hold proxies and trust stores.
 const MAVEN: [&str; 4] = ["JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS", "M2_HOME"];
 
-/// For every program.
+/// Variables for every program.
 pub(crate) fn basics() -> Vec<(String, OsString)> {
     taken(&BASICS)
 }
 
-/// For Postgres: messages and dates that do not depend on who started it.
+/// Variables for Postgres, with a fixed locale and time zone for its messages and dates.
 pub(crate) fn postgres() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C"), ("TZ", "UTC")])
 }
 
-/// For Kafka and its tools: no options of other Java programs, a language in which `classic` has its usual capital
-/// letters (in Turkish it has not), and UTF-8 in the names of files.
+/// Variables for Kafka and its tools: no Java options, a fixed locale (in Turkish, the upper case of `classic` is
+/// another word) and UTF-8 file names.
 pub fn kafka() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
 }
 
-/// For Maven.
+/// Variables for Maven.
 pub(crate) fn maven() -> Vec<(String, OsString)> {
     let mut variables = with(basics(), &[("LC_ALL", "C.UTF-8")]);
     variables.extend(taken(&MAVEN));

@@ -1,84 +1,84 @@
-//! What can go wrong while real processes are started, as sentences that a person can act on.
+//! The errors of this crate, with messages that a person can act on.
 
 use std::path::PathBuf;
 
-/// A failure of the stack: each variant says what to do about it, or where to look.
+/// A failure to start, stop or query the system. Each message says what to do or where to look.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something on this machine is missing or not as it must be; the text is the whole message.
+    /// A problem of this machine, for example a missing program; the text is the whole message.
     #[error("{0}")]
     Machine(String),
-    /// A port that is needed is held by somebody else.
+    /// Another process holds a port that the system needs.
     #[error(
-        "port {port}, needed for {wanted_for}, is taken by {holder}; end that, or move all ports with PORT_BASE"
+        "port {port}, needed for {wanted_for}, is taken by {holder}; stop that process, or move all ports with PORT_BASE"
     )]
     PortTaken {
-        /// The port in question.
+        /// The port.
         port: u16,
-        /// Who wanted it.
+        /// The process that needs the port.
         wanted_for: String,
-        /// Who has it, as far as this machine tells.
+        /// The process that holds the port, as far as this user may see it.
         holder: String,
     },
-    /// A helper program (Maven, initdb, a migration) failed; its output is part of the message.
+    /// A helper program (Maven, initdb, a migration) failed; the message contains its output.
     #[error("{program} failed ({status}):\n{output}")]
     Program {
-        /// The program and what it was to do.
+        /// The program and its task.
         program: String,
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// The end of what it printed.
+        /// The last lines of its output.
         output: String,
     },
     /// A process ended before it was ready.
     #[error("{name} {how} before it was ready; the end of {log}:\n{tail}", log = log.display())]
     Died {
-        /// The process.
+        /// The name of the process.
         name: String,
         /// How it ended: `died (signal 9)`.
         how: String,
-        /// Its log file.
+        /// The log file.
         log: PathBuf,
-        /// The end of it.
+        /// The last lines of the log file.
         tail: String,
     },
-    /// A process runs and does not become ready.
+    /// A process runs but does not become ready.
     #[error("{name} is not ready after {seconds} s ({last}); the end of {log}:\n{tail}", log = log.display())]
     NotReady {
-        /// The process.
+        /// The name of the process.
         name: String,
-        /// How long it was given.
+        /// The timeout, in seconds.
         seconds: u64,
-        /// What the last question was answered.
+        /// The last answer to the readiness check.
         last: String,
-        /// Its log file.
+        /// The log file.
         log: PathBuf,
-        /// The end of it.
+        /// The last lines of the log file.
         tail: String,
     },
-    /// The queues of a system did not run empty in time.
-    #[error("the system has not settled after {seconds} s: {what}")]
-    NotSettled {
-        /// How long it was given.
+    /// The queues of a system did not become empty in time.
+    #[error("the system is not idle after {seconds} s: {what}")]
+    NotIdle {
+        /// The timeout, in seconds.
         seconds: u64,
-        /// What is still waiting where.
+        /// The remaining backlog per service.
         what: String,
     },
-    /// A file or a process could not be handled.
+    /// An operation on a file or a process failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was to be done.
+        /// The operation.
         what: String,
-        /// Why it failed.
+        /// The cause.
         source: std::io::Error,
     },
-    /// Postgres refused something.
+    /// Postgres returned an error.
     #[error("Postgres: {0}")]
     Postgres(#[from] sqlx::Error),
     /// A migration could not be applied.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// Kafka refused something.
+    /// Kafka returned an error.
     #[error("Kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
     /// A service could not be reached.
@@ -86,12 +86,12 @@ pub enum Error {
     Http(#[from] reqwest::Error),
 }
 
-/// Shorthand for results of this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Names what was being done when an I/O error came.
+/// Adds the failed operation to an I/O error.
 pub(crate) trait During<T> {
-    /// `open("x").during(|| "opening x".into())`.
+    /// Names the operation: `open("x").during(|| "opening x".into())`.
     fn during(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 

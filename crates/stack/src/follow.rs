@@ -1,4 +1,4 @@
-//! What `up` shows once all is ready: the services' logs side by side, and a line for a process that ends.
+//! The output of `up` once everything is ready: the merged logs of the services, and a line for each process that ends.
 
 use crate::chronology::in_order;
 use crate::local::run_dir;
@@ -9,15 +9,15 @@ use stack::{Daemon, Home, running};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Runs until it is dropped.
-pub(crate) async fn logs_and_deaths(home: &Home, daemons: Vec<Daemon>) -> anyhow::Result<()> {
+/// Prints log lines and process exits until the future is dropped.
+pub(crate) async fn logs_and_exits(home: &Home, daemons: Vec<Daemon>) -> anyhow::Result<()> {
     let palette = Palette::new(home.services()?);
     let mut logs = LogReader::from_now_on(&run_dir(home));
     let mut watch = Watch::new(home, daemons);
     loop {
         let lines = logs.new_lines();
         for (name, line) in in_order(lines, |name| logs.changed(name)) {
-            say(among_others(&palette, &name, &line));
+            say(labelled(&palette, &name, &line));
         }
         for (name, how) in watch.ended() {
             let service = name.split_once('-').map_or(name.as_str(), |(service, _)| service);
@@ -27,9 +27,9 @@ pub(crate) async fn logs_and_deaths(home: &Home, daemons: Vec<Daemon>) -> anyhow
     }
 }
 
-/// A line of a log among those of others. A pretty one names its service itself, after the time; its name is painted,
-/// and a message to a customer whole. Any other gets the name in front: `order        | …`.
-pub(crate) fn among_others(palette: &Palette, name: &str, line: &str) -> String {
+/// Labels a log line with the name of its service. A pretty line already has the name after the time: the name is
+/// coloured, or the whole text when the line is a message to a customer. Other lines get a prefix: `order        | …`.
+pub(crate) fn labelled(palette: &Palette, name: &str, line: &str) -> String {
     let service = name.split_once('-').map_or(name, |(service, _)| service);
     if line.starts_with(' ') {
         return palette.paint_bold(name, line);
@@ -44,7 +44,7 @@ pub(crate) fn among_others(palette: &Palette, name: &str, line: &str) -> String 
     }
 }
 
-/// Sees processes end: this program's children, and what `start` starts beside it.
+/// Detects processes that end: the children of this program, and those that a concurrent `start` started.
 struct Watch {
     dir: std::path::PathBuf,
     daemons: BTreeMap<String, Daemon>,
@@ -57,9 +57,9 @@ impl Watch {
         Self { dir: run_dir(home), daemons, others: BTreeMap::new() }
     }
 
-    /// Those that ended since the last look, and how.
+    /// Returns the names of the processes that ended since the last call, and how they ended.
     fn ended(&mut self) -> Vec<(String, String)> {
-        let there = process::names(&self.dir);
+        let names = process::names(&self.dir);
         let mut ended = Vec::new();
         self.daemons.retain(|name, daemon| {
             let Some(how) = daemon.end() else { return true };
@@ -71,9 +71,9 @@ impl Watch {
             ended.push((name.clone(), how));
             false
         });
-        // One that runs again already needs no hint.
+        // A process that runs again needs no hint.
         ended.retain(|(name, _)| !running::is_running(&self.dir, name));
-        for name in there {
+        for name in names {
             if !self.daemons.contains_key(&name) && !self.others.contains_key(&name) {
                 self.others.extend(Process::adopt(&self.dir, &name).map(|process| (name, process)));
             }
@@ -84,13 +84,13 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use super::among_others;
+    use super::labelled;
     use crate::screen::Palette;
 
     #[test]
-    fn every_line_shows_whose_it_is() {
+    fn every_line_shows_the_name_of_its_log() {
         let plain = Palette::new(vec!["order".to_owned()]);
-        let said = |line| among_others(&plain, "order-2", line);
+        let said = |line| labelled(&plain, "order-2", line);
         assert_eq!(said("12:00:00.000 order-2      order placed"), "12:00:00.000 order-2      order placed");
         assert_eq!(said("thread 'main' panicked"), "order-2      | thread 'main' panicked");
     }

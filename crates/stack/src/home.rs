@@ -1,22 +1,22 @@
-//! Where things are: the checkout, its services, and `.data/`, in which everything that runs keeps its files. In a
-//! container there is no checkout: `STACK_PROGRAMS` names the folder of the programs there. `STACK_DATA` names what stands
-//! for `.data/`, there or for a second system of one checkout.
+//! The locations of the checkout, its services and `.data/`, which holds the files of all processes. A container has no
+//! checkout: there, `STACK_PROGRAMS` names the folder of the programs. `STACK_DATA` replaces `.data/`, in a container
+//! or for a second system of one checkout.
 //!
-//! Postgres refuses to run as root and then runs as `nobody`; where that user cannot reach `.data/` (a checkout below
-//! `/root`), its files lie under `/var/tmp` instead.
+//! Postgres refuses to run as root, so root runs Postgres as `nobody`. Where that user cannot reach `.data/` (a
+//! checkout below `/root`), the files of Postgres lie under `/var/tmp` instead.
 
 use crate::error::{During, Error, Result};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The order in which the services of an order are listed, and so their ports; a further service follows by name.
+/// The order in which the services are listed and their ports assigned; other services follow by name.
 const FLOW: [&str; 4] = ["order", "payment", "inventory", "notification"];
 
-/// A folder that other users may pass through and not list: Postgres' own user has its files in it.
+/// The mode of a folder that other users may pass through but not list, since the user of Postgres has files in it.
 pub(crate) const PASSABLE: u32 = 0o711;
 
-/// The program behind the scripts, which in a container lies beside the services.
+/// The name of this program, which in a container lies beside those of the services.
 const OWN_PROGRAM: &str = "stack";
 
 /// The checkout and its data folder.
@@ -25,24 +25,25 @@ pub struct Home {
     root: PathBuf,
     data: PathBuf,
     is_container: bool,
-    /// The folder of the workspace's programs.
+    /// The folder of the built programs.
     built: PathBuf,
 }
 
 impl Home {
-    /// The checkout that this program belongs to, with `.data/` created: it is told by the scripts (`CHECKOUT`) and by
-    /// Cargo, else it lies above the program, else it is where the program was built.
+    /// Finds the checkout of this program and creates `.data/`. Takes the first of: `CHECKOUT` (set by the scripts),
+    /// `CARGO_MANIFEST_DIR`, the folders above the program, the folder in which the program was built.
     pub fn find() -> Result<Self> {
         if let (Some(programs), Some(data)) = (folder("STACK_PROGRAMS"), folder("STACK_DATA")) {
             return Ok(Self { root: programs.clone(), data, is_container: true, built: programs });
         }
         let program = std::env::current_exe().during(|| "asking for this program's path".into())?;
         let built = built_beside(&program);
-        let told =
+        let named =
             ["CHECKOUT", "CARGO_MANIFEST_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
-        let root = told.chain([program, built_in]).find_map(|place| checkout_above(&place));
-        let root = root.ok_or_else(|| Error::Machine("the checkout of this program is gone".to_owned()))?;
+        let root = named.chain([program, built_in]).find_map(|place| checkout_above(&place));
+        let missing = || Error::Machine("the checkout of this program does not exist any more".to_owned());
+        let root = root.ok_or_else(missing)?;
         let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
         let data = folder("STACK_DATA").unwrap_or_else(|| root.join(".data"));
         create_dir(&data)?;
@@ -51,7 +52,7 @@ impl Home {
         Ok(Self { root, data, is_container: false, built })
     }
 
-    /// The same checkout with its usual `.data/`: what a second system of it (`STACK_DATA`) shares with the first.
+    /// The same checkout with the default `.data/`, which a second system (`STACK_DATA`) shares with the first.
     #[must_use]
     pub fn usual(&self) -> Self {
         Self { data: self.root.join(".data"), ..self.clone() }
@@ -62,7 +63,7 @@ impl Home {
         &self.root
     }
 
-    /// Whether this is a container's, beside those of docker-compose.yml.
+    /// Whether this program runs in a container of docker-compose.yml.
     pub fn is_container(&self) -> bool {
         self.is_container
     }
@@ -72,12 +73,12 @@ impl Home {
         self.data.join(name)
     }
 
-    /// The binary of a service (or of this crate), as `cargo build --workspace` leaves it beside this program.
+    /// The path of a service's binary (or of this crate's), which `cargo build --workspace` puts beside this program.
     pub fn binary(&self, name: &str) -> PathBuf {
         self.built.join(name)
     }
 
-    /// The services, found by their folders (in a container by their programs), in the order of the flow.
+    /// The names of the services, found by their folders (in a container by their programs), in the order of `FLOW`.
     pub fn services(&self) -> Result<Vec<String>> {
         let folder = if self.is_container { self.built.clone() } else { self.root.join("services") };
         let is_service = |entry: &fs::DirEntry| {
@@ -98,13 +99,14 @@ impl Home {
         Ok(names)
     }
 
-    /// The place for files that Postgres' user must reach: `dir` (within `.data/`) itself where it can, else its twin
-    /// under `/var/tmp`. The folders above it are there and passable.
+    /// Returns a path that the user of Postgres can reach: `dir` (within `.data/`) itself, else a substitute under
+    /// `/var/tmp`. Creates the parent folders with a passable mode.
     pub fn reachable(&self, dir: &Path) -> Result<PathBuf> {
         if crate::user::unprivileged()?.is_none() {
             return Ok(dir.to_path_buf());
         }
-        let base = if self.data.ancestors().all(open_to_all) { self.data.clone() } else { self.twin()? };
+        let base =
+            if self.data.ancestors().all(open_to_all) { self.data.clone() } else { self.substitute()? };
         let within = dir.strip_prefix(&self.data).unwrap_or(dir);
         let mut above = base.clone();
         for part in within.parent().into_iter().flatten() {
@@ -115,37 +117,37 @@ impl Home {
         Ok(base.join(within))
     }
 
-    fn twin(&self) -> Result<PathBuf> {
-        let twin = PathBuf::from("/var/tmp").join(format!("notifyme-{:016x}", hash(&self.data)));
-        create_dir(&twin)?;
-        let meta = fs::symlink_metadata(&twin).during(|| format!("looking at {}", twin.display()))?;
+    fn substitute(&self) -> Result<PathBuf> {
+        let dir = PathBuf::from("/var/tmp").join(format!("notifyme-{:016x}", hash(&self.data)));
+        create_dir(&dir)?;
+        let meta = fs::symlink_metadata(&dir).during(|| format!("looking at {}", dir.display()))?;
         if !meta.is_dir() || meta.uid() != 0 {
-            return Err(Error::Machine(format!("{} belongs to somebody else; remove it", twin.display())));
+            return Err(Error::Machine(format!("{} belongs to another user; remove it", dir.display())));
         }
-        set_mode(&twin, PASSABLE)?;
-        Ok(twin)
+        set_mode(&dir, PASSABLE)?;
+        Ok(dir)
     }
 }
 
-/// Creates a folder and those above it; one that is there is fine.
+/// Creates a folder and its parents unless they exist.
 pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).during(|| format!("creating {}", dir.display()))
 }
 
-/// Creates a folder that nobody but its owner may enter; one that is there is closed to others.
+/// Creates a folder with mode 0700; changes the mode of an existing folder.
 pub fn create_private_dir(dir: &Path) -> Result<()> {
     create_dir(dir)?;
     set_mode(dir, 0o700)
 }
 
-/// Closes the data folder to other users. Where Postgres has a user of its own, that one must pass through it.
+/// Closes the data folder to other users. When Postgres runs as another user, the folder stays passable.
 fn close(data: &Path) -> Result<()> {
     let mode = if crate::user::unprivileged()?.is_some() { PASSABLE } else { 0o700 };
     let meta = fs::metadata(data).during(|| format!("looking at {}", data.display()))?;
     if meta.permissions().mode() & 0o777 == mode { Ok(()) } else { set_mode(data, mode) }
 }
 
-/// Removes a folder with all that is in it; one that is not there is fine.
+/// Removes a folder and its contents if it exists.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -155,7 +157,7 @@ pub fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Removes a file; one that is not there is fine.
+/// Removes a file if it exists.
 pub fn remove_file(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -165,7 +167,7 @@ pub fn remove_file(file: &Path) -> Result<()> {
     }
 }
 
-/// Writes a file for its owner's eyes alone, whole or not at all.
+/// Writes a file with mode 0600 atomically.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -179,7 +181,7 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     write().during(|| format!("writing {}", path.display()))
 }
 
-/// How much room the disk of this folder has left for us.
+/// Returns the disk space in MiB that this user may still use in this folder.
 pub fn free_mib(dir: &Path) -> Result<u64> {
     let room = nix::sys::statvfs::statvfs(dir).map_err(std::io::Error::from);
     let room = room.during(|| format!("looking at the disk of {}", dir.display()))?;
@@ -196,8 +198,8 @@ fn checkout_above(place: &Path) -> Option<PathBuf> {
     place.ancestors().find(is_checkout).map(PathBuf::from)
 }
 
-/// Where Cargo has put the program that runs, and so all others: tests and examples lie one folder deeper. Asking Cargo's
-/// settings instead would have to know all the ways to set a target folder.
+/// Returns the folder of the built programs: that of the running program, or its parent for tests and examples. To
+/// derive the folder from Cargo's settings would mean to handle every way to set a target folder.
 fn built_beside(program: &Path) -> PathBuf {
     let folder = program.parent().unwrap_or(Path::new("/"));
     match folder.file_name().and_then(|name| name.to_str()) {

@@ -1,4 +1,5 @@
-//! Java, asked for its version instead of guessed from a path: Kafka needs 17 or newer.
+//! Finds a Java runtime for Kafka, which needs version 17 or newer. The version comes from the program, not from its
+//! path.
 
 use crate::environment;
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use std::process::Command;
 
 const NEEDED: u32 = 17;
 
-/// The first Java of `JAVA_HOME` and `PATH` that is new enough.
+/// Returns the first Java of `JAVA_HOME` and `PATH` that is new enough.
 pub fn find() -> Result<PathBuf> {
     let home = std::env::var_os("JAVA_HOME").and_then(|home| std::path::absolute(home).ok());
     let home = home.map(|home| home.join("bin/java"));
@@ -28,12 +29,13 @@ pub fn find() -> Result<PathBuf> {
 
 fn major_version(java: &PathBuf) -> Option<u32> {
     let mut command = Command::new(java);
-    // Without the options of others: they may be wrong for this Java, and it would say that it has taken them.
+    // Without JAVA_TOOL_OPTIONS and the like: they may be invalid for this Java, and it would report them in its
+    // output.
     let output = command.env_clear().envs(environment::kafka()).arg("-version").output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stderr))
 }
 
-/// `openjdk version "17.0.15" 2025-04-15` → 17; `java version "1.8.0_402"` → 8.
+/// Parses the major version: `openjdk version "17.0.15" 2025-04-15` → 17; `java version "1.8.0_402"` → 8.
 fn parse_version(text: &str) -> Option<u32> {
     let quoted = text.split('"').nth(1)?;
     let mut numbers = quoted.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
@@ -48,7 +50,7 @@ mod tests {
     use super::parse_version;
 
     #[test]
-    fn versions_of_all_ages_are_read() {
+    fn old_and_new_version_strings_are_parsed() {
         assert_eq!(parse_version("openjdk version \"17.0.15\" 2025-04-15"), Some(17));
         assert_eq!(parse_version("openjdk version \"25\" 2025-09-16"), Some(25));
         assert_eq!(parse_version("openjdk version \"22-ea\" 2024-03-19"), Some(22));

@@ -1,5 +1,5 @@
-//! A private Kafka: one node that is broker and controller (`KRaft`), on 127.0.0.1 alone, with nothing created behind
-//! anybody's back and an upper bound to what it keeps.
+//! A private Kafka: one node that is broker and controller (`KRaft`), only on 127.0.0.1, without automatic topic
+//! creation and with limited retention.
 
 use crate::daemon::Daemon;
 use crate::error::{During, Result};
@@ -15,34 +15,35 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use tokio::process::Command;
 
-/// Warnings and errors, and the two lines that say it has started; on standard output, and so in our log.
+/// The logging configuration: warnings, errors and the two startup lines, on standard output and so in the daemon's
+/// log.
 const LOGGING: &str = include_str!("../servers/log4j2.properties");
 
-/// The names of its files, within its folder.
+/// The names of the files in the data folder.
 const CONFIGURATION: &str = "server.properties";
 const LOGGING_CONFIGURATION: &str = "log4j2.properties";
 const LOG: &str = "log";
 
-/// What does not depend on the port or the folder.
+/// The settings that depend on neither port nor folder.
 const PROPERTIES: &str = include_str!("../servers/kafka.properties");
 
-/// What one private Kafka is made of.
+/// The settings of one private Kafka.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// Clients connect here; the controller listens on the next one.
+    /// The port for clients.
     pub port: u16,
-    /// The controller's.
+    /// The controller's port.
     pub controller_port: u16,
-    /// Its folder: configuration and log.
+    /// The folder of configuration and log.
     pub data: PathBuf,
-    /// Where its pid and log files go.
+    /// The folder of the pid file and the log file of the process.
     pub run: &'a Path,
 }
 
-/// Formats its storage where there is none yet, and describes the server on it.
+/// Formats the storage unless it exists, and returns the daemon.
 ///
-/// It runs in its folder and is told relative paths alone: `log.dirs` is a list with commas between, so a comma in the
-/// path of the checkout could not be written there, and Java would read other signs of it differently in each place.
+/// Kafka runs in its data folder and gets only relative paths: `log.dirs` is a comma-separated list without escapes, so
+/// the checkout's path must not contain a comma there, and Java decodes other special characters differently per place.
 pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
     let java = java::find()?;
     let data = &settings.data;
@@ -66,14 +67,14 @@ pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<D
     Ok(Daemon::new("kafka", settings.run, launch, Ready::Kafka(brokers)))
 }
 
-/// A client's settings for these servers.
+/// Returns the settings of a client for these bootstrap servers.
 pub fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("client.id", "stack");
     config
 }
 
-/// The command line of one of Kafka's own programs, up to its main class.
+/// Returns the JVM arguments of one of Kafka's own programs, up to the main class.
 fn jvm(jars: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> =
         ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
@@ -100,7 +101,7 @@ fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).during(|| format!("writing {}", file.display()))
 }
 
-/// The way from one folder to another, up to what they share and down again.
+/// Returns the relative path from one folder to another.
 fn relative(from: &Path, to: &Path) -> Result<PathBuf> {
     let canonical = |path: &Path| path.canonicalize().during(|| format!("looking at {}", path.display()));
     let (from, to) = (canonical(from)?, canonical(to)?);
@@ -109,7 +110,8 @@ fn relative(from: &Path, to: &Path) -> Result<PathBuf> {
     Ok(up.chain(to.components().skip(shared)).collect())
 }
 
-/// In Kafka's own form. One that begins with a dash would be taken for an option: a clear first bit keeps it among letters.
+/// Generates a cluster id in Kafka's format. The first bit is cleared, so that the id begins with a letter: a leading
+/// dash would be parsed as an option.
 fn cluster_id() -> String {
     let mut id = uuid::Uuid::new_v4().into_bytes();
     id[0] &= 0x7f;

@@ -1,9 +1,10 @@
-//! Starts Kafka, Postgres and the services as real processes, which can be killed, frozen and started again.
+//! Starts Kafka, Postgres and the services as real processes, which can be killed, frozen and restarted.
 //!
-//! Two users: the commands in `scripts/` (through the binary of this crate) keep one system at fixed ports under
-//! `.data/`; tests ([`Servers`], [`System`]) start as many as they like beside each other. The library prints nothing.
+//! The crate has two users. The commands in `scripts/` (through the binary of this crate) run one system at fixed ports
+//! under `.data/`. Tests ([`Servers`], [`System`]) run any number of systems side by side. The library prints nothing.
 
 pub mod assignment;
+pub mod backlog;
 mod daemon;
 pub mod environment;
 mod error;
@@ -25,7 +26,6 @@ mod scratch;
 pub mod secrets;
 mod servers;
 pub mod service;
-pub mod settled;
 pub mod sqlx_data;
 mod system;
 mod system_builder;

@@ -1,35 +1,35 @@
-//! The one system of this checkout: where it listens, which servers it uses, and the settings that `up` was given, kept
-//! in `.data/local.json` so that a later `start` gives a service the same.
+//! The one system of this checkout: its ports, its servers and the settings that `up` received. Stored in
+//! `.data/local.json`, so that a later `start` passes the same settings to a service.
 
 use serde::{Deserialize, Serialize};
 use stack::manual::Manual;
 use stack::ports::Ports;
 use stack::secrets::Secrets;
-use stack::service::{Doors, Service};
+use stack::service::{Endpoints, Service};
 use stack::{Daemon, Home, home, kafka, maven, postgres, provision, running, service};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 
-/// The answer to a command for which something must run.
+/// The error message of a command that needs a running system.
 pub(crate) const NOTHING_RUNS: &str =
     "nothing runs here: ./scripts/up starts the system as processes, docker compose up in containers";
 
-/// What `up` decided, for the commands after it.
+/// The configuration of the system, which `up` stores for later commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Local {
     pub(crate) ports: Ports,
-    /// `KAFKA_BROKERS`, when they were given: there is no private Kafka then.
+    /// `KAFKA_BROKERS`; when set, there is no private Kafka.
     pub(crate) given_brokers: Option<String>,
-    /// `POSTGRES_URL`, when it was given: there is no private Postgres then.
+    /// `POSTGRES_URL`; when set, there is no private Postgres.
     pub(crate) given_postgres: Option<String>,
     pub(crate) topic_prefix: String,
-    /// The services' settings that were in the environment of `up`.
+    /// The settings of the services from the environment of `up`.
     pub(crate) settings: BTreeMap<String, String>,
 }
 
 impl Local {
-    /// As the environment says.
+    /// Reads the configuration from the environment.
     pub(crate) fn from_env(home: &Home) -> anyhow::Result<Self> {
         let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let mut local = Self {
@@ -39,7 +39,7 @@ impl Local {
             topic_prefix: given("TOPIC_PREFIX").unwrap_or_default(),
             settings: BTreeMap::new(),
         };
-        // `.data/env` of an earlier run was exported: that names our own servers, which are to be started.
+        // The shell exported the `.data/env` of an earlier run: the variables name our own private servers.
         if let Ok(before) = Self::load(home)
             && before.given_postgres.is_none()
             && local.given_postgres == Some(before.postgres_url(home)?)
@@ -52,7 +52,7 @@ impl Local {
         Ok(local)
     }
 
-    /// As the last `up` left it.
+    /// Loads the configuration that the last `up` stored.
     pub(crate) fn load(home: &Home) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(home.data("local.json"));
         let text = text.map_err(|_| anyhow::anyhow!(NOTHING_RUNS))?;
@@ -67,7 +67,7 @@ impl Local {
         self.given_brokers.clone().unwrap_or_else(|| format!("127.0.0.1:{}", self.ports.kafka()))
     }
 
-    /// A sentence instead of a refused connection, when a private server that a command needs does not run.
+    /// Fails with the command that helps when a private server that a command needs does not run.
     pub(crate) fn require_running(&self, home: &Home, servers: &[&str]) -> anyhow::Result<()> {
         for name in servers {
             let given = if *name == "kafka" { &self.given_brokers } else { &self.given_postgres };
@@ -89,8 +89,8 @@ impl Local {
         Ok(given.clone())
     }
 
-    /// Before the names of databases and roles. Databases belong to one log: another prefix of topics, or a Kafka that
-    /// was given beside our own Postgres, has others.
+    /// The prefix of the names of databases and roles. Databases belong to one log: another topic prefix, or an
+    /// external Kafka with the private Postgres, uses other databases.
     pub(crate) fn database_prefix(&self) -> String {
         let words = self.topic_prefix.to_lowercase();
         let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -98,14 +98,14 @@ impl Local {
         ["notifyme"].into_iter().chain(words).chain(given).collect::<Vec<_>>().join("_")
     }
 
-    /// The file that says that the catalogue was put into these databases.
+    /// The file that marks that these databases have the sample catalogue.
     pub(crate) fn seed_marker(&self, home: &Home) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         (&self.given_postgres, self.database_prefix()).hash(&mut hasher);
         home.data("seeded").join(format!("{:016x}", hasher.finish()))
     }
 
-    /// A service with its database and its settings.
+    /// Returns a service with its database and its settings.
     pub(crate) fn service(&self, home: &Home, name: &str) -> anyhow::Result<Service> {
         let url = self.postgres_url(home)?;
         let access = provision::access(&url, &self.database_prefix(), name, &mut secrets(home)?)?;
@@ -115,9 +115,10 @@ impl Local {
         Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings, manual })
     }
 
-    /// What services get on top of the caller's environment: what `up` was given, then the usual.
+    /// Returns the settings that a service gets in addition to the caller's environment: those of `up`, then the
+    /// defaults.
     fn settings(&self, home: &Home, service: &str) -> anyhow::Result<Vec<(String, String)>> {
-        let public_url = format!("http://localhost:{}", self.doors(home, service)?.http);
+        let public_url = format!("http://localhost:{}", self.endpoints(home, service)?.http);
         let mut secrets = secrets(home)?;
         let usual = [
             ("ADMIN_TOKEN", secrets.get("ADMIN_TOKEN")?),
@@ -139,19 +140,19 @@ impl Local {
         Ok(settings.into_iter().collect())
     }
 
-    /// Where the first instance of a service listens.
-    pub(crate) fn doors(&self, home: &Home, service: &str) -> anyhow::Result<Doors> {
+    /// Returns the ports of the first instance of a service.
+    pub(crate) fn endpoints(&self, home: &Home, service: &str) -> anyhow::Result<Endpoints> {
         let place = home.services()?.iter().position(|name| name == service);
         let place = u16::try_from(place.ok_or_else(|| anyhow::anyhow!("there is no service `{service}`"))?)?;
-        Ok(Doors { http: self.ports.service(place), ops: self.ports.ops(place) })
+        Ok(Endpoints { http: self.ports.service(place), ops: self.ports.ops(place) })
     }
 
-    /// The first instance, at its usual ports.
+    /// Returns the daemon of the first instance of a service.
     pub(crate) fn first_instance(&self, home: &Home, name: &str) -> anyhow::Result<Daemon> {
-        Ok(self.service(home, name)?.instance(home, 1, self.doors(home, name)?, &run_dir(home)))
+        Ok(self.service(home, name)?.instance(home, 1, self.endpoints(home, name)?, &run_dir(home)))
     }
 
-    /// The operator's token, as the services have it.
+    /// Returns the operator's token that the services use.
     pub(crate) fn admin_token(&self, home: &Home) -> anyhow::Result<String> {
         if let Some(file) = self.settings.get("ADMIN_TOKEN_FILE") {
             return Ok(std::fs::read_to_string(file)?.trim().to_owned());
@@ -160,7 +161,7 @@ impl Local {
         given.map_or_else(|| Ok(secrets(home)?.get("ADMIN_TOKEN")?), Ok)
     }
 
-    /// The private Kafka.
+    /// Prepares the private Kafka.
     pub(crate) async fn kafka(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
         let settings = kafka::Settings {
             port: self.ports.kafka(),
@@ -171,7 +172,7 @@ impl Local {
         Ok(kafka::prepare(installed, &settings).await?)
     }
 
-    /// The private Postgres.
+    /// Prepares the private Postgres.
     pub(crate) async fn postgres(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
         let settings = postgres::Settings {
             port: self.ports.postgres(),
@@ -184,7 +185,7 @@ impl Local {
     }
 }
 
-/// Where pid and log files are.
+/// The folder of pid and log files.
 pub(crate) fn run_dir(home: &Home) -> PathBuf {
     home.data("run")
 }
@@ -193,7 +194,7 @@ pub(crate) fn secrets(home: &Home) -> anyhow::Result<Secrets> {
     Ok(Secrets::open(&home.data("secrets.json"))?)
 }
 
-/// The services' settings that are in this process' environment: those that a service's manual names.
+/// Returns the variables of this process's environment that the manual of at least one service names.
 pub(crate) fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
     let manuals: stack::Result<Vec<Manual>> =
         home.services()?.iter().map(|name| Manual::of(&home.binary(name))).collect();
@@ -203,7 +204,7 @@ pub(crate) fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<St
     Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
 }
 
-/// An empty variable counts as none, as it does for the services.
+/// Whether a variable is set; as in the services, an empty one counts as unset.
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }

@@ -1,4 +1,5 @@
-//! One `up` and one `start` at a time: a lock that falls with its holder, however that ends, and the holder's pid in it.
+//! File locks that allow one `up` and one `start` at a time. The kernel releases a lock when its holder ends, however
+//! that happens; the file of `up` contains the holder's pid.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,32 +12,32 @@ fn path(home: &Home) -> PathBuf {
     home.data("run/up.lock")
 }
 
-/// Held until dropped; an error when another `up` is at it.
+/// Takes the lock of `up` until the file is dropped; fails when another `up` holds the lock.
 pub(crate) fn hold(home: &Home) -> anyhow::Result<File> {
     let mut file = File::options().create(true).write(true).truncate(false).open(path(home))?;
     if file.try_lock().is_err() {
         let pid = holder(home).map_or(String::new(), |pid| format!(" (pid {pid})"));
-        anyhow::bail!("it is up already{pid}: Ctrl-C there, or ./scripts/down here, stops it");
+        anyhow::bail!("the system is up already{pid}; stop it with Ctrl-C there or ./scripts/down here");
     }
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())?;
     Ok(file)
 }
 
-/// One `start` after the other: waits for its turn, which lasts until the file is dropped.
+/// Waits for the lock of `start` and holds it until the file is dropped.
 pub(crate) fn start(home: &Home) -> anyhow::Result<File> {
     let file = File::options().create(true).write(true).truncate(false).open(home.data("run/start.lock"))?;
     file.lock()?;
     Ok(file)
 }
 
-/// The `up` that runs in another terminal.
+/// Returns the pid of the `up` that holds the lock.
 pub(crate) fn holder(home: &Home) -> Option<i32> {
     let file = File::open(path(home)).ok()?;
     file.try_lock_shared().is_err().then(|| fs::read_to_string(path(home)).ok()?.trim().parse().ok())?
 }
 
-/// Asks it to stop everything, as Ctrl-C does.
+/// Tells an `up` to stop everything, as Ctrl-C does.
 pub(crate) fn ask_to_stop(pid: i32) {
     _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }

@@ -7,31 +7,31 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
-/// At most so much of one log at one look.
+/// The maximum number of bytes that one call reads from one log.
 const CHUNK: u64 = 1 << 20;
 
-/// How far each log of the services has been read.
+/// The read position in each log of the services.
 pub(crate) struct LogReader {
     dir: PathBuf,
-    /// Only these, or all that are not the servers'.
+    /// The service or server to read; `None` for all services.
     only: Option<String>,
     read: BTreeMap<PathBuf, u64>,
 }
 
 impl LogReader {
-    /// From the beginning of each; of one service (or server) alone when it is named.
+    /// Creates a reader at the beginning of each log, or of the logs of one service or server.
     pub(crate) fn from_the_beginning(dir: &Path, only: Option<String>) -> Self {
         Self { dir: dir.to_path_buf(), only, read: BTreeMap::new() }
     }
 
-    /// What comes from now on.
+    /// Creates a reader of the lines that are written from now on.
     pub(crate) fn from_now_on(dir: &Path) -> Self {
         let mut reader = Self::from_the_beginning(dir, None);
         reader.read = reader.logs().into_iter().map(|path| (path.clone(), length(&path))).collect();
         reader
     }
 
-    /// The whole lines that have come since the last call: name of the log, line.
+    /// Returns the complete lines (name of the log, line) since the last call.
     pub(crate) fn new_lines(&mut self) -> Vec<(String, String)> {
         let mut lines = Vec::new();
         for path in self.logs() {
@@ -42,7 +42,7 @@ impl LogReader {
         lines
     }
 
-    /// The same, until no log has more: of logs that are longer than one look takes, too.
+    /// Returns all complete lines since the last call, also of logs that are longer than one chunk.
     pub(crate) fn all_new_lines(&mut self) -> Vec<(String, String)> {
         let mut lines = Vec::new();
         loop {
@@ -54,7 +54,7 @@ impl LogReader {
         }
     }
 
-    /// When a log was last written to.
+    /// Returns the modification time of a log.
     pub(crate) fn changed(&self, name: &str) -> OffsetDateTime {
         let changed = std::fs::metadata(process::log_file(&self.dir, name)).and_then(|meta| meta.modified());
         changed.map_or_else(|_| OffsetDateTime::now_utc(), OffsetDateTime::from)
@@ -63,7 +63,7 @@ impl LogReader {
     fn new_text(&mut self, path: &Path) -> std::io::Result<String> {
         let position = self.read.entry(path.to_path_buf()).or_default();
         let length = length(path);
-        // Shorter than before: put aside and begun anew.
+        // A shorter file is a new one: the old one was rotated.
         *position = if length < *position { 0 } else { *position };
         if length == *position {
             return Ok(String::new());
@@ -111,7 +111,7 @@ mod tests {
     use std::io::Write as _;
 
     #[test]
-    fn whole_lines_come_once_and_a_new_log_is_read_from_its_start() {
+    fn complete_lines_are_returned_once_and_a_new_log_is_read_from_its_start() {
         let dir = std::env::temp_dir().join(format!("logs-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("kafka.log"), "not a service\n").unwrap();

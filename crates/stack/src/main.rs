@@ -1,4 +1,4 @@
-//! The commands behind `scripts/`; each script says what its command is for.
+//! The commands behind `scripts/`; the comment at the top of a script describes its command.
 
 mod chronology;
 mod commands;
@@ -29,31 +29,31 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts everything and follows the logs.
+    /// Starts the system and follows the logs.
     #[command(override_usage = "./scripts/up [--detach] [--fresh]")]
     Up(up::Arguments),
-    /// Stops everything.
+    /// Stops the system.
     #[command(override_usage = "./scripts/down")]
     Down,
-    /// Starts one service, or N instances of it, or a server.
+    /// Starts a service, N instances of a service, or a server.
     #[command(override_usage = "./scripts/start NAME [--instances N]")]
     Start(control::Arguments),
-    /// Stops it in good order.
+    /// Stops a service, an instance or a server gracefully.
     #[command(override_usage = "./scripts/stop NAME [--instances N]")]
     Stop(control::Arguments),
-    /// Kills it with -9.
+    /// Kills a service, an instance or a server with SIGKILL.
     #[command(override_usage = "./scripts/kill NAME [--instances N]")]
     Kill(control::Arguments),
-    /// Shows the log, a line a record.
+    /// Shows the records of the topics, one line per record.
     #[command(override_usage = "./scripts/events [TOPIC...] [--from-beginning]")]
     Events(events::Arguments),
-    /// Shows who reads what and how far behind.
+    /// Shows the members of the consumer groups, their partitions and their lag.
     #[command(override_usage = "./scripts/groups")]
     Groups,
     /// Finds out what is wrong.
     #[command(override_usage = "./scripts/doctor [--email ADDRESS]")]
     Doctor(doctor::Arguments),
-    /// Shows what the services said.
+    /// Shows the logs of the services.
     #[command(override_usage = "./scripts/logs [-f] [SERVICE]")]
     Logs(logs::Arguments),
     /// Prints the operator's token.
@@ -65,21 +65,21 @@ enum Command {
     /// Runs an operator's command of a service.
     #[command(override_usage = "./scripts/run SERVICE COMMAND [ARGS...]")]
     Run(run::Arguments),
-    /// Lists what the programs are built from, as `CycloneDX`.
+    /// Lists the dependencies of the programs as `CycloneDX`.
     #[command(override_usage = "./scripts/sbom")]
     Sbom,
-    /// Writes the .sqlx folders of the crates, or says whether they are up to date.
+    /// Writes the .sqlx folders of the crates, or checks that they are up to date.
     #[command(override_usage = "./scripts/sqlx-prepare [-p CRATE]... [--check]")]
     SqlxPrepare(sqlx_prepare::Arguments),
     /// Prepares Kafka and Postgres for the containers of docker-compose.yml.
     Provision(provision::Arguments),
-    /// Runs a command beside a private Kafka and Postgres.
+    /// Runs a command with a private Kafka and Postgres.
     WithServers(with_servers::Arguments),
 }
 
 impl Command {
-    /// Whatever is written, and whatever is started, makes files for this user alone: logs hold whole mails, Kafka's
-    /// segments addresses. Except what is built for others to read.
+    /// Sets a umask so that this process and its children create files that only this user may read: logs hold whole
+    /// mails, Kafka's segments hold addresses. Commands that build are excepted: others may read what they write.
     fn keep_files_private(&self) {
         if !matches!(self, Self::SqlxPrepare(_) | Self::WithServers(_)) {
             umask(Mode::S_IRWXG | Mode::S_IRWXO);

@@ -1,5 +1,5 @@
-//! Which settings a service takes, asked of the program itself: `SERVICE --help` names the environment variable of each.
-//! So a service is given its own settings and no other's, and no list of them is kept here.
+//! The settings of a service, read from the output of `SERVICE --help`, which names the environment variable of each. A
+//! service thus gets only its own settings, and this crate keeps no list of them.
 
 use crate::environment;
 use crate::error::{During, Error, Result};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Families of variables that the libraries of a service read, and no manual lists.
+/// The prefixes of variables that the libraries of a service read and that `--help` does not list.
 const FAMILIES: [&str; 2] = ["OTEL_", "KAFKA_CLIENT_"];
 
 /// The settings of one service.
@@ -16,7 +16,7 @@ const FAMILIES: [&str; 2] = ["OTEL_", "KAFKA_CLIENT_"];
 pub struct Manual(Arc<BTreeSet<String>>);
 
 impl Manual {
-    /// Asks the program, once for all calls in this process.
+    /// Runs `--help` of the program, once per process, and parses its output.
     pub fn of(program: &Path) -> Result<Self> {
         static ASKED: Mutex<BTreeMap<PathBuf, Manual>> = Mutex::new(BTreeMap::new());
         let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +39,7 @@ impl Manual {
         Ok(manual)
     }
 
-    /// `[env: NAME=]` names a setting, `[file: NAME_FILE]` the file that it may come from.
+    /// Parses the help text: `[env: NAME=]` names a setting, `[file: NAME_FILE]` the variable of a file with its value.
     fn parse(text: &str) -> Self {
         let after = |mark| text.split(mark).skip(1).filter_map(|rest: &str| rest.split(['=', ']']).next());
         Self(Arc::new(after("[env: ").chain(after("[file: ")).map(str::to_owned).collect()))

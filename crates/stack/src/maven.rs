@@ -1,5 +1,5 @@
-//! Fetches the servers by Maven, once: Kafka's jars and Postgres' binaries, pinned in `servers/pom.xml`, unpacked under
-//! `.data/servers/`, where every system of this checkout shares them.
+//! Downloads the servers with Maven, once: Kafka's jars and the binaries of Postgres, pinned in `servers/pom.xml` and
+//! unpacked under `.data/servers/`. All systems of this checkout share them.
 
 use crate::error::{During, Error, Result};
 use crate::home::{Home, PASSABLE, create_dir, create_private_dir, remove_dir, remove_file, set_mode};
@@ -14,11 +14,11 @@ use tokio::process::Command;
 pub struct Installed {
     /// The folder of Kafka's jars.
     pub kafka: PathBuf,
-    /// The folder that has Postgres' `bin/`.
+    /// The folder that contains the `bin/` of Postgres.
     pub postgres: PathBuf,
 }
 
-/// What `servers/pom.xml` names, unpacked; the second call finds it there. `note` is told when it takes longer.
+/// Downloads and unpacks the servers of `servers/pom.xml` unless they are installed. Calls `note` before a download.
 pub async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
     let home = &home.usual();
     let pom = home.root().join("crates/stack/servers/pom.xml");
@@ -37,9 +37,9 @@ pub async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
     }
     let _only_one = lock(home).await?;
     if !done() {
-        note("fetching Kafka and Postgres by Maven (once)");
+        note("downloading Kafka and Postgres with Maven (once)");
         fetch(&pom, &jars, &binaries).await?;
-        fs::write(jars.join("stamp"), &stamp).during(|| "noting what is installed".into())?;
+        fs::write(jars.join("stamp"), &stamp).during(|| "recording the installed versions".into())?;
     }
     Ok(installed)
 }
@@ -52,15 +52,15 @@ async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     let fetched = package(pom, jars, &plain).await;
     remove_dir(&plain)?;
     fetched?;
-    // Maven copies a file's mode with it.
+    // Maven copies the modes of the files.
     program::run("chmod", Command::new("chmod").args(["-R", "go-rwx"]).arg(jars)).await?;
     unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
     remove_dir(&jars.join("archive"))?;
     remove_dir(&jars.join("maven"))
 }
 
-/// Has Maven work in the folder `plain`, which leads to `jars`: in the path of a checkout Maven takes a backslash for a
-/// slash, and would write somewhere else.
+/// Runs Maven in the folder `plain`, with a symbolic link to `jars`: Maven reads a backslash in the checkout's path as
+/// a slash and would write to another folder.
 async fn package(pom: &Path, jars: &Path, plain: &Path) -> Result<()> {
     let (description, servers) = (plain.join("pom.xml"), plain.join("servers"));
     fs::copy(pom, &description).during(|| format!("copying {}", pom.display()))?;
@@ -75,22 +75,22 @@ async fn unpack(archive: &Path, into: &Path) -> Result<()> {
     let listing = fs::read_dir(archive).during(|| format!("listing {}", archive.display()))?;
     let is_txz = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "txz");
     let file = listing.filter_map(std::result::Result::ok).map(|entry| entry.path()).find(is_txz);
-    let file = file.ok_or_else(|| Error::Machine("the Postgres artifact holds no .txz".into()))?;
+    let file = file.ok_or_else(|| Error::Machine("the Postgres artifact contains no .txz".into()))?;
     remove_dir(into)?;
     create_dir(into)?;
-    // In its folder, by a plain name: GNU tar takes a backslash in a path for the beginning of an escape.
+    // Under a plain name in the current folder: GNU tar reads a backslash in a path as the start of an escape.
     let plain = into.join("archive.txz");
     fs::copy(&file, &plain).during(|| format!("copying {}", file.display()))?;
     let mut tar = Command::new("tar");
     tar.args(["-xJpf", "archive.txz", "--no-same-owner"]).current_dir(into);
     program::run("unpacking Postgres (tar, xz)", &mut tar).await?;
     remove_file(&plain)?;
-    // Postgres' own user reads them, whatever the umask.
+    // The user of Postgres must read the files whatever the umask is.
     program::run("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(into)).await?;
     into.parent().map_or(Ok(()), |dir| set_mode(dir, PASSABLE))
 }
 
-/// The artifact's name for this machine.
+/// Returns the platform of this machine as the artifact's name spells it.
 fn platform() -> Result<&'static str> {
     match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => Ok("linux-amd64"),
@@ -98,13 +98,13 @@ fn platform() -> Result<&'static str> {
         ("macos", "x86_64") => Ok("darwin-amd64"),
         ("macos", "aarch64") => Ok("darwin-arm64v8"),
         (os, arch) => {
-            let hint = "start a Postgres yourself and give POSTGRES_URL";
+            let hint = "start a Postgres yourself and set POSTGRES_URL";
             Err(Error::Machine(format!("there are no Postgres binaries for {os} on {arch}; {hint}")))
         }
     }
 }
 
-/// Held until dropped, or until this process is gone.
+/// Waits for the lock, which is held until the file is dropped or this process ends.
 async fn lock(home: &Home) -> Result<fs::File> {
     let path = home.data("servers.lock");
     let file = fs::File::create(&path).during(|| format!("creating {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! Ports: the fixed ones of `./scripts/up`, free ones for tests, and who holds one that is taken.
+//! Ports: the fixed ones of `./scripts/up`, free ones for tests, and the process that holds a port.
 
 use crate::error::{Error, Result};
 use std::net::{Ipv4Addr, TcpListener};
@@ -7,30 +7,30 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Where the order service listens unless `PORT_BASE` says otherwise; every other port keeps its distance to it.
+/// The default of `PORT_BASE`, the port of the order service; all other ports have a fixed distance to it.
 const BASE: u16 = 8080;
 const OPS: u16 = 9080 - BASE;
 const KAFKA: u16 = 19092 - BASE;
 const CONTROLLER: u16 = 19093 - BASE;
 const POSTGRES: u16 = 15432 - BASE;
-/// How many services there is room for.
+/// The maximum number of services.
 const PLACES: u16 = 10;
 const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER;
-/// From RFC 6335, and macOS' own.
+/// The default range of ephemeral ports (RFC 6335 and macOS).
 const EPHEMERAL: RangeInclusive<u16> = 49_152..=u16::MAX;
-/// The process by which Docker publishes a container's port.
+/// The name of the process with which Docker publishes a container's port.
 const DOCKER: &str = "docker-proxy";
-/// How long a process that was killed may hold on to its port.
-const LAST_BREATH: Duration = Duration::from_secs(2);
+/// The maximum time for which a killed process may still hold its port.
+const PORT_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The ports of one system at its usual place.
+/// The fixed ports of one system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ports {
     base: u16,
 }
 
 impl Ports {
-    /// 8080, 9080, 19092, 19093 and 15432, or all of them moved so that the first is `PORT_BASE`.
+    /// Returns 8080, 9080, 19092, 19093 and 15432, or the same ports shifted so that the first is `PORT_BASE`.
     pub fn from_env() -> Result<Self> {
         let Ok(given) = std::env::var("PORT_BASE") else {
             return Ok(Self { base: BASE });
@@ -39,69 +39,71 @@ impl Ports {
             Ok(base) if BASES.contains(&base) => Self { base }.outside(&ephemeral()),
             _ => {
                 let (first, last) = (BASES.start(), BASES.end());
-                Err(Error::Machine(format!("PORT_BASE is a number from {first} to {last}, not `{given}`")))
+                Err(Error::Machine(format!(
+                    "PORT_BASE must be a number from {first} to {last}, not `{given}`"
+                )))
             }
         }
     }
 
-    /// Refuses ports that the system gives to outgoing connections: one of those may hold a port whenever it is needed.
+    /// Refuses ports in the ephemeral range: an outgoing connection may hold such a port at any time.
     fn outside(self, ephemeral: &RangeInclusive<u16>) -> Result<Self> {
         let Some(port) = self.taken_from(ephemeral) else { return Ok(self) };
         let distance = |base: &u16| base.abs_diff(self.base);
         let good =
             BASES.filter(|base| Self { base: *base }.taken_from(ephemeral).is_none()).min_by_key(distance);
-        // Where all are given away, so is the default.
+        // When the range covers every base, the default is no better.
         good.map_or(Ok(self), |good| {
             let (base, first, last) = (self.base, ephemeral.start(), ephemeral.end());
             Err(Error::Machine(format!(
-                "PORT_BASE={base} needs port {port}, and this system gives {first} to {last} to outgoing connections; \
-                 the nearest that can be used: PORT_BASE={good}"
+                "PORT_BASE={base} needs port {port}, but this system uses {first} to {last} for outgoing connections; \
+                 the nearest usable value: PORT_BASE={good}"
             )))
         })
     }
 
-    /// The first of its ports that lies in this range.
+    /// Returns the first of the ports that lies in this range.
     fn taken_from(self, range: &RangeInclusive<u16>) -> Option<u16> {
-        let doors = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
+        let endpoints = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
         let servers = [self.postgres(), self.kafka(), self.controller()];
-        doors.chain(servers).find(|port| range.contains(port))
+        endpoints.chain(servers).find(|port| range.contains(port))
     }
 
-    /// Where the service at this place of the list takes requests.
+    /// The HTTP port of the service at this index of the list.
     pub fn service(self, place: u16) -> u16 {
         self.base + place
     }
 
-    /// Where it answers operators.
+    /// The port for health and metrics of the service at this index.
     pub fn ops(self, place: u16) -> u16 {
         self.base + OPS + place
     }
 
-    /// Kafka's, for clients.
+    /// Kafka's port for clients.
     pub fn kafka(self) -> u16 {
         self.base + KAFKA
     }
 
-    /// Kafka's, for its controller.
+    /// The port of Kafka's controller.
     pub fn controller(self) -> u16 {
         self.base + CONTROLLER
     }
 
-    /// Postgres'.
+    /// The port of Postgres.
     pub fn postgres(self) -> u16 {
         self.base + POSTGRES
     }
 }
 
-/// An error that names the holder when somebody listens on this port.
+/// Fails with the name of the holder when a process listens on this port.
 pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
-    let deadline = Instant::now() + LAST_BREATH;
+    let deadline = Instant::now() + PORT_RELEASE_TIMEOUT;
     while !is_free(port) {
-        // One that was just killed has its port until the last of its threads is gone, and is not to be seen any more.
+        // A process that was just killed holds its port until its last thread has ended, but is not visible any more.
         let holder = match holder(port) {
             Some(holder) => holder,
             None if Instant::now() > deadline => {
-                "a process that this user may not see, as one for a container, or an outgoing connection"
+                "a process that this user may not see (for example of a container), or an outgoing connection"
                     .to_owned()
             }
             None => {
@@ -114,8 +116,7 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
     Ok(())
 }
 
-/// A port that nobody listens on, below the range that the system gives to outgoing connections, and not the same one
-/// twice within this process.
+/// Returns a free port below the ephemeral range; never the same port twice within this process.
 pub fn free() -> Result<u16> {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +134,7 @@ pub fn free() -> Result<u16> {
     Err(Error::Machine(format!("no free port between 10000 and {last}")))
 }
 
-/// What the system gives to outgoing connections.
+/// Returns the range of ports that the system uses for outgoing connections.
 fn ephemeral() -> RangeInclusive<u16> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut words = text.split_whitespace().map_while(|word| word.parse().ok());
@@ -145,7 +146,7 @@ fn is_free(port: u16) -> bool {
         && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
-/// `python3 (pid 4711)`, as far as the system tells this user.
+/// Returns the process that listens on a port, for example `python3 (pid 4711)`, if this user may see it.
 fn holder(port: u16) -> Option<String> {
     if cfg!(target_os = "linux") {
         return linux_holder(port);
@@ -157,7 +158,7 @@ fn holder(port: u16) -> Option<String> {
     Some(format!("{} (pid {})", field('c')?, field('p')?))
 }
 
-/// The listening socket's inode from `/proc/net`, then the process that has it open.
+/// Finds the inode of the listening socket in `/proc/net`, then the process that has it open.
 fn linux_holder(port: u16) -> Option<String> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
@@ -165,7 +166,7 @@ fn linux_holder(port: u16) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let mut processes = std::fs::read_dir("/proc").ok()?.filter_map(std::result::Result::ok);
     processes.find_map(|process| {
-        // Beside the numbers there is `self`.
+        // Skips entries that are not a pid, such as `self`.
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let files = std::fs::read_dir(process.path().join("fd")).ok()?;
         let mut targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
@@ -176,7 +177,8 @@ fn linux_holder(port: u16) -> Option<String> {
     })
 }
 
-/// `0: 0100007F:1F90 00000000:0000 0A …`: address, peer, state (0A = listening), and the inode as the tenth word.
+/// Parses `0: 0100007F:1F90 00000000:0000 0A …`: address, peer, state (0A = listening), and the inode as the tenth
+/// word.
 fn listening_inode(line: &str, port: u16) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (_, hex) = words.get(1)?.rsplit_once(':')?;
@@ -189,7 +191,7 @@ mod tests {
     use super::{Ports, free, require_free};
 
     #[test]
-    fn all_ports_move_together() {
+    fn all_ports_are_shifted_by_the_base() {
         let ports = Ports { base: 8180 };
         assert_eq!(
             (ports.service(3), ports.ops(0), ports.kafka(), ports.postgres()),
@@ -198,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_base_whose_ports_are_given_to_outgoing_connections_is_refused_with_the_nearest_good_one() {
+    fn a_base_with_ephemeral_ports_is_refused_with_the_nearest_usable_one() {
         let linux = 32_768..=60_999;
         let refused = Ports { base: 21_756 }.outside(&linux).unwrap_err().to_string();
         assert!(refused.contains("port 32768") && refused.ends_with("PORT_BASE=21754"), "{refused}");
         assert!(Ports { base: 21_754 }.outside(&linux).is_ok());
         let from_below = Ports { base: 30_000 }.outside(&(1024..=40_999)).unwrap_err().to_string();
         assert!(from_below.ends_with("PORT_BASE=41000"), "{from_below}");
-        assert!(Ports { base: 8080 }.outside(&(1024..=u16::MAX)).is_ok(), "there is no better one");
+        assert!(Ports { base: 8080 }.outside(&(1024..=u16::MAX)).is_ok(), "no other base is better");
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! A private Postgres: a cluster of its own with a generated admin password (scram, no trust), on 127.0.0.1 alone.
+//! A private Postgres: its own cluster with a generated admin password (scram, no trust), only on 127.0.0.1.
 
 use crate::daemon::Daemon;
 use crate::error::{During, Error, Result};
 use crate::home::{create_dir, remove_dir, remove_file, set_mode, write_private};
 use crate::maven::Installed;
 use crate::process::Launch;
-use crate::process_table::{anybody_works_in, look_up};
+use crate::process_table::{any_process_works_in, look_up};
 use crate::ready::Ready;
 use crate::user::{Unprivileged, unprivileged};
 use crate::{environment, program};
@@ -19,38 +19,38 @@ use tokio::process::Command;
 /// The administrator's name.
 const ADMIN: &str = "postgres";
 
-/// How long the parent of a killed process has to notice.
-const NOTICING: Duration = Duration::from_secs(1);
+/// The time within which the parent of a killed process must have reaped it.
+const REAP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether it must survive a power cut.
+/// The failure that committed data must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// As Postgres comes.
+    /// A power cut: the default settings of Postgres.
     PowerCut,
-    /// Survives a kill -9, and is faster: for tests.
+    /// Only a kill -9: faster, for tests.
     Kill,
 }
 
-/// What one private Postgres is made of.
+/// The settings of one private Postgres.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// Where it listens.
+    /// The port.
     pub port: u16,
-    /// The cluster's folder, one that Postgres' user can reach.
+    /// The cluster's folder, which the user of Postgres must be able to reach.
     pub data: PathBuf,
-    /// Where its pid and log files go.
+    /// The folder of the pid file and the log file of the process.
     pub run: &'a Path,
     /// The administrator's password.
     pub password: &'a str,
-    /// What it must survive.
+    /// The failure that committed data must survive.
     pub durability: Durability,
 }
 
-/// Creates the cluster where there is none yet, and describes the server on it.
+/// Creates the cluster unless it exists, and returns the daemon.
 pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<Daemon> {
     let user = unprivileged()?;
     if settings.data.join("PG_VERSION").exists() {
-        bury(&settings.data).await?;
+        release_stale_lock(&settings.data).await?;
     } else {
         init(installed, settings, user).await?;
     }
@@ -65,15 +65,16 @@ pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<D
     Ok(Daemon::new("postgres", settings.run, launch, Ready::Postgres(url)).stopped_by(Signal::SIGINT))
 }
 
-/// Makes the cluster of a killed server free. Postgres refuses to start while the process that its lock file names exists,
-/// and a killed one exists until its parent has noticed: usually at once, in a container without an init process never.
-async fn bury(data: &Path) -> Result<()> {
+/// Removes the lock file of a killed server. Postgres refuses to start while the process that its lock file names
+/// exists, and a killed process exists until its parent reaps it: usually at once, in a container without an init
+/// process never.
+async fn release_stale_lock(data: &Path) -> Result<()> {
     let lock = data.join("postmaster.pid");
     let holder = || fs::read_to_string(&lock).ok()?.lines().next()?.trim().parse().ok().and_then(look_up);
-    let deadline = Instant::now() + NOTICING;
+    let deadline = Instant::now() + REAP_TIMEOUT;
     while holder().is_some_and(|holder| holder.zombie) {
-        // Its sessions end by themselves when they notice; until then the memory that they share is in use.
-        if Instant::now() > deadline && !anybody_works_in(data) {
+        // The sessions of the killed server end by themselves; until then they use its shared memory.
+        if Instant::now() > deadline && !any_process_works_in(data) {
             return remove_file(&lock);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -81,28 +82,29 @@ async fn bury(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The administrator's URL of a private server.
+/// Returns the administrator's URL of a private server.
 pub fn admin_url(port: u16, password: &str) -> String {
     format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres")
 }
 
-/// The same server, user and password, another database.
+/// Returns the same URL with another database.
 pub fn with_database(url: &str, database: &str) -> Result<String> {
     let mut url = parse(url)?;
     url.set_path(database);
     Ok(url.into())
 }
 
-/// A Postgres URL, taken apart.
+/// Parses a Postgres URL.
 pub fn parse(url: &str) -> Result<reqwest::Url> {
-    // The URL holds a password: the message must not.
+    // The message must not show the URL, which contains a password.
     let refused = |error| {
-        Error::Machine(format!("a Postgres URL looks like postgres://user:password@host/db: {error}"))
+        Error::Machine(format!("a Postgres URL has the form postgres://user:password@host/db: {error}"))
     };
     reqwest::Url::parse(url).map_err(refused)
 }
 
-/// Into a draft first: an interrupted `initdb` leaves nothing that looks like a cluster.
+/// Creates the cluster in a draft folder and renames it: an interrupted `initdb` leaves nothing that looks like a
+/// cluster.
 async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unprivileged>) -> Result<()> {
     let draft = settings.data.with_extension("draft");
     remove_dir(&draft)?;
@@ -128,8 +130,8 @@ async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unpri
 }
 
 fn hand_over(path: &Path, owner: Unprivileged) -> Result<()> {
-    let to = (Some(owner.uid), Some(owner.gid));
-    std::os::unix::fs::chown(path, to.0, to.1).during(|| format!("chown {}", path.display()))
+    let chowned = std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid));
+    chowned.during(|| format!("chown {}", path.display()))
 }
 
 fn arguments(settings: &Settings<'_>) -> Vec<OsString> {
@@ -138,7 +140,7 @@ fn arguments(settings: &Settings<'_>) -> Vec<OsString> {
     let mut set = vec![
         ("listen_addresses", "127.0.0.1"),
         ("port", port.as_str()),
-        // TCP with a password is the only door.
+        // Connections only over TCP, with a password.
         ("unix_socket_directories", ""),
         ("max_connections", "300"),
         ("max_wal_size", "256MB"),
@@ -156,28 +158,28 @@ fn arguments(settings: &Settings<'_>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::bury;
+    use super::release_stale_lock;
     use crate::process_table::look_up;
 
     #[tokio::test]
-    async fn the_lock_of_a_killed_server_that_nobody_waits_for_is_removed() {
-        let data = std::env::temp_dir().join(format!("notifyme-bury-{}", std::process::id()));
+    async fn the_lock_of_a_killed_server_that_its_parent_does_not_reap_is_removed() {
+        let data = std::env::temp_dir().join(format!("notifyme-stale-lock-{}", std::process::id()));
         std::fs::create_dir_all(&data).unwrap();
         let lock = data.join("postmaster.pid");
-        // A process that has ended and whose parent does not ask how: a zombie, until the end of this test.
+        // A process that has ended and that its parent does not reap: a zombie until the end of this test.
         let mut ended = std::process::Command::new("true").spawn().unwrap();
         let pid = i32::try_from(ended.id()).unwrap();
         while !look_up(pid).unwrap().zombie {
             tokio::task::yield_now().await;
         }
         std::fs::write(&lock, format!("{pid}\n{}\n", data.display())).unwrap();
-        bury(&data).await.unwrap();
+        release_stale_lock(&data).await.unwrap();
         assert!(!lock.exists());
 
         let living = std::process::id();
         std::fs::write(&lock, format!("{living}\n")).unwrap();
-        bury(&data).await.unwrap();
-        assert!(lock.exists(), "a server that runs keeps its lock");
+        release_stale_lock(&data).await.unwrap();
+        assert!(lock.exists(), "a running server keeps its lock");
         ended.wait().unwrap();
         std::fs::remove_dir_all(&data).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What `up` does before the services start, step by step.
+//! The steps of `up` before the services start.
 
 use crate::local::{Local, run_dir, secrets};
 use crate::screen::{Step, say};
@@ -7,10 +7,10 @@ use stack::service::wait_consuming;
 use stack::{Daemon, Home, home, maven, ports, provision, topics};
 use std::time::Duration;
 
-/// A service that does not read its topics by then gets a line; the others go on.
+/// The time within which a service should consume its topics; `up` prints a warning after it.
 const JOINING: Duration = Duration::from_secs(30);
 
-/// Refuses a port that somebody else holds, before anything is started.
+/// Fails when another process holds one of the ports.
 pub(crate) fn require_ports(home: &Home, local: &Local) -> anyhow::Result<()> {
     if local.given_brokers.is_none() {
         ports::require_free(local.ports.kafka(), "Kafka")?;
@@ -20,14 +20,14 @@ pub(crate) fn require_ports(home: &Home, local: &Local) -> anyhow::Result<()> {
         ports::require_free(local.ports.postgres(), "Postgres")?;
     }
     for name in home.services()? {
-        let doors = local.doors(home, &name)?;
-        ports::require_free(doors.http, &name)?;
-        ports::require_free(doors.ops, &format!("{name}'s health and metrics"))?;
+        let endpoints = local.endpoints(home, &name)?;
+        ports::require_free(endpoints.http, &name)?;
+        ports::require_free(endpoints.ops, &format!("{name}'s health and metrics"))?;
     }
     Ok(())
 }
 
-/// Refuses settings with which a service would not start.
+/// Fails when the settings of a service are invalid.
 pub(crate) async fn check_settings(home: &Home, local: &Local) -> anyhow::Result<()> {
     for name in home.services()? {
         local.service(home, &name)?.check(home).await?;
@@ -35,15 +35,15 @@ pub(crate) async fn check_settings(home: &Home, local: &Local) -> anyhow::Result
     Ok(())
 }
 
-/// The private servers, started together; those that were given must answer.
+/// Checks that the external servers answer, and starts the private servers concurrently.
 pub(crate) async fn servers(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
     if let Some(brokers) = &local.given_brokers {
         let answer = Ready::Kafka(brokers.clone()).ask().await;
-        answer.map_err(|why| anyhow::anyhow!("the Kafka of KAFKA_BROKERS does not answer: {why}"))?;
+        answer.map_err(|why| anyhow::anyhow!("the Kafka at KAFKA_BROKERS does not answer: {why}"))?;
     }
     if let Some(url) = &local.given_postgres {
         let answer = Ready::Postgres(url.clone()).ask().await;
-        answer.map_err(|why| anyhow::anyhow!("the Postgres of POSTGRES_URL does not answer: {why}"))?;
+        answer.map_err(|why| anyhow::anyhow!("the Postgres at POSTGRES_URL does not answer: {why}"))?;
     }
     if local.given_brokers.is_some() && local.given_postgres.is_some() {
         return Ok(Vec::new());
@@ -70,9 +70,9 @@ pub(crate) async fn servers(home: &Home, local: &Local) -> anyhow::Result<Vec<Da
     }
 }
 
-/// Databases and roles, then every service's own migrations.
+/// Creates databases and roles, then runs the migrations of every service.
 pub(crate) async fn databases(home: &Home, local: &Local) -> anyhow::Result<()> {
-    let step = Step::begin("databases, migrations and topics");
+    let step = Step::begin("creating databases, schemas and topics");
     let url = local.postgres_url(home)?;
     let mut admin = provision::connect(&url).await?;
     let mut services = Vec::new();
@@ -81,25 +81,25 @@ pub(crate) async fn databases(home: &Home, local: &Local) -> anyhow::Result<()> 
         services.push(local.service(home, &name)?);
     }
     futures::future::try_join_all(services.iter().map(|service| service.migrate(home))).await?;
-    step.done("migrated");
+    step.done("databases, schemas and topics are ready");
     Ok(())
 }
 
-/// Waits until a service reads all its topics; goes on with a line when it does not.
+/// Waits until a service consumes all its topics; prints a warning when it does not in time.
 pub(crate) async fn consuming(home: &Home, local: &Local, name: &str) -> anyhow::Result<()> {
-    if let Err(why) = wait_consuming(local.doors(home, name)?, JOINING).await {
-        say(format_args!("  ! {name} does not read its topics yet ({why}); see ./scripts/logs {name}"));
+    if let Err(why) = wait_consuming(local.endpoints(home, name)?, JOINING).await {
+        say(format_args!("  ! {name} does not consume its topics yet ({why}); see ./scripts/logs {name}"));
     }
     Ok(())
 }
 
-/// Deletes what earlier runs left on this machine; the unpacked servers and the secrets stay.
+/// Deletes the data of earlier runs on this machine; keeps the unpacked servers and the secrets.
 pub(crate) fn delete_data(home: &Home, local: &Local) -> anyhow::Result<()> {
     say("  … deleting the data of earlier runs");
     if local.given_brokers.is_none() {
         home::remove_dir(&home.data("kafka"))?;
     }
-    // Beside a Kafka that was given, our Postgres is asked first which topics there are ours.
+    // With an external Kafka, the private Postgres is needed first: it knows which topics belong to this system.
     if local.given_postgres.is_none() && local.given_brokers.is_none() {
         home::remove_dir(&home.reachable(&home.data("postgres"))?)?;
     }
@@ -113,15 +113,15 @@ pub(crate) fn delete_data(home: &Home, local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Deletes this system's databases and topics on servers that were given, and nothing else there.
+/// Deletes this system's databases and topics, and nothing else, on external servers.
 pub(crate) async fn delete_on_given_servers(home: &Home, local: &Local) -> anyhow::Result<()> {
     let services = home.services()?;
     if local.given_brokers.is_some() {
         let mut names: Vec<String> = services.iter().map(|name| format!("dlq.{name}")).collect();
         for name in &services {
             let url = local.service(home, name)?.access.migrate_database_url;
-            // A database that is not there yet knows of no topics.
-            names.extend(stack::settled::topics(&url).await.unwrap_or_default());
+            // A database that does not exist yet names no topics.
+            names.extend(stack::backlog::topics(&url).await.unwrap_or_default());
         }
         names.sort();
         names.dedup();

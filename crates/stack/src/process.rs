@@ -1,6 +1,6 @@
-//! One running process with its files `NAME.pid` and `NAME.log`. The pid file outlives whoever started the process, so
-//! that another command, or the next run, finds it; the start time beside the pid keeps a stranger that was given the
-//! same pid from being taken for it.
+//! One running process with its files `NAME.pid` and `NAME.log`. The pid file outlives the program that started the
+//! process, so that a later command finds the process. The file contains the start time too, which distinguishes the
+//! process from a later one with the same pid.
 
 use crate::error::{During, Result};
 use crate::process_table::{self, look_up};
@@ -15,23 +15,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A log that has grown beyond this is put aside when its process starts anew.
+/// The size beyond which a log is rotated when its process starts.
 const LOG_LIMIT: u64 = 16 << 20;
 
-/// What to start.
+/// The command that starts a process.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// All of its environment; nothing else is handed down.
+    /// The whole environment; the process inherits no other variable.
     pub(crate) environment: Vec<(String, OsString)>,
-    /// The folder that it runs in; this process's own when there is none.
+    /// The working folder; `None` for that of this process.
     pub(crate) folder: Option<PathBuf>,
-    /// Another user to run as.
+    /// The user to run as; `None` for that of this process.
     pub(crate) user: Option<Unprivileged>,
 }
 
-/// A process that was started here, or by an earlier command that left its pid file.
+/// A process that this program started, or that an earlier command started and left its pid file.
 #[derive(Debug)]
 pub struct Process {
     pid: i32,
@@ -41,7 +41,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it in a process group of its own (a Ctrl-C at the terminal does not reach it), output into its log.
+    /// Starts a process in its own process group (a Ctrl-C at the terminal does not reach it), with output to its log.
     pub(crate) fn spawn(name: &str, launch: &Launch, dir: &Path) -> Result<Self> {
         let log = open_log(&log_file(dir, name))?;
         let errors = log.try_clone().during(|| "sharing a log".into())?;
@@ -63,7 +63,7 @@ impl Process {
         Ok(Self { pid, started, child: Some(child), pid_file })
     }
 
-    /// The living process that a pid file names.
+    /// Returns the process that a pid file names, if it runs.
     pub fn adopt(dir: &Path, name: &str) -> Option<Self> {
         let pid_file = pid_file(dir, name);
         let text = fs::read_to_string(&pid_file).ok()?;
@@ -73,13 +73,14 @@ impl Process {
         process.is_there().then_some(process)
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// How it ended, or `None` while it runs: `died (signal 9)`, `stopped`, `ended (exit status: 1)`. Only its parent can
-    /// know the manner; for others, what `kill` or `stop` noted in the pid file stands for it.
+    /// Returns how the process ended, for example `died (signal 9)`, `stopped` or `ended (exit status: 1)`; `None`
+    /// while it runs. Only the parent knows the exit status; other programs read the note that `kill` or `stop` left in
+    /// the pid file.
     pub fn end(&mut self) -> Option<String> {
         if let Some(child) = &mut self.child {
             let status = child.try_wait().ok().flatten()?;
@@ -88,7 +89,7 @@ impl Process {
         (!self.is_there()).then(|| self.noted_end().unwrap_or_else(|| "died".to_owned()))
     }
 
-    /// Sends a signal to it and to every process below it, whatever group they are in.
+    /// Sends a signal to the process and to all descendants, whatever their process group is.
     pub(crate) fn signal_tree(&self, signal: Signal) {
         if self.is_there() {
             for pid in process_table::tree(self.pid) {
@@ -97,7 +98,7 @@ impl Process {
         }
     }
 
-    /// Asks it to stop, by the signal that means that to it; a frozen one is thawed, or it could not.
+    /// Sends the stop signal, then thaws the process: a frozen one could not stop.
     pub(crate) fn ask_to_stop(&self, signal: Signal) {
         if self.is_there() {
             self.note("stop");
@@ -106,22 +107,23 @@ impl Process {
         }
     }
 
-    /// `kill -9`, waiting until it and all below it are gone; the pid file stays and says so.
+    /// Kills the process and all descendants with SIGKILL, and waits until they are gone. The pid file stays, with a
+    /// note.
     pub fn kill(&mut self) {
-        let family = if self.is_there() { process_table::tree(self.pid) } else { Vec::new() };
+        let pids = if self.is_there() { process_table::tree(self.pid) } else { Vec::new() };
         self.note("9");
-        for pid in &family {
+        for pid in &pids {
             _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
         self.wait(Duration::from_secs(5));
         let deadline = Instant::now() + Duration::from_secs(5);
         let lingers = |pid: &i32| look_up(*pid).is_some_and(|entry| !entry.zombie);
-        while family.iter().any(lingers) && Instant::now() < deadline {
+        while pids.iter().any(lingers) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Waits for its end, at most so long.
+    /// Waits for the end of the process, at most for `limit`. Returns whether it ended.
     pub fn wait(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         while self.end().is_none() {
@@ -133,8 +135,8 @@ impl Process {
         true
     }
 
-    /// Nobody is to look for it any more.
-    pub fn forget(&self) {
+    /// Removes the pid file, so that no command finds the process any more.
+    pub fn remove_pid_file(&self) {
         _ = fs::remove_file(&self.pid_file);
     }
 
@@ -142,7 +144,8 @@ impl Process {
         look_up(self.pid).is_some_and(|entry| entry.started == self.started && !entry.zombie)
     }
 
-    /// Without a pid file it was stopped, and that command is done with it.
+    /// Returns the reason that `kill` or `stop` noted in the pid file. A missing file means that a `stop` has
+    /// completed.
     fn noted_end(&self) -> Option<String> {
         let Ok(noted) = fs::read_to_string(&self.pid_file) else { return Some("stopped".to_owned()) };
         match noted.split_whitespace().nth(2)? {
@@ -151,13 +154,13 @@ impl Process {
         }
     }
 
-    /// Notes why it is about to end.
+    /// Notes in the pid file why the process is about to end.
     fn note(&self, why: &str) {
         _ = fs::write(&self.pid_file, format!("{} {} {why}\n", self.pid, self.started));
     }
 }
 
-/// The names in a folder's pid files, whether their processes live or not.
+/// Returns the names of all pid files in a folder, whether their processes run or not.
 pub fn names(dir: &Path) -> Vec<String> {
     let Ok(listing) = fs::read_dir(dir) else {
         return Vec::new();
@@ -171,11 +174,11 @@ pub fn names(dir: &Path) -> Vec<String> {
 }
 
 /// Removes a pid file.
-pub(crate) fn forget(dir: &Path, name: &str) {
+pub(crate) fn remove_pid_file(dir: &Path, name: &str) {
     _ = fs::remove_file(pid_file(dir, name));
 }
 
-/// `NAME.log` in a run folder.
+/// Returns the path of `NAME.log` in a run folder.
 pub fn log_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.log"))
 }

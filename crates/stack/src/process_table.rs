@@ -1,5 +1,5 @@
-//! What the system says about processes: `/proc` on Linux, `ps` elsewhere. The start time tells a process from a later
-//! one with the same id.
+//! The process table, from `/proc` on Linux and `ps` elsewhere. The start time distinguishes a process from a later one
+//! with the same id.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,13 +9,13 @@ use std::process::Command;
 pub(crate) struct Entry {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
-    /// When it started, in whatever form the system gives: only good for comparing.
+    /// The start time, in the system's own format: only for comparison.
     pub(crate) started: String,
-    /// It has ended and waits for its parent to notice.
+    /// Whether the process has ended and its parent has not reaped it yet.
     pub(crate) zombie: bool,
 }
 
-/// The process with this id, if there is one.
+/// Returns the process with this id, if it exists.
 pub(crate) fn look_up(pid: i32) -> Option<Entry> {
     if cfg!(target_os = "linux") {
         return parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
@@ -23,9 +23,9 @@ pub(crate) fn look_up(pid: i32) -> Option<Entry> {
     ps(&["-o", "pid=,ppid=,stat=,lstart=", "-p", &pid.to_string()]).pop()
 }
 
-/// A process and all below it, parents first.
+/// Returns a process and all its descendants, parents first.
 pub(crate) fn tree(root: i32) -> Vec<i32> {
-    let all = everything();
+    let all = all_processes();
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
@@ -35,14 +35,14 @@ pub(crate) fn tree(root: i32) -> Vec<i32> {
     found
 }
 
-/// Whether any process works in this folder. Only Linux tells; elsewhere the answer is no.
-pub(crate) fn anybody_works_in(dir: &Path) -> bool {
+/// Whether any process has this folder as its working folder. Always false on systems other than Linux.
+pub(crate) fn any_process_works_in(dir: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let mut folders = processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok());
     folders.any(|folder| folder == dir)
 }
 
-fn everything() -> Vec<Entry> {
+fn all_processes() -> Vec<Entry> {
     if !cfg!(target_os = "linux") {
         return ps(&["-A", "-o", "pid=,ppid=,stat=,lstart="]);
     }
@@ -53,7 +53,7 @@ fn everything() -> Vec<Entry> {
     pids.filter_map(look_up).collect()
 }
 
-/// `123 (a name) S 1 …`: the name may hold spaces and brackets, so what follows is counted from its end.
+/// Parses `123 (a name) S 1 …`. The name may contain spaces and parentheses, so fields are counted from its end.
 fn parse_stat(text: &str) -> Option<Entry> {
     let pid = text.split(' ').next()?.parse().ok()?;
     let rest: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_brackets_does_not_confuse() {
+    fn a_name_with_parentheses_is_parsed() {
         let line = "12 (a) b (c) Z 1 12 12 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let entry = parse_stat(line).unwrap();
         assert_eq!((entry.pid, entry.parent, entry.started.as_str(), entry.zombie), (12, 1, "4711", true));
     }
 
     #[test]
-    fn the_words_of_ps_are_read() {
+    fn a_line_of_ps_is_parsed() {
         let entry = parse_ps("  77     1 Ss   Tue Nov 24 10:00:00 2026").unwrap();
         assert_eq!((entry.pid, entry.parent, entry.started.as_str()), (77, 1, "Tue-Nov-24-10:00:00-2026"));
     }

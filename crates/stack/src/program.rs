@@ -1,13 +1,13 @@
-//! Runs a helper program to its end: Maven, `initdb`, a migration. Its output is kept for the error message.
+//! Runs a helper program to its end (Maven, `initdb`, a migration) and keeps its output for the error message.
 
 use crate::error::{During, Error, Result};
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// How much of a failed program's output is worth showing.
+/// The number of output lines that the error message of a failed program shows.
 const TAIL_LINES: usize = 25;
 
-/// Runs it; a failure carries the end of its output. It ends with the future.
+/// Runs a command; an error contains the last lines of its output. Dropping the future kills the process.
 pub(crate) async fn run(what: &str, command: &mut Command) -> Result<()> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = command
@@ -26,7 +26,7 @@ pub(crate) async fn run(what: &str, command: &mut Command) -> Result<()> {
     })
 }
 
-/// The last `lines` lines of a text.
+/// Returns the last `lines` lines of a text.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.trim_end().lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")

@@ -1,21 +1,21 @@
-//! What an administrator does before a service's first migration: a database with two roles, the migrator that owns it
-//! and the service that is granted what it needs by the migrations. Every step may be repeated.
+//! The administrator's steps before the first migration of a service: create a database and two roles. The migrator
+//! owns the database; the migrations grant the service role what it needs. Every step is idempotent.
 
 use crate::error::Result;
 use crate::postgres::parse;
 use crate::secrets::Secrets;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-/// One service's two ways into its database.
+/// The two URLs of a service's database.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// As the service: least rights.
+    /// The URL of the service role, which has the least rights.
     pub database_url: String,
-    /// As the owner, for migrations alone.
+    /// The URL of the owner, for migrations.
     pub migrate_database_url: String,
 }
 
-/// The URLs that `provision` makes true.
+/// Returns the URLs that work after `provision`.
 pub fn access(url: &str, prefix: &str, service: &str, secrets: &mut Secrets) -> Result<Access> {
     let database = format!("{prefix}_{service}");
     let migrator = format!("{database}_migrator");
@@ -25,7 +25,8 @@ pub fn access(url: &str, prefix: &str, service: &str, secrets: &mut Secrets) -> 
     })
 }
 
-/// Creates `PREFIX_SERVICE` with the roles `PREFIX_SERVICE` and `PREFIX_SERVICE_migrator`, or finds them there.
+/// Creates the database `PREFIX_SERVICE` and the roles `PREFIX_SERVICE` and `PREFIX_SERVICE_migrator` unless they
+/// exist.
 pub async fn provision(
     admin: &mut PgConnection,
     prefix: &str,
@@ -38,7 +39,7 @@ pub async fn provision(
     login_role(admin, &migrator, &secrets.get(&migrator)?).await?;
     let there = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(&database);
     if there.fetch_optional(&mut *admin).await?.is_none() {
-        // An administrator who is no superuser may only give a database to a role that it can act as.
+        // An administrator who is not a superuser must be a member of the role that will own the database.
         run(admin, format!(r#"GRANT "{migrator}" TO CURRENT_USER"#)).await?;
         run(admin, format!(r#"CREATE DATABASE "{database}" OWNER "{migrator}""#)).await?;
     }
@@ -46,7 +47,7 @@ pub async fn provision(
     run(admin, format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#)).await
 }
 
-/// Removes the databases of these services and their roles, with whoever is connected to them.
+/// Drops the databases and roles of these services, and terminates their connections.
 pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String]) -> Result<()> {
     for service in services {
         let database = format!("{prefix}_{service}");
@@ -57,7 +58,7 @@ pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String])
     Ok(())
 }
 
-/// A connection as the administrator.
+/// Connects as the administrator.
 pub async fn connect(admin_url: &str) -> Result<PgConnection> {
     Ok(PgConnection::connect(admin_url).await?)
 }
@@ -68,7 +69,8 @@ async fn login_role(admin: &mut PgConnection, role: &str, password: &str) -> Res
     run(admin, format!(r#"{verb} ROLE "{role}" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{password}'"#)).await
 }
 
-/// Names and passwords in these statements are this crate's own: a checked prefix, a folder's name, hexadecimal digits.
+/// Runs a statement. Its names and passwords come from this crate: a checked prefix, a folder's name, hexadecimal
+/// digits.
 async fn run(admin: &mut PgConnection, statement: String) -> Result<()> {
     admin.execute(AssertSqlSafe(statement)).await?;
     Ok(())
@@ -78,12 +80,13 @@ fn login(url: &str, user: &str, password: &str, database: &str) -> Result<String
     let mut url = parse(url)?;
     without_socket(&mut url);
     url.set_path(database);
-    let host_less = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
-    url.set_username(user).and_then(|()| url.set_password(Some(password))).map_err(host_less)?;
+    let no_host = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
+    url.set_username(user).and_then(|()| url.set_password(Some(password))).map_err(no_host)?;
     Ok(url.into())
 }
 
-/// An administrator may come in by a socket (`?host=/var/run/postgresql`); the roles come over the network.
+/// Removes the socket from a URL: an administrator may connect by a socket (`?host=/var/run/postgresql`), but the roles
+/// connect over the network.
 fn without_socket(url: &mut reqwest::Url) {
     let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "host").collect();
     url.set_query(None);
@@ -97,7 +100,7 @@ mod tests {
     use super::login;
 
     #[test]
-    fn roles_come_over_the_network_with_the_administrators_other_options() {
+    fn roles_connect_over_the_network_with_the_other_options_of_the_administrators_url() {
         let url = "postgres://postgres@db/postgres?host=/var/run/postgresql&sslmode=require";
         assert_eq!(login(url, "a", "b", "c").unwrap(), "postgres://a:b@db/c?sslmode=require");
         assert_eq!(login("postgres://x:y@db:5433/z", "a", "b", "c").unwrap(), "postgres://a:b@db:5433/c");

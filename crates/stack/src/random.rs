@@ -1,9 +1,9 @@
-//! Secrets and names from the system's generator.
+//! Random secrets and names from the system's generator.
 
 use crate::error::{Error, Result};
 use std::fmt::Write as _;
 
-/// So many random bytes as lower-case hexadecimal digits.
+/// Returns this many random bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: usize) -> Result<String> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer).map_err(|error| Error::Machine(format!("no random numbers: {error}")))?;

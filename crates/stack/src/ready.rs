@@ -1,25 +1,25 @@
-//! How to ask a process whether it is ready, by the question that its users would ask.
+//! Readiness checks that use a process the way its clients do.
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
-/// One question must be answered within this.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of one check.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The question.
+/// A readiness check.
 #[derive(Debug, Clone)]
 pub enum Ready {
-    /// 200 from this address.
+    /// This URL answers with a 2xx status.
     Http(String),
-    /// A connection to this database.
+    /// This database accepts a connection.
     Postgres(String),
-    /// Metadata with at least one broker from these bootstrap servers.
+    /// These bootstrap servers return metadata with at least one broker.
     Kafka(String),
 }
 
 impl Ready {
-    /// `Ok` when it is ready, else what was answered.
+    /// Runs the check; an error describes the answer.
     pub async fn ask(&self) -> Result<(), String> {
         match self {
             Self::Http(url) => http(url).await,
@@ -31,7 +31,7 @@ impl Ready {
 
 async fn http(url: &str) -> Result<(), String> {
     let client =
-        reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().map_err(|error| error.to_string())?;
+        reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().map_err(|error| error.to_string())?;
     match client.get(url).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("{url}: {}", answer.status())),
@@ -40,7 +40,7 @@ async fn http(url: &str) -> Result<(), String> {
 }
 
 async fn postgres(url: &str) -> Result<(), String> {
-    match tokio::time::timeout(PATIENCE, PgConnection::connect(url)).await {
+    match tokio::time::timeout(TIMEOUT, PgConnection::connect(url)).await {
         Ok(Ok(connection)) => connection.close().await.map_err(|error| error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer".to_owned()),
@@ -48,10 +48,10 @@ async fn postgres(url: &str) -> Result<(), String> {
 }
 
 async fn kafka(brokers: &str) -> Result<(), String> {
-    // A refused connection tells at once; librdkafka would try for a while.
+    // A plain TCP connection is refused at once, while librdkafka would retry.
     let mut refused = None;
     for broker in brokers.split(',') {
-        match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(broker.trim())).await {
+        match tokio::time::timeout(TIMEOUT, tokio::net::TcpStream::connect(broker.trim())).await {
             Ok(Ok(_)) => return metadata(brokers.to_owned()).await,
             Ok(Err(error)) => refused = Some(error.to_string()),
             Err(_) => refused = Some("no answer".to_owned()),
@@ -63,7 +63,7 @@ async fn kafka(brokers: &str) -> Result<(), String> {
 async fn metadata(brokers: String) -> Result<(), String> {
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = crate::kafka::client(&brokers).create()?;
-        consumer.fetch_metadata(None, PATIENCE).map(|metadata| metadata.brokers().len())
+        consumer.fetch_metadata(None, TIMEOUT).map(|metadata| metadata.brokers().len())
     });
     match asking.await {
         Ok(Ok(0)) => Err("no broker is registered yet".to_owned()),

@@ -1,46 +1,50 @@
-//! What runs in a folder of pid files, whoever started it: to list it, to stop it, to kill it.
+//! Lists, stops and kills the processes of a folder of pid files, whichever program started them.
 
 use crate::process::{self, Process};
 use nix::sys::signal::Signal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The private servers' names; every other name is a service's instance.
+/// The names of the private servers; every other name is an instance of a service.
 pub const SERVERS: [&str; 2] = ["kafka", "postgres"];
 
-/// How long a service may take to stop, and a server.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(30));
+/// The time after which a service that does not stop is killed.
+const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time after which a server that does not stop is killed.
+const SERVER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The names of the living.
+/// Returns the names of the running processes.
 pub fn names(dir: &Path) -> Vec<String> {
     process::names(dir).into_iter().filter(|name| Process::adopt(dir, name).is_some()).collect()
 }
 
-/// Whether this one lives.
+/// Whether this process runs.
 pub fn is_running(dir: &Path, name: &str) -> bool {
     Process::adopt(dir, name).is_some()
 }
 
-/// Stops everything: the services first, then the servers that they need. `told` hears of each.
-pub async fn stop_all(dir: &Path, told: impl Fn(&str)) {
+/// Stops everything: the services first, then the servers that they need. Calls `report` for each process.
+pub async fn stop_all(dir: &Path, report: impl Fn(&str)) {
     let (servers, services): (Vec<_>, Vec<_>) =
         process::names(dir).into_iter().partition(|name| SERVERS.contains(&name.as_str()));
-    stop(dir, &services, &told).await;
-    stop(dir, &servers, &told).await;
+    stop(dir, &services, &report).await;
+    stop(dir, &servers, &report).await;
 }
 
-/// Asks these to stop, all at once, and waits; one that takes too long is killed. `told` hears of each.
-pub async fn stop(dir: &Path, names: &[String], told: impl Fn(&str)) {
+/// Sends the stop signal to all these processes and waits; kills a process that exceeds its timeout. Calls `report` for
+/// each process.
+pub async fn stop(dir: &Path, names: &[String], report: impl Fn(&str)) {
     let mut waiting = Vec::new();
     for name in names {
         let Some(process) = Process::adopt(dir, name) else {
-            process::forget(dir, name);
+            process::remove_pid_file(dir, name);
             continue;
         };
-        let server = SERVERS.contains(&name.as_str());
-        // Postgres takes SIGTERM as "when all sessions have ended".
+        let is_server = SERVERS.contains(&name.as_str());
+        // On SIGTERM, Postgres would wait until all sessions have ended.
         process.ask_to_stop(if name == "postgres" { Signal::SIGINT } else { Signal::SIGTERM });
-        waiting.push((name, process, Instant::now() + if server { PATIENCE.1 } else { PATIENCE.0 }));
+        let timeout = if is_server { SERVER_STOP_TIMEOUT } else { SERVICE_STOP_TIMEOUT };
+        waiting.push((name, process, Instant::now() + timeout));
     }
     while !waiting.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -51,8 +55,8 @@ pub async fn stop(dir: &Path, names: &[String], told: impl Fn(&str)) {
             } else if process.end().is_none() {
                 return true;
             }
-            process.forget();
-            told(&if overdue {
+            process.remove_pid_file();
+            report(&if overdue {
                 format!("{name} did not stop and was killed")
             } else {
                 format!("{name} stopped")
@@ -62,7 +66,7 @@ pub async fn stop(dir: &Path, names: &[String], told: impl Fn(&str)) {
     }
 }
 
-/// `kill -9`; whether there was anything to kill.
+/// Kills a process with SIGKILL. Returns whether it was running.
 pub fn kill(dir: &Path, name: &str) -> bool {
     Process::adopt(dir, name).is_some_and(|mut process| {
         process.kill();
@@ -74,6 +78,6 @@ pub fn kill(dir: &Path, name: &str) -> bool {
 pub fn kill_all(dir: &Path) {
     for name in process::names(dir) {
         kill(dir, &name);
-        process::forget(dir, &name);
+        process::remove_pid_file(dir, &name);
     }
 }

@@ -1,5 +1,5 @@
-//! A folder for what a test or a check starts, gone with it. Its lock falls when its owner dies, however that happens:
-//! then the next one finds the folder, ends what was left running, and removes it.
+//! A temporary folder for the processes of a test or a check. The owner holds a lock in the folder, which the kernel
+//! releases when the owner dies: the next owner then kills the processes that are left and removes the folder.
 
 use crate::error::{During, Result};
 use crate::home::{Home, PASSABLE, create_dir, remove_dir, set_mode};
@@ -7,7 +7,7 @@ use crate::{random, running};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// A folder under `.data/scratch/`, and its twin for Postgres where that is another one.
+/// A folder under `.data/scratch/`, and the folder for Postgres, which may be another one.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     dir: PathBuf,
@@ -16,7 +16,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// A new one, after those that dead owners left have been cleared away.
+    /// Removes the folders of dead owners, then creates a new one.
     pub(crate) fn new(home: &Home) -> Result<Self> {
         let all = home.data("scratch");
         create_dir(&all)?;
@@ -31,12 +31,12 @@ impl Scratch {
         Ok(Self { dir, reachable, _lock: file })
     }
 
-    /// For pid files and logs.
+    /// The folder of pid files and logs.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// For the files of Postgres.
+    /// The folder of the files of Postgres.
     pub(crate) fn reachable(&self) -> &Path {
         &self.reachable
     }
@@ -53,13 +53,13 @@ impl Drop for Scratch {
 fn sweep(home: &Home, all: &Path) {
     let Ok(listing) = fs::read_dir(all) else { return };
     for dir in listing.filter_map(std::result::Result::ok).map(|entry| entry.path()) {
-        // A folder without a lock is just being made, or unmade, by somebody else.
+        // Another process is just creating or removing a folder without a lock.
         let Ok(file) = File::open(dir.join("lock")) else {
             continue;
         };
         if file.try_lock().is_ok() {
             running::kill_all(&dir);
-            _ = home.reachable(&dir).and_then(|twin| remove_dir(&twin));
+            _ = home.reachable(&dir).and_then(|reachable| remove_dir(&reachable));
             _ = remove_dir(&dir);
         }
     }

@@ -1,4 +1,4 @@
-//! What the commands print: lines, in a colour a service where a terminal shows it, and the time that steps take.
+//! The output of the commands: lines, one colour per service on a terminal, and steps with their duration.
 
 use std::fmt::Display;
 use std::io::IsTerminal as _;
@@ -9,7 +9,7 @@ pub(crate) use program::{complain, print, say};
 /// The colours of the services, in their order: cyan, yellow, magenta, green, then blue and red for further ones.
 const COLOURS: [u8; 6] = [36, 33, 35, 32, 34, 31];
 
-/// A step that may take a while: announced, then told with its time.
+/// A step that may take a while: prints its beginning, and its result with the elapsed time.
 pub(crate) struct Step(Instant);
 
 impl Step {
@@ -23,7 +23,7 @@ impl Step {
     }
 }
 
-/// Colours by service name, where a terminal shows them or `FORCE_COLOR` is set; none with `NO_COLOR`.
+/// One colour per service, on a terminal or with `FORCE_COLOR`; no colours with `NO_COLOR`.
 pub(crate) struct Palette {
     services: Vec<String>,
     on: bool,
@@ -36,12 +36,12 @@ impl Palette {
         Self { services, on }
     }
 
-    /// The text in the colour of this service (or of an instance of it).
+    /// Returns the text in the colour of this service or instance.
     pub(crate) fn paint(&self, name: &str, text: impl Display) -> String {
         self.painted("", name, text)
     }
 
-    /// The same, and bold.
+    /// Returns the text in bold and in the colour of this service or instance.
     pub(crate) fn paint_bold(&self, name: &str, text: impl Display) -> String {
         self.painted("1;", name, text)
     }

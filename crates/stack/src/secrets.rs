@@ -1,4 +1,4 @@
-//! The passwords and keys of one system: generated once, kept in a file for its owner's eyes alone.
+//! The passwords and keys of one system: generated once, stored in a file that only its owner may read.
 
 use crate::error::{During, Error, Result};
 use crate::home::write_private;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Named secrets; one that is asked for the first time is made up.
+/// Named secrets, each generated on first use.
 #[derive(Debug, Default)]
 pub struct Secrets {
     values: BTreeMap<String, String>,
@@ -15,7 +15,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Those of this file, which need not exist yet.
+    /// Opens the secrets of a file, which need not exist yet.
     pub fn open(file: &Path) -> Result<Self> {
         let text = match fs::read_to_string(file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),
@@ -26,7 +26,7 @@ impl Secrets {
         Ok(Self { values: serde_json::from_str(&text).map_err(unreadable)?, file: Some(file.to_path_buf()) })
     }
 
-    /// 32 random bytes in hexadecimal digits, always the same for one name.
+    /// Returns the secret of this name, 32 random bytes as hexadecimal digits; generates and stores it on first use.
     pub fn get(&mut self, name: &str) -> Result<String> {
         if let Some(value) = self.values.get(name) {
             return Ok(value.clone());

@@ -1,11 +1,10 @@
-//! A small catalogue, put in through the operator's door once, so that there is something to order: four products with
-//! stock and one that is sold out.
+//! The sample catalogue, created once through the operator's API: four products in stock and one that is sold out.
 
 use crate::local::Local;
 use crate::screen::Step;
 use reqwest::{Client, Response};
 use serde_json::json;
-use stack::{Home, settled};
+use stack::{Home, backlog};
 use std::time::{Duration, Instant};
 
 /// SKU, name, price in cents, stock.
@@ -17,35 +16,35 @@ const CATALOGUE: [(&str, &str, u32, u32); 5] = [
     ("pen-limited", "Fountain pen, limited edition", 14900, 0),
 ];
 
-/// The one of them that is sold out.
+/// The product that is sold out.
 pub(crate) const SOLD_OUT: &str = "pen-limited";
-/// One that is not.
+/// A product in stock.
 pub(crate) const IN_STOCK: &str = "mug-stoneware";
 
-/// The service that is asked.
+/// The service that owns the products.
 pub(crate) const OWNER: &str = "inventory";
 
-/// Whether the catalogue has been put into these databases.
+/// Whether these databases have the catalogue.
 pub(crate) fn is_done(home: &Home, local: &Local) -> bool {
     local.seed_marker(home).exists()
 }
 
-/// Puts the catalogue in unless that has been done, and waits until these services have published and read it all: the
-/// order service knows the prices then.
+/// Creates the catalogue unless it exists, and waits until these services have published and consumed everything: then
+/// the order service knows the prices.
 pub(crate) async fn once(home: &Home, local: &Local, services: &[String]) -> anyhow::Result<()> {
     if is_done(home, local) {
         return Ok(());
     }
-    let step = Step::begin("putting a small catalogue in");
+    let step = Step::begin("creating a sample catalogue");
     let client = Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
-    let (inventory, token) = (local.doors(home, OWNER)?.url(), local.admin_token(home)?);
+    let (inventory, token) = (local.endpoints(home, OWNER)?.url(), local.admin_token(home)?);
     for (sku, name, cents, stock) in CATALOGUE {
         let product = format!("{inventory}/products/{sku}");
         let price = json!({"name": name, "price": {"amount": cents, "currency": "EUR"}});
         done(client.put(&product).bearer_auth(&token).json(&price).send().await?).await?;
         if stock > 0 {
             let restock = client.post(format!("{product}/restock")).bearer_auth(&token);
-            // Repeated after an interruption, it counts once.
+            // The key makes a retry after an interruption safe.
             let restock = restock.header("Idempotency-Key", format!("catalogue-{sku}"));
             done(restock.json(&json!({"quantity": stock})).send().await?).await?;
         }
@@ -63,7 +62,7 @@ async fn done(response: Response) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Until each has published what it had to and read what there is; a while at most, since somebody else may be publishing.
+/// Waits until the backlog of each service is empty, at most 15 s: other clients may keep publishing.
 async fn wait_until_read(home: &Home, local: &Local, services: &[String]) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
@@ -71,7 +70,7 @@ async fn wait_until_read(home: &Home, local: &Local, services: &[String]) -> any
         for name in services {
             let service = local.service(home, name)?;
             let url = &service.access.migrate_database_url;
-            waiting.extend(settled::look(name, url, &service.brokers, &local.topic_prefix).await?.waiting);
+            waiting.extend(backlog::look(name, url, &service.brokers, &local.topic_prefix).await?.waiting);
         }
         if waiting.is_empty() || Instant::now() > deadline {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Kafka and Postgres for tests: those of `KAFKA_BROKERS` and `POSTGRES_URL` when they are given, else a private pair on
-//! free ports that ends with the last user of it.
+//! Kafka and Postgres for tests: those of `KAFKA_BROKERS` and `POSTGRES_URL` when set, else a private pair on free
+//! ports, which stops when its last user drops it.
 
 use crate::daemon::Daemon;
 use crate::error::Result;
@@ -11,19 +11,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use tokio::sync::Mutex;
 
-/// A Kafka and a Postgres, private or given.
+/// A Kafka and a Postgres, private or external.
 #[derive(Debug)]
 pub struct Servers {
     brokers: String,
     postgres_url: String,
     kafka: Option<Daemon>,
     postgres: Option<Daemon>,
-    /// Dropped last: what runs has its files there.
+    /// Dropped last, since the servers have their files there.
     scratch: Option<Scratch>,
 }
 
 impl Servers {
-    /// The servers of this run: given by the environment, else one private pair for all tests of this process.
+    /// Returns the servers of the environment, else one private pair for all tests of this process.
     pub async fn shared() -> Result<Arc<Self>> {
         static PAIR: Mutex<Weak<Servers>> = Mutex::const_new(Weak::new());
         let mut pair = PAIR.lock().await;
@@ -36,17 +36,17 @@ impl Servers {
         Ok(servers)
     }
 
-    /// A pair of one's own, to break.
+    /// Starts a private pair for a test that breaks it.
     pub async fn private() -> Result<Arc<Self>> {
         Ok(Arc::new(Self::start(None, None).await?))
     }
 
-    /// A pair of one's own, to measure: Postgres waits for the disk, as it comes.
+    /// Starts a private pair for a measurement: Postgres syncs to disk, as by default.
     pub async fn durable() -> Result<Self> {
         Self::start_private(None, None, Durability::PowerCut).await
     }
 
-    /// Starts what is not given.
+    /// Starts the servers that are not given.
     pub async fn start(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
         let (Some(brokers), Some(postgres_url)) = (&brokers, &postgres_url) else {
             return Self::start_private(brokers, postgres_url, Durability::Kill).await;
@@ -107,18 +107,18 @@ impl Servers {
         &self.postgres_url
     }
 
-    /// The private Kafka; `None` when it was given.
+    /// The private Kafka; `None` when Kafka is external.
     pub fn kafka(&self) -> Option<&Daemon> {
         self.kafka.as_ref()
     }
 
-    /// The folder of a partition's log in the private Kafka; `None` when Kafka was given.
+    /// The folder of a partition's log in the private Kafka; `None` when Kafka is external.
     pub fn partition_log(&self, topic: &str, partition: i32) -> Option<PathBuf> {
         self.kafka.as_ref()?;
         Some(kafka_data(self.scratch.as_ref()?).join(format!("log/{topic}-{partition}")))
     }
 
-    /// The private Postgres; `None` when it was given.
+    /// The private Postgres; `None` when Postgres is external.
     pub fn postgres(&self) -> Option<&Daemon> {
         self.postgres.as_ref()
     }
@@ -130,6 +130,6 @@ fn kafka_data(scratch: &Scratch) -> PathBuf {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        self.kafka.iter().chain(&self.postgres).for_each(Daemon::put_away);
+        self.kafka.iter().chain(&self.postgres).for_each(Daemon::clean_up);
     }
 }

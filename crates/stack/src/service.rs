@@ -1,4 +1,4 @@
-//! One instance of a service: a binary found by the service's name, told everything by environment variables.
+//! A service and its instances: the binary has the service's name, and environment variables hold all settings.
 
 use crate::daemon::Daemon;
 use crate::environment;
@@ -14,10 +14,10 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// A migration that takes longer waits for something that does not come.
-const MIGRATION_PATIENCE: Duration = Duration::from_mins(2);
+/// The time after which a migration counts as stuck.
+const MIGRATION_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What each instance must have for itself, or must not see: never handed down from the caller's environment.
+/// The variables that an instance never inherits: its own, and those that it must not see.
 pub const OWN: [&str; 9] = [
     "LISTEN",
     "OPS_LISTEN",
@@ -30,92 +30,92 @@ pub const OWN: [&str; 9] = [
     "PORT_BASE",
 ];
 
-/// What all instances of one service have in common.
+/// The common configuration of all instances of one service.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// The folder's and the binary's name.
+    /// The name of the service, of its folder and of its binary.
     pub name: String,
-    /// Its database.
+    /// The URLs of the database.
     pub access: Access,
     /// Kafka's bootstrap servers.
     pub brokers: String,
-    /// Its settings, which win over those in this process's environment.
+    /// Settings that override those in this process's environment.
     pub settings: Vec<(String, String)>,
-    /// Which settings it takes from this process's environment.
+    /// The settings that the service takes from this process's environment.
     pub manual: Manual,
 }
 
-/// Where one instance listens.
+/// The ports of one instance.
 #[derive(Debug, Clone, Copy)]
-pub struct Doors {
-    /// Customers' and operators' requests.
+pub struct Endpoints {
+    /// The port for customers and operators.
     pub http: u16,
-    /// Health and metrics.
+    /// The port for health and metrics.
     pub ops: u16,
 }
 
-impl Doors {
-    /// The address of its HTTP door.
+impl Endpoints {
+    /// The base URL of the API.
     pub fn url(self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }
 
-    /// The settings that make an instance listen there.
+    /// The settings that make an instance listen on these ports.
     pub fn settings(self) -> [(&'static str, String); 2] {
         [("LISTEN", format!("127.0.0.1:{}", self.http)), ("OPS_LISTEN", format!("127.0.0.1:{}", self.ops))]
     }
 
-    /// The address of its operators' door.
+    /// The base URL of health and metrics.
     pub fn ops_url(self) -> String {
         format!("http://127.0.0.1:{}", self.ops)
     }
 }
 
 impl Service {
-    /// `SERVICE migrate`: schema, rights and topics.
+    /// Runs `SERVICE migrate`, which creates or updates schema, grants and topics.
     pub async fn migrate(&self, home: &Home) -> Result<()> {
         let mut command = self.command(home);
         command.arg("migrate").env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
-        let migration = tokio::time::timeout(MIGRATION_PATIENCE, program::run(&what, &mut command));
+        let migration = tokio::time::timeout(MIGRATION_TIMEOUT, program::run(&what, &mut command));
         migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
     }
 
-    /// `SERVICE check`: whether it would start with these settings.
+    /// Runs `SERVICE check`, which fails when the settings are invalid.
     pub async fn check(&self, home: &Home) -> Result<()> {
         program::run(&format!("{} check", self.name), self.command(home).arg("check")).await
     }
 
-    /// A command of it (`redrive`, `rewind`, …) with its settings; not started yet.
+    /// Returns a command of the service (`redrive`, `rewind`, …) with its settings; the caller starts it.
     pub fn command(&self, home: &Home) -> Command {
         let mut command = Command::new(home.binary(&self.name));
         command.env_clear().envs(self.environment());
         command
     }
 
-    /// Instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
-    pub fn instance(&self, home: &Home, number: usize, doors: Doors, run: &Path) -> Daemon {
-        // Keeps its partitions over a restart (static membership).
-        let place = ("INSTANCE".to_owned(), format!("{}-{number}", self.name));
-        self.daemon(home, &instance_name(&self.name, number), doors, run, Some(place))
+    /// Returns instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
+    pub fn instance(&self, home: &Home, number: usize, endpoints: Endpoints, run: &Path) -> Daemon {
+        // With static membership, an instance keeps its partitions over a restart.
+        let static_id = ("INSTANCE".to_owned(), format!("{}-{number}", self.name));
+        self.daemon(home, &instance_name(&self.name, number), endpoints, run, Some(static_id))
     }
 
-    /// An instance that keeps no place in its group: whoever comes after it does not wait for it.
-    pub fn passing_instance(&self, home: &Home, doors: Doors, run: &Path) -> Daemon {
-        self.daemon(home, &self.name, doors, run, None)
+    /// Returns an instance without static membership: later instances need not wait until its session times out.
+    pub fn temporary_instance(&self, home: &Home, endpoints: Endpoints, run: &Path) -> Daemon {
+        self.daemon(home, &self.name, endpoints, run, None)
     }
 
     fn daemon(
         &self,
         home: &Home,
         name: &str,
-        doors: Doors,
+        endpoints: Endpoints,
         run: &Path,
-        place: Option<(String, String)>,
+        static_id: Option<(String, String)>,
     ) -> Daemon {
         let mut environment = self.environment();
-        environment.extend(doors.settings().map(|(name, value)| (name.to_owned(), value.into())));
-        environment.extend(place.map(|(name, value)| (name, value.into())));
+        environment.extend(endpoints.settings().map(|(name, value)| (name.to_owned(), value.into())));
+        environment.extend(static_id.map(|(name, value)| (name, value.into())));
         let launch = Launch {
             program: home.binary(&self.name),
             arguments: Vec::new(),
@@ -123,11 +123,12 @@ impl Service {
             folder: None,
             user: None,
         };
-        let ready = Ready::Http(format!("{}/health/ready", doors.ops_url()));
+        let ready = Ready::Http(format!("{}/health/ready", endpoints.ops_url()));
         Daemon::new(name, run, launch, ready)
     }
 
-    /// What every process of it is given: the settings that are in this process's environment, then its own.
+    /// Returns the environment of every process of the service: its settings from this process's environment,
+    /// overridden by `settings`.
     fn environment(&self) -> Vec<(String, OsString)> {
         let is_its_own = |name: &str| self.manual.names(name) && !OWN.contains(&name);
         let inherited =
@@ -141,14 +142,14 @@ impl Service {
     }
 }
 
-/// The name of an instance's files.
+/// Returns the name of an instance and of its files.
 pub fn instance_name(service: &str, number: usize) -> String {
     if number == 1 { service.to_owned() } else { format!("{service}-{number}") }
 }
 
-/// Waits until an instance reads all its topics, at most so long.
-pub async fn wait_consuming(doors: Doors, limit: Duration) -> Result<(), String> {
-    let question = Ready::Http(format!("{}/health/consuming", doors.ops_url()));
+/// Waits until an instance consumes all its topics, at most for `limit`. An error is the last answer.
+pub async fn wait_consuming(endpoints: Endpoints, limit: Duration) -> Result<(), String> {
+    let question = Ready::Http(format!("{}/health/consuming", endpoints.ops_url()));
     let deadline = std::time::Instant::now() + limit;
     while let Err(answer) = question.ask().await {
         if std::time::Instant::now() > deadline {

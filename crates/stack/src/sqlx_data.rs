@@ -1,5 +1,5 @@
-//! The `.sqlx` folders: what `sqlx::query!` needs to know of the databases to check the queries without one. They are
-//! written by compiling each crate against a private Postgres that has its migrations, one database a service.
+//! The `.sqlx` folders: the query data with which `sqlx::query!` checks queries without a database. They are written by
+//! compiling each crate against a private Postgres with one migrated database per service.
 
 use crate::error::{During, Error, Result};
 use crate::home::{Home, create_dir, remove_dir};
@@ -16,14 +16,14 @@ use tokio::process::Command;
 /// A crate with checked queries.
 #[derive(Debug)]
 pub struct Checked {
-    /// The package.
+    /// The name of the package.
     pub name: String,
     dir: PathBuf,
     /// The environment variable that its `sqlx.toml` names.
     variable: String,
 }
 
-/// All crates that have a `sqlx.toml`, or those of them that were named.
+/// Returns the named crates with a `sqlx.toml`; all such crates when none is named.
 pub fn crates(home: &Home, named: &[String]) -> Result<Vec<Checked>> {
     let mut found = Vec::new();
     for folder in ["crates", "services"] {
@@ -52,17 +52,17 @@ fn checked(dir: PathBuf) -> Option<Checked> {
     Some(Checked { name: dir.file_name()?.to_str()?.to_owned(), dir, variable })
 }
 
-/// A private Postgres with one migrated database a service.
+/// A private Postgres with one migrated database per service.
 #[derive(Debug)]
 pub struct Databases {
-    /// Service and URL.
+    /// The services and the URLs of their databases.
     urls: Vec<(String, String)>,
     daemon: crate::Daemon,
     _scratch: Scratch,
 }
 
 impl Databases {
-    /// Starts it, and applies the migrations as the files say now.
+    /// Starts Postgres and applies the current migrations.
     pub async fn start(home: &Home) -> Result<Self> {
         let scratch = Scratch::new(home)?;
         let installed = maven::install(home, |_| ()).await?;
@@ -87,7 +87,8 @@ impl Databases {
         Ok(databases)
     }
 
-    /// Puts what all of these need into each one's folder, so that one of them compiles while another is being prepared.
+    /// Writes the query data of all these crates into the folder of each, so that one compiles while another is
+    /// prepared.
     pub async fn spread(&self, home: &Home, crates: &[Checked]) -> Result<()> {
         let draft = draft(home, "all")?;
         let compiled = self.compile(home, crates, &draft).await;
@@ -107,19 +108,19 @@ impl Databases {
     /// Writes the folder of one crate.
     pub async fn write(&self, home: &Home, checked: &Checked) -> Result<PathBuf> {
         let (draft, folder) = (draft(home, &checked.name)?, checked.folder());
-        // Its own variable alone: the crates below it go on using what is written, and write nothing here.
+        // Only this crate's variable is set: its dependencies use their committed query data and write nothing here.
         let compiled = self.compile(home, std::slice::from_ref(checked), &draft).await;
         if let Err(error) = compiled {
             remove_dir(&draft)?;
             return Err(error);
         }
         remove_dir(&folder)?;
-        // Written beside, then moved: whoever compiles meanwhile finds a whole folder.
+        // The rename is atomic: a concurrent build finds a complete folder.
         fs::rename(&draft, &folder).during(|| format!("naming {}", folder.display()))?;
         Ok(folder)
     }
 
-    /// Compiles all of these at once, and names those whose folder is not what a fresh one would be.
+    /// Compiles all these crates at once, and returns the names of those whose folder is out of date.
     pub async fn outdated(&self, home: &Home, crates: &[Checked]) -> Result<Vec<String>> {
         let draft = draft(home, "check")?;
         let compiled = self.compile(home, crates, &draft).await;
@@ -130,7 +131,7 @@ impl Databases {
         let mut written = Vec::new();
         for checked in crates {
             let folder = contents(&checked.folder())?;
-            // A query's file is named by its text: the same one in two crates is one file here.
+            // A query's file is named by a hash of the query: the same query in two crates is one file here.
             if folder.iter().any(|(name, text)| fresh.get(name) != Some(text)) {
                 outdated.push(checked.name.clone());
             }
@@ -138,15 +139,15 @@ impl Databases {
         }
         fresh.retain(|name, _| !written.contains(name));
         if let Some((name, _)) = fresh.pop_first() {
-            outdated.push(format!("whichever has {}", name.display()));
+            outdated.push(format!("the crate of query {}", name.display()));
         }
         Ok(outdated)
     }
 
-    /// Compiles crates against their databases; what their queries need is written into `draft`.
+    /// Compiles crates against their databases and writes their query data into `draft`.
     async fn compile(&self, home: &Home, crates: &[Checked], draft: &Path) -> Result<()> {
         let mut cargo = Command::new("cargo");
-        // All of the workspace, so that its dependencies are those of every other build.
+        // The whole workspace, so that the features of dependencies are the same as in every other build.
         cargo.args(["check", "--quiet", "--workspace", "--all-targets"]).current_dir(home.root());
         cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", draft);
         for checked in crates {
@@ -164,7 +165,8 @@ impl Databases {
         }
     }
 
-    /// `ORDER_DATABASE_URL` is the order service's; the tables of a crate below the services are in the first of them too.
+    /// Returns the URL for a variable, for example `ORDER_DATABASE_URL`. For a crate below the services, any service's
+    /// database has its tables.
     fn url(&self, variable: &str) -> Option<&str> {
         let service = variable.trim_end_matches("_DATABASE_URL").to_lowercase();
         let own = self.urls.iter().find(|(name, _)| *name == service).or(self.urls.first());
@@ -174,7 +176,7 @@ impl Databases {
 
 impl Drop for Databases {
     fn drop(&mut self) {
-        self.daemon.put_away();
+        self.daemon.clean_up();
     }
 }
 
@@ -203,7 +205,7 @@ async fn create(admin: &str, database: &str) -> Result<()> {
     Ok(connection.close().await?)
 }
 
-/// The broker's tables and the service's own, each with a record of its own of what is applied.
+/// Applies the migrations of the broker and of the service, each with its own table of applied migrations.
 async fn migrate(home: &Home, service: &str, url: &str) -> Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     connection.execute("CREATE SCHEMA IF NOT EXISTS broker").await?;

@@ -1,29 +1,29 @@
-//! A whole system for one test: its own topics, databases and ports on servers that may be shared, real processes, and
-//! the ways to break them. It ends with the value, and asks then whether the queues are empty.
+//! A whole system for one test: real processes with their own topics, databases and ports, on servers that may be
+//! shared, and the ways to break them. Dropping the system checks that all queues are empty, then stops the processes.
 
+use crate::backlog::{self, Look};
 use crate::daemon::Daemon;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::scratch::Scratch;
 use crate::servers::Servers;
-use crate::service::{Doors, Service};
-use crate::settled::{self, Look};
+use crate::service::{Endpoints, Service};
 use crate::{provision, system_builder, topics};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a system may take to come to rest.
-const SETTLING: Duration = Duration::from_secs(30);
+/// The time within which a system must become idle.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The services of one test.
 #[derive(Debug)]
 pub struct System {
     pub(crate) home: Home,
-    /// `t_<8 hex>`, before the names of databases and roles.
+    /// The prefix of the names of databases and roles: `t_<8 hex>`.
     pub(crate) database_prefix: String,
-    /// `t-<8 hex>.`, before the names of topics and groups.
+    /// The prefix of the names of topics and groups: `t-<8 hex>.`.
     pub(crate) topic_prefix: String,
     pub(crate) admin_token: String,
     pub(crate) members: Vec<Member>,
@@ -36,16 +36,17 @@ pub struct System {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) service: Service,
-    pub(crate) instances: Vec<(Doors, Daemon)>,
+    pub(crate) instances: Vec<(Endpoints, Daemon)>,
 }
 
 impl System {
-    /// All services, one instance each, on the shared servers; returned when each is ready and reads its topics.
+    /// Starts one instance of each service on the shared servers, and waits until each is ready and consumes its
+    /// topics.
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }
 
-    /// The same with something changed.
+    /// Returns a builder for a system with other settings.
     pub fn builder() -> system_builder::Builder {
         system_builder::Builder::default()
     }
@@ -57,30 +58,30 @@ impl System {
 
     /// The base URL of the first instance of a service.
     pub fn url(&self, service: &str) -> String {
-        self.doors(service, 1).url()
+        self.endpoints(service, 1).url()
     }
 
-    /// The base URL of instance `number` (from 1).
+    /// The base URL of instance `number` (from 1) of a service.
     pub fn instance_url(&self, service: &str, number: usize) -> String {
-        self.doors(service, number).url()
+        self.endpoints(service, number).url()
     }
 
-    /// The base URL of the operators' door of instance `number` (from 1).
+    /// The base URL of health and metrics of instance `number` (from 1).
     pub fn ops_url(&self, service: &str, number: usize) -> String {
-        self.doors(service, number).ops_url()
+        self.endpoints(service, number).ops_url()
     }
 
-    /// The first instance of a service: to kill, stop, freeze, thaw, start.
+    /// The first instance of a service, to kill, stop, freeze, thaw or start.
     pub fn service(&self, service: &str) -> &Daemon {
         self.instance(service, 1)
     }
 
-    /// Instance `number` (from 1).
+    /// Instance `number` (from 1) of a service.
     pub fn instance(&self, service: &str, number: usize) -> &Daemon {
         &self.member_instance(service, number).1
     }
 
-    /// How many instances of a service there are, running or not.
+    /// The number of instances of a service, running or not.
     pub fn instances(&self, service: &str) -> usize {
         self.member(service).instances.len()
     }
@@ -88,7 +89,7 @@ impl System {
     /// The private Kafka, to break.
     ///
     /// # Panics
-    /// When the servers are shared: a test that breaks them brings its own (`Builder::private_servers`).
+    /// Panics when the servers are shared: a test that breaks them starts its own (`Builder::private_servers`).
     pub fn kafka(&self) -> &Daemon {
         private(self.servers.kafka())
     }
@@ -96,7 +97,7 @@ impl System {
     /// The private Postgres, to break.
     ///
     /// # Panics
-    /// When the servers are shared.
+    /// Panics when the servers are shared.
     pub fn postgres(&self) -> &Daemon {
         private(self.servers.postgres())
     }
@@ -111,7 +112,7 @@ impl System {
         self.servers.brokers()
     }
 
-    /// What stands before the names of this system's topics and groups.
+    /// The prefix of the names of this system's topics and groups.
     pub fn topic_prefix(&self) -> &str {
         &self.topic_prefix
     }
@@ -121,46 +122,46 @@ impl System {
         format!("{}{name}", self.topic_prefix)
     }
 
-    /// A service's database, as its owner.
+    /// The URL of a service's database for its owner.
     pub fn database_url(&self, service: &str) -> &str {
         &self.member(service).service.access.migrate_database_url
     }
 
-    /// A service's database, as the service itself.
+    /// The URL of a service's database for the service role.
     pub fn service_database_url(&self, service: &str) -> &str {
         &self.member(service).service.access.database_url
     }
 
-    /// Changes a service's database behind its back: what only time, or a mishap, would do.
+    /// Runs SQL in a service's database as the owner, to simulate the passing of time or an accident.
     pub async fn in_database(&self, service: &str, sql: &str) -> Result<()> {
         let mut connection = provision::connect(self.database_url(service)).await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
         Ok(())
     }
 
-    /// A command of a service (`redrive`, `rewind`, …) with its settings; not started yet.
+    /// Returns a command of a service (`redrive`, `rewind`, …) with its settings; the caller starts it.
     pub fn command(&self, service: &str) -> tokio::process::Command {
         let mut command = self.member(service).service.command(&self.home);
         command.kill_on_drop(true);
         command
     }
 
-    /// Waits until outboxes, lag and dead letters are at zero.
+    /// Waits until the system is idle: outboxes, lag and dead letters are at zero.
     pub async fn settled(&self) -> Result<()> {
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + IDLE_TIMEOUT;
         let mut before = None;
         loop {
             let looked = self.look().await;
-            let at_rest = looked.as_ref().is_ok_and(|looks| looks.iter().all(|look| look.waiting.is_empty()));
-            // Twice the same: nothing was on its way between two services that were looked at one after the other.
-            if at_rest && before.as_ref() == looked.as_ref().ok() {
+            let is_idle = looked.as_ref().is_ok_and(|looks| looks.iter().all(|look| look.waiting.is_empty()));
+            // Two equal looks: no event was in flight between services that were queried one after the other.
+            if is_idle && before.as_ref() == looked.as_ref().ok() {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let what: Vec<String> = looked?.into_iter().flat_map(|look| look.waiting).collect();
-                return Err(Error::NotSettled { seconds: SETTLING.as_secs(), what: what.join(", ") });
+                return Err(Error::NotIdle { seconds: IDLE_TIMEOUT.as_secs(), what: what.join(", ") });
             }
-            // A server that is just coming back may refuse one look.
+            // A server that is just restarting may refuse a query.
             before = looked.ok();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -169,12 +170,12 @@ impl System {
     async fn look(&self) -> Result<Vec<Look>> {
         let looks = self.members.iter().map(|Member { service, .. }| {
             let url = &service.access.migrate_database_url;
-            settled::look(&service.name, url, self.brokers(), &self.topic_prefix)
+            backlog::look(&service.name, url, self.brokers(), &self.topic_prefix)
         });
         futures::future::try_join_all(looks).await
     }
 
-    /// This test ends with something in the queues, on purpose: dropping the system does not mind.
+    /// Skips the check for empty queues when the system is dropped: this test leaves a backlog on purpose.
     pub fn leave_queues(&self) {
         self.leave_queues.store(true, Ordering::Relaxed);
     }
@@ -184,13 +185,13 @@ impl System {
         found.unwrap_or_else(|| panic!("this system has no service `{service}`"))
     }
 
-    fn member_instance(&self, service: &str, number: usize) -> &(Doors, Daemon) {
+    fn member_instance(&self, service: &str, number: usize) -> &(Endpoints, Daemon) {
         let instances = &self.member(service).instances;
         let found = number.checked_sub(1).and_then(|index| instances.get(index));
         found.unwrap_or_else(|| panic!("{service} has {} instances, not {number}", instances.len()))
     }
 
-    fn doors(&self, service: &str, number: usize) -> Doors {
+    fn endpoints(&self, service: &str, number: usize) -> Endpoints {
         self.member_instance(service, number).0
     }
 
@@ -198,15 +199,15 @@ impl System {
         self.members.iter().flat_map(|member| &member.instances).map(|(_, daemon)| daemon)
     }
 
-    /// Shown when a test fails: what each process said last.
+    /// Prints the last log lines of each process, for a failed test.
     fn show_logs(&self) {
         for daemon in self.daemons().chain(self.servers.kafka()).chain(self.servers.postgres()) {
             let state = daemon.end().unwrap_or_else(|| "is running".to_owned());
-            eprintln!("--- {} {state}; the end of its log:\n{}", daemon.name(), daemon.last_words());
+            eprintln!("--- {} {state}; the end of its log:\n{}", daemon.name(), daemon.log_tail());
         }
     }
 
-    /// On shared servers nothing stays behind.
+    /// Deletes the topics, databases and roles of this system, for servers that are shared.
     async fn clear(&self) -> Result<()> {
         topics::delete(self.brokers(), &self.topic_prefix, &[]).await?;
         let names: Vec<String> = self.members.iter().map(|member| member.service.name.clone()).collect();
@@ -218,29 +219,29 @@ impl System {
 impl Drop for System {
     fn drop(&mut self) {
         let failing = std::thread::panicking();
-        let at_rest = if failing || self.leave_queues.load(Ordering::Relaxed) {
+        let idle = if failing || self.leave_queues.load(Ordering::Relaxed) {
             Ok(())
         } else {
             finish(self.settled())
         };
-        if failing || at_rest.is_err() {
+        if failing || idle.is_err() {
             self.show_logs();
         }
-        self.daemons().for_each(Daemon::put_away);
+        self.daemons().for_each(Daemon::clean_up);
         let shared = Arc::strong_count(&self.servers) > 1 || self.servers.kafka().is_none();
         let cleared = if shared { finish(self.clear()) } else { Ok(()) };
         if failing {
             return;
         }
-        for end in [at_rest, cleared] {
-            if let Err(error) = end {
+        for result in [idle, cleared] {
+            if let Err(error) = result {
                 panic!("{error}");
             }
         }
     }
 }
 
-/// Runs a future to its end from a destructor: on a thread of its own, since this one may belong to a runtime.
+/// Runs a future to its end from a destructor, on another thread, since the current one may belong to a runtime.
 fn finish(future: impl Future<Output = Result<()>> + Send) -> Result<()> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -249,14 +250,12 @@ fn finish(future: impl Future<Output = Result<()>> + Send) -> Result<()> {
                 .map_err(|source| Error::Io { what: "starting a runtime".to_owned(), source })?
                 .block_on(future)
         });
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(Error::Machine("the last look at the queues panicked".to_owned())))
+        thread.join().unwrap_or_else(|_| Err(Error::Machine("the cleanup of a system panicked".to_owned())))
     })
 }
 
 fn private(daemon: Option<&Daemon>) -> &Daemon {
     daemon.unwrap_or_else(|| {
-        panic!("the servers were given: a test that breaks one starts its own (`private_servers`)")
+        panic!("this server is external: a test that breaks a server starts its own (`private_servers`)")
     })
 }

@@ -1,4 +1,4 @@
-//! How a test's system is put together.
+//! The builder of a test's system.
 
 use crate::error::{During, Error, Result};
 use crate::home::Home;
@@ -6,7 +6,7 @@ use crate::manual::Manual;
 use crate::scratch::Scratch;
 use crate::secrets::Secrets;
 use crate::servers::Servers;
-use crate::service::{self, Doors, Service};
+use crate::service::{self, Endpoints, Service};
 use crate::system::{Member, System};
 use crate::{ports, provision, random};
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// How long a service may take until it reads its topics.
+/// The time within which a service must consume its topics.
 const JOINING: Duration = Duration::from_secs(30);
 
-/// What is to be different from one instance of each service with the usual settings on the shared servers.
+/// The options of a test's system. The default: one instance of each service, default settings, shared servers.
 #[derive(Debug, Default)]
 pub struct Builder {
     servers: Option<Arc<Servers>>,
@@ -28,60 +28,60 @@ pub struct Builder {
     instances: HashMap<String, usize>,
     instances_of_all: Option<usize>,
     settings: Vec<(Option<String>, String, String)>,
-    asleep: Vec<String>,
+    not_started: Vec<String>,
 }
 
 impl Builder {
-    /// These servers instead of the shared ones.
+    /// Uses these servers instead of the shared ones.
     #[must_use]
     pub fn servers(mut self, servers: Arc<Servers>) -> Self {
         self.servers = Some(servers);
         self
     }
 
-    /// A Kafka and a Postgres of its own, to break.
+    /// Starts a private Kafka and Postgres for a test that breaks them.
     #[must_use]
     pub fn private_servers(mut self) -> Self {
         self.private = true;
         self
     }
 
-    /// So many instances of a service.
+    /// Sets the number of instances of a service.
     #[must_use]
     pub fn instances(mut self, service: &str, count: usize) -> Self {
         self.instances.insert(service.to_owned(), count);
         self
     }
 
-    /// So many instances of each service.
+    /// Sets the number of instances of each service.
     #[must_use]
     pub fn instances_of_all(mut self, count: usize) -> Self {
         self.instances_of_all = Some(count);
         self
     }
 
-    /// An environment variable for one service.
+    /// Sets an environment variable of one service.
     #[must_use]
     pub fn env(mut self, service: &str, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((Some(service.to_owned()), name.to_owned(), value.into()));
         self
     }
 
-    /// An environment variable for all services.
+    /// Sets an environment variable of all services.
     #[must_use]
     pub fn env_all(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((None, name.to_owned(), value.into()));
         self
     }
 
-    /// This service is migrated but not started: the test does that when it likes.
+    /// Migrates but does not start this service: the test starts it later.
     #[must_use]
     pub fn not_started(mut self, service: &str) -> Self {
-        self.asleep.push(service.to_owned());
+        self.not_started.push(service.to_owned());
         self
     }
 
-    /// Builds the services, provisions, migrates and starts them; returns when each is ready and reads its topics.
+    /// Builds, provisions, migrates and starts the services; waits until each is ready and consumes its topics.
     pub async fn start(self) -> Result<System> {
         let home = Home::find()?;
         build(&home).await?;
@@ -97,7 +97,7 @@ impl Builder {
             topic_prefix: format!("t-{mark}."),
             admin_token: secrets.get("ADMIN_TOKEN")?,
             members: Vec::new(),
-            // Until all of it runs, there is nothing to ask.
+            // The queues are checked only if all services have started.
             leave_queues: AtomicBool::new(true),
             scratch: Scratch::new(&home)?,
             home,
@@ -124,8 +124,11 @@ impl Builder {
             let mut instances = Vec::new();
             let count = self.instances.get(&name).copied().or(self.instances_of_all).unwrap_or(1);
             for number in 1..=count {
-                let doors = Doors { http: ports::free()?, ops: ports::free()? };
-                instances.push((doors, service.instance(&system.home, number, doors, system.scratch.dir())));
+                let endpoints = Endpoints { http: ports::free()?, ops: ports::free()? };
+                instances.push((
+                    endpoints,
+                    service.instance(&system.home, number, endpoints, system.scratch.dir()),
+                ));
             }
             system.members.push(Member { service, instances });
         }
@@ -150,27 +153,27 @@ impl Builder {
         let usual = usual.into_iter().filter(|(name, _)| manual.names(name));
         let mut settings: HashMap<String, String> =
             usual.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let for_it =
-            self.settings.iter().filter(|(whose, ..)| whose.as_deref().is_none_or(|name| name == service));
-        settings.extend(for_it.map(|(_, name, value)| (name.clone(), value.clone())));
+        let own =
+            self.settings.iter().filter(|(target, ..)| target.as_deref().is_none_or(|name| name == service));
+        settings.extend(own.map(|(_, name, value)| (name.clone(), value.clone())));
         settings.into_iter().collect()
     }
 
     async fn launch(&self, system: &System) -> Result<()> {
-        let awake = |member: &&Member| !self.asleep.contains(&member.service.name);
-        let instances = || system.members.iter().filter(awake).flat_map(|member| &member.instances);
+        let started = |member: &&Member| !self.not_started.contains(&member.service.name);
+        let instances = || system.members.iter().filter(started).flat_map(|member| &member.instances);
         instances().try_for_each(|(_, daemon)| daemon.spawn())?;
         for (_, daemon) in instances() {
             daemon.wait_ready().await?;
         }
-        for (doors, daemon) in instances() {
-            let joined = service::wait_consuming(*doors, JOINING).await;
+        for (endpoints, daemon) in instances() {
+            let joined = service::wait_consuming(*endpoints, JOINING).await;
             joined.map_err(|last| Error::NotReady {
                 name: daemon.name().to_owned(),
                 seconds: JOINING.as_secs(),
                 last,
                 log: daemon.log(),
-                tail: daemon.last_words(),
+                tail: daemon.log_tail(),
             })?;
         }
         Ok(())
@@ -182,17 +185,17 @@ async fn migrate(system: &System) -> Result<()> {
     futures::future::try_join_all(migrations).await.map(|_| ())
 }
 
-/// The services as they stand in the checkout, built once a process.
+/// Builds the services of the checkout, once per process.
 async fn build(home: &Home) -> Result<()> {
     static BUILT: OnceCell<()> = OnceCell::const_new();
     let build = || async {
         let mut cargo = Command::new("cargo");
         cargo
-            // With the tests, as `cargo test` builds them: without, features differ and half is built again.
+            // With the tests, as `cargo test` builds: otherwise features differ and half of the crates is rebuilt.
             .args(["build", "--quiet", "--workspace", "--all-targets"])
             .current_dir(home.root())
             .stdin(Stdio::null());
-        // What Cargo tells a test of its package would make build scripts that look at it (ring's) run again.
+        // The package variables that Cargo sets for a test would make build scripts that read them (ring's) run again.
         let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
         for (name, _) in std::env::vars().filter(|(name, _)| of_package(name)) {
             cargo.env_remove(name);

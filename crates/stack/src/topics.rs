@@ -1,4 +1,4 @@
-//! The topics of one system, told by its prefix.
+//! The topics of one system, identified by its prefix.
 
 use crate::error::Result;
 use crate::kafka;
@@ -9,17 +9,17 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long after its creation, or a broker's start, a topic may be unknown.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for which a topic may be unknown after its creation or a broker's start.
 const APPEARING: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// The names, prefix and all, of the topics that begin with this prefix; Kafka's own are left out.
+/// Returns the full names of the topics with this prefix, without Kafka's internal topics.
 pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
     let (brokers, prefix) = (brokers.to_owned(), prefix.to_owned());
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+        let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
         let names = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name);
         Ok(names
             .filter(|name| name.starts_with(&prefix) && !name.starts_with("__"))
@@ -29,18 +29,18 @@ pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
     asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
 }
 
-/// Where the log of a partition begins and ends: the oldest offset, and the one that the next record will get.
+/// The bounds of a partition's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The oldest offset.
     pub start: i64,
-    /// The offset that the next record will get.
+    /// The offset of the next record to be written.
     pub end: i64,
 }
 
-/// The bounds of these partitions, in their order; `None` for one that Kafka does not have.
+/// Returns the bounds of these partitions, in their order; `None` for a partition that does not exist.
 pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<Vec<Option<Bounds>>> {
-    // Kafka takes a question about no partition for a mistake.
+    // Kafka refuses a request without partitions.
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
@@ -49,8 +49,8 @@ pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<Vec
         let started = Instant::now();
         loop {
             match bounds_now(&brokers, &partitions) {
-                // A broker that was just started answers before it knows all topics and what it leads.
-                Err(_) if started.elapsed() < PATIENCE => {}
+                // A broker that was just started answers before it knows all topics and the partitions that it leads.
+                Err(_) if started.elapsed() < TIMEOUT => {}
                 Ok(found) if found.contains(&None) && started.elapsed() < APPEARING => {}
                 answer => return answer,
             }
@@ -62,7 +62,7 @@ pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<Vec
 
 fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<Vec<Option<Bounds>>> {
     let consumer: BaseConsumer = kafka::client(brokers).create()?;
-    let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+    let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
     let exists = |(topic, partition): &(String, i32)| {
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         found.is_some_and(|found| found.partitions().iter().any(|one| one.id() == *partition))
@@ -77,15 +77,16 @@ fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<Vec<Option<
     Ok(partitions.iter().map(|one| if exists(one) { bounds.next() } else { None }).collect())
 }
 
-/// One request a broker instead of one a partition; the two ends of a log stand for points in time there.
+/// Returns the first or the last offset of each partition. `offsets_for_times` needs one request per broker instead of
+/// one per partition, and takes the two ends of a log as special timestamps.
 fn offsets(consumer: &BaseConsumer, partitions: &[(String, i32)], end: Offset) -> Result<Vec<i64>> {
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for (topic, partition) in partitions {
         asked.add_partition_offset(topic, *partition, end)?;
     }
-    let told = consumer.offsets_for_times(asked, PATIENCE)?;
+    let answer = consumer.offsets_for_times(asked, TIMEOUT)?;
     let offset = |(topic, partition): &(String, i32)| {
-        let element = told.find_partition(topic, *partition);
+        let element = answer.find_partition(topic, *partition);
         let unknown = || crate::Error::Machine(format!("Kafka does not know {topic} [{partition}]"));
         let element = element.ok_or_else(unknown)?;
         element.error()?;
@@ -94,38 +95,39 @@ fn offsets(consumer: &BaseConsumer, partitions: &[(String, i32)], end: Offset) -
     partitions.iter().map(offset).collect()
 }
 
-/// Deletes the topics that begin with the prefix. An empty one would mean all topics of the cluster: then those named.
+/// Deletes the topics with this prefix. An empty prefix would match all topics of the cluster: then only the named
+/// topics are deleted.
 pub async fn delete(brokers: &str, prefix: &str, named: &[String]) -> Result<()> {
-    let mut doomed = list(brokers, prefix).await?;
-    doomed.retain(|name| !prefix.is_empty() || named.contains(name));
-    let doomed: Vec<&str> = doomed.iter().map(String::as_str).collect();
-    if !doomed.is_empty() {
+    let mut names = list(brokers, prefix).await?;
+    names.retain(|name| !prefix.is_empty() || named.contains(name));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if !names.is_empty() {
         let admin: AdminClient<_> = kafka::client(brokers).create()?;
-        admin.delete_topics(&doomed, &AdminOptions::new().operation_timeout(Some(PATIENCE))).await?;
+        admin.delete_topics(&names, &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
     }
     Ok(())
 }
 
-/// A record as it lies in the log.
+/// A record of a topic.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The topic's full name.
     pub topic: String,
-    /// Its key.
+    /// The key.
     pub key: Vec<u8>,
-    /// Its value; empty for a tombstone.
+    /// The value; empty for a tombstone.
     pub value: Vec<u8>,
-    /// Its headers, one `name: value` a line.
+    /// The headers, one `name: value` per line.
     pub headers: Vec<u8>,
 }
 
-/// Everything that the topics with this prefix hold now, from their beginnings.
+/// Returns all records that the topics with this prefix hold now.
 pub async fn read(brokers: &str, prefix: &str) -> Result<Vec<Record>> {
     let names = list(brokers, prefix).await?;
     let brokers = brokers.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
         let mut config = kafka::client(&brokers);
-        // The client wants a name; without commits no group comes of it.
+        // librdkafka requires a group.id; without subscriptions and commits, no group is created.
         config
             .set("group.id", "reader")
             .set("enable.auto.commit", "false")
@@ -133,7 +135,7 @@ pub async fn read(brokers: &str, prefix: &str) -> Result<Vec<Record>> {
         let consumer: BaseConsumer = config.create()?;
         let mut from = TopicPartitionList::new();
         for name in &names {
-            let metadata = consumer.fetch_metadata(Some(name), PATIENCE)?;
+            let metadata = consumer.fetch_metadata(Some(name), TIMEOUT)?;
             let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
             for partition in partitions {
                 from.add_partition_offset(name, partition.id(), Offset::Beginning)?;
@@ -142,11 +144,11 @@ pub async fn read(brokers: &str, prefix: &str) -> Result<Vec<Record>> {
         consumer.assign(&from)?;
         let (mut records, mut unread) = (Vec::new(), from.count());
         while unread > 0 {
-            match consumer.poll(PATIENCE) {
+            match consumer.poll(TIMEOUT) {
                 Some(Ok(message)) => records.push(record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
                 Some(Err(error)) => return Err(error.into()),
-                None => return Err(crate::Error::Machine("Kafka does not hand over its log".to_owned())),
+                None => return Err(crate::Error::Machine("Kafka did not return its log in time".to_owned())),
             }
         }
         Ok(records)
@@ -169,12 +171,12 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// Gives one topic these settings; those it had on its own are gone.
+/// Replaces the settings of one topic.
 pub async fn configure(brokers: &str, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
     let admin: AdminClient<_> = kafka::client(brokers).create()?;
     let config = AlterConfig::new(ResourceSpecifier::Topic(topic));
     let config = settings.iter().fold(config, |config, (name, value)| config.set(name, value));
-    let done = admin.alter_configs(&[config], &AdminOptions::new().operation_timeout(Some(PATIENCE))).await?;
+    let done = admin.alter_configs(&[config], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
     let refused = done.into_iter().find_map(std::result::Result::err);
     refused.map_or(Ok(()), |(_, code)| {
         Err(crate::Error::Machine(format!("Kafka refuses to change {topic}: {code}")))

@@ -1,18 +1,18 @@
-//! What `up` prints when all is ready: where it is, and the lines to try.
+//! The text that `up` prints when everything is ready: the addresses, and commands to try.
 
 use crate::local::Local;
 use crate::screen::say;
 use crate::seed::{IN_STOCK, SOLD_OUT};
 use stack::Home;
 
-/// URLs and curl lines.
+/// Prints the URLs and the curl commands.
 pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Result<()> {
     say("\nReady:");
     for name in home.services()? {
-        let doors = local.doors(home, &name)?;
+        let endpoints = local.endpoints(home, &name)?;
         say(format_args!(
             "  {name:<13} http://localhost:{}   manual: /docs   metrics: :{}/metrics",
-            doors.http, doors.ops
+            endpoints.http, endpoints.ops
         ));
     }
     say(format_args!(
@@ -20,8 +20,8 @@ pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Resul
         "Kafka",
         local.brokers()
     ));
-    let order = format!("http://localhost:{}", local.doors(home, "order")?.http);
-    let inventory = format!("http://localhost:{}", local.doors(home, "inventory")?.http);
+    let order = format!("http://localhost:{}", local.endpoints(home, "order")?.http);
+    let inventory = format!("http://localhost:{}", local.endpoints(home, "inventory")?.http);
     say("\nTry, in another terminal:");
     say(format_args!("  curl -s {inventory}/products"));
     say(format_args!("  {}", place(&order, IN_STOCK, "pm_card_visa", "")));
@@ -32,12 +32,12 @@ pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Resul
         "  curl -s {inventory}/products/{SOLD_OUT}/restock -H \"authorization: Bearer $(./scripts/token)\" \
          -H 'content-type: application/json' -d '{{\"quantity\":3}}'"
     ));
-    say("  ./scripts/events --from-beginning          # the log; ./scripts/groups: who has read how far");
+    say("  ./scripts/events --from-beginning          # the records; ./scripts/groups shows the lag");
     say(
-        "  ./scripts/kill payment                     # order again, look at the groups, then ./scripts/start payment",
+        "  ./scripts/kill payment                     # order again, look at the lag, then ./scripts/start payment",
     );
     say(if detached {
-        "\nIt runs in the background: ./scripts/logs -f shows the logs, ./scripts/down stops it."
+        "\nThe system runs in the background: ./scripts/logs -f shows the logs, ./scripts/down stops it."
     } else {
         "\nCtrl-C stops everything. The logs:"
     });

@@ -1,15 +1,15 @@
-//! Who runs what: Postgres refuses to run as root.
+//! The user that runs Postgres, which refuses to run as root.
 
 use crate::error::{Error, Result};
 
-/// The user that Postgres' processes are given.
+/// The user of the Postgres processes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unprivileged {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
 }
 
-/// `nobody` when this program runs as root, else `None`: this program's own user will do.
+/// Returns `nobody` when this program runs as root; else `None`, which means this program's own user.
 pub(crate) fn unprivileged() -> Result<Option<Unprivileged>> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The private servers, broken and repaired as the system's own tests do it.
+//! The private servers: killed, frozen and restarted as the system tests do.
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use stack::secrets::Secrets;
@@ -6,7 +6,7 @@ use stack::{Servers, provision, topics};
 use std::time::Duration;
 
 #[tokio::test]
-async fn killed_servers_come_back_with_what_they_had() {
+async fn killed_servers_restart_with_their_data() {
     let servers = Servers::private().await.unwrap();
     let mut connection = PgConnection::connect(servers.postgres_url()).await.unwrap();
     connection.execute("CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES").await.unwrap();
@@ -22,12 +22,12 @@ async fn killed_servers_come_back_with_what_they_had() {
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&mut connection).await.unwrap();
     assert_eq!(rows, 1);
     assert!(topics::list(servers.brokers(), "none").await.unwrap().is_empty());
-    assert!(kafka.stop(Duration::from_secs(20)).await, "Kafka stops when it is asked");
-    assert!(postgres.stop(Duration::from_secs(20)).await, "Postgres stops when it is asked");
+    assert!(kafka.stop(Duration::from_secs(20)).await, "Kafka stops on its signal");
+    assert!(postgres.stop(Duration::from_secs(20)).await, "Postgres stops on its signal");
 }
 
 #[tokio::test]
-async fn a_frozen_postgres_says_nothing_until_it_is_thawed() {
+async fn a_frozen_postgres_does_not_answer_until_it_is_thawed() {
     let servers = Servers::private().await.unwrap();
     let mut connection = PgConnection::connect(servers.postgres_url()).await.unwrap();
     let postgres = servers.postgres().unwrap();
@@ -56,10 +56,13 @@ async fn a_service_has_a_database_of_its_own_and_no_other() {
     owner.execute("CREATE TABLE secret ()").await.unwrap();
     let mut service = PgConnection::connect(&accesses[0].database_url).await.unwrap();
     assert!(service.execute("CREATE TABLE mine ()").await.is_err(), "the service creates nothing");
-    assert!(service.execute("SELECT FROM secret").await.is_err(), "what is not granted is not read");
+    assert!(service.execute("SELECT FROM secret").await.is_err(), "the service reads only granted tables");
     let others = accesses[0].database_url.replace("/t_rights_one", "/t_rights_other");
     assert_ne!(others, accesses[0].database_url);
-    assert!(PgConnection::connect(&others).await.is_err(), "another service's database is closed");
+    assert!(
+        PgConnection::connect(&others).await.is_err(),
+        "the service cannot connect to another service's database"
+    );
     drop((owner, service));
     provision::remove(&mut admin, "t_rights", &["one".to_owned(), "other".to_owned()]).await.unwrap();
 }

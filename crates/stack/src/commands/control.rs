@@ -1,9 +1,9 @@
-//! `start`, `stop`, `kill` one process, and `down` for all of them.
+//! `start`, `stop` and `kill` for one service or server, and `down` for all.
 
 use crate::local::{Local, NOTHING_RUNS, run_dir};
 use crate::lock;
 use crate::screen::say;
-use stack::service::{Doors, instance_name};
+use stack::service::{Endpoints, instance_name};
 use stack::{Daemon, Home, maven, ports, process, running};
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use std::time::Duration;
 pub(crate) struct Arguments {
     /// A service, one instance of it (`payment-2`), `kafka` or `postgres`.
     name: String,
-    /// How many instances: for `start` in all, for `stop` and `kill` how many to end (otherwise all).
+    /// The number of instances: for `start` the total, for `stop` and `kill` how many to end (default: all).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=50))]
     instances: Option<u16>,
 }
 
-/// What a name on the command line stands for.
+/// The process or processes that a name on the command line means.
 enum Target {
     Server(String),
     Service(String),
@@ -27,8 +27,8 @@ pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     let local = Local::load(&home)?;
     let target = target(&home, arguments)?;
-    // Two at once would start the same instance twice, and the pid file would name but one of them.
-    let _alone = lock::start(&home)?;
+    // Two concurrent starts would start the same instance twice, and the pid file would name only one of them.
+    let _lock = lock::start(&home)?;
     match target {
         Target::Server(name) => start_server(&home, &local, &name).await,
         Target::Instance(name, number) => start_instance(&home, &local, &name, number).await,
@@ -62,7 +62,7 @@ pub(crate) async fn down() -> anyhow::Result<()> {
     let home = Home::find()?;
     let dir = run_dir(&home);
     if let Some(pid) = lock::holder(&home) {
-        say(format_args!("asking the up of another terminal (pid {pid}) to stop"));
+        say(format_args!("stopping the up of another terminal (pid {pid})"));
         lock::ask_to_stop(pid);
         while lock::holder(&home) == Some(pid) {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -76,7 +76,10 @@ pub(crate) async fn down() -> anyhow::Result<()> {
 
 async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<()> {
     let given = if name == "kafka" { &local.given_brokers } else { &local.given_postgres };
-    anyhow::ensure!(given.is_none(), "{name} was given to ./scripts/up; it is not started or stopped here");
+    anyhow::ensure!(
+        given.is_none(),
+        "./scripts/up uses an external {name}, which is not started or stopped here"
+    );
     if running::is_running(&run_dir(home), name) {
         say(format_args!("{name} is running already"));
         return Ok(());
@@ -103,27 +106,27 @@ async fn start_instance(home: &Home, local: &Local, service: &str, number: usize
         say(format_args!("{name} is running already"));
         return Ok(());
     }
-    let doors = match number {
-        1 => local.doors(home, service)?,
-        _ => Doors { http: ports::free()?, ops: ports::free()? },
+    let endpoints = match number {
+        1 => local.endpoints(home, service)?,
+        _ => Endpoints { http: ports::free()?, ops: ports::free()? },
     };
-    ports::require_free(doors.http, &name)?;
-    ports::require_free(doors.ops, &format!("{name}'s health and metrics"))?;
-    let daemon = local.service(home, service)?.instance(home, number, doors, &dir);
-    started(&daemon, &doors.url()).await
+    ports::require_free(endpoints.http, &name)?;
+    ports::require_free(endpoints.ops, &format!("{name}'s health and metrics"))?;
+    let daemon = local.service(home, service)?.instance(home, number, endpoints, &dir);
+    started(&daemon, &endpoints.url()).await
 }
 
-/// A process that was started and does not become ready is not left behind.
+/// Starts a process and waits until it is ready; kills the process when it does not become ready.
 async fn started(daemon: &Daemon, place: &str) -> anyhow::Result<()> {
     if let Err(error) = daemon.start().await {
-        daemon.put_away();
+        daemon.clean_up();
         return Err(error.into());
     }
     say(format_args!("{} is ready on {place}", daemon.name()));
     Ok(())
 }
 
-/// The running processes that a `stop` or `kill` means, the latest instances first.
+/// Returns the running processes that a `stop` or `kill` means, the latest instances first.
 fn chosen(home: &Home, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
     let dir = run_dir(home);
     let living = running::names(&dir);
@@ -161,16 +164,16 @@ fn target(home: &Home, arguments: &Arguments) -> anyhow::Result<Target> {
     if let (Some((service, number)), None) = (instance, arguments.instances) {
         return Ok(Target::Instance(service.clone(), number));
     }
-    anyhow::bail!("there is no `{name}`; there are {}, kafka, postgres", services.join(", "))
+    anyhow::bail!("there is no `{name}`; the names are {}, kafka, postgres", services.join(", "))
 }
 
-/// `payment` → 1, `payment-3` → 3.
+/// Returns the number of an instance: `payment` → 1, `payment-3` → 3.
 fn instance_number(name: &str, service: &str) -> Option<usize> {
     let rest = name.strip_prefix(service)?;
     if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 0) }
 }
 
-/// The names of everything that has a log.
+/// Returns the names of all processes that have a log.
 pub(crate) fn logged(home: &Home) -> anyhow::Result<Vec<String>> {
     let mut names = home.services()?;
     names.extend(running::SERVERS.map(str::to_owned));

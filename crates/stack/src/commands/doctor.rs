@@ -1,5 +1,5 @@
-//! `doctor`: looks at everything that an order needs, then places one, follows it hop by hop and cancels it again. What is
-//! wrong is named with what to do; the exit status says whether anything was.
+//! `doctor`: checks everything that an order needs, then places an order, follows it hop by hop and cancels it. Prints
+//! each problem with a remedy; the exit status is 1 when there is a problem.
 
 mod checkup;
 mod trial;
@@ -12,12 +12,12 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A service answers within 3 s whatever it waits for itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of a request; a service answers within 3 s even when its own dependencies do not.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Whom the trial order belongs to: with SMTP set up, its mails go there.
+    /// The customer of the trial order, who gets its mails when SMTP is configured.
     #[arg(long, default_value = "doctor@example.com")]
     email: String,
 }
@@ -25,18 +25,18 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let home = Home::find()?;
     let local = Local::load(&home)?;
-    let client = Client::builder().timeout(PATIENCE).no_proxy().build()?;
+    let client = Client::builder().timeout(TIMEOUT).no_proxy().build()?;
     let token = local.admin_token(&home)?;
     let mut doctor = Doctor { home, local, client, token, complaints: 0 };
     if doctor.check_up().await? {
         doctor.try_an_order(&arguments.email).await?;
     } else {
-        print("no order is tried: it would be refused, or wait until both servers answer");
+        print("no trial order: it would be refused, or wait until Kafka and Postgres answer");
     }
     match doctor.complaints {
         0 => return Ok(ExitCode::SUCCESS),
-        1 => print("\none thing is wrong"),
-        many => print(format_args!("\n{many} things are wrong")),
+        1 => print("\nsomething is wrong: 1 problem"),
+        many => print(format_args!("\nsomething is wrong: {many} problems")),
     }
     Ok(ExitCode::FAILURE)
 }
@@ -45,7 +45,7 @@ fn fine(what: impl Display) {
     print(format_args!("✓ {what}"));
 }
 
-/// The first few, and how many more: a service that is down has a lag on each of its partitions.
+/// Returns the first 3 lines and the number of the others: a stopped service has a lag on each of its partitions.
 fn shortened(mut lines: Vec<String>) -> Vec<String> {
     const FEW: usize = 3;
     let more = lines.len().saturating_sub(FEW);
@@ -60,7 +60,7 @@ struct Doctor {
     home: Home,
     local: Local,
     client: Client,
-    /// The operator's.
+    /// The operator's token.
     token: String,
     complaints: usize,
 }
@@ -75,13 +75,13 @@ impl Doctor {
         if self.home.is_container() {
             return Ok(format!("http://{service}:8080"));
         }
-        Ok(self.local.doors(&self.home, service)?.url())
+        Ok(self.local.endpoints(&self.home, service)?.url())
     }
 
     fn ops_url(&self, service: &str) -> anyhow::Result<String> {
         if self.home.is_container() {
             return Ok(format!("http://{service}:9080"));
         }
-        Ok(self.local.doors(&self.home, service)?.ops_url())
+        Ok(self.local.endpoints(&self.home, service)?.ops_url())
     }
 }

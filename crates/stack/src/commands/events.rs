@@ -1,4 +1,5 @@
-//! `events`: the log as it grows, a line a record. Reads without a group, so it takes nothing from anybody.
+//! `events`: prints new records, one line per record. Assigns itself the partitions without joining a consumer group,
+//! and so does not disturb the services.
 
 use crate::local::Local;
 use crate::screen::{Palette, complain, print};
@@ -10,17 +11,17 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use time::macros::format_description;
 
-/// How often new topics and partitions are looked for.
-const LOOK_AROUND: Duration = Duration::from_secs(3);
-/// So many records are put in order of time.
-const AT_ONCE: usize = 2000;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The interval at which the command looks for new topics and partitions.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3);
+/// The maximum number of records that are sorted by time at once.
+const SORT_LIMIT: usize = 2000;
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these topics (without the system's prefix); otherwise all.
+    /// The topics to show (without the system's prefix); default: all.
     topics: Vec<String>,
-    /// Not only what comes now: all that the log holds.
+    /// Show the records that are in the log already, too.
     #[arg(long)]
     from_beginning: bool,
 }
@@ -36,15 +37,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn read(local: &Local, palette: &Palette, arguments: &Arguments) -> anyhow::Result<()> {
     let prefix = local.topic_prefix.as_str();
     let mut config = kafka::client(&local.brokers());
-    // The client wants a name; without commits no group comes of it.
+    // librdkafka requires a group.id; without subscriptions and commits, no group is created.
     config.set("group.id", format!("{prefix}events")).set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.set("auto.offset.reset", "earliest").create()?;
-    let there = partitions(&consumer, local)?;
-    if let Some(unknown) = arguments.topics.iter().find(|topic| !there.iter().any(|(name, _)| name == *topic))
+    let found = partitions(&consumer, local)?;
+    if let Some(unknown) = arguments.topics.iter().find(|topic| !found.iter().any(|(name, _)| name == *topic))
     {
-        let names: BTreeSet<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
+        let names: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         anyhow::bail!(
-            "there is no topic `{unknown}`; there are {}",
+            "there is no topic `{unknown}`; the topics are {}",
             names.into_iter().collect::<Vec<_>>().join(", ")
         );
     }
@@ -64,19 +65,19 @@ fn read(local: &Local, palette: &Palette, arguments: &Arguments) -> anyhow::Resu
         }
         consumer.incremental_assign(&more)?;
         read.extend(new);
-        // What appears later is new from its first record on.
+        // A topic or partition that appears later is shown from its first record on.
         from = Offset::Beginning;
-        let until = Instant::now() + LOOK_AROUND;
+        let until = Instant::now() + DISCOVERY_INTERVAL;
         while Instant::now() < until {
             show(&consumer, prefix, palette);
         }
     }
 }
 
-/// What is there at the moment, in order of time: Kafka hands over one partition after the other.
+/// Prints the records that are available now, sorted by time: the client returns one partition after the other.
 fn show(consumer: &BaseConsumer, prefix: &str, palette: &Palette) {
     let mut lines = Vec::new();
-    while lines.len() < AT_ONCE {
+    while lines.len() < SORT_LIMIT {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 lines.push((message.timestamp().to_millis(), line(&message, prefix, palette)));
@@ -91,9 +92,9 @@ fn show(consumer: &BaseConsumer, prefix: &str, palette: &Palette) {
     }
 }
 
-/// The system's topics, without its prefix, and their partitions.
+/// Returns the partitions of the system's topics, with the topic's name without the prefix.
 fn partitions(consumer: &BaseConsumer, local: &Local) -> anyhow::Result<Vec<(String, i32)>> {
-    let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+    let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
     let mut found = Vec::new();
     for topic in metadata.topics().iter().filter(|topic| !topic.name().starts_with("__")) {
         if let Some(name) = topic.name().strip_prefix(local.topic_prefix.as_str()) {
@@ -103,7 +104,7 @@ fn partitions(consumer: &BaseConsumer, local: &Local) -> anyhow::Result<Vec<(Str
     Ok(found)
 }
 
-/// Time, topic, partition, offset, key, type, data.
+/// Formats a record: time, topic, partition, offset, key, type, data.
 fn line(message: &BorrowedMessage<'_>, prefix: &str, palette: &Palette) -> String {
     let source = header(message, "ce_source").unwrap_or_default();
     let kind = header(message, "ce_type").unwrap_or_else(|| "-".to_owned());
@@ -128,7 +129,7 @@ fn readable(bytes: &[u8]) -> String {
     escape::text(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
-/// `14:03:07.123`, UTC as everywhere in the system.
+/// Formats a timestamp as a time of day in UTC: `14:03:07.123`.
 fn clock(millis: Option<i64>) -> String {
     let moment = millis.and_then(|millis| {
         time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()

@@ -1,18 +1,18 @@
-//! `groups`: who reads what and how far behind, a line a member and topic. The lag is counted from the positions in the
-//! databases, which are what decides where a service reads on; Kafka tells the members.
+//! `groups`: prints the lag, one line per member and topic. The lag is computed from the positions in the databases,
+//! from which a service resumes; the members come from Kafka.
 
 use crate::local::Local;
 use crate::screen::{Palette, complain, print};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use stack::settled::{self, Position};
+use stack::backlog::{self, Position};
 use stack::{Home, assignment, kafka};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Group, topic, member (`-` for none) → the positions of the partitions that it has.
+/// The positions by topic and member (`-` for unassigned partitions).
 type Rows = BTreeMap<(String, String), Vec<Position>>;
 
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
@@ -23,7 +23,7 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     print(format_args!("{:<14} {:<24} {:<14} {:<12} LAG", "GROUP", "MEMBER", "TOPIC", "PARTITIONS"));
     let mut complaints = BTreeSet::new();
     for service in home.services()? {
-        // What is wrong with one must not hide the others.
+        // A failure of one service must not hide those of the others.
         match show(&home, &local, &palette, &service).await {
             Ok(found) => complaints.extend(found),
             Err(error) => _ = complaints.insert(format!("{service}: {error}")),
@@ -35,7 +35,7 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints the lines of one group; returns what keeps it from reading on.
+/// Prints the lines of one group; returns the reasons why the group cannot continue to read.
 async fn show(
     home: &Home,
     local: &Local,
@@ -44,7 +44,7 @@ async fn show(
 ) -> anyhow::Result<BTreeSet<String>> {
     let group = format!("{}{service}", local.topic_prefix);
     let url = local.service(home, service)?.access.database_url;
-    let positions = settled::positions(&url, &local.brokers(), &local.topic_prefix).await?;
+    let positions = backlog::positions(&url, &local.brokers(), &local.topic_prefix).await?;
     let members = members(local, &group).await?;
     let mut complaints = BTreeSet::new();
     for position in &positions {
@@ -62,19 +62,19 @@ async fn show(
     Ok(complaints)
 }
 
-/// Who has which partition of which topic, by the topics' full names.
+/// The member that is assigned each partition, by the topic's full name.
 type Members = BTreeMap<(String, i32), String>;
 
 async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
     let (brokers, group) = (local.brokers(), group.to_owned());
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        let groups = consumer.fetch_group_list(Some(&group), PATIENCE)?;
+        let groups = consumer.fetch_group_list(Some(&group), TIMEOUT)?;
         let all: Vec<_> = groups.groups().iter().flat_map(rdkafka::groups::GroupInfo::members).collect();
         let mut members = Members::new();
         for member in &all {
-            let twins = all.iter().filter(|other| other.client_id() == member.client_id()).count();
-            let name = name(member.client_id(), member.client_host(), twins > 1);
+            let same_id = all.iter().filter(|other| other.client_id() == member.client_id()).count();
+            let name = name(member.client_id(), member.client_host(), same_id > 1);
             for (topic, partition) in assignment::parse(member.assignment().unwrap_or_default()) {
                 members.insert((topic, partition), name.clone());
             }
@@ -84,9 +84,9 @@ async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
     asking.await?
 }
 
-/// Instances that were given no name of their own, as in containers, are told apart by their addresses.
-fn name(client_id: &str, host: &str, has_twin: bool) -> String {
-    if has_twin { format!("{client_id}@{}", host.trim_start_matches('/')) } else { client_id.to_owned() }
+/// Returns the client id; adds the host when several members have the same id, as instances in containers do.
+fn name(client_id: &str, host: &str, is_ambiguous: bool) -> String {
+    if is_ambiguous { format!("{client_id}@{}", host.trim_start_matches('/')) } else { client_id.to_owned() }
 }
 
 fn rows(positions: Vec<Position>, members: &Members, prefix: &str) -> Rows {
@@ -99,7 +99,7 @@ fn rows(positions: Vec<Position>, members: &Members, prefix: &str) -> Rows {
     rows
 }
 
-/// `0-3,7`.
+/// Formats partition numbers as ranges: `0-3,7`.
 fn ranges(partitions: &[i32]) -> String {
     let mut runs: Vec<(i32, i32)> = Vec::new();
     for &partition in partitions {
@@ -117,7 +117,7 @@ mod tests {
     use super::ranges;
 
     #[test]
-    fn neighbouring_partitions_are_drawn_together() {
+    fn consecutive_partitions_are_shown_as_a_range() {
         assert_eq!(ranges(&[0, 1, 2, 3, 7, 9, 10]), "0-3,7,9-10");
         assert_eq!(ranges(&[]), "");
     }

@@ -1,4 +1,4 @@
-//! `kafka TOOL ARGS`: Kafka's own tools, told where this system's Kafka is.
+//! `kafka TOOL ARGS`: runs one of Kafka's own tools with this system's bootstrap servers.
 
 use crate::local::Local;
 use crate::screen::complain;
@@ -6,7 +6,7 @@ use stack::{Home, environment, java, maven};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// As Kafka's own scripts are called, without `kafka-` and `.sh`.
+/// The main class of each tool, by the name of Kafka's script without `kafka-` and `.sh`.
 const TOOLS: [(&str, &str); 20] = [
     ("broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
     ("cluster", "org.apache.kafka.tools.ClusterTool"),
@@ -30,7 +30,7 @@ const TOOLS: [(&str, &str); 20] = [
     ("transactions", "org.apache.kafka.tools.TransactionsCommand"),
 ];
 
-/// These work on files.
+/// The tools that work on files.
 const WITHOUT_SERVER: [&str; 2] = ["dump-log", "storage"];
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ const WITHOUT_SERVER: [&str; 2] = ["dump-log", "storage"];
 pub(crate) struct Arguments {
     /// The tool's name: `topics`, `consumer-groups`, `metadata-quorum`, …
     tool: String,
-    /// Its own arguments.
+    /// The tool's arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -48,15 +48,16 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let name = arguments.tool.trim_start_matches("kafka-").trim_end_matches(".sh");
     let Some((_, class)) = TOOLS.iter().find(|(tool, _)| *tool == name) else {
         let names: Vec<&str> = TOOLS.iter().map(|(tool, _)| *tool).collect();
-        anyhow::bail!("there is no tool `{}`; there are {}", arguments.tool, names.join(", "));
+        anyhow::bail!("there is no tool `{}`; the tools are {}", arguments.tool, names.join(", "));
     };
     let installed = maven::install(&home, |what| complain(what)).await?;
     let mut command = Command::new(java::find()?);
     command.env_clear().envs(environment::kafka());
     command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
     command.arg(installed.kafka.join("*")).arg(class);
-    let told = arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
-    if !told && !WITHOUT_SERVER.contains(&name) {
+    let needs_no_address =
+        arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
+    if !needs_no_address && !WITHOUT_SERVER.contains(&name) {
         let local = Local::load(&home)?;
         local.require_running(&home, &["kafka"])?;
         command.arg("--bootstrap-server").arg(local.brokers());

@@ -1,9 +1,9 @@
-//! `logs`: what the services said, in the order in which they said it. Of containers the lines come in by standard input,
+//! `logs`: prints the merged logs of the services, sorted by time. The logs of containers come in on standard input,
 //! since only Docker has them.
 
 use crate::chronology::in_order;
 use crate::commands::control::logged;
-use crate::follow::among_others;
+use crate::follow::labelled;
 use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, print};
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Go on with what comes.
+    /// Continue with new lines.
     #[arg(short, long)]
     follow: bool,
     /// One service (or `kafka`, `postgres`) instead of all services.
     name: Option<String>,
-    /// Shows lines from standard input, each with the name of its log in front; for ./scripts/logs beside containers.
+    /// Show lines from standard input, each prefixed with the name of its log (for ./scripts/logs with containers).
     #[arg(long, hide = true, conflicts_with_all = ["follow", "name"])]
     stdin: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     if let Some(name) = &arguments.name {
         let known = logged(&home)?;
-        anyhow::ensure!(known.contains(name), "there is no `{name}`; there are {}", known.join(", "));
+        anyhow::ensure!(known.contains(name), "there is no `{name}`; the names are {}", known.join(", "));
     }
     let palette = Palette::new(home.services()?);
     if arguments.stdin {
@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut reader = LogReader::from_the_beginning(&run_dir(&home), arguments.name.clone());
     let show = |name: &str, line: &str| match &arguments.name {
         Some(_) => print(line),
-        None => print(among_others(&palette, name, line)),
+        None => print(labelled(&palette, name, line)),
     };
     loop {
         let lines = reader.all_new_lines();
@@ -50,13 +50,13 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Shows `order-2 12:00:00.000 order-2 …` as the line of the log `order-2` that it is.
+/// Prints lines from standard input; the first word of each is the name of its log: `order-2 12:00:00.000 order-2 …`.
 fn show_input(palette: &Palette) -> anyhow::Result<()> {
     for line in std::io::stdin().lock().split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        let (name, said) = line.split_once(' ').unwrap_or((&line, ""));
-        print(among_others(palette, name, said));
+        let (name, text) = line.split_once(' ').unwrap_or((&line, ""));
+        print(labelled(palette, name, text));
     }
     Ok(())
 }

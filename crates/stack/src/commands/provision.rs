@@ -1,6 +1,6 @@
-//! `provision`: what the containers of docker-compose.yml need before the services start: databases, migrations, topics,
-//! each service's secrets in a folder of its own (all that its container gets to see), and once a catalogue. Whatever is
-//! there already stays as it is.
+//! `provision`: creates what the containers of docker-compose.yml need before the services start: databases,
+//! migrations, topics, the secrets of each service in its own folder (a container mounts only that folder), and once a
+//! catalogue. Existing data are kept.
 
 use crate::local::{Local, run_dir, secrets};
 use crate::{prepare, seed};
@@ -12,7 +12,7 @@ const STOPPING: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Put a small catalogue in, the first time.
+    /// Create the sample catalogue on the first run.
     #[arg(long)]
     catalogue: bool,
 }
@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let local = Local::from_env(&home)?;
     anyhow::ensure!(
         local.given_brokers.is_some() && local.given_postgres.is_some(),
-        "KAFKA_BROKERS and POSTGRES_URL (an administrator's) say which servers are to be prepared"
+        "set KAFKA_BROKERS and POSTGRES_URL (an administrator's) to the servers to prepare"
     );
     home::create_private_dir(&run_dir(&home))?;
     local.save(&home)?;
@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A service's own secrets, a file each, as its `NAME_FILE` settings want them.
+/// Writes the secrets of one service, one file per secret, for its `NAME_FILE` settings.
 fn hand_over(home: &Home, local: &Local, service: &str) -> anyhow::Result<()> {
     let folder = home.data(service);
     home::create_private_dir(&folder)?;
@@ -58,10 +58,11 @@ fn hand_over(home: &Home, local: &Local, service: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Through the front door of an instance that runs for this alone: the services start when this program has ended.
+/// Creates the catalogue through the HTTP API of a temporary instance: the services start only when this program has
+/// ended.
 async fn catalogue(home: &Home, local: &Local) -> anyhow::Result<()> {
-    let doors = local.doors(home, seed::OWNER)?;
-    let owner = local.service(home, seed::OWNER)?.passing_instance(home, doors, &run_dir(home));
+    let endpoints = local.endpoints(home, seed::OWNER)?;
+    let owner = local.service(home, seed::OWNER)?.temporary_instance(home, endpoints, &run_dir(home));
     owner.start().await?;
     let done = seed::once(home, local, &[seed::OWNER.to_owned()]).await;
     owner.stop(STOPPING).await;

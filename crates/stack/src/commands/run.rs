@@ -1,5 +1,5 @@
-//! `run SERVICE COMMAND`: an operator's command of a service (`redrive`, `rewind`, `republish`, …) with the settings that
-//! the running one has.
+//! `run SERVICE COMMAND`: runs an operator's command of a service (`redrive`, `rewind`, `republish`, …) with the
+//! settings of the running instance.
 
 use crate::local::Local;
 use stack::Home;
@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt as _;
 pub(crate) struct Arguments {
     /// The service.
     service: String,
-    /// Its own command and arguments.
+    /// The command of the service, with its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (name, services) = (&arguments.service, home.services()?);
     anyhow::ensure!(
         services.contains(name),
-        "there is no service `{name}`; there are {}",
+        "there is no service `{name}`; the services are {}",
         services.join(", ")
     );
     let local = Local::load(&home)?;
@@ -30,8 +30,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let service = local.service(&home, name)?;
     let mut command = service.command(&home);
-    // `health` asks the running one.
-    command.envs(local.doors(&home, name)?.settings());
+    // `health` queries the running instance at its ports.
+    command.envs(local.endpoints(&home, name)?.settings());
     if asks(&["migrate"]) {
         command.env("MIGRATE_DATABASE_URL", &service.access.migrate_database_url);
     }

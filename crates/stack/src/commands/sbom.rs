@@ -1,5 +1,5 @@
-//! `sbom`: what the programs are built from, as `CycloneDX`. The same source gives the same text: it has no date and no
-//! random number.
+//! `sbom`: lists the dependencies of the programs as `CycloneDX`. The output is reproducible: it has no date and no
+//! random serial number.
 
 use crate::screen::print;
 use anyhow::Context as _;
@@ -9,10 +9,10 @@ use stack::Home;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
-/// Those that the containers' images are built for: on others a few crates are different ones.
+/// The platforms of the container images; other platforms need a few other crates.
 const PLATFORMS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// What `cargo metadata` tells, as far as it is needed here.
+/// The part of the output of `cargo metadata` that the document needs.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -27,7 +27,7 @@ struct Package {
     version: String,
     license: Option<String>,
     description: Option<String>,
-    /// None for a package of this workspace.
+    /// `None` for a package of this workspace.
     source: Option<String>,
     targets: Vec<Target>,
 }
@@ -68,7 +68,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     let output = cargo.stderr(Stdio::inherit()).output().context("starting cargo")?;
     anyhow::ensure!(output.status.success(), "cargo metadata failed");
-    let metadata = serde_json::from_slice(&output.stdout).context("reading what cargo metadata tells")?;
+    let metadata = serde_json::from_slice(&output.stdout).context("reading the output of cargo metadata")?;
     print(format_args!("{:#}", document(&metadata)));
     Ok(())
 }
@@ -91,7 +91,7 @@ fn document(metadata: &Metadata) -> Value {
            "components": components, "dependencies": dependencies})
 }
 
-/// What each package is built from; tests and examples need more.
+/// Returns the dependencies of each package, without those of its tests and examples.
 fn uses(metadata: &Metadata) -> BTreeMap<&str, Vec<&str>> {
     let is_built_in = |dependency: &&Dependency| {
         dependency.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"))
@@ -105,7 +105,7 @@ fn uses(metadata: &Metadata) -> BTreeMap<&str, Vec<&str>> {
         .collect()
 }
 
-/// All that the programs of the workspace are built from, and they themselves.
+/// Returns the programs of the workspace and all packages that they depend on, directly or not.
 fn reached<'a>(metadata: &'a Metadata, uses: &BTreeMap<&'a str, Vec<&'a str>>) -> BTreeSet<&'a str> {
     let is_program = |package: &&Package| {
         metadata.workspace_members.contains(&package.id)
@@ -123,7 +123,7 @@ fn reached<'a>(metadata: &'a Metadata, uses: &BTreeMap<&'a str, Vec<&'a str>>) -
 }
 
 impl Package {
-    /// The package's name for every tool (package-url); a package of this workspace has no registry.
+    /// Returns the package URL (purl).
     fn purl(&self) -> String {
         format!("pkg:cargo/{}@{}", self.name, self.version)
     }
@@ -136,7 +136,7 @@ impl Package {
             component["description"] = description.trim().into();
         }
         if let Some(license) = &self.license {
-            // The older way to write OR.
+            // `/` is the older notation for OR.
             component["licenses"] = json!([{"expression": license.replace('/', " OR ")}]);
         }
         component
@@ -149,7 +149,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_only_tests_need_is_left_out() {
+    fn dependencies_of_tests_are_left_out() {
         let package = |id: &str, kind: &str| {
             json!({"id": id, "name": id, "version": "1.0.0", "license": "MIT/Apache-2.0", "description": null,
                    "source": (kind == "lib").then_some("registry"), "targets": [{"kind": [kind]}]})

@@ -1,4 +1,4 @@
-//! `sqlx-prepare`: writes what the checked queries need to compile without a database.
+//! `sqlx-prepare`: writes the query data (`.sqlx`) with which the checked queries compile without a database.
 
 use crate::screen::say;
 use stack::Home;
@@ -6,7 +6,7 @@ use stack::sqlx_data::{self, Databases};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only this crate; may be given several times.
+    /// Prepare only this crate; may be given several times.
     #[arg(short, long = "package", value_name = "CRATE")]
     packages: Vec<String>,
     /// Write nothing; fail when a committed folder is out of date.

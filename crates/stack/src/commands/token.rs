@@ -1,4 +1,4 @@
-//! `token`: the operator's token, alone, for `$(./scripts/token)`.
+//! `token`: prints only the operator's token, for `$(./scripts/token)`.
 
 use crate::local::Local;
 use crate::screen::print;

@@ -1,4 +1,5 @@
-//! `up`: servers, migrations, services, a catalogue; then the logs, until Ctrl-C.
+//! `up`: starts the servers, applies the migrations, starts the services, creates the sample catalogue; then shows the
+//! logs until Ctrl-C.
 
 use crate::local::{self, Local, run_dir};
 use crate::screen::{Step, say};
@@ -8,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Return when everything is ready, and leave it running.
+    /// Return when everything is ready, and leave the system running.
     #[arg(long)]
     detach: bool,
     /// Delete all data of an earlier run first.
@@ -38,7 +39,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let ended = tokio::select! {
-        ended = follow::logs_and_deaths(&home, daemons) => ended,
+        ended = follow::logs_and_exits(&home, daemons) => ended,
         which = stop.asked() => { say(format_args!("\n{which}: stopping")); Ok(()) }
     };
     end(&home, &mut stop, |what| say(format_args!("  {what}"))).await;
@@ -46,12 +47,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
-    // Before anything is stopped, started or deleted.
+    // Settings are checked before anything is stopped, started or deleted.
     local.settings = local::settings_in_environment(home)?;
     prepare::check_settings(home, &local).await?;
     let left = running::names(&run_dir(home));
     if !left.is_empty() {
-        say(format_args!("  … stopping what an earlier up left running: {}", left.join(", ")));
+        say(format_args!("  … stopping processes of an earlier up: {}", left.join(", ")));
         running::stop_all(&run_dir(home), |_| ()).await;
     }
     prepare::require_ports(home, &local)?;
@@ -70,7 +71,7 @@ async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::
     Ok((local, daemons))
 }
 
-/// All services at once, then each until it is ready and reads its topics.
+/// Starts all services at once, then waits until each is ready and consumes its topics.
 async fn services(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
     let names = home.services()?;
     let step = Step::begin(format_args!("starting {}", names.join(", ")));
@@ -82,7 +83,7 @@ async fn services(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
     }
     for (name, daemon) in names.iter().zip(&daemons) {
         daemon.wait_ready().await?;
-        step.done(format_args!("{name} is ready on {}", local.doors(home, name)?.url()));
+        step.done(format_args!("{name} is ready on {}", local.endpoints(home, name)?.url()));
     }
     for name in &names {
         prepare::consuming(home, local, name).await?;
@@ -90,16 +91,16 @@ async fn services(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
     Ok(daemons)
 }
 
-/// Leaves nothing running; a second Ctrl-C does not wait for anybody.
-async fn end(home: &Home, stop: &mut Stop, told: impl Fn(&str)) {
+/// Stops everything; a second Ctrl-C kills what still runs.
+async fn end(home: &Home, stop: &mut Stop, report: impl Fn(&str)) {
     let dir = run_dir(home);
     tokio::select! {
-        () = running::stop_all(&dir, told) => {}
+        () = running::stop_all(&dir, report) => {}
         _ = stop.asked() => running::kill_all(&dir),
     }
 }
 
-/// Ctrl-C, `kill`, a closed terminal.
+/// The signals that stop `up`: Ctrl-C, `kill`, a closed terminal.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! `with-servers COMMAND`: runs a command beside a private Kafka and Postgres, and ends them with it.
+//! `with-servers COMMAND`: runs a command with a private Kafka and Postgres, and stops them when the command ends.
 
 use crate::screen::Step;
 use stack::Servers;
@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The command; it finds `KAFKA_BROKERS` and `POSTGRES_URL` in its environment.
+    /// The command; `KAFKA_BROKERS` and `POSTGRES_URL` are set in its environment.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }
@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .spawn()?;
     let status = tokio::select! {
         status = child.wait() => status?,
-        // The terminal sends Ctrl-C to the command as well: its end is waited for, its servers still there.
+        // The terminal sends Ctrl-C to the command as well: the servers stay until the command has ended.
         _ = interrupt.recv() => child.wait().await?,
         _ = terminate.recv() => anyhow::bail!("stopped by SIGTERM"),
     };

@@ -1,4 +1,4 @@
-//! The scripts as people call them: from anywhere, by any name, with whatever their shell has set.
+//! The scripts as people call them: from any folder, through symbolic links, with any variables of their shell.
 
 use crate::checkout::{Checkout, original, text};
 use std::fs;
@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
-/// What Cargo does: builds into the folder that its settings name, one deeper for a build target.
+/// A fake Cargo that builds into the folder that Cargo's settings name, one deeper for a build target.
 const CARGO: &str = r#"
 folder="${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-target}}${CARGO_BUILD_TARGET:+/$CARGO_BUILD_TARGET}${FILE_TARGET:+/$FILE_TARGET}/debug"
 mkdir -p "$folder"
@@ -15,7 +15,7 @@ printf '#!/bin/sh\necho "stack: $*"\n' >"$folder/stack"
 chmod +x "$folder/stack""#;
 
 #[test]
-fn up_finds_what_cargo_has_built_whatever_sets_its_target() {
+fn up_finds_the_built_program_for_every_way_to_set_the_target_folder() {
     let settings: [&[(&str, &str)]; 5] = [
         &[],
         &[("CARGO_BUILD_TARGET_DIR", "elsewhere")],
@@ -29,7 +29,7 @@ fn up_finds_what_cargo_has_built_whatever_sets_its_target() {
         up.env_remove("CARGO_TARGET_DIR").envs(variables.iter().copied());
         let output = up.output().unwrap();
         assert!(text(&output).contains("stack: up --detach"), "{variables:?}: {}", text(&output));
-        // Later commands build nothing, and find it again, from another folder and by another name.
+        // Later commands do not build, and find the program from another folder and through a symbolic link.
         let place = checkout.beside("links");
         std::os::unix::fs::symlink(checkout.root.join("scripts/down"), place.join("stop-all")).unwrap();
         for line in
@@ -61,20 +61,20 @@ fn every_script_has_a_manual() {
 
 const TOKEN: &str = "erasures-token";
 
-/// What a server was asked, and the command lines that held the token meanwhile.
+/// A request, and the command lines that contained the token while the request was open.
 type Asked = (String, Vec<String>);
 
 /// A server that answers 202 to everything.
 fn server() -> (u16, Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (tell, told) = channel();
+    let (sender, requests) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            _ = tell.send(answer(stream.unwrap()));
+            _ = sender.send(answer(stream.unwrap()));
         }
     });
-    (port, told)
+    (port, requests)
 }
 
 fn answer(mut stream: TcpStream) -> Asked {
@@ -110,7 +110,7 @@ fn forget_sends_the_token_and_the_address_to_the_services_and_to_no_proxy() {
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         forget.env(name, &proxy);
     }
-    // In the environment of the script, where other users do not see it.
+    // The token is in the environment of the script, which other users cannot read.
     forget.env("ADMIN_TOKEN", TOKEN).env_remove("no_proxy").env_remove("NO_PROXY");
     let output = forget.output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
@@ -131,7 +131,7 @@ fn a_clone_with_crlf_has_the_same_bytes() {
     git.args(["-c", "core.autocrlf=true", "check-attr", "eol", "--"]).args(attributes);
     let output = git.current_dir(original()).output().unwrap();
     if !output.status.success() {
-        return; // no checkout by Git
+        return; // not a Git checkout
     }
     let lines = text(&output);
     assert_eq!(lines.matches("eol: lf").count(), attributes.len(), "{lines}");

@@ -1,19 +1,19 @@
-//! A checkout that has the scripts and no code: a `cargo` that does nothing stands in for the build, so that the scripts
-//! run with the programs that are built already.
+//! A checkout with the scripts and without code. A fake `cargo` replaces the build, so that the scripts run the
+//! programs that are already built.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The folder of this test's checkout; gone with the value.
+/// The folder of this test's checkout, removed on drop.
 pub(crate) struct Checkout {
     base: PathBuf,
     pub(crate) root: PathBuf,
 }
 
 impl Checkout {
-    /// In a folder of this name, with a `cargo` that runs this shell text.
+    /// Creates a checkout in a folder of this name, with a `cargo` that runs this shell script.
     pub(crate) fn new(folder: &str, cargo: &str) -> Self {
         static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl Checkout {
         Self { base, root }
     }
 
-    /// A bash command line in the checkout.
+    /// Returns a bash command that runs in the checkout.
     pub(crate) fn bash(&self, line: &str) -> Command {
         let mut command = Command::new("bash");
         let path = std::env::var("PATH").unwrap();
@@ -51,7 +51,7 @@ impl Checkout {
         command
     }
 
-    /// A folder beside the checkout.
+    /// Creates a folder beside the checkout.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         let folder = self.base.join(name);
         fs::create_dir_all(&folder).unwrap();
@@ -65,7 +65,7 @@ impl Drop for Checkout {
     }
 }
 
-/// The checkout that is tested.
+/// The checkout under test.
 pub(crate) fn original() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
 }
@@ -75,7 +75,7 @@ pub(crate) fn target() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_stack")).ancestors().nth(2).unwrap().to_path_buf()
 }
 
-/// All that a command printed.
+/// Returns the standard output and standard error of a command.
 pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -1,4 +1,4 @@
-//! A whole system by the scripts, in a folder and an environment that make trouble.
+//! A whole system started by the scripts, in a folder with special characters and a hostile environment.
 
 use crate::checkout::{Checkout, text};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Set for other programs: none of these may reach, or break, a server or a service.
+/// Variables for other programs: none of them may reach a server or a service.
 const HOSTILE: [(&str, &str); 20] = [
     ("PGSSLMODE", "require"),
     ("PGOPTIONS", "-c search_path=nowhere"),
@@ -32,7 +32,7 @@ const HOSTILE: [(&str, &str); 20] = [
     ("CDPATH", "/"),
 ];
 
-/// Set on purpose: a service that takes it is given it.
+/// Settings of services: they must reach the services that have them.
 const MEANT: [(&str, &str); 2] = [("WAVE_FACTOR", "3"), ("SMTP_URL", "smtp://127.0.0.1:1")];
 
 struct Place {
@@ -61,7 +61,7 @@ impl Place {
         text(&output)
     }
 
-    /// The environment of a process that runs here.
+    /// Returns the environment of a running process of this system.
     fn environment(&self, name: &str) -> BTreeMap<String, String> {
         let pid = fs::read_to_string(self.checkout.root.join(format!(".data/run/{name}.pid"))).unwrap();
         let pid = pid.split(' ').next().unwrap();
@@ -80,11 +80,11 @@ impl Drop for Place {
     }
 }
 
-/// A value of `PORT_BASE` whose ports nobody has.
+/// Returns a value of `PORT_BASE` whose ports are free.
 fn free_base() -> u16 {
     let free = |base: &u16| {
-        let doors = (0..4).flat_map(|place| [base + place, base + 1000 + place]);
-        let mut ports = doors.chain([base + 7352, base + 11_012, base + 11_013]);
+        let endpoints = (0..4).flat_map(|place| [base + place, base + 1000 + place]);
+        let mut ports = endpoints.chain([base + 7352, base + 11_012, base + 11_013]);
         ports.all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
     };
     let start = 10_000 + u16::try_from(std::process::id() % 900).unwrap() * 10;
@@ -92,7 +92,7 @@ fn free_base() -> u16 {
 }
 
 #[test]
-fn a_system_starts_anywhere_and_what_breaks_is_repaired_as_advised() {
+fn a_system_starts_in_any_folder_and_the_advised_commands_repair_it() {
     let place = Place::new("caf\u{e9} \u{f6}, a\\b #x=y");
     let said = place.expect("./scripts/up --detach");
     assert!(said.contains("Ready:") && !said.contains("Picked up"), "{said}");
@@ -101,11 +101,11 @@ fn a_system_starts_anywhere_and_what_breaks_is_repaired_as_advised() {
     nothing_lies_beside(&place);
     killed_processes_start_at_once(&place);
     every_command_runs(&place);
-    closed_pipes_are_no_panic(&place);
-    a_topic_made_anew_is_repaired(&place);
+    closed_pipes_cause_no_panic(&place);
+    a_recreated_topic_is_repaired(&place);
     place.expect("./scripts/down");
     let again = place.expect("./scripts/up --detach");
-    assert!(again.contains("Ready:") && !again.contains("catalogue in"), "its data are there: {again}");
+    assert!(again.contains("Ready:") && !again.contains("sample catalogue"), "the data are kept: {again}");
 }
 
 fn environments_are_chosen(place: &Place) {
@@ -128,7 +128,7 @@ fn environments_are_chosen(place: &Place) {
     }
 }
 
-/// For others there is nothing to read; a folder may be passed through where Postgres has a user of its own.
+/// Checks that other users can read nothing; they may pass through folders, since Postgres may run as another user.
 fn files_are_private(data: &Path) {
     let mut left = vec![data.to_path_buf()];
     while let Some(path) = left.pop() {
@@ -136,7 +136,7 @@ fn files_are_private(data: &Path) {
         let allowed = if meta.is_dir() { 0o711 } else { 0o700 };
         let mode = meta.permissions().mode() & 0o777;
         assert_eq!(mode & !allowed, 0, "{}: {mode:o}", path.display());
-        // Postgres' programs are no secret, and read by its own user.
+        // The binaries of Postgres are not secret, and its user must read them.
         if meta.is_dir() && !path.ends_with("servers/postgres") {
             let entries = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
             left.extend(entries.filter(|path| !path.ends_with("servers/postgres")));
@@ -158,7 +158,7 @@ fn killed_processes_start_at_once(place: &Place) {
     }
 }
 
-/// Each one that the manual names.
+/// Runs each command that `--help` names.
 fn every_command_runs(place: &Place) {
     let manual = place.expect("./scripts/run order --help");
     let commands = manual.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
@@ -174,7 +174,7 @@ fn every_command_runs(place: &Place) {
     }
 }
 
-fn closed_pipes_are_no_panic(place: &Place) {
+fn closed_pipes_cause_no_panic(place: &Place) {
     for line in [
         "./scripts/run order rewind products --to beginning",
         "./scripts/run order republish customers",
@@ -189,10 +189,10 @@ fn closed_pipes_are_no_panic(place: &Place) {
     }
 }
 
-/// Follows what `groups` advises, as printed, until it has nothing to advise.
-fn a_topic_made_anew_is_repaired(place: &Place) {
+/// Runs each command that `groups` advises, as printed, until it reports no problem.
+fn a_recreated_topic_is_repaired(place: &Place) {
     place.expect("./scripts/stop order; ./scripts/kafka topics --delete --topic products");
-    for (complaint, expected) in [("does not exist", "migrate"), ("made anew", "rewind")] {
+    for (complaint, expected) in [("does not exist", "migrate"), ("recreated", "rewind")] {
         let found = place.run("./scripts/groups");
         assert!(!found.status.success() && text(&found).contains(complaint), "{}", text(&found));
         let lags = String::from_utf8_lossy(&found.stdout).into_owned();
@@ -202,7 +202,7 @@ fn a_topic_made_anew_is_repaired(place: &Place) {
         let doctor = text(&place.run("./scripts/doctor"));
         assert!(doctor.contains(complaint) && doctor.contains("wrong"), "{doctor}");
         let complaints = String::from_utf8_lossy(&found.stderr).into_owned();
-        // Bash itself complains of the language.
+        // Bash itself complains about the locale.
         for line in complaints.lines().filter(|line| !line.starts_with("bash:")) {
             let (_, advice) = line.split_once("; ").expect(line);
             assert!(advice.starts_with("./scripts/run ") && advice.contains(expected), "{advice}");

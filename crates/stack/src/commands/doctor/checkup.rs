@@ -1,17 +1,17 @@
-//! What can be seen without an order: the machine, the servers, and what each service says of itself.
+//! The checks without an order: the machine, the servers, the health of each service and its backlog.
 
-use super::{Doctor, PATIENCE, fine, shortened};
+use super::{Doctor, TIMEOUT, fine, shortened};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
+use stack::backlog;
 use stack::ready::Ready;
-use stack::settled;
 use std::collections::BTreeSet;
 use std::time::Instant;
 use time::OffsetDateTime;
 
-/// With less, Kafka and Postgres may stop in the middle of a write.
+/// The free disk space below which Kafka and Postgres may fail in the middle of a write.
 const DISK_MIB: u64 = 1024;
-/// Reservations, leases and links live by the clock.
+/// The maximum clock skew: reservations, leases and links expire by the clock.
 const CLOCK: time::Duration = time::Duration::seconds(2);
 
 impl Doctor {
@@ -23,7 +23,7 @@ impl Doctor {
         for service in self.home.services()? {
             self.service(&service).await?;
             if postgres && kafka {
-                // What is wrong with one must not hide the others.
+                // A failure of one service must not hide those of the others.
                 if let Err(error) = self.queues(&service).await {
                     self.wrong(format_args!("{service}: {error}"));
                 }
@@ -49,16 +49,16 @@ impl Doctor {
             return Ok(false);
         }
         let mut connection = PgConnection::connect(&url).await?;
-        let theirs: OffsetDateTime =
+        let server_time: OffsetDateTime =
             sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut connection).await?;
         connection.close().await?;
-        let off = OffsetDateTime::now_utc() - theirs;
-        if off.abs() > CLOCK {
+        let skew = OffsetDateTime::now_utc() - server_time;
+        if skew.abs() > CLOCK {
             self.wrong(format_args!(
-                "the clocks of this machine and of Postgres' differ by {off:.0}: set them by NTP"
+                "the clocks of this machine and of Postgres differ by {skew:.0}: synchronize them with NTP"
             ));
         } else {
-            fine("Postgres answers, and its clock is ours");
+            fine("Postgres answers, and its clock agrees with this machine's");
         }
         Ok(true)
     }
@@ -77,14 +77,14 @@ impl Doctor {
         }
     }
 
-    /// What it says at its ops port, check by check; one that has just been started gets a moment.
+    /// Reports each failing check of `/health/ready`; retries for 5 s, since a service may have just been started.
     async fn service(&mut self, name: &str) -> anyhow::Result<()> {
         let url = format!("{}/health/ready", self.ops_url(name)?);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let bad = loop {
             let Ok(answer) = self.client.get(&url).send().await else {
                 self.wrong(format_args!(
-                    "{name} does not answer at {url}: ./scripts/start {name}; why it ended: ./scripts/logs {name}"
+                    "{name} does not answer at {url}: ./scripts/start {name}; ./scripts/logs {name} shows why it ended"
                 ));
                 return Ok(());
             };
@@ -92,10 +92,10 @@ impl Doctor {
             if bad.is_empty() || Instant::now() > deadline {
                 break bad;
             }
-            tokio::time::sleep(PATIENCE / 20).await;
+            tokio::time::sleep(TIMEOUT / 20).await;
         };
         if bad.is_empty() {
-            fine(format_args!("{name} is ready and reads its topics"));
+            fine(format_args!("{name} is ready and consumes its topics"));
         }
         for what in bad {
             self.wrong(format_args!("{name}: {what}"));
@@ -103,52 +103,52 @@ impl Doctor {
         Ok(())
     }
 
-    /// What piles up: an outbox that is not published, records that are not read, dead letters.
+    /// Reports what piles up: unpublished outbox rows, unread records, dead letters.
     async fn queues(&mut self, service: &str) -> anyhow::Result<()> {
         let obstacles = self.obstacles(service).await?;
-        // Twice: what is on its way just now is no trouble.
+        // Compares two looks 1 s apart: an event in flight is no problem.
         let before = self.waiting(service).await?;
         if before.is_empty() {
             return Ok(());
         }
-        tokio::time::sleep(PATIENCE / 5).await;
+        tokio::time::sleep(TIMEOUT / 5).await;
         let stuck = self.waiting(service).await?.into_iter().filter(|what| before.contains(what));
-        let stuck = stuck.filter(|what| !obstacles.iter().any(|told| what.ends_with(told)));
+        let stuck = stuck.filter(|what| !obstacles.iter().any(|reported| what.ends_with(reported)));
         let (dead, unread): (Vec<_>, Vec<_>) = stuck.partition(|what| what.contains("dead letter"));
         for what in dead {
             self.wrong(format_args!(
-                "{what}, and it does not get less; see what they are: ./scripts/run {service} redrive --dry-run"
+                "{what}, and not decreasing; ./scripts/run {service} redrive --dry-run lists them"
             ));
         }
         if !unread.is_empty() {
-            self.wrong(format_args!("{}; it does not get less", shortened(unread).join(", ")));
+            self.wrong(format_args!("{}; not decreasing", shortened(unread).join(", ")));
         }
         Ok(())
     }
 
-    /// Topics that it cannot read on in, and the command that helps.
+    /// Reports the topics that the service cannot continue to read, with the command that helps. Returns the reasons.
     async fn obstacles(&mut self, service: &str) -> anyhow::Result<BTreeSet<&'static str>> {
         let url = self.local.service(&self.home, service)?.access.migrate_database_url;
-        let positions = settled::positions(&url, &self.local.brokers(), &self.local.topic_prefix).await?;
+        let positions = backlog::positions(&url, &self.local.brokers(), &self.local.topic_prefix).await?;
         let found = positions.iter().filter_map(|position| Some((&position.topic, position.obstacle()?)));
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for (topic, obstacle) in found.collect::<BTreeSet<_>>() {
             let (what, command) = obstacle.explain(service, topic);
-            told.insert(what);
+            reported.insert(what);
             self.wrong(format_args!("{service}: topic {topic} {what}; ./scripts/run {command}"));
         }
-        Ok(told)
+        Ok(reported)
     }
 
     pub(super) async fn waiting(&self, service: &str) -> anyhow::Result<Vec<String>> {
         let url = self.local.service(&self.home, service)?.access.migrate_database_url;
-        Ok(settled::look(service, &url, &self.local.brokers(), &self.local.topic_prefix).await?.waiting)
+        Ok(backlog::look(service, &url, &self.local.brokers(), &self.local.topic_prefix).await?.waiting)
     }
 }
 
-/// What a service finds wrong, in words: `/health/ready` as crates/chassis answers it.
-fn complaints(said: &Value) -> Vec<String> {
-    let checks = said["checks"].as_object().into_iter().flatten();
+/// Describes the failing checks in an answer of `/health/ready` (crates/chassis).
+fn complaints(answer: &Value) -> Vec<String> {
+    let checks = answer["checks"].as_object().into_iter().flatten();
     let bad = checks.filter(|(_, found)| found["ok"] != true);
     bad.map(|(check, found)| format!("{check}: {}", words(&found["detail"]))).collect()
 }
@@ -160,9 +160,9 @@ fn words(detail: &Value) -> String {
     let stopped = detail["stopped"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut words: Vec<&str> = stopped.chain(detail["stuck"].as_str()).collect();
     if detail["reached"] == false {
-        words.push("Kafka does not answer it");
+        words.push("the service does not reach Kafka");
     } else if fields.contains_key("partitions") && detail["partitions"].is_null() {
-        words.push("it has not been let into its group yet");
+        words.push("the service has not joined its consumer group yet");
     }
     if words.is_empty() { detail.to_string() } else { words.join("; ") }
 }

@@ -1,17 +1,17 @@
-//! One order from its placing to its mail, and back: who holds it is told by what the order lacks.
+//! The trial order: placed, followed to its mail, and cancelled. The order's state shows which service holds it.
 
 use super::{Doctor, fine, shortened};
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// An order takes a moment; one that takes longer hangs.
+/// The time after which an order counts as stuck.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// An order as its owner sees it, and whether its mail is out.
-struct Seen {
+/// An order as the order service shows it, and whether all its mails are sent.
+struct Progress {
     order: Value,
-    told: bool,
+    mailed: bool,
 }
 
 impl Doctor {
@@ -24,29 +24,32 @@ impl Doctor {
             Ok(answer) if answer.status() == 202 => answer.json::<Value>().await?,
             Ok(answer) => {
                 let (status, why) = (answer.status(), reason(&answer.text().await.unwrap_or_default()));
-                self.wrong(format_args!("order takes no order: {status}: {why}"));
+                self.wrong(format_args!("the order service refuses the trial order: {status}: {why}"));
                 return Ok(());
             }
             Err(error) => {
-                self.wrong(format_args!("order takes no order: {error}"));
+                self.wrong(format_args!("the order service does not take the trial order: {error}"));
                 return Ok(());
             }
         };
         let started = Instant::now();
-        if self.follow(&placed, "through", |seen| seen.told && holder(&seen.order).is_none()).await? {
+        let done = |progress: &Progress| progress.mailed && holder(&progress.order).is_none();
+        if self.follow(&placed, "complete", done).await? {
             let seconds = started.elapsed().as_secs_f32();
-            fine(format_args!("an order for one {sku} went all the way to its mail in {seconds:.1} s"));
+            fine(format_args!("an order for one {sku} took {seconds:.1} s from the request to the mail"));
         }
-        self.give_back(&placed).await
+        self.cancel(&placed).await
     }
 
-    /// A product that there is, best one in stock.
+    /// Returns the SKU of a product in stock, else of any product.
     async fn something_to_order(&mut self) -> Option<String> {
         let url = format!("{}/products", self.url("inventory").ok()?);
         let listed = match self.client.get(&url).send().await {
             Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
             Err(error) => {
-                self.wrong(format_args!("no order is tried: inventory does not say what there is: {error}"));
+                self.wrong(format_args!(
+                    "no trial order: the inventory service does not list its products: {error}"
+                ));
                 return None;
             }
         };
@@ -54,50 +57,54 @@ impl Doctor {
         let in_stock = items.iter().find(|item| item["available"].as_i64() > Some(0));
         let sku = in_stock.or(items.first()).and_then(|item| item["sku"].as_str());
         if sku.is_none() {
-            self.wrong("no order is tried: there is no product yet (PUT /products/SKU at inventory)");
+            self.wrong(
+                "no trial order: there is no product yet; create one with PUT /products/SKU at inventory",
+            );
         }
         sku.map(str::to_owned)
     }
 
-    /// Undone, it leaves its rows and no more.
-    async fn give_back(&mut self, placed: &Value) -> anyhow::Result<()> {
+    /// Cancels the trial order, so that neither money nor stock remains bound.
+    async fn cancel(&mut self, placed: &Value) -> anyhow::Result<()> {
         let url = format!("{}/orders/{}/cancel", self.url("order")?, text(&placed["id"]));
         let token = format!("Bearer {}", text(&placed["cancel_token"]));
         let answer = self.client.post(&url).header(AUTHORIZATION, token).send().await?;
         if !answer.status().is_success() {
-            self.wrong(format_args!("it could not be cancelled: {}", answer.status()));
+            self.wrong(format_args!("the trial order could not be cancelled: {}", answer.status()));
             return Ok(());
         }
-        let done = |seen: &Seen| seen.order["status"] == "cancelled" && holder(&seen.order).is_none();
+        let done = |progress: &Progress| {
+            progress.order["status"] == "cancelled" && holder(&progress.order).is_none()
+        };
         if self.follow(placed, "cancelled", done).await? {
-            fine("it was cancelled: the money and the goods are back");
+            fine("the trial order is cancelled: payment and stock are released");
         }
         Ok(())
     }
 
-    /// Looks until it is done; else says who holds it.
+    /// Polls the order until it is done. After 10 s, reports the service that holds it and returns false.
     async fn follow(
         &mut self,
         placed: &Value,
         what: &str,
-        done: impl Fn(&Seen) -> bool,
+        done: impl Fn(&Progress) -> bool,
     ) -> anyhow::Result<bool> {
         let deadline = Instant::now() + LIMIT;
         let id = text(&placed["id"]);
         loop {
-            let seen = self.look(id).await?;
-            if done(&seen) {
+            let progress = self.look(id).await?;
+            if done(&progress) {
                 return Ok(true);
             }
             if Instant::now() > deadline {
-                self.explain(id, what, &seen).await?;
+                self.explain(id, what, &progress).await?;
                 return Ok(false);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    async fn look(&self, id: &str) -> anyhow::Result<Seen> {
+    async fn look(&self, id: &str) -> anyhow::Result<Progress> {
         let order = self.client.get(format!("{}/orders/{id}", self.url("order")?)).send().await;
         let order = match order {
             Ok(answer) => answer.json().await.unwrap_or_default(),
@@ -109,12 +116,12 @@ impl Doctor {
             Err(_) => Value::Null,
         };
         let rows = mails["items"].as_array().cloned().unwrap_or_default();
-        Ok(Seen { order, told: !rows.is_empty() && rows.iter().all(|row| row["status"] == "sent") })
+        Ok(Progress { order, mailed: !rows.is_empty() && rows.iter().all(|row| row["status"] == "sent") })
     }
 
-    /// Names the hop, and what there is to know of it.
-    async fn explain(&mut self, id: &str, what: &str, Seen { order, .. }: &Seen) -> anyhow::Result<()> {
-        let (service, waits) = holder(order).unwrap_or(("notification", "its mail is not out"));
+    /// Reports the service that holds the order, with its backlog.
+    async fn explain(&mut self, id: &str, what: &str, progress: &Progress) -> anyhow::Result<()> {
+        let (service, waits) = holder(&progress.order).unwrap_or(("notification", "the mail is not sent"));
         let mut known = match self.waiting(service).await {
             Ok(waiting) => shortened(waiting),
             Err(error) => vec![error.to_string()],
@@ -132,24 +139,24 @@ impl Doctor {
         }
         let (known, seconds) = (known.join(", "), LIMIT.as_secs());
         self.wrong(format_args!(
-            "order {id} is not {what} after {seconds} s; {service} holds it: {waits} ({known}); ./scripts/logs {service}"
+            "order {id} is not {what} after {seconds} s; the {service} service holds it: {waits} ({known}); ./scripts/logs {service}"
         ));
         Ok(())
     }
 }
 
-/// How a payment stands, as `GET /payments/{order_id}` tells.
+/// Describes the state of a payment from an answer of `GET /payments/{order_id}`.
 fn state(payment: &Value) -> String {
     let (status, attempts) = (text(&payment["status"]), &payment["attempts"]);
     match (status, attempts.as_i64()) {
         ("pending", Some(1..)) => {
-            format!("the payment gateway was called {attempts} times and has not given an answer")
+            format!("the payment gateway was called {attempts} times and has not answered")
         }
-        _ => format!("the payment is {status} after {attempts} calls of the gateway"),
+        _ => format!("the payment is {status} after {attempts} calls to the gateway"),
     }
 }
 
-/// What a problem (RFC 9457) says of itself, field by field where it does; any other answer as it is.
+/// Returns the details of a problem (RFC 9457), per field where it names fields; any other answer unchanged.
 fn reason(answer: &str) -> String {
     let problem: Value = serde_json::from_str(answer).unwrap_or_default();
     let fields = problem["errors"].as_array().into_iter().flatten();
@@ -162,18 +169,19 @@ fn reason(answer: &str) -> String {
     }
 }
 
-/// Whose answer the order waits for, by the table of states in ARCHITECTURE.md; `None` when it has ended.
+/// Returns the service that the order waits for and the reason, by the table of states in ARCHITECTURE.md; `None` when
+/// the order has reached a final state.
 fn holder(order: &Value) -> Option<(&'static str, &'static str)> {
     let (status, payment, stock) = (text(&order["status"]), text(&order["payment"]), text(&order["stock"]));
     match (status, payment, stock) {
-        ("", ..) => Some(("order", "it does not say how the order stands")),
+        ("", ..) => Some(("order", "it does not return the order's status")),
         (_, "pending", _) => Some(("payment", "it has not answered")),
         (.., "pending") => Some(("inventory", "it has not answered")),
-        ("placed", ..) => Some(("order", "both have answered, and it has not decided")),
-        (_, "authorized" | "failed", _) => Some(("payment", "the money is set aside and no more")),
-        ("cancelled", "captured", _) => Some(("payment", "the money is not refunded")),
+        ("placed", ..) => Some(("order", "payment and inventory have answered, and it has not decided")),
+        (_, "authorized" | "failed", _) => Some(("payment", "the payment is neither captured nor voided")),
+        ("cancelled", "captured", _) => Some(("payment", "the payment is not refunded")),
         (.., "reserved") | ("cancelled", _, "committed") => {
-            Some(("inventory", "the goods are set aside and no more"))
+            Some(("inventory", "the reservation is neither committed nor released"))
         }
         _ => None,
     }

@@ -1,70 +1,72 @@
-//! Whether a system has come to rest: every outbox empty, every position at the end of its partition, no dead letter.
+//! The backlog of a service: rows in its outbox, unread records, dead letters. A system whose services have none is
+//! idle.
 
 use crate::error::Result;
 use crate::topics::{self, Bounds};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-/// How far a service has read one partition.
+/// The position of a service in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The topic's name without the system's prefix.
     pub topic: String,
-    /// The partition.
+    /// The partition's number.
     pub partition: i32,
-    /// The offset that it reads next; below 0 for the beginning of the log.
+    /// The offset of the next record to read; below 0 for the beginning of the log.
     pub next: i64,
-    /// Where the partition's log begins and ends; `None` when Kafka does not have the partition.
+    /// The bounds of the partition's log; `None` when the partition does not exist.
     pub log: Option<Bounds>,
 }
 
-/// Why a service cannot read on in a partition.
+/// The reason why a service cannot continue to read a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obstacle {
-    /// Kafka does not have it: the topic was deleted.
+    /// The partition does not exist: the topic was deleted.
     Missing,
-    /// Its log ends before the position: the topic was deleted and made anew.
-    MadeAnew,
+    /// The log ends before the position: the topic was deleted and recreated.
+    Recreated,
 }
 
 impl Position {
-    /// How many offsets it has still to read; all there are when its position lies in no log.
+    /// The number of offsets that the service has still to read; all offsets when the position is beyond the log.
     pub fn lag(&self) -> i64 {
         let from = |log: Bounds| if self.next > log.end { log.start } else { self.next.max(log.start) };
         self.log.map_or(0, |log| log.end - from(log))
     }
 
-    /// Why it cannot read on, if it cannot.
+    /// The reason why the service cannot continue to read, if there is one.
     pub fn obstacle(&self) -> Option<Obstacle> {
         match self.log {
             None => Some(Obstacle::Missing),
-            Some(log) if self.next > log.end => Some(Obstacle::MadeAnew),
+            Some(log) if self.next > log.end => Some(Obstacle::Recreated),
             Some(_) => None,
         }
     }
 }
 
 impl Obstacle {
-    /// What happened to the topic, and the command of the service that helps.
+    /// Returns what happened to the topic, and the command of the service that helps.
     pub fn explain(self, service: &str, topic: &str) -> (&'static str, String) {
         match self {
             Self::Missing => ("does not exist", format!("{service} migrate")),
-            Self::MadeAnew => {
-                ("was deleted and made anew", format!("{service} rewind {topic} --to beginning"))
+            Self::Recreated => {
+                ("was deleted and recreated", format!("{service} rewind {topic} --to beginning"))
             }
         }
     }
 }
 
-/// One look at one service.
+/// The backlog of one service at one moment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// What is still waiting, in words; empty when the service is at rest.
+    /// One description per part of the backlog; empty when the service is idle.
     pub waiting: Vec<String>,
-    /// The sum of the ends of all partitions that it reads: two looks with the same sum saw no record come between.
+    /// The sum of the end offsets of all consumed partitions: when two looks have the same sum, no record was added
+    /// between.
     pub ends: i64,
 }
 
-/// Looks at one service.
+/// Determines the backlog of one service.
 pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Look> {
     let mut connection = PgConnection::connect(database_url).await?;
     let mut look = Look::default();
@@ -93,7 +95,7 @@ pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix
     Ok(look)
 }
 
-/// The topics that a service has read, without the system's prefix.
+/// Returns the topics that a service has read, without the system's prefix.
 pub async fn topics(database_url: &str) -> Result<Vec<String>> {
     let mut connection = PgConnection::connect(database_url).await?;
     let topics =
@@ -102,7 +104,7 @@ pub async fn topics(database_url: &str) -> Result<Vec<String>> {
     Ok(topics)
 }
 
-/// Where a service reads on in each partition, beside each partition's end.
+/// Returns the position of a service in each of its partitions, with the bounds of the partition's log.
 pub async fn positions(database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Vec<Position>> {
     let mut connection = PgConnection::connect(database_url).await?;
     let rows =
@@ -126,7 +128,7 @@ mod tests {
     use crate::topics::Bounds;
 
     #[test]
-    fn a_lag_is_never_negative_and_a_position_outside_of_the_log_is_an_obstacle() {
+    fn a_lag_is_never_negative_and_a_position_beyond_the_log_is_an_obstacle() {
         let at = |next, log: Option<(i64, i64)>| {
             let log = log.map(|(start, end)| Bounds { start, end });
             let position = Position { topic: "orders".to_owned(), partition: 0, next, log };
@@ -135,8 +137,8 @@ mod tests {
         assert_eq!(at(7, Some((5, 9))), (2, None));
         assert_eq!(at(-2, Some((5, 9))), (4, None), "the beginning of the log");
         assert_eq!(at(9, Some((5, 9))), (0, None));
-        assert_eq!(at(12, Some((0, 3))), (3, Some(Obstacle::MadeAnew)));
-        assert_eq!(at(12, Some((0, 0))), (0, Some(Obstacle::MadeAnew)));
+        assert_eq!(at(12, Some((0, 3))), (3, Some(Obstacle::Recreated)));
+        assert_eq!(at(12, Some((0, 0))), (0, Some(Obstacle::Recreated)));
         assert_eq!(at(12, None), (0, Some(Obstacle::Missing)));
     }
 }
