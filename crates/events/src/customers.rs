@@ -1,4 +1,5 @@
-//! Topic `customers`: who ordered, told by the order service. Compacted; the only topic that carries an address.
+//! Topic `customers`: the customers and their addresses, published by the order service. Compacted; the only topic
+//! with e-mail addresses.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::values::{CustomerId, EmailAddress};
 
-/// The contacts.
+/// The customers and their addresses.
 pub const CUSTOMERS: Topic = Topic {
     name: "customers",
     owner: "order",
@@ -15,13 +16,13 @@ pub const CUSTOMERS: Topic = Topic {
     personal: true,
 };
 
-/// Everything that is published on [`CUSTOMERS`].
+/// The events of [`CUSTOMERS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CustomerEvent {
-    /// First ordered under this id.
+    /// A customer ordered for the first time.
     #[serde(rename = "customer.registered.v1")]
     Registered(CustomerRegistered),
-    /// Wants to be forgotten; a tombstone, so that compaction forgets the address too.
+    /// A customer was erased. A tombstone, so that compaction removes the address too.
     #[serde(rename = "customer.erased.v1")]
     Erased(CustomerErased),
 }
@@ -31,10 +32,10 @@ pub enum CustomerEvent {
 pub struct CustomerRegistered {
     /// The customer.
     pub customer_id: CustomerId,
-    /// How to reach them. Earlier versions wrote other spellings; they are read as the canonical form.
+    /// The customer's address. Earlier versions wrote other spellings; they are read in canonical form.
     #[serde(deserialize_with = "EmailAddress::deserialize_older")]
     pub email: EmailAddress,
-    /// When they first ordered.
+    /// The time of the customer's first order.
     #[serde(with = "time::serde::rfc3339")]
     pub registered_at: OffsetDateTime,
 }
@@ -42,7 +43,7 @@ pub struct CustomerRegistered {
 /// `customer.erased.v1`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerErased {
-    /// The customer; on the wire it is the key alone.
+    /// The customer; on the wire only the record's key has it.
     pub customer_id: CustomerId,
 }
 
@@ -64,7 +65,7 @@ impl Event for CustomerEvent {
 }
 
 impl CustomerEvent {
-    /// The customer that it is about.
+    /// The event's customer.
     pub fn customer_id(&self) -> CustomerId {
         match self {
             Self::Registered(CustomerRegistered { customer_id, .. })

@@ -1,7 +1,7 @@
-//! This shop's vocabulary: the values that its services exchange, and the events of each topic.
+//! The shop's domain vocabulary: the values that its services exchange, and the events of each topic.
 //!
 //! Values are parsed once, at the edge, and trusted inside. Fields of events may be added, never renamed or retyped:
-//! `golden/` holds one JSON file an event, and a test fails when one changes or an old one does not parse any more.
+//! `golden/` holds one JSON file per event type, and a test fails when one changes or an older one no longer parses.
 
 mod customers;
 mod notifications;

@@ -1,4 +1,5 @@
-//! Topic `notifications`: what was told to whom (never their address), told by the notification service.
+//! Topic `notifications`: the outcome of each message and subscription, without addresses, published by the
+//! notification service.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
@@ -15,43 +16,43 @@ pub const NOTIFICATIONS: Topic = Topic {
     personal: false,
 };
 
-/// Everything that is published on [`NOTIFICATIONS`].
+/// The events of [`NOTIFICATIONS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum NotificationEvent {
     /// A channel accepted a message.
     #[serde(rename = "notification.sent.v1")]
     Sent(DeliverySent),
-    /// A message was given up.
+    /// A message failed for good.
     #[serde(rename = "notification.failed.v1")]
     Failed(DeliveryFailed),
-    /// Someone waits for a product.
+    /// A person confirmed that they wait for a product.
     #[serde(rename = "subscription.confirmed.v1")]
     SubscriptionConfirmed(SubscriptionConfirmed),
-    /// Someone who was told ordered.
+    /// A notified subscriber ordered.
     #[serde(rename = "subscription.converted.v1")]
     SubscriptionConverted(SubscriptionConverted),
 }
 
-/// What a message is about.
+/// The subject of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
     /// The order is confirmed.
     OrderConfirmed,
-    /// The order is cancelled, and why.
+    /// The order is cancelled, with the reason.
     OrderCancelled,
-    /// The money went back.
+    /// The payment is refunded.
     OrderRefunded,
-    /// Please confirm that you want to be told.
+    /// The request to confirm a subscription.
     ConfirmSubscription,
-    /// It is back.
+    /// The product is back in stock.
     BackInStock,
-    /// A kind that a newer service sends.
+    /// A kind that only a newer version knows.
     #[serde(other)]
     Unknown,
 }
 
-/// How a message leaves the system.
+/// The channel by which a message leaves the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
@@ -59,7 +60,7 @@ pub enum Channel {
     Log,
     /// A mail.
     Smtp,
-    /// A channel of a newer service.
+    /// A channel that only a newer version knows.
     #[serde(other)]
     Unknown,
 }
@@ -69,14 +70,14 @@ pub enum Channel {
 pub struct DeliverySent {
     /// The delivery.
     pub delivery_id: DeliveryId,
-    /// What it is about.
+    /// The subject of the message.
     pub kind: NotificationKind,
-    /// How it left.
+    /// The channel that accepted it.
     pub channel: Channel,
-    /// The order, when it is about one.
+    /// The order, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// The product, when it is about one.
+    /// The product, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
 }
@@ -86,17 +87,17 @@ pub struct DeliverySent {
 pub struct DeliveryFailed {
     /// The delivery.
     pub delivery_id: DeliveryId,
-    /// What it is about.
+    /// The subject of the message.
     pub kind: NotificationKind,
-    /// How it should have left.
+    /// The channel that did not deliver it.
     pub channel: Channel,
-    /// The order, when it is about one.
+    /// The order, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// The product, when it is about one.
+    /// The product, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
-    /// Why, in a sentence without personal data.
+    /// The cause, in a sentence without personal data.
     pub cause: String,
 }
 
@@ -105,9 +106,9 @@ pub struct DeliveryFailed {
 pub struct SubscriptionConfirmed {
     /// The subscription.
     pub subscription_id: SubscriptionId,
-    /// What is waited for.
+    /// The product that the subscriber waits for.
     pub sku: Sku,
-    /// How many are wanted.
+    /// The wanted quantity.
     pub quantity: Quantity,
 }
 
@@ -116,13 +117,13 @@ pub struct SubscriptionConfirmed {
 pub struct SubscriptionConverted {
     /// The subscription.
     pub subscription_id: SubscriptionId,
-    /// What was waited for.
+    /// The product that the subscriber waited for.
     pub sku: Sku,
-    /// The order that came of it.
+    /// The order with the subscriber's claim.
     pub order_id: OrderId,
     /// SHA-256 of the claim in the mail.
     pub claim: ClaimHash,
-    /// How many of it were ordered.
+    /// The ordered quantity of the product.
     pub units: i64,
 }
 

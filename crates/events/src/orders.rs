@@ -1,4 +1,4 @@
-//! Topic `orders`: what became of an order, told by the order service.
+//! Topic `orders`: the states of each order, published by the order service.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
@@ -12,30 +12,30 @@ use crate::values::{ClaimHash, CustomerId, Money, OrderId, PaymentMethod, Produc
 pub const ORDERS: Topic =
     Topic { name: "orders", owner: "order", key: "order id", cleanup: Cleanup::Delete, personal: false };
 
-/// Everything that is published on [`ORDERS`].
+/// The events of [`ORDERS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum OrderEvent {
-    /// A customer ordered; payment and inventory answer.
+    /// A customer placed an order; payment and inventory answer.
     #[serde(rename = "order.placed.v1")]
     Placed(OrderPlaced),
-    /// Both said yes: payment captures, inventory commits, the customer is told.
+    /// Payment authorized and inventory reserved: payment captures, inventory commits, notification mails the customer.
     #[serde(rename = "order.confirmed.v1")]
     Confirmed(OrderConfirmed),
-    /// It will not be fulfilled: payment reverses, inventory releases, the customer is told.
+    /// The order will not be fulfilled: payment voids or refunds, inventory releases, notification mails the customer.
     #[serde(rename = "order.cancelled.v1")]
     Cancelled(OrderCancelled),
 }
 
-/// One line of an order, priced when it was placed.
+/// A line of an order, with name and price as of the time it was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Item {
     /// The product.
     pub sku: Sku,
-    /// Its name when the order was placed.
+    /// The product's name.
     pub name: ProductName,
-    /// How many.
+    /// The quantity.
     pub quantity: Quantity,
-    /// What one costs.
+    /// The price of one unit.
     pub unit_price: Money,
 }
 
@@ -44,20 +44,20 @@ pub struct Item {
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered; the address is on `customers` alone.
+    /// The customer, whose address is only on `customers`.
     pub customer_id: CustomerId,
-    /// What, each SKU once.
+    /// The items, each SKU once.
     pub items: Vec<Item>,
     /// The sum of the items.
     pub total: Money,
-    /// How it is paid.
+    /// The payment method.
     pub payment_method: PaymentMethod,
-    /// Whether to subscribe the customer to what turns out to be sold out.
+    /// Whether to subscribe the customer to products that turn out to be sold out.
     pub notify_me: bool,
-    /// SHA-256 of the claim that led to this order, if one did.
+    /// SHA-256 of the claim with which the customer ordered, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimHash>,
-    /// When.
+    /// The time of the order.
     #[serde(with = "time::serde::rfc3339")]
     pub placed_at: OffsetDateTime,
 }
@@ -67,13 +67,13 @@ pub struct OrderPlaced {
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: CustomerId,
-    /// What, each SKU once.
+    /// The items, each SKU once.
     pub items: Vec<Item>,
     /// The sum of the items.
     pub total: Money,
-    /// SHA-256 of the claim that led to this order, if one did.
+    /// SHA-256 of the claim with which the customer ordered, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimHash>,
 }
@@ -83,15 +83,15 @@ pub struct OrderConfirmed {
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: CustomerId,
-    /// Why.
+    /// The reason.
     pub reason: CancelReason,
-    /// What was ordered, each SKU once.
+    /// The ordered items, each SKU once.
     pub items: Vec<Item>,
     /// The sum of the items.
     pub total: Money,
-    /// The lines that were short, when it was sold out.
+    /// The lines without enough stock; empty for other reasons.
     #[serde(default)]
     pub short: Vec<ShortLine>,
     /// Whether to subscribe the customer to the short lines.
@@ -99,21 +99,21 @@ pub struct OrderCancelled {
     pub notify_me: bool,
 }
 
-/// Why an order was cancelled.
+/// The reason of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
-    /// Not enough stock for at least one line.
+    /// At least one line had not enough stock.
     OutOfStock,
     /// The payment was declined.
     PaymentDeclined,
-    /// The payment was authorized and could not be captured.
+    /// The payment was authorized, but the capture failed.
     PaymentFailed,
     /// The customer cancelled.
     CustomerRequest,
-    /// Nobody answered in time.
+    /// Payment or inventory did not answer in time.
     Expired,
-    /// A reason that a newer service gives.
+    /// A reason that only a newer version knows.
     #[serde(other)]
     Unknown,
 }
@@ -127,7 +127,7 @@ impl Event for OrderEvent {
 }
 
 impl OrderEvent {
-    /// The order that it is about.
+    /// The event's order.
     pub fn order_id(&self) -> OrderId {
         match self {
             Self::Placed(OrderPlaced { order_id, .. })

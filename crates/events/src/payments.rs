@@ -1,4 +1,4 @@
-//! Topic `payments`: what became of an order's money, told by the payment service.
+//! Topic `payments`: the states of each order's payment, published by the payment service.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,25 @@ use crate::values::{Money, OrderId};
 pub const PAYMENTS: Topic =
     Topic { name: "payments", owner: "payment", key: "order id", cleanup: Cleanup::Delete, personal: false };
 
-/// Everything that is published on [`PAYMENTS`].
+/// The events of [`PAYMENTS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum PaymentEvent {
-    /// The amount is held for us.
+    /// The gateway holds the amount.
     #[serde(rename = "payment.authorized.v1")]
     Authorized(PaymentAuthorized),
-    /// The gateway refused for good; nothing is held.
+    /// The gateway declined for good; nothing is held.
     #[serde(rename = "payment.declined.v1")]
     Declined(PaymentDeclined),
-    /// The money is ours.
+    /// The held amount was captured.
     #[serde(rename = "payment.captured.v1")]
     Captured(PaymentCaptured),
-    /// Held, and could not be captured for good.
+    /// The capture failed for good; the amount is still held.
     #[serde(rename = "payment.capture_failed.v1")]
     CaptureFailed(PaymentCaptureFailed),
-    /// The hold is gone (or never was: amount 0).
+    /// The hold was released (amount 0 if there was none).
     #[serde(rename = "payment.voided.v1")]
     Voided(PaymentVoided),
-    /// Captured money went back.
+    /// The captured amount was refunded.
     #[serde(rename = "payment.refunded.v1")]
     Refunded(PaymentRefunded),
 }
@@ -37,7 +37,7 @@ pub enum PaymentEvent {
 pub struct PaymentAuthorized {
     /// The order.
     pub order_id: OrderId,
-    /// What is held.
+    /// The held amount.
     pub amount: Money,
 }
 
@@ -46,9 +46,9 @@ pub struct PaymentAuthorized {
 pub struct PaymentDeclined {
     /// The order.
     pub order_id: OrderId,
-    /// What was asked for.
+    /// The requested amount.
     pub amount: Money,
-    /// Why.
+    /// The reason.
     pub reason: DeclineReason,
 }
 
@@ -57,7 +57,7 @@ pub struct PaymentDeclined {
 pub struct PaymentCaptured {
     /// The order.
     pub order_id: OrderId,
-    /// What was captured.
+    /// The captured amount.
     pub amount: Money,
 }
 
@@ -66,7 +66,7 @@ pub struct PaymentCaptured {
 pub struct PaymentCaptureFailed {
     /// The order.
     pub order_id: OrderId,
-    /// What is still held.
+    /// The amount that is still held.
     pub amount: Money,
 }
 
@@ -75,7 +75,7 @@ pub struct PaymentCaptureFailed {
 pub struct PaymentVoided {
     /// The order.
     pub order_id: OrderId,
-    /// What was held; 0 when nothing ever was.
+    /// The amount that was held; 0 if there was none.
     pub amount: Money,
 }
 
@@ -84,21 +84,21 @@ pub struct PaymentVoided {
 pub struct PaymentRefunded {
     /// The order.
     pub order_id: OrderId,
-    /// What went back.
+    /// The refunded amount.
     pub amount: Money,
 }
 
-/// Why a payment was declined.
+/// The reason why a payment was declined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeclineReason {
     /// The card was declined.
     CardDeclined,
-    /// There is not enough money on it.
+    /// The card has insufficient funds.
     InsufficientFunds,
     /// The gateway does not know this payment method.
     UnknownMethod,
-    /// A reason that a newer service gives.
+    /// A reason that only a newer version knows.
     #[serde(other)]
     Unknown,
 }
@@ -112,7 +112,7 @@ impl Event for PaymentEvent {
 }
 
 impl PaymentEvent {
-    /// The order that it is about.
+    /// The event's order.
     pub fn order_id(&self) -> OrderId {
         match self {
             Self::Authorized(PaymentAuthorized { order_id, .. })

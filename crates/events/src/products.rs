@@ -1,4 +1,4 @@
-//! Topic `products`: the catalogue, told by the inventory service. Compacted, each event the full state.
+//! Topic `products`: the catalogue, published by the inventory service. Compacted; each event has the full state.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use crate::values::{Money, ProductName, Sku};
 pub const PRODUCTS: Topic =
     Topic { name: "products", owner: "inventory", key: "sku", cleanup: Cleanup::Compact, personal: false };
 
-/// Everything that is published on [`PRODUCTS`].
+/// The events of [`PRODUCTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProductEvent {
-    /// It can be ordered, at this price.
+    /// The product can be ordered at this price.
     #[serde(rename = "product.listed.v1")]
     Listed(Product),
-    /// It cannot be ordered any more.
+    /// The product can no longer be ordered.
     #[serde(rename = "product.delisted.v1")]
     Delisted(Product),
 }
@@ -23,16 +23,16 @@ pub enum ProductEvent {
 /// `product.listed.v1`, `product.delisted.v1`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// The product.
+    /// The SKU.
     pub sku: Sku,
-    /// What it is called.
+    /// The name.
     pub name: ProductName,
-    /// What one costs.
+    /// The price of one unit.
     pub price: Money,
 }
 
 impl ProductEvent {
-    /// The product as it is now.
+    /// The product in its current state.
     pub fn product(&self) -> &Product {
         match self {
             Self::Listed(product) | Self::Delisted(product) => product,

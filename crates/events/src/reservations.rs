@@ -1,4 +1,4 @@
-//! Topic `reservations`: whether an order's goods are there, told by the inventory service.
+//! Topic `reservations`: the states of each order's stock reservation, published by the inventory service.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
@@ -14,29 +14,29 @@ pub const RESERVATIONS: Topic = Topic {
     personal: false,
 };
 
-/// Everything that is published on [`RESERVATIONS`].
+/// The events of [`RESERVATIONS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ReservationEvent {
-    /// All lines are set aside.
+    /// All lines are reserved.
     #[serde(rename = "stock.reserved.v1")]
     Reserved(StockReserved),
-    /// At least one line is short, so none is set aside.
+    /// At least one line is short, so none is reserved.
     #[serde(rename = "stock.rejected.v1")]
     Rejected(StockRejected),
-    /// The goods have left the shelf.
+    /// The reserved stock was taken from the shelf for the confirmed order.
     #[serde(rename = "stock.committed.v1")]
     Committed(StockCommitted),
-    /// What was set aside (nothing, when nothing was) can be sold again.
+    /// The reserved stock, if any, can be sold again.
     #[serde(rename = "stock.released.v1")]
     Released(StockReleased),
 }
 
-/// So many of a product.
+/// A quantity of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The product.
     pub sku: Sku,
-    /// How many.
+    /// The quantity.
     pub quantity: Quantity,
 }
 
@@ -45,9 +45,9 @@ pub struct Line {
 pub struct ShortLine {
     /// The product.
     pub sku: Sku,
-    /// How many the order wants.
+    /// The ordered quantity.
     pub wanted: Quantity,
-    /// How many there were.
+    /// The quantity that was available.
     pub available: i64,
 }
 
@@ -56,7 +56,7 @@ pub struct ShortLine {
 pub struct StockReserved {
     /// The order.
     pub order_id: OrderId,
-    /// What is set aside.
+    /// The reserved lines.
     pub lines: Vec<Line>,
 }
 
@@ -65,7 +65,7 @@ pub struct StockReserved {
 pub struct StockRejected {
     /// The order.
     pub order_id: OrderId,
-    /// Each line that was short.
+    /// The short lines.
     pub short: Vec<ShortLine>,
 }
 
@@ -74,7 +74,7 @@ pub struct StockRejected {
 pub struct StockCommitted {
     /// The order.
     pub order_id: OrderId,
-    /// What left the shelf.
+    /// The committed lines.
     pub lines: Vec<Line>,
 }
 
@@ -83,7 +83,7 @@ pub struct StockCommitted {
 pub struct StockReleased {
     /// The order.
     pub order_id: OrderId,
-    /// What can be sold again; empty when nothing was set aside.
+    /// The released lines; empty when nothing was reserved.
     pub lines: Vec<Line>,
 }
 
@@ -96,7 +96,7 @@ impl Event for ReservationEvent {
 }
 
 impl ReservationEvent {
-    /// The order that it is about.
+    /// The event's order.
     pub fn order_id(&self) -> OrderId {
         match self {
             Self::Reserved(StockReserved { order_id, .. })

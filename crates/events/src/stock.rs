@@ -1,21 +1,22 @@
-//! Topic `stock`: how much there is of each product, told by the inventory service. Compacted, each event the full state.
+//! Topic `stock`: the stock level of each product, published by the inventory service. Compacted; each event has the
+//! full state.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::values::Sku;
 
-/// The stock of each product.
+/// The stock level of each product.
 pub const STOCK: Topic =
     Topic { name: "stock", owner: "inventory", key: "sku", cleanup: Cleanup::Compact, personal: false };
 
-/// Everything that is published on [`STOCK`].
+/// The events of [`STOCK`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StockEvent {
-    /// Goods came in: `restocks` has grown.
+    /// The product was restocked: `restocks` has increased.
     #[serde(rename = "stock.replenished.v1")]
     Replenished(StockLevel),
-    /// Sold, reserved, released or counted; the changes of one batch are one event.
+    /// Stock was sold, reserved, released or counted; the changes of one batch are one event.
     #[serde(rename = "stock.changed.v1")]
     Changed(StockLevel),
 }
@@ -25,16 +26,16 @@ pub enum StockEvent {
 pub struct StockLevel {
     /// The product.
     pub sku: Sku,
-    /// How many can be ordered.
+    /// The quantity that can be ordered.
     pub available: i64,
-    /// How many stand on the shelf, those set aside included.
+    /// The quantity on the shelf, including reserved stock.
     pub on_hand: i64,
-    /// How often it was restocked; only grows.
+    /// The number of restocks so far; never decreases.
     pub restocks: i64,
 }
 
 impl StockEvent {
-    /// The level that it tells.
+    /// The event's stock level.
     pub fn level(&self) -> &StockLevel {
         match self {
             Self::Replenished(level) | Self::Changed(level) => level,

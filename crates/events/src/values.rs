@@ -1,4 +1,4 @@
-//! The values that services exchange. Each is parsed once, at the edge, and cannot hold what the contract forbids.
+//! The values that services exchange. Each is parsed once, at the edge, and cannot hold a forbidden value.
 
 mod claim;
 mod email;
@@ -16,20 +16,20 @@ pub use ids::{CustomerId, DeliveryId, OrderId, SubscriptionId};
 pub use money::{Currency, Money};
 pub use text::{DisplayName, PaymentMethod, ProductName, Sku};
 
-/// A value that the contract forbids; the message says what is allowed.
+/// The error for a forbidden value; the message says which values are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub(crate) &'static str);
 
-/// A value as a client may give it today, where stored values and events were once given under milder rules and are
-/// read under those still.
+/// A value from a client, checked by today's rules. Stored values and events are read by the weaker rules of earlier
+/// versions, under which they were accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String", bound = "T: Give")]
 pub struct Given<T>(pub T);
 
-/// A value that is held to stricter rules when a client gives it than when it is read from a database or a topic.
+/// A value with stricter rules for clients than for databases and topics.
 pub trait Give: Sized {
-    /// The value that a client wrote as `text`.
+    /// Parses the `text` of a client by the stricter rules.
     fn give(text: String) -> Result<Self, Invalid>;
 }
 
@@ -41,9 +41,9 @@ impl<T: Give> TryFrom<String> for Given<T> {
     }
 }
 
-/// How many of a product, at least one.
+/// A quantity of a product, from 1 to 1,000,000.
 ///
-/// An order's line has at most 1,000 when it is placed; a SKU named twice is added up, so the bound of this type is
+/// A line of a placed order has at most 1,000; lines with the same SKU are added up, so the bound of this type is
 /// wider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i64", into = "i64")]

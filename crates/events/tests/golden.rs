@@ -1,7 +1,7 @@
-//! The golden files hold the wire format still: an event's JSON neither changes nor stops parsing.
+//! The golden files fix the wire format: an event's JSON must not change, and older JSON must still parse.
 //!
-//! `golden/TYPE.json` is what this version writes (`UPDATE_GOLDEN=1 cargo test --workspace --test golden` writes it anew);
-//! `golden/TYPE.WHATEVER.json` is what an older version wrote and every later one must still read.
+//! `golden/TYPE.json` is the JSON of this version (`UPDATE_GOLDEN=1 cargo test --workspace --test golden` rewrites it);
+//! `golden/TYPE.VARIANT.json` is JSON of an older version, which every later one must still read.
 
 #![expect(clippy::unwrap_used, reason = "a test panics")]
 
@@ -29,7 +29,7 @@ fn check<E: Event>(samples: &[E]) {
             fs::write(&file, &json).unwrap();
         }
         let kept = fs::read_to_string(&file).unwrap_or_else(|_| panic!("{} is missing", file.display()));
-        assert_eq!(kept, json, "{ce_type} is not what the golden file says");
+        assert_eq!(kept, json, "the JSON of {ce_type} differs from its golden file");
     }
     for entry in fs::read_dir(golden()).unwrap() {
         let path = entry.unwrap().path();
@@ -185,7 +185,7 @@ fn notifications() {
 }
 
 #[test]
-fn a_value_that_a_newer_service_writes_parses_as_unknown() {
+fn a_value_of_a_newer_version_parses_as_unknown() {
     let reason: CancelReason = serde_json::from_str("\"struck_by_lightning\"").unwrap();
     assert_eq!(reason, CancelReason::Unknown);
     let event = OrderEvent::parse("order.teleported.v1", "", Some(b"{}"));

@@ -1,4 +1,4 @@
-//! What events say of a claim: its hash, so that a stolen topic holds nothing that works as a link.
+//! The hash of a claim. Events carry the hash alone, so that a stolen topic holds no working link.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use super::Invalid;
 pub struct ClaimHash(String);
 
 impl ClaimHash {
-    /// The hash of `claim`.
+    /// Hashes `claim`.
     pub fn of(claim: &str) -> Self {
         let digest = Sha256::digest(claim.as_bytes());
         Self(digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
@@ -22,7 +22,7 @@ impl ClaimHash {
         }))
     }
 
-    /// 64 hex digits.
+    /// The 64 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Ids: UUIDs, one newtype each so that one is never taken for another.
+//! Ids: UUIDs, a newtype for each kind so that kinds cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,22 +10,23 @@ use utoipa::ToSchema;
 use uuid::fmt::Hyphenated;
 use uuid::{Builder, Uuid};
 
-/// A `UUIDv7` (RFC 9562) of `now` whose 74 random bits come straight from the system's generator: `Uuid::now_v7` counts
-/// up within a millisecond, so that its neighbours could be guessed.
+/// Returns a `UUIDv7` (RFC 9562) of `now` whose 74 random bits all come from the system's generator: `Uuid::now_v7`
+/// increments a counter within a millisecond, so that its neighbours could be guessed.
 fn unguessable(now: OffsetDateTime) -> Uuid {
     let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     Builder::from_unix_timestamp_millis(millis, &random()).into_uuid()
 }
 
-/// Bytes from the system's generator, which fails only where there is none at all; then no id may be given out.
-#[expect(clippy::expect_used, reason = "without a generator nothing here may go on")]
+/// Returns bytes from the system's random generator. It fails only on a system without one; then no id may be issued.
+#[expect(clippy::expect_used, reason = "without a random generator no id may be issued")]
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system's random generator");
     bytes
 }
 
-/// Ids are written with hyphens: the other ways that a parser takes (braces, `urn:uuid:`, no hyphens) name nothing here.
+/// Parses a UUID with hyphens. The other forms that the parser knows (braces, `urn:uuid:`, no hyphens) are refused,
+/// so that an id has one spelling.
 fn hyphenated(text: &str) -> Result<Uuid, uuid::Error> {
     Hyphenated::from_str(text).map(Hyphenated::into_uuid)
 }
@@ -39,7 +40,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// As a database keeps it.
+            /// The UUID, for a database.
             pub fn uuid(self) -> Uuid {
                 self.0
             }
@@ -73,11 +74,11 @@ macro_rules! id {
     };
 }
 
-/// Ids that sort by the time at which they were made.
+/// Adds the constructor of ids that sort by their time of creation.
 macro_rules! made_at {
     ($($name:ident),*) => {
         $(impl $name {
-            /// A new one, which nobody can guess.
+            /// Returns a new id, which cannot be guessed.
             pub fn new(now: OffsetDateTime) -> Self {
                 Self(unguessable(now))
             }
@@ -86,27 +87,27 @@ macro_rules! made_at {
 }
 
 id!(
-    /// An order. Who knows it may read it.
+    /// The id of an order. A caller who knows it may read the order.
     OrderId
 );
 id!(
-    /// A customer: one address, until it is erased. A `UUIDv4`, which says nothing of when somebody first ordered; those
-    /// that earlier versions gave are `UUIDv7`.
+    /// The id of a customer: one address, until it is erased. A `UUIDv4`, which does not reveal the time of the first
+    /// order; the ids of earlier versions are `UUIDv7`.
     CustomerId
 );
 id!(
-    /// One message to one recipient on one channel.
+    /// The id of one message to one recipient on one channel.
     DeliveryId
 );
 id!(
-    /// Someone's wish to be told when a product is back.
+    /// The id of a person's subscription to the restock of a product.
     SubscriptionId
 );
 
 made_at!(OrderId, DeliveryId, SubscriptionId);
 
 impl CustomerId {
-    /// A new one, which nobody can guess.
+    /// Returns a new id, which cannot be guessed.
     pub fn random() -> Self {
         Self(Builder::from_random_bytes(random()).into_uuid())
     }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_written_with_hyphens() {
+    fn an_id_is_written_with_hyphens() {
         let text = "01939f2c-3a8e-7cc0-a1b2-c3d4e5f60718";
         let id: OrderId = text.parse().unwrap();
         assert_eq!(serde_json::from_str::<OrderId>(&format!("\"{text}\"")).unwrap(), id);
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_customer_tells_no_time() {
+    fn a_customers_id_reveals_no_time() {
         let (first, second) = (CustomerId::random(), CustomerId::random());
         assert_eq!((first.uuid().get_version_num(), second.uuid().get_version_num()), (4, 4));
         assert_ne!(first, second);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn are_version_7_sorted_by_time_and_far_apart() {
+    fn ids_are_version_7_sorted_by_time_and_far_apart() {
         let now = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
         let (first, second) = (OrderId::new(now), OrderId::new(now));
         assert_eq!(first.uuid().get_version_num(), 7);

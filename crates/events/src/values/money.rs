@@ -13,15 +13,15 @@ use super::Invalid;
 #[serde(deny_unknown_fields, expecting = "an object with amount and currency")]
 #[schema(example = json!({"amount": 1299, "currency": "EUR"}))]
 pub struct Money {
-    /// In minor units (cents), never negative.
+    /// The amount in minor units (such as cents), never negative.
     #[serde(deserialize_with = "non_negative")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub amount: i64,
-    /// ISO 4217.
+    /// The currency.
     pub currency: Currency,
 }
 
-/// What JSON numbers carry exactly everywhere (2⁵³ − 1).
+/// The largest integer that every JSON parser reads exactly (2⁵³ − 1).
 const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
 
 fn non_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
@@ -34,18 +34,18 @@ fn non_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64
 }
 
 impl Money {
-    /// Nothing, in a currency.
+    /// Zero, in a currency.
     pub fn zero(currency: Currency) -> Self {
         Self { amount: 0, currency }
     }
 
-    /// `quantity` times this; `None` when it does not fit.
+    /// Multiplies the amount by `quantity`; `None` when the result is out of range.
     pub fn times(self, quantity: i64) -> Option<Self> {
         let amount = self.amount.checked_mul(quantity).filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
         Some(Self { amount, ..self })
     }
 
-    /// The sum; `None` when it does not fit or the currencies differ.
+    /// Adds two amounts; `None` when the sum is out of range or the currencies differ.
     pub fn plus(self, other: Self) -> Option<Self> {
         let amount =
             self.amount.checked_add(other.amount).filter(|amount| (0..=MAX_AMOUNT).contains(amount))?;
@@ -53,7 +53,7 @@ impl Money {
     }
 }
 
-/// `12.99 EUR`, with as many decimals as the currency has.
+/// Writes `12.99 EUR`, with as many decimals as the currency has.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = self.currency.decimals();
@@ -73,7 +73,7 @@ impl fmt::Display for Money {
 #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
 pub struct Currency([u8; 3]);
 
-/// The active codes of ISO 4217 (2024) that money is paid in: no funds, metals or test codes.
+/// The active codes of ISO 4217 (2024) for payments, without funds, metals and test codes.
 const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD \
 CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD \
 HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL \
@@ -87,7 +87,7 @@ impl Currency {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// How many decimals its minor unit stands for.
+    /// The number of decimals of the minor unit.
     fn decimals(self) -> u32 {
         match self.as_str() {
             "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND"
@@ -108,7 +108,7 @@ impl FromStr for Currency {
             .split(' ')
             .any(|known| known == text)
             .then_some(Self(code))
-            .ok_or(Invalid("is no ISO 4217 code"))
+            .ok_or(Invalid("is not an ISO 4217 code"))
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_as_people_write_it() {
+    fn is_displayed_with_the_currencys_decimals() {
         assert_eq!(money(1299, "EUR").to_string(), "12.99 EUR");
         assert_eq!(money(5, "USD").to_string(), "0.05 USD");
         assert_eq!(money(1299, "JPY").to_string(), "1299 JPY");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_money() {
+    fn refuses_invalid_money() {
         for json in [
             r#"{"amount":-1,"currency":"EUR"}"#,
             r#"{"amount":1.5,"currency":"EUR"}"#,

@@ -1,4 +1,4 @@
-//! Short texts with rules: SKUs, names, payment methods.
+//! Short texts with rules: SKUs, names and payment methods.
 
 use std::fmt;
 use std::str::FromStr;
@@ -55,7 +55,7 @@ macro_rules! text {
 }
 
 text!(
-    /// A stock keeping unit: what the shop calls a product. It is a Kafka key and stands in URLs.
+    /// A stock keeping unit: the shop's id of a product. It is a Kafka key and a part of URLs.
     Sku,
     schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "MUG-BLUE"),
     |text| {
@@ -68,8 +68,8 @@ text!(
 );
 
 text!(
-    /// The name of a product. Characters that cannot be seen are left out on reading: earlier versions accepted them, so
-    /// they stand in databases and on topics. From a client they are refused ([`Give`]).
+    /// The name of a product. Invisible characters are removed on reading: earlier versions accepted them, so
+    /// databases and topics contain them. From a client they are refused ([`Give`]).
     ProductName,
     schema(min_length = 1, max_length = 200, example = "Blue mug"),
     |text| is_name(&text).then(|| named(visible::visible(&text))),
@@ -77,7 +77,7 @@ text!(
 );
 
 text!(
-    /// A name that people read in a subject, a page or a sender: the shop's own.
+    /// The name of the shop, as people read it in a subject, a page or a sender.
     DisplayName,
     schema(min_length = 1, max_length = 200, example = "Blue Shop"),
     |text| (is_name(&text) && visible::is_visible(&text)).then_some(text),
@@ -85,8 +85,8 @@ text!(
 );
 
 text!(
-    /// The gateway's name for a way to pay (`pm_card_visa`). Earlier versions accepted any text of 1 to 64 characters, so
-    /// that is what is read from databases and topics; what a client may give is narrower ([`Give`]).
+    /// The gateway's name for a way to pay (`pm_card_visa`). Earlier versions accepted any text of 1 to 64
+    /// characters, so databases and topics contain such texts; the rule for clients is stricter ([`Give`]).
     PaymentMethod,
     schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "pm_card_visa"),
     |text| {
@@ -100,7 +100,7 @@ fn is_name(text: &str) -> bool {
     (1..=200).contains(&text.chars().count()) && !text.trim().is_empty() && !text.contains(char::is_control)
 }
 
-/// A name of which nothing could be seen is a replacement character: something must stand in its place.
+/// Returns a replacement character for a name without any visible character, since a name must not be empty.
 fn named(visible: String) -> String {
     if visible.trim().is_empty() { char::REPLACEMENT_CHARACTER.to_string() } else { visible }
 }
@@ -112,21 +112,21 @@ impl Give for ProductName {
 }
 
 impl Give for PaymentMethod {
-    /// Refuses what is no name at a gateway: an address or the number of a card would outlive an erasure here.
+    /// Refuses text that cannot be a gateway's name: an address or a card number would remain after an erasure.
     fn give(text: String) -> Result<Self, Invalid> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
         if !(1..=64).contains(&text.len()) || !text.bytes().all(is_name) {
             return Err(Invalid("must be 1 to 64 letters, digits, dashes or underscores"));
         }
         if holds_card_number(&text) {
-            return Err(Invalid("must be the gateway's name for a way to pay, never the number of a card"));
+            return Err(Invalid("must be the gateway's name for a way to pay, never a card number"));
         }
         Ok(Self(text))
     }
 }
 
-/// Whether `text` holds 12 to 19 digits, perhaps with dashes or underscores between them, that pass Luhn's check as the
-/// numbers of cards do (ISO/IEC 7812).
+/// Whether `text` contains a card number: 12 to 19 digits, possibly with dashes or underscores between them, that
+/// pass Luhn's check (ISO/IEC 7812).
 fn holds_card_number(text: &str) -> bool {
     let runs = text.split(|c: char| c.is_ascii_alphabetic());
     runs.map(|run| run.bytes().filter(u8::is_ascii_digit).map(|digit| u32::from(digit - b'0')).collect())
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_client_gives_can_be_seen_and_an_older_one_is_cleaned() {
+    fn invisible_characters_are_refused_from_clients_and_removed_from_older_names() {
         for good in ["Blue mug", "Grüße \u{2764}\u{fe0f}", "10\u{a0}kg"] {
             assert!(ProductName::give(good.to_owned()).is_ok(), "{good:?}");
             assert_eq!(good.parse::<ProductName>().unwrap().as_str(), good);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_method_that_a_client_gives_is_neither_an_address_nor_a_card() {
+    fn a_clients_payment_method_is_neither_an_address_nor_a_card_number() {
         for good in ["pm_card_visa", "pm_1MqLiJLkdIwHu7ixUEgbFdYF", "4242424242424241", "42", &"a".repeat(64)]
         {
             assert!(PaymentMethod::give(good.to_owned()).is_ok(), "{good}");
@@ -199,7 +199,7 @@ mod tests {
         ] {
             assert!(PaymentMethod::give(bad.to_owned()).is_err(), "{bad}");
         }
-        assert!("Überweisung 1".parse::<PaymentMethod>().is_ok(), "an older one is read still");
+        assert!("Überweisung 1".parse::<PaymentMethod>().is_ok(), "an older value is still read");
     }
 
     proptest! {

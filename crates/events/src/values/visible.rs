@@ -1,4 +1,4 @@
-//! Which characters a reader cannot see, so that two texts that look alike are alike.
+//! Detects characters that a reader cannot see, so that texts that look alike are equal.
 
 use icu_properties::props::{
     BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier,
@@ -6,8 +6,9 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Takes no ink: format characters (bidi controls, zero-width ones, the soft hyphen, the byte order mark), variation
-/// selectors and what else Unicode ignores by default, line and paragraph separators, the blank Braille pattern.
+/// Whether `c` is invisible: format characters (bidi controls, zero-width characters, the soft hyphen, the byte order
+/// mark), variation selectors and all others that Unicode ignores by default, line and paragraph separators, the
+/// blank Braille pattern.
 pub(super) fn is_invisible(c: char) -> bool {
     use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
     has::<DefaultIgnorableCodePoint>(c)
@@ -15,28 +16,28 @@ pub(super) fn is_invisible(c: char) -> bool {
         || c == '\u{2800}'
 }
 
-/// A space other than that of ASCII, such as U+00A0 or U+3000.
+/// Whether `c` is a space other than that of ASCII, such as U+00A0 or U+3000.
 pub(super) fn is_foreign_space(c: char) -> bool {
     c != ' ' && category(c) == GeneralCategory::SpaceSeparator
 }
 
-/// Means nothing to everyone: unassigned, or assigned by private agreement.
+/// Whether `c` has no public meaning: it is unassigned, or for private use.
 pub(super) fn is_undefined(c: char) -> bool {
     matches!(category(c), GeneralCategory::Unassigned | GeneralCategory::PrivateUse)
 }
 
-/// The joiners (U+200C, U+200D), which some scripts are not written without.
+/// Whether `c` is a joiner (U+200C, U+200D), which some scripts require.
 pub(super) fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Whether everything in `text` can be seen, or changes how its neighbours look.
+/// Whether every character of `text` is visible or changes the shape of its neighbours.
 pub(super) fn is_visible(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     (0..chars.len()).all(|index| shows(&chars, index))
 }
 
-/// `text` without what [`is_visible`] does not allow.
+/// Removes the characters that [`is_visible`] does not allow.
 pub(super) fn visible(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     (0..chars.len()).filter(|index| shows(&chars, *index)).map(|index| chars[index]).collect()
@@ -52,8 +53,9 @@ fn shows(chars: &[char], index: usize) -> bool {
     !is_invisible(c) || before.is_some_and(|before| shapes(before, c, after))
 }
 
-/// Whether the invisible `c` decides the shape of what stands before and after: a presentation selector of an emoji, a
-/// joiner within one, or a joiner where Arabic, Syriac, Mongolian and Indic scripts need it (compare RFC 5892, appendix A).
+/// Whether the invisible `c` changes the shape of its neighbours: a presentation selector of an emoji, a joiner
+/// within an emoji, or a joiner where Arabic, Syriac, Mongolian and Indic scripts need it (compare RFC 5892, appendix
+/// A).
 fn shapes(before: char, c: char, after: Option<char>) -> bool {
     match c {
         '\u{fe0e}' | '\u{fe0f}' => has::<Emoji>(before),
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_found() {
+    fn invisible_characters_are_found() {
         for c in "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\
                   \u{2066}\u{2069}\u{2800}\u{3164}\u{fe00}\u{feff}\u{fff9}\u{e0001}\u{e0100}"
             .chars()
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shapes_its_neighbours_stays() {
+    fn characters_that_shape_their_neighbours_are_kept() {
         for text in [
             "Grüße, 你好, Привет",
             "Love \u{2764}\u{fe0f}",

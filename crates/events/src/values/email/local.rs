@@ -1,11 +1,11 @@
-//! The part before the `@`: an RFC 5321 dot-string or quoted string, with the characters of RFC 6531.
+//! The local part of an address: an RFC 5321 dot-string or quoted string, with the characters of RFC 6531.
 
 use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// The canonical form of a local part; `None` when it is none.
+/// Returns the canonical form of a local part; `None` when the text is not a local part.
 pub(super) fn canonical(local: &str) -> Option<String> {
     let local = nfc(local);
     let content = match local.strip_prefix('"') {
@@ -15,7 +15,7 @@ pub(super) fn canonical(local: &str) -> Option<String> {
     Some(quote(&fold(&content)))
 }
 
-/// A canonical local part without what follows a `+`: the mailbox that a subaddress (RFC 5233) belongs to.
+/// Removes the first `+` and all after it from a canonical local part: the mailbox of a subaddress (RFC 5233).
 pub(super) fn without_suffix(local: &str) -> String {
     let content = local.strip_prefix('"').and_then(unquote).unwrap_or_else(|| local.to_owned());
     match content.split_once('+').map(|(mailbox, _)| mailbox.trim_end_matches('.')) {
@@ -24,11 +24,11 @@ pub(super) fn without_suffix(local: &str) -> String {
     }
 }
 
-/// Simple case folding of the lower case, in NFC.
+/// Applies simple case folding to the lower case, and NFC.
 ///
-/// A capital becomes its small letter whatever stands beside it: `str::to_lowercase` makes a final sigma of a capital
-/// one, depending on what follows, so that a capital and a small spelling would differ. Full case folding would make
-/// `strasse` of `straße`, which is another mailbox; nothing here takes one visible letter for two.
+/// Each letter is folded without regard to its neighbours: `str::to_lowercase` turns a capital sigma at the end of a
+/// word into a final sigma, so that a capital and a small spelling would differ. Full case folding would turn
+/// `straße` into `strasse`, which is another mailbox; simple folding never turns one visible letter into two.
 fn fold(text: &str) -> String {
     let mapper = CaseMapper::new();
     let folded: String =
@@ -40,7 +40,7 @@ fn nfc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
-/// The content of a quoted string whose opening quote is gone already.
+/// Returns the content of a quoted string whose opening quote has been removed.
 fn unquote(quoted: &str) -> Option<String> {
     let mut content = String::with_capacity(quoted.len());
     let mut chars = quoted.strip_suffix('"')?.chars();
@@ -54,7 +54,7 @@ fn unquote(quoted: &str) -> Option<String> {
     Some(content).filter(|content| !content.is_empty())
 }
 
-/// As short as it can be written: quoted only where it must be.
+/// Writes a local part in its shortest form: quoted only where quotes are required.
 fn quote(content: &str) -> String {
     if is_dot_string(content) {
         return content.to_owned();

@@ -7,14 +7,14 @@ fn address(text: &str) -> EmailAddress {
 }
 
 #[test]
-fn never_prints_itself() {
+fn debug_output_is_masked() {
     let ada = address("Ada.Lovelace@Example.COM");
     assert_eq!(format!("{ada:?}"), "a***@example.com");
     assert_eq!(ada.masked(), "a***@example.com");
 }
 
 #[test]
-fn the_spellings_of_an_address_are_one() {
+fn all_spellings_of_an_address_have_one_canonical_form() {
     for (canonical, spellings) in [
         ("ada.lovelace@example.com", &["Ada.Lovelace@Example.COM", "ada.lovelace@example.com."][..]),
         (
@@ -51,11 +51,11 @@ fn the_spellings_of_an_address_are_one() {
 }
 
 #[test]
-fn refuses_what_is_no_address() {
+fn refuses_text_that_is_not_an_address() {
     let of_length = |length: usize| format!("{}@example.com", "a".repeat(length - "@example.com".len()));
     assert!(of_length(254).parse::<EmailAddress>().is_ok());
     let growing = format!("{}@example.com", "\u{130}".repeat(120));
-    assert!(growing.chars().count() < 254, "its canonical form is too long, it is not");
+    assert!(growing.chars().count() < 254, "only its canonical form is too long");
     let label = format!("a@{}.example", "b".repeat(64));
     let octets = format!("{}@example.com", "ü".repeat(130));
     for bad in [
@@ -91,7 +91,7 @@ fn refuses_what_is_no_address() {
 }
 
 #[test]
-fn what_cannot_be_seen_is_refused_and_was_accepted_once() {
+fn invisible_characters_are_refused_and_removed_from_older_addresses() {
     let unseen = "\0\u{7f}\u{85}\u{a0}\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{2003}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\
                   \u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{3000}\u{fe0f}\u{feff}\u{e000}\u{378}\u{e0020}";
     for c in unseen.chars() {
@@ -105,7 +105,10 @@ fn what_cannot_be_seen_is_refused_and_was_accepted_once() {
         EmailAddress::from_older("A\u{200b}da\u{feff}@exam\u{ad}ple.com"),
         Ok(address("ada@example.com"))
     );
-    assert!(EmailAddress::from_older("a\u{e000}da@example.com").is_err(), "that could be seen");
+    assert!(
+        EmailAddress::from_older("a\u{e000}da@example.com").is_err(),
+        "a private-use character is visible"
+    );
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn a_mailbox_has_no_suffix() {
     }
 }
 
-/// Pieces of which something odd can be made: letters whose case is odd, marks, quotes, dots, labels.
+/// Text of unusual pieces: letters with unusual case mappings, combining marks, quotes, dots, labels.
 fn odd_text() -> impl Strategy<Value = String> {
     let pieces = "[aAzİıſKΣςσẞßµϐŉǰΐᾳᾼﬁÅé\u{300}\u{301}\u{307}\u{308}\u{338}\u{345}.+\"\\ @=<>;-]{1,12}";
     let domain = "[aZéÉßΣς한글。．-]{1,6}\\.(com|BÜCHER|xn--bcher-kva|例え)\\.?";
@@ -137,7 +140,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn what_was_read_once_is_read_again_as_it_is(text in odd_text()) {
+    fn the_canonical_form_parses_to_itself(text in odd_text()) {
         if let Ok(first) = text.parse::<EmailAddress>() {
             prop_assert!(first.expose().len() <= LONGEST);
             prop_assert_eq!(first.expose().parse::<EmailAddress>(), Ok(first.clone()), "{}", first.expose());
@@ -155,7 +158,7 @@ proptest! {
         if as_written.is_ok() {
             prop_assert_eq!(spell(&letter.to_lowercase().to_string()), as_written.clone());
             let upper = letter.to_uppercase().to_string();
-            // A capital that is several letters, as that of ß, is another text.
+            // A capital of several letters, such as that of ß, is another text.
             if upper.chars().count() == 1 {
                 prop_assert_eq!(spell(&upper), as_written);
             }
