@@ -1,19 +1,19 @@
-//! Shows text of outsiders (names, headers, keys, causes) in a terminal or a log without letting it steer either.
+//! Escapes text of outsiders (names, headers, keys, causes), so that it cannot control a terminal or forge a log.
 //!
-//! Escaped are the characters that move the cursor or begin an escape sequence (C0, DEL, C1), end a line (U+2028,
-//! U+2029), turn the direction of writing (U+202E and its kind), or cannot be seen (zero-width ones, tags). Everything
-//! else, of whatever script, is shown as it is.
+//! It escapes the characters that move the cursor or begin an escape sequence (C0, DEL, C1), end a line (U+2028,
+//! U+2029), change the direction of writing (U+202E and similar), or are invisible (zero-width characters, tags). All
+//! other characters, of any script, stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Text for people: `\n`, `\u{202e}`.
+/// Escapes text for people: `\n`, `\u{202e}`.
 pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| out.extend(c.escape_default()))
 }
 
-/// JSON as it is written to a log: what [`text`] escapes becomes `\u202e`, so that a reader of the JSON gets the same
-/// strings. `json` must be one value on one line, as `serde_json` writes it.
+/// Escapes JSON for a log: the same characters as [`text`], as `\u202e`, so that the JSON keeps its value. `json`
+/// must be one value on one line, as `serde_json` writes it.
 pub fn json(json: &str) -> Cow<'_, str> {
     escaped(json, |c, out| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -39,7 +39,7 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c,
             // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
             '\u{ad}' | '\u{61c}' | '\u{180e}'
-            // Zero-width spaces and joiners, marks of direction; line and paragraph separator, embeddings, overrides.
+            // Zero-width spaces and joiners, direction marks; line and paragraph separator, embeddings, overrides.
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             // Word joiner, invisible operators, isolates, deprecated format characters.
             | '\u{2060}'..='\u{206f}'
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_shown() {
+    fn characters_that_control_a_terminal_are_escaped() {
         for (raw, shown) in [
             ("Grüße, 你好 👋", "Grüße, 你好 👋"),
             ("a\x1b[2Jb\r\n\0", "a\\u{1b}[2Jb\\r\\n\\u{0}"),
@@ -69,13 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_the_same_value() {
+    fn escaped_json_keeps_its_value() {
         assert_eq!(json("{\"a\":\"\u{202e}x\u{9b}\u{e0041}\"}"), "{\"a\":\"\\u202ex\\u009b\\udb40\\udc41\"}");
     }
 
     proptest! {
         #[test]
-        fn nothing_unsafe_is_left_and_nothing_else_is_changed(raw: String) {
+        fn all_unsafe_characters_and_no_others_are_escaped(raw: String) {
             for shown in [text(&raw), json(&raw)] {
                 prop_assert!(!shown.chars().any(is_unsafe));
             }

@@ -1,13 +1,13 @@
-//! The Postgres driver completes a URL from libpq's variables (`PGSSLMODE`, `PGOPTIONS`, `PGHOST`, …). A variable that
-//! was set for psql would change, or break, the connections of a service: its URL alone decides.
+//! Ignores libpq's environment variables (`PGSSLMODE`, `PGOPTIONS`, `PGHOST`, …). The Postgres driver completes a URL
+//! from them, so a variable that was set for psql could change or break the connections of a service.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Replaces this process by the same program without libpq's variables, where any is set. Call it first: whatever
-/// the process did before is lost. (Removing a variable from a running process is not safe in Rust.)
+/// Restarts the program without libpq's variables (`exec`), if any is set. Call it first: the process loses all state.
+/// (In Rust, removing a variable from a running process is unsafe.)
 pub fn ignore_libpq_variables() -> io::Result<()> {
     let names: Vec<OsString> =
         std::env::vars_os().map(|(name, _)| name).filter(|name| is_libpq(name)).collect();
@@ -26,7 +26,7 @@ pub fn ignore_libpq_variables() -> io::Result<()> {
     Err(same.exec())
 }
 
-/// Every name that begins with `PG` is libpq's, or a Postgres tool's.
+/// Whether a variable belongs to libpq or a Postgres tool: their names begin with `PG`.
 fn is_libpq(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"PG")
 }

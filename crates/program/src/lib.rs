@@ -1,4 +1,4 @@
-//! What every program of this workspace does at its edges: the environment that it runs in, and how it prints.
+//! The environment and the output of every program of this workspace.
 
 mod environment;
 mod output;

@@ -1,21 +1,21 @@
-//! Printing to a reader that may have gone, as `head` does: `println!` and `eprintln!` panic then.
+//! Output to a pipe whose reader may have exited, such as `head`; `println!` and `eprintln!` would panic.
 
 use std::fmt::Display;
 use std::io::Write as _;
 
-/// Prints a line, and goes on when nobody reads any more: for a command that does something beside printing.
+/// Prints a line, and continues if the pipe is closed: for a command that does more than print.
 pub fn say(line: impl Display) {
     _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Prints a line, and ends the process quietly when nobody reads any more: for a command whose lines are its purpose.
+/// Prints a line, and exits with code 0 if the pipe is closed: for a command that only prints.
 pub fn print(line: impl Display) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(0);
     }
 }
 
-/// Prints a line to standard error, and goes on when nobody reads any more.
+/// Prints a line to standard error, and continues if the pipe is closed.
 pub fn complain(line: impl Display) {
     _ = writeln!(std::io::stderr(), "{line}");
 }

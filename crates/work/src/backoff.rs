@@ -1,12 +1,12 @@
-//! How long to wait before something that failed is tried again.
+//! The backoff between retries.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-/// The pause after the `attempts`-th failure (from 1): doubles from `first` up to `longest`, with "equal jitter" (between
-/// half of it and all of it), so that what failed together does not come back together (AWS Architecture Blog,
-/// "Exponential Backoff and Jitter").
+/// Returns the pause after the `attempts`-th failure (from 1). The pause doubles from `first` up to `longest`, with
+/// "equal jitter" (between half of it and all of it), so that jobs that failed together are not retried together (AWS
+/// Architecture Blog, "Exponential Backoff and Jitter").
 pub fn backoff(attempts: u32, first: Duration, longest: Duration) -> Duration {
     let pause = first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(longest);
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_up_to_the_longest_and_never_overflows() {
+    fn the_pause_doubles_up_to_the_longest_and_never_overflows() {
         let (first, longest) = (Duration::from_secs(1), Duration::from_mins(1));
         for (attempts, pause) in [(0, 1), (1, 1), (2, 2), (3, 4), (7, 60), (u32::MAX, 60)] {
             let got = backoff(attempts, first, longest);

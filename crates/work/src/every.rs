@@ -1,4 +1,4 @@
-//! One transaction, every so often, or sooner when woken.
+//! Periodic work, such as one transaction per interval.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Runs `turn` at once, then every `interval` and whenever `wake` is notified, until `stop`. A turn that fails is told
-/// and tried again with the next one; a turn is never cut off by `stop`.
+/// Runs `tick` at once, then every `interval` and whenever `wake` is notified, until `stop`. A failed tick is logged
+/// and retried with the next one; `stop` never interrupts a tick.
 pub async fn every<E: Display, F: Future<Output = Result<(), E>>>(
     name: &'static str,
     interval: Duration,
     wake: &Notify,
     stop: CancellationToken,
-    mut turn: impl FnMut() -> F,
+    mut tick: impl FnMut() -> F,
 ) {
     let mut failing = false;
     while !stop.is_cancelled() {
-        match turn().await {
+        match tick().await {
             Ok(()) => failing = false,
             Err(error) if failing => tracing::debug!(work = name, %error, "still failing"),
             Err(error) => {
