@@ -1,12 +1,13 @@
-# What the scripts share; sourced by them. Bash 3.2 is enough (macOS).
+# The functions that the scripts share; sourced by each. Bash 3.2 is enough (macOS).
 
-# With it, cd prints a folder, or goes to another one.
+# With CDPATH set, cd would print a folder, or change to another one.
 unset CDPATH
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 export CHECKOUT="$root"
 data="${STACK_DATA:-$root/.data}"
 
-# Where Cargo puts the programs, and so where they are found: its other settings of a target folder are overruled.
+# The folder into which Cargo builds, and in which the scripts find the programs. Overrides Cargo's other settings of a
+# target folder.
 CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-target}}"
 case "$CARGO_TARGET_DIR" in
   /*) ;;
@@ -15,7 +16,8 @@ esac
 export CARGO_TARGET_DIR
 unset CARGO_BUILD_TARGET CARGO_BUILD_TARGET_DIR
 
-# The program behind the scripts. Where a file of Cargo's names a build target, it lies one folder deeper.
+# Finds the program behind the scripts. When a Cargo configuration file sets a build target, the program lies one folder
+# deeper.
 find_stack() {
   local program
   stack="$CARGO_TARGET_DIR/debug/stack"
@@ -25,7 +27,7 @@ find_stack() {
 }
 find_stack
 
-# The comment at the top of a script is its manual.
+# Prints the comment at the top of a script, which is its manual, when an argument is -h or --help.
 help_if_asked() {
   local script="$1" argument
   shift
@@ -44,18 +46,19 @@ fail() {
   exit 1
 }
 
-# curl towards this system, which is on loopback: never through a proxy, and without ~/.curlrc. A token goes in as
-# --header @- on standard input: a command line can be read by other users.
+# Runs curl against this system on loopback: never through a proxy, and without ~/.curlrc. Pass a token with --header @-
+# on standard input: other users can see a command line.
 local_curl() {
   curl --disable --noproxy '*' --silent --show-error --max-time 10 "$@"
 }
 
-# For the commands that talk to what `up` has started.
+# Fails when the program behind the scripts is not built, and so no `up` has run.
 need_stack() {
   [ -x "$stack" ] || fail "nothing runs here: ./scripts/up starts the system as processes, docker compose up in containers"
 }
 
-# ask_stack COMMAND ARGS... : answered by what runs: processes of this checkout, else the containers of docker-compose.yml.
+# ask_stack COMMAND ARGS... : runs a command against the running system: the processes of this checkout, else the
+# containers of docker-compose.yml.
 ask_stack() {
   if ! runs_here && runs_in_containers; then
     ask_in_containers "$@"
@@ -75,14 +78,14 @@ runs_here() {
   return 1
 }
 
-# Always the whole workspace: built one by one, the crates' features differ, and half is built again.
+# Always builds the whole workspace: a build of single crates has other features and rebuilds half of the dependencies.
 build() {
   printf '  … building (the first time takes some minutes)\n'
   (cd "$root" && cargo build --workspace)
   find_stack
 }
 
-# A system that runs out of room half way leaves a mess: better told before.
+# Fails early when disk or memory are short: a system that runs out of either later leaves inconsistent data.
 need_room() {
   local free memory
   free="$(df -Pk "$root" | awk 'NR == 2 { print int($4 / 1024) }')"
@@ -93,8 +96,5 @@ need_room() {
   fi
 }
 
-# What is needed to build and to start the servers: found, or installed by apt when this is root's, or named.
 . "$root/scripts/lib/prerequisites.sh"
-
-# Where the system runs in containers.
 . "$root/scripts/lib/compose.sh"

@@ -1,7 +1,7 @@
-# The logs of the containers, as ./scripts/logs shows those of processes; sourced by compose.sh.
+# Shows the logs of the containers as ./scripts/logs shows those of processes; sourced by compose.sh.
 
-# logs_in_containers [-f] [NAME] : history in order of time, then what comes. Of one name the bare lines; of all services
-# each line shows whose it is, as init's stack draws it.
+# logs_in_containers [-f] [NAME] : prints the log so far, sorted by time, then new lines. With a name, prints the bare
+# lines; without, the `stack` program of the init image labels each line with its service.
 logs_in_containers() {
   local follow="" name="" all wanted now
   while [ $# -gt 0 ]; do
@@ -16,7 +16,7 @@ logs_in_containers() {
   wanted="^($wanted)(-[0-9]+)? "
   all="$(containers)"
   grep -Eq -- "$wanted" <<<"$all" ||
-    fail "there is no \`$name\`; there are $(cut -d ' ' -f 1 <<<"$all" | paste -sd , - | sed 's/,/, /g')"
+    fail "there is no \`$name\`; the names are $(cut -d ' ' -f 1 <<<"$all" | paste -sd , - | sed 's/,/, /g')"
   now="$(date -u +%Y-%m-%dT%H:%M:%SZ)"
   if [ -n "$name" ]; then
     show_logs 3-
@@ -26,13 +26,14 @@ logs_in_containers() {
   fi
 }
 
-# show_logs FIELDS : of each line (1 its container's name, 2 its time, 3 itself) these fields.
+# show_logs FIELDS : prints these fields of each line: 1 the container's name, 2 the time, 3 the line itself.
 show_logs() {
   history_of "$wanted" ${follow:+--until "$now"} | LC_ALL=C sort -s -k 2,2 | cut -d ' ' -f "$1"
   [ -z "$follow" ] || follow_logs "$1"
 }
 
-# history_of NAMES [DOCKER LOGS ARGUMENTS...]. A line without a time is Docker's own: a container is being removed.
+# history_of NAMES [DOCKER LOGS ARGUMENTS...] : prints the logs so far. Drops lines without a time, which come from
+# Docker itself while it removes a container.
 history_of() {
   local wanted="$1" name state id
   shift
@@ -41,7 +42,7 @@ history_of() {
   done < <(containers | grep -E -- "$wanted")
 }
 
-# New containers are found as they come.
+# Follows the logs of all matching containers, also of those that start later.
 follow_logs() {
   local fields="$1" known=" " name state id
   # shellcheck disable=SC2046 # a list of ids
@@ -56,7 +57,8 @@ follow_logs() {
   done
 }
 
-# `docker logs --follow` ends with the process: it is asked again, from the last line on, until the container is removed.
+# Follows the log of one container until it is removed. `docker logs --follow` ends with the process, so the command is
+# repeated, from the last line on.
 follow_container() {
   local id="$2" last="$3" line label=""
   [ "$fields" = 3- ] || label="$1 "

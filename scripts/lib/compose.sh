@@ -1,16 +1,16 @@
-# What the commands do where the system runs in the containers of docker-compose.yml; sourced by common.sh. They call
-# things, and print, as crates/stack does for processes: `payment` is the first instance of a service, `payment-2` its
-# second one; a label tells which container that is, since Compose may number containers otherwise.
+# The commands for a system that runs in the containers of docker-compose.yml; sourced by common.sh. Names and output
+# are those of crates/stack for processes: `payment` is the first instance of a service, `payment-2` the second. A label
+# on each container holds the instance's number, since Compose may number containers otherwise.
 
-# How long a container may take until it is healthy.
+# The time within which a container must be healthy.
 start_seconds=90
 
 compose() {
   COMPOSE_IGNORE_ORPHANS=true docker compose --project-directory "$root" "$@"
 }
 
-# ask_in_containers COMMAND ARGS... : what `stack COMMAND` does for processes. What asks Kafka, Postgres and the services is
-# the same program, in the image of init.
+# ask_in_containers COMMAND ARGS... : does what `stack COMMAND` does for processes. Commands that query Kafka, Postgres
+# and the services run the same program in the image of init.
 ask_in_containers() {
   case "$1" in
     events | kafka) need_containers kafka ;;
@@ -24,7 +24,7 @@ ask_in_containers() {
 }
 
 ask_init() {
-  # A container does not notice that whoever read its output has gone.
+  # A container keeps running when the reader of its output has closed the pipe.
   trap 'docker rm --force "notifyme-ask-$$" >/dev/null 2>&1 || true' EXIT
   compose --progress quiet run --rm --no-deps --name "notifyme-ask-$$" ${FORCE_COLOR:+--env "FORCE_COLOR=$FORCE_COLOR"} init "$@"
 }
@@ -33,14 +33,14 @@ down_in_containers() {
   compose down "$@"
 }
 
-# An operator's command with the settings of the running service, but for its place in the consumer group.
+# Runs an operator's command with the settings of the running service, but without its static group membership.
 run_in_containers() {
   local service="$1"
   shift
   case "$1" in
-    # The migrator's database URL is init's alone.
+    # Only init has the migrator's database URL.
     migrate) ask_init run "$service" "$@" ;;
-    # Asks the running one.
+    # Queries the running instance.
     health) compose exec "$service" service "$@" ;;
     *) compose --progress quiet run --rm --no-deps --env INSTANCE= "$service" "$@" ;;
   esac
@@ -53,19 +53,19 @@ runs_in_containers() {
   [ -n "$project" ] && [ -n "$(containers 2>/dev/null | awk '$2 != "stopped"')" ]
 }
 
-# Prints the project's containers, a line each: name, `running` or `stopped`, id. One-off commands (`run`) are left out.
+# Prints the project's containers, one per line: name, `running` or `stopped`, id. Leaves out one-off commands (`run`).
 containers() {
   docker ps --all --filter "label=com.docker.compose.project=$project" --format \
     '{{.Label "com.docker.compose.service"}} {{or (.Label "notifyme.instance") 1}} {{.State}} {{.ID}} {{.Label "com.docker.compose.oneoff"}}' |
     awk '$5 == "False" { print $1 ($2 > 1 ? "-" $2 : ""), ($3 ~ /^(running|restarting|paused)$/ ? "running" : "stopped"), $4 }' | sort
 }
 
-# container NAME : its state and id; nothing when there is none.
+# container NAME : prints the state and the id of a container; nothing when it does not exist.
 container() {
   containers | awk -v name="$1" '$1 == name { print $2, $3 }'
 }
 
-# A sentence at once, instead of a time-out.
+# Fails at once with the command that helps, where the caller would otherwise run into a timeout.
 need_containers() {
   local name
   for name in "$@"; do
@@ -74,14 +74,14 @@ need_containers() {
   done
 }
 
-# The services' names, by their folders.
+# Prints the names of the services, found by their folders.
 services() {
   local folder
   for folder in "$root"/services/*/Cargo.toml; do basename "$(dirname "$folder")"; done
 }
 
-# Reads NAME [--instances N] and sets: given, the name; target, the service or server; number, of an instance that was
-# named; count.
+# Parses NAME [--instances N] and sets: given (the name), target (the service or server), number (of a named instance),
+# count.
 read_target() {
   local all
   given="" target="" number="" count=""
@@ -90,11 +90,11 @@ read_target() {
       --instances) count="${2:-0}" && shift ;;
       --instances=*) count="${1#*=}" ;;
       -*) fail "unknown argument: $1; see --help" ;;
-      *) [ -z "$given" ] && given="$1" || fail "one name at a time: $given or $1" ;;
+      *) [ -z "$given" ] && given="$1" || fail "only one name is allowed: $given or $1" ;;
     esac
     [ $# -eq 0 ] || shift
   done
-  [ -n "$given" ] || fail "which one? see --help"
+  [ -n "$given" ] || fail "NAME is missing; see --help"
   case "$count" in
     "" | [1-9] | [1-4][0-9] | 50) ;;
     *) fail "--instances takes a number from 1 to 50" ;;
@@ -107,7 +107,7 @@ read_target() {
     0* | *[!0-9]*) target="" ;;
   esac
   if ! grep -qxF -- "$target" <<<"$all" || { [ -n "$number" ] && { [ -n "$count" ] || ! is_service "$target"; }; }; then
-    fail "there is no \`$given\`; there are $(tr '\n' ' ' <<<"$all" | sed 's/ $//; s/ /, /g')"
+    fail "there is no \`$given\`; the names are $(tr '\n' ' ' <<<"$all" | sed 's/ $//; s/ /, /g')"
   fi
 }
 
@@ -115,12 +115,12 @@ is_service() {
   [ -e "$root/services/$1/Cargo.toml" ]
 }
 
-# instance_name SERVICE NUMBER : payment, payment-2, …
+# instance_name SERVICE NUMBER : prints payment, payment-2, …
 instance_name() {
   if [ "$2" = 1 ]; then echo "$1"; else echo "$1-$2"; fi
 }
 
-# Prints those of the running containers that a stop or kill of the target means, the latest instances first: name, id.
+# Prints the running containers that a stop or kill of the target means, the latest instances first: name, id.
 chosen() {
   local wanted
   wanted="^$target(-[0-9]+)?\$"
@@ -130,7 +130,8 @@ chosen() {
   }' | sort -rn | cut -d ' ' -f 2- | head -n "${count:-999}"
 }
 
-# end_containers VERB DOCKER_COMMAND... ARGUMENTS : `killed` by docker kill, `stopped` by docker stop, all at once.
+# end_containers VERB DOCKER_COMMAND ARGUMENTS... : ends the chosen containers all at once; VERB is `killed` for docker
+# kill, `stopped` for docker stop.
 end_containers() {
   local verb="$1" docker_command="$2" names name id
   shift 2
@@ -142,7 +143,7 @@ end_containers() {
   while read -r name id; do echo "$name $verb"; done <<<"$names"
 }
 
-# The signal is Docker's own doing, and so `restart: unless-stopped` leaves the container down until `start`.
+# Docker itself sends the signal, so `restart: unless-stopped` leaves the container down until `start`.
 kill_in_containers() {
   end_containers killed "kill --signal KILL" "$@"
 }
@@ -173,22 +174,22 @@ start_container() {
   elif [ -z "$id" ]; then
     add_container "$service" "$number"
   fi
-  read -r state id < <(container "$name") || fail "docker compose made no $name"
+  read -r state id < <(container "$name") || fail "docker compose did not create $name"
   docker start "$id" >/dev/null
   until_healthy "$name" "$id"
   echo "$name is ready on $(address "$service" "$id")"
 }
 
-# Removes the further instances of a service when none of them runs: only a service's sole container can be made anew with
-# other settings, since Compose does it to all of them.
+# Removes the further instances of a service when none of them runs: Compose recreates all containers of a service when
+# a setting changes, so only a sole container can be recreated with other settings.
 only_first() {
   local name state id
   ! containers | grep -Eq "^$1-[0-9]+ running " || return 1
   while read -r name state id; do docker rm "$id" >/dev/null; done < <(containers | grep "^$1-")
 }
 
-# Makes one more container, and leaves the others as they are. A further instance has a name of its own in the consumer group,
-# and free ports.
+# Creates one more container and leaves the others unchanged. A further instance has its own static group membership and
+# free ports.
 add_container() {
   local count
   count="$(containers | grep -Ec "^$1(-[0-9]+)? ")" || true
@@ -200,7 +201,7 @@ add_container() {
   unset INSTANCE_NUMBER INSTANCE_PORT INSTANCE_OPS_PORT
 }
 
-# Settings of the shell reach the container; one that the shell does not set stays as `docker compose up` was given it.
+# Passes the settings of the shell to the container; a setting that the shell does not set keeps its current value.
 keep_settings() {
   local state id="" pair name
   read -r state id < <(container "$1") || true
@@ -221,7 +222,7 @@ until_healthy() {
   done
 }
 
-# Where it is reached: from this machine, else (kafka, postgres) from the other containers.
+# Prints the address of a container: for this machine, or for the other containers (kafka, postgres).
 address() {
   local published
   case "$1" in
@@ -234,12 +235,13 @@ address() {
   esac
 }
 
-# Kafka's tools take a container of their own: beside the broker, within its limit, there is no room for a second JVM.
+# Runs Kafka's tools in a separate container: the memory limit of the broker's container leaves no room for a second
+# JVM.
 kafka_in_containers() {
   compose --progress quiet run --rm --no-deps --env KAFKA_HEAP_OPTS=-Xmx256m --entrypoint bash kafka -c '
     tools=/opt/kafka/bin name="${1#kafka-}" && name="${name%.sh}" && shift
     [ -x "$tools/kafka-$name.sh" ] || {
-      echo "there is no tool \`$name\`; there are $(cd "$tools" && ls kafka-*.sh | sed "s/^kafka-//; s/\.sh$//" | paste -sd, - | sed "s|,|, |g")" >&2
+      echo "there is no tool \`$name\`; the tools are $(cd "$tools" && ls kafka-*.sh | sed "s/^kafka-//; s/\.sh$//" | paste -sd, - | sed "s|,|, |g")" >&2
       exit 1
     }
     case " $name $*" in

@@ -1,24 +1,25 @@
-# What scripts/test-containers tries, a function a behaviour; sourced by it, and for its first functions by test-readme.
+# The steps of scripts/test-containers, one function per behaviour; also sourced by test-readme for the first functions.
 
 need_docker() {
   command -v docker >/dev/null && docker compose version >/dev/null || fail "Docker with Compose is missing"
 }
 
-# Before anything is started: Docker itself finds out at the end, and does not say who it is.
+# Checks the ports before anything starts: Docker itself notices a conflict only at the end, and does not name the
+# holder.
 need_free_ports() {
   local port
   for port in 8025 8080 8081 8082 8083 9080 9081 9082 9083; do
     ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
-      fail "port $port is in use: stop what runs there first (./scripts/down, docker compose down; else \`sudo ss -ltnp\` names it)"
+      fail "port $port is in use: stop its holder first (./scripts/down, docker compose down; else \`sudo ss -ltnp\` names it)"
   done
 }
 
-# The image of a service may be this much larger than its base.
+# The maximum size of a service's image beyond its base image.
 image_limit_mb=40
 memory_limit_mb=1536
 
-# step TITLE COMMAND... : quiet when it goes well, else with all that was said. In the background, since in a condition
-# the shell would go on after a failure inside of a function.
+# step TITLE COMMAND... : runs a step and prints its output only when it fails. The command runs in the background: as a
+# condition, `set -e` would not apply inside the function.
 step() {
   local title="$1" start="$SECONDS"
   shift
@@ -78,12 +79,12 @@ customer_is_won_back() {
   until_is '"sku":"pen-limited".*"converted":1' as_operator "$notification/reports/notify-me"
 }
 
-# Commands of both modes print the same.
+# prints TEXT COMMAND... : checks that a command prints this text, which is the same as for processes.
 prints() {
   local wanted="$1" said
   shift
   said="$("$@" 2>&1)" || fail "failed: $*" "$said"
-  [ "$said" = "$wanted" ] || fail "wanted from $*:" "$wanted" "but got:" "$said"
+  [ "$said" = "$wanted" ] || fail "expected from $*:" "$wanted" "but got:" "$said"
 }
 
 ports_are_those_of_processes() {
@@ -94,8 +95,8 @@ ports_are_those_of_processes() {
   done
 }
 
-# Every setting of a service's manual can be given to `docker compose up`; LISTEN and OPS_LISTEN are the image's, secrets are
-# init's.
+# Checks that docker-compose.yml passes every setting that `--help` of a service names, except LISTEN and OPS_LISTEN,
+# which the image sets, and the secrets, which init writes.
 settings_reach_the_services() {
   local name setting passed missing=""
   for name in $(services); do
@@ -107,19 +108,19 @@ settings_reach_the_services() {
   [ -z "$missing" ] || fail "docker-compose.yml does not pass on:$missing"
 }
 
-# Each line names its instance, or belongs to the message above it; they are in order of time.
+# Checks that each line names its instance or continues the message above it, and that lines are sorted by time.
 logs_are_those_of_processes() {
   "$root/scripts/logs" notification | grep -Eq '^[0-9:.]{12} notification-1 +✉ to a\*\*\*@example.com: '
   "$root/scripts/logs" >"$said.logs"
-  ! grep -Ev '^([0-9:.]{12} (order|payment|inventory|notification)-1 | +│ )' "$said.logs" || fail "these lines are of another kind"
-  for name in $(services); do grep -q " $name-1 " "$said.logs" || fail "$name said nothing"; done
-  # Services stamp their lines themselves, Docker a moment later.
+  ! grep -Ev '^([0-9:.]{12} (order|payment|inventory|notification)-1 | +│ )' "$said.logs" || fail "these lines have another format"
+  for name in $(services); do grep -q " $name-1 " "$said.logs" || fail "$name logged nothing"; done
+  # The lines are sorted by Docker's time, which is a moment later than the time that the service printed.
   awk '/^[0-9]/ { split($1, t, ":"); now = (t[1] * 60 + t[2]) * 60 + t[3]; if (now < last - 1) exit 1; last = now }' "$said.logs" ||
-    fail "the lines are not in order of time"
+    fail "the lines are not sorted by time"
   until_is . "$root/scripts/logs" kafka
 }
 
-# Across the end of the process, as well.
+# Checks that logs -f continues after a restart of the process.
 logs_are_followed() {
   "$root/scripts/logs" -f notification >"$said.logs" &
   trap "kill $!" EXIT
@@ -130,7 +131,7 @@ logs_are_followed() {
   place mug-stoneware pm_card_visa hal@example.com
   until_is 'to h\*\*\*@example.com' cat "$said.logs"
   [ "$(grep -c 'to g\*\*\*@example.com' "$said.logs")" = "$("$root/scripts/logs" notification | grep -c 'to g\*\*\*@example.com')" ] ||
-    fail "a line was shown twice, or not"
+    fail "a line was shown twice, or not at all"
 }
 
 tools_answer() {
@@ -154,14 +155,14 @@ failure_of() {
 
 mistakes_are_explained() {
   until_is 'hold its ports: docker compose down first' failure_of "$root/scripts/up" --detach
-  until_is 'there is no .nobody.; there are .*payment' failure_of "$root/scripts/kill" nobody
+  until_is 'there is no .nobody.; the names are .*payment' failure_of "$root/scripts/kill" nobody
   until_is 'there is one kafka' failure_of "$root/scripts/start" kafka --instances 2
   until_is 'a number from 1 to 50' failure_of "$root/scripts/start" payment --instances 51
   prints "payment-7 is not running" "$root/scripts/stop" payment-7
   prints "order is running already" "$root/scripts/start" order
 }
 
-# GATEWAY_LATENCY stays what `start` was given, as with processes.
+# Checks also that GATEWAY_LATENCY keeps the value that `start` got, as with processes.
 payment_is_scaled() {
   local ids="" id count
   prints "$(printf 'payment is running already\npayment-2 is ready\npayment-3 is ready')" start_payments
@@ -174,7 +175,7 @@ payment_is_scaled() {
   GATEWAY_LATENCY=7ms "$root/scripts/start" payment
   "$root/scripts/kill" payment
   prints "payment is ready on http://127.0.0.1:8081" "$root/scripts/start" payment
-  docker inspect --format '{{.Config.Env}}' "$(compose ps --quiet payment)" | grep -q 'GATEWAY_LATENCY=7ms' || fail "the setting is forgotten"
+  docker inspect --format '{{.Config.Env}}' "$(compose ps --quiet payment)" | grep -q 'GATEWAY_LATENCY=7ms' || fail "GATEWAY_LATENCY was lost"
   until_order "$(place mug-stoneware pm_card_visa ada@example.com)" confirmed
 }
 
@@ -182,7 +183,7 @@ start_payments() {
   "$root/scripts/start" payment --instances 3 | sed 's/ on http.*//'
 }
 
-# How many members read the topic orders for a service.
+# Prints the number of members of a service's group that consume the topic orders.
 members_of() {
   "$root/scripts/groups" | awk -v group="$1" '$1 == group && $2 != "-" && $3 == "orders"' | wc -l | tr -d ' '
 }
@@ -193,7 +194,7 @@ compose_restart() {
   order_is_confirmed
 }
 
-# What comes in while a container is down is done when it is back.
+# Checks that orders placed while a container is down complete after its restart.
 container_is_killed() {
   local before="" name="$1"
   prints "$name killed" "$root/scripts/kill" "$name"
@@ -203,23 +204,23 @@ container_is_killed() {
       ;;
     *) before="$(place mug-stoneware pm_card_visa dan@example.com)" ;;
   esac
-  [ "$(compose ps --all --format '{{.State}}' "$name")" = exited ] || fail "it was started again, unasked"
+  [ "$(compose ps --all --format '{{.State}}' "$name")" = exited ] || fail "Docker restarted $name after the kill"
   "$root/scripts/start" "$name"
   [ -z "$before" ] || until_order "$before" confirmed
   until_order "$(place mug-stoneware pm_card_visa dan@example.com)" confirmed
 }
 
-# A kill by Docker's own command is taken as meant, and nothing is restarted: so from outside, where that is possible.
+# Kills the process from outside of Docker, where that is possible: after a `docker kill`, Docker does not restart.
 process_crashes() {
   local id pid
   id="$(compose ps --quiet payment)"
   pid="$(docker inspect --format '{{.State.Pid}}' "$id")"
   if ! kill -9 "$pid" 2>/dev/null; then
-    note "left out: this shell cannot kill the process of a container"
+    note "skipped: this shell cannot kill the process of a container"
     return
   fi
   until_order "$(place mug-stoneware pm_card_visa eve@example.com)" confirmed
-  [ "$(docker inspect --format '{{.RestartCount}}' "$id")" -ge 1 ] || fail "it was not started again"
+  [ "$(docker inspect --format '{{.RestartCount}}' "$id")" -ge 1 ] || fail "Docker did not restart the container"
 }
 
 orders_survive() {
@@ -229,7 +230,7 @@ orders_survive() {
   compose down
   compose up --detach --wait
   until_order "$id" confirmed
-  [ "$("$root/scripts/token")" = "$token" ] || fail "the operator's token is another one"
+  [ "$("$root/scripts/token")" = "$token" ] || fail "the operator's token has changed"
   order_is_confirmed
 }
 
@@ -240,9 +241,9 @@ images_are_lean() {
     id="$(compose ps --quiet "$name")"
     image="$(docker inspect --format '{{.Image}}' "$id")"
     size=$((($(docker image inspect --format '{{.Size}}' "$image") - base) / 1000000))
-    note "$name: $size MB over its base"
-    [ "$size" -le "$image_limit_mb" ] || fail "that is more than $image_limit_mb"
-    [ "$(docker inspect --format '{{.HostConfig.ReadonlyRootfs}}' "$id")" = true ] || fail "its files can be written"
+    note "$name: $size MB more than its base image"
+    [ "$size" -le "$image_limit_mb" ] || fail "the limit is $image_limit_mb MB"
+    [ "$(docker inspect --format '{{.HostConfig.ReadonlyRootfs}}' "$id")" = true ] || fail "its file system is writable"
     case "$(docker inspect --format '{{.Config.User}}' "$id")" in
       "" | 0 | root) fail "it runs as root" ;;
     esac
@@ -257,6 +258,6 @@ memory_is_bounded() {
   docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' $ids | sed 's/^/note: /'
   # shellcheck disable=SC2086
   used="$(docker stats --no-stream --format '{{.MemUsage}}' $ids | awk '{ split($1, part, /[A-Za-z]/); total += part[1] * ($1 ~ /GiB/ ? 1024 : $1 ~ /KiB/ ? 1 / 1024 : 1) } END { print int(total) }')"
-  note "together $used MiB"
-  [ "$used" -le "$memory_limit_mb" ] || fail "that is more than $memory_limit_mb"
+  note "total: $used MiB"
+  [ "$used" -le "$memory_limit_mb" ] || fail "the limit is $memory_limit_mb MiB"
 }

@@ -1,4 +1,5 @@
-# Looks for what the build and the servers need, installs it with apt where it can, else says what to run.
+# Checks for the tools that the build and the servers need; installs missing ones with apt when run as root, otherwise
+# prints the command to run. Sourced by common.sh.
 
 need_build_tools() {
   has_rust || fail "Rust is missing. Install it with rustup (https://rustup.rs), then run this again."
@@ -28,7 +29,8 @@ has_xz() {
   command -v tar >/dev/null 2>&1 && { command -v xz >/dev/null 2>&1 || [ "$(uname -s)" = Darwin ]; }
 }
 
-# Kafka needs Java 17 or newer: asked, since a path tells nothing. The same order as crates/stack/src/java.rs.
+# Kafka needs Java 17 or newer. The version comes from the program, not from its path; the order is that of
+# crates/stack/src/java.rs.
 has_java() {
   local java version
   for java in "${JAVA_HOME:+$JAVA_HOME/bin/java}" java; do
@@ -41,7 +43,8 @@ has_java() {
   return 1
 }
 
-# Each argument is a question from above; the packages that answer it are named below.
+# need_all CHECK... : runs these checks (functions above) and installs the packages (functions below) of those that
+# fail.
 need_all() {
   local question missing=""
   for question in "$@"; do
@@ -51,7 +54,7 @@ need_all() {
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     install_with_apt $missing
     for question in $missing; do
-      "$question" || fail "$(describe "$question") is still not there after apt-get install; see above"
+      "$question" || fail "$(describe "$question") is still missing after apt-get install; see above"
     done
   else
     say_what_to_install $missing
@@ -60,7 +63,7 @@ need_all() {
 
 install_with_apt() {
   local question packages=""
-  echo "installing what is missing with apt:$(for question in "$@"; do printf ' %s;' "$(describe "$question")"; done)" >&2
+  echo "installing with apt:$(for question in "$@"; do printf ' %s;' "$(describe "$question")"; done)" >&2
   apt-get update -qq >/dev/null || fail "apt-get update failed"
   for question in "$@"; do
     packages="$packages $(apt_package "$question")"
@@ -88,11 +91,11 @@ apt_package() {
   esac
 }
 
-# The releases that a distribution carries differ.
+# Prints the package of the preferred Java version that this distribution has.
 apt_java() {
   local version
   for version in 21 17 25; do
-    # A name that others merely mention is "shown" as nothing, successfully.
+    # For a name that other packages only mention, apt-cache succeeds and prints nothing.
     if [ -n "$(apt-cache show "openjdk-$version-jre-headless" 2>/dev/null)" ]; then
       echo "openjdk-$version-jre-headless"
       return
@@ -133,7 +136,7 @@ say_what_to_install() {
   elif [ "$(uname -s)" = Darwin ]; then
     say_what_to_install_on_macos "$brew" "$@"
   fi
-  fail "install it with this system's package manager, then run this again"
+  fail "install the missing tools with this system's package manager, then run this again"
 }
 
 say_what_to_install_on_macos() {
