@@ -1,19 +1,19 @@
 # syntax=docker/dockerfile:1
 #
-# The images of all services, found by their folders: docker build --target service --build-arg SERVICE=order .
-# And the one of the job that prepares Kafka and Postgres for them: docker build --target init .
+# The images of all services, which are found by their folders: docker build --target service --build-arg SERVICE=order .
+# The image of the job that prepares Kafka and Postgres for them: docker build --target init .
 
 ARG BASE=gcr.io/distroless/cc-debian12:nonroot
 ARG RUST=rust:1.95-bookworm
 
 FROM ${RUST} AS build
-# Thin LTO costs each of the five programs over a minute of CPU at every change, and waiting for Kafka and Postgres is
-# what they do.
+# Thin LTO costs over a minute of CPU per program (five) at every change, and gains little: the programs mostly wait for Kafka
+# and Postgres.
 ENV CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 WORKDIR /src
 COPY . /checkout
-# What was compiled before is kept beside the sources it was compiled from: the dependencies, and each crate that has not
-# changed. Cargo goes by the time of a file, which in a checkout says nothing: so only files that differ are replaced.
+# The cache keeps the sources with their compiled output, so only changed crates are compiled again. Cargo compares the times of
+# files, which a checkout does not preserve; so only files whose content differs are replaced.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src,sharing=locked <<EOT
     set -eu
     find . -path ./target -prune -o -type f -print | while read -r file; do
@@ -29,12 +29,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     for folder in services/*/Cargo.toml; do
         name=$(basename "$(dirname "$folder")")
         install -D "target/release/$name" "/out/$name/$name"
-        # One name for all, for the entry point.
+        # The entry point needs the same name in every image.
         ln -s "$name" "/out/$name/service"
         install -D "target/release/$name" "/out/init/opt/notifyme/$name"
     done
     install target/release/stack /out/init/opt/notifyme/stack
-    # A new volume takes owner and mode from the folder that it covers.
+    # A new volume gets owner and mode of the folder on which it is mounted.
     install -d -m 700 -o 65532 -g 65532 /out/init/secrets
 EOT
 
