@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::Bounds;
 use crate::ClientAddress;
 
-/// One in so many slots is freed at once, so that a flood of connections does not search for each slot.
+/// The divisor of the slots that are freed at once (one in 16), so that a flood of connections does not search for
+/// each slot.
 const SHARE: usize = 16;
 /// The time after an accept or an answer in which a connection is not closed to make room: its client had no time yet.
 const GRACE: Duration = Duration::from_millis(50);
