@@ -1,4 +1,4 @@
-//! A collector of traces, as OpenTelemetry's exporters see it (OTLP over HTTP).
+//! A trace collector for OpenTelemetry's exporters (OTLP over HTTP).
 
 use std::sync::{Arc, Mutex};
 
@@ -11,28 +11,28 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use tokio::net::TcpListener;
 
-/// The spans that came.
+/// A collector and the spans that it has received.
 #[derive(Clone)]
 pub struct Collector {
     spans: Arc<Mutex<Vec<Recorded>>>,
     url: String,
 }
 
-/// A span, as far as tests look at it.
+/// The fields of a span that tests check.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// Whose it is (`service.name`).
+    /// The service that sent the span (`service.name`).
     pub service: String,
-    /// What was done.
+    /// The span's name.
     pub name: String,
-    /// The trace, in hex.
+    /// The trace id, in hex.
     pub trace: String,
-    /// The traces that it links to, in hex.
+    /// The ids of linked traces, in hex.
     pub links: Vec<String>,
 }
 
 impl Collector {
-    /// Opens one on a free port; it ends with the test's runtime.
+    /// Opens a collector on a free port, which runs until the test's runtime ends.
     pub async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -42,17 +42,17 @@ impl Collector {
         collector
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// What came of this trace so far.
+    /// Returns the spans of a trace that have arrived so far.
     pub fn trace(&self, id: &str) -> Vec<Recorded> {
         self.all().into_iter().filter(|span| span.trace == id).collect()
     }
 
-    /// All that came so far.
+    /// Returns all spans that have arrived so far.
     pub fn all(&self) -> Vec<Recorded> {
         self.spans.lock().unwrap().clone()
     }
@@ -64,7 +64,7 @@ async fn take(State(collector): State<Collector>, body: Bytes) {
         let attributes = resource.resource.unwrap_or_default().attributes;
         let service = attributes.into_iter().find(|pair| pair.key == "service.name");
         let Some(Value::StringValue(service)) = service.and_then(|pair| pair.value?.value) else {
-            panic!("a span of no service");
+            panic!("a span without a service");
         };
         let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(|span| Recorded {
             service: service.clone(),

@@ -1,4 +1,4 @@
-//! What somebody writes to a topic who is none of the services, and the commands that show what becomes of it.
+//! Records that a client other than the services writes to a topic, and a helper to run the commands of a service.
 
 use std::process::Output;
 
@@ -6,9 +6,9 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use crate::{PATIENCE, Shop};
+use crate::{Shop, TIMEOUT};
 
-/// A record with all headers of an event.
+/// A forged record with all headers of an event.
 #[derive(Debug, Clone)]
 pub struct Forged {
     topic: String,
@@ -20,19 +20,19 @@ pub struct Forged {
 }
 
 impl Forged {
-    /// The first event of this key, without content.
+    /// Creates the first event of a key (`ce_sequence` 1), with an empty object as its value.
     pub fn new(topic: &str, key: &str, source: &str, event_type: &str) -> Self {
         let [topic, key, source, event_type] = [topic, key, source, event_type].map(str::to_owned);
         Self { topic, key, source, event_type, sequence: 1, value: "{}".to_owned() }
     }
 
-    /// With another content.
+    /// Sets the value.
     #[must_use]
     pub fn with_value(self, value: impl Into<String>) -> Self {
         Self { value: value.into(), ..self }
     }
 
-    /// As another `ce_sequence` of its key.
+    /// Sets `ce_sequence`.
     #[must_use]
     pub fn with_sequence(self, sequence: u64) -> Self {
         Self { sequence, ..self }
@@ -40,7 +40,7 @@ impl Forged {
 }
 
 impl Shop {
-    /// Writes a record as any client of the cluster can, and returns when Kafka has taken it.
+    /// Writes a record, as any client of the cluster can, and waits until Kafka has acknowledged it.
     pub async fn publish(&self, forged: &Forged) {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.system.brokers());
@@ -59,21 +59,21 @@ impl Shop {
         });
         let topic = self.system.topic(&forged.topic);
         let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value).headers(headers);
-        producer.send(record, PATIENCE).await.unwrap();
+        producer.send(record, TIMEOUT).await.unwrap();
     }
 }
 
-/// What a service's command said: on standard output when it succeeded, else on standard error.
+/// Runs a command of a service. Returns its standard output when it succeeds, else its standard error.
 pub async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
     let Output { status, stdout, stderr } =
         shop.system.command(service).args(arguments).output().await.unwrap();
-    let (said, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    let (output, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     if !status.success() {
         return Err(errors);
     }
     assert!(
-        errors.is_empty() && !said.contains("ERROR"),
-        "noise of {service} {arguments:?}:\n{errors}{said}"
+        errors.is_empty() && !output.contains("ERROR"),
+        "unexpected output of {service} {arguments:?}:\n{errors}{output}"
     );
-    Ok(said)
+    Ok(output)
 }

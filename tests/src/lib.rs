@@ -1,4 +1,5 @@
-//! The shop as its customers and its operator see it: HTTP in, conditions awaited, nothing of a service's inside.
+//! The shop as customers and the operator see it. Tests send HTTP requests and wait on conditions; they use nothing
+//! inside a service.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,56 +24,56 @@ use time::format_description::well_known::Rfc3339;
 
 pub use collector::{Collector, Recorded};
 pub use forge::{Forged, run};
-pub use mail::{At, Inbox, Mail, Mood};
+pub use mail::{At, Inbox, Mail, Reaction};
 pub use personal::tables_with;
 pub use problem::problem;
 pub use subscribers::{BACK, mailing};
-pub use wait::{PATIENCE, eventually};
+pub use wait::{TIMEOUT, eventually};
 
 /// A running system and an HTTP client.
 pub struct Shop {
-    /// The processes, to break.
+    /// The processes, which a test may break.
     pub system: System,
     http: Client,
 }
 
-/// An order as its customer got it.
+/// The answer to a placed order.
 #[derive(Debug, Clone)]
 pub struct Placed {
-    /// Its id.
+    /// The order's id.
     pub id: String,
-    /// What cancels it.
+    /// The token that cancels the order.
     pub cancel_token: String,
 }
 
 impl Shop {
-    /// One instance of each service.
+    /// Starts one instance of each service.
     pub async fn open() -> Self {
         Self::with(System::builder()).await
     }
 
-    /// A system with something changed.
+    /// Starts a system from a builder.
     pub async fn with(builder: Builder) -> Self {
         let http = Client::builder().no_proxy().build().expect("a client");
         Self { system: builder.start().await.expect("the system starts"), http }
     }
 
-    /// The client, for requests that no method here makes.
+    /// The HTTP client, for requests that no method here sends.
     pub fn http(&self) -> &Client {
         &self.http
     }
 
-    /// The URL of a path at a service's door.
+    /// The URL of a path of a service's API.
     pub fn at(&self, service: &str, path: &str) -> String {
         format!("{}{path}", self.system.url(service))
     }
 
-    /// A request of the operator.
+    /// Adds the operator's token to a request.
     pub fn operator(&self, request: RequestBuilder) -> RequestBuilder {
         request.bearer_auth(self.system.admin_token())
     }
 
-    /// Lists a product at 12.99 EUR with so many in stock, and waits until it can be ordered.
+    /// Lists a product at 12.99 EUR with this stock, and waits until it can be ordered.
     pub async fn stock(&self, sku: &str, quantity: i64) {
         let inventory = self.system.url("inventory");
         let product = json!({"name": format!("Product {sku}"), "price": {"amount": 1299, "currency": "EUR"}});
@@ -82,7 +83,7 @@ impl Shop {
         if quantity > 0 {
             self.restock(sku, quantity).await;
         }
-        // The order service prices from its own copy, which follows.
+        // The order service has its own copy of the prices, which is updated later.
         eventually(&format!("{sku} can be ordered"), async || {
             let probe = json!({"email": "probe@example.com", "payment_method": "pm_card_visa",
                                "items": [{"sku": sku, "quantity": 1}, {"sku": "NO-SUCH-PRODUCT", "quantity": 1}]});
@@ -94,7 +95,7 @@ impl Shop {
         .await;
     }
 
-    /// Adds stock.
+    /// Restocks a product.
     pub async fn restock(&self, sku: &str, quantity: i64) {
         let inventory = self.system.url("inventory");
         let post = self.http.post(format!("{inventory}/products/{sku}/restock"));
@@ -102,14 +103,14 @@ impl Shop {
         assert_eq!(answer.status(), StatusCode::OK, "restock {sku}: {}", answer.text().await.unwrap());
     }
 
-    /// How many can be ordered, as inventory says.
+    /// Returns the available quantity that the inventory service reports.
     pub async fn available(&self, sku: &str) -> i64 {
         let url = format!("{}/products/{sku}", self.system.url("inventory"));
         let product: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
         product["available"].as_i64().unwrap_or_else(|| panic!("GET /products/{sku}: {product}"))
     }
 
-    /// `POST /orders` as it is: status and body (`Value::Null` when there is no answer).
+    /// Sends `POST /orders` and returns status and body; 0 and `Value::Null` when there is no answer.
     pub async fn try_order(&self, key: Option<&str>, body: &Value) -> (u16, Value) {
         let mut request = self.http.post(format!("{}/orders", self.system.url("order"))).json(body);
         if let Some(key) = key {
@@ -121,7 +122,7 @@ impl Shop {
         }
     }
 
-    /// Orders, and expects it to be taken.
+    /// Places an order and expects 202.
     pub async fn order(&self, sku: &str, quantity: i64, payment_method: &str) -> Placed {
         let body = json!({"email": "ada@example.com", "payment_method": payment_method,
                           "items": [{"sku": sku, "quantity": quantity}]});
@@ -132,18 +133,18 @@ impl Shop {
         Placed { id: text("id"), cancel_token: text("cancel_token") }
     }
 
-    /// The order as `GET /orders/{id}` shows it.
+    /// Returns the order that `GET /orders/{id}` shows.
     pub async fn get(&self, id: &str) -> Value {
         let url = format!("{}/orders/{id}", self.system.url("order"));
         self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
 
-    /// Waits until the order is confirmed, its payment captured and its goods committed.
+    /// Waits until the order is confirmed, its payment captured and its stock committed.
     pub async fn confirmed(&self, id: &str) -> Value {
         self.ends(id, ["confirmed", "captured", "committed"]).await
     }
 
-    /// Waits until status, payment and stock of the order are these.
+    /// Waits until status, payment and stock of the order have these values.
     pub async fn ends(&self, id: &str, [status, payment, stock]: [&str; 3]) -> Value {
         eventually(&format!("order {id} is {status}, {payment}, {stock}"), async || {
             let order = self.get(id).await;
@@ -154,14 +155,14 @@ impl Shop {
         .await
     }
 
-    /// The notifications that match, as the operator sees them.
+    /// Returns the notifications that match a query of the operator.
     pub async fn notifications(&self, query: &str) -> Vec<Value> {
         let url = format!("{}/notifications?{query}", self.system.url("notification"));
         let page: Value = self.operator(self.http.get(url)).send().await.unwrap().json().await.unwrap();
         page["items"].as_array().unwrap_or_else(|| panic!("GET /notifications: {page}")).clone()
     }
 
-    /// Waits until the customer was told of this order in this way, and returns the row.
+    /// Waits until a notification of this kind is sent for the order, and returns it.
     pub async fn told(&self, id: &str, kind: &str) -> Value {
         eventually(&format!("{kind} of order {id} is sent"), async || {
             let rows = self.notifications(&format!("order_id={id}&kind={kind}")).await;
@@ -171,7 +172,7 @@ impl Shop {
     }
 }
 
-/// Whether each line of a history was written after the one before.
+/// Whether the entries of a history are sorted by time.
 fn in_order_of_time(history: &Value) -> bool {
     let times = history.as_array().into_iter().flatten().filter_map(|entry| entry["at"].as_str());
     times.map(|at| OffsetDateTime::parse(at, &Rfc3339).unwrap()).is_sorted()

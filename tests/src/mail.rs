@@ -1,4 +1,4 @@
-//! A real mail server for tests: it takes mails, refuses them or keeps silent, as it is told to.
+//! A real mail server for tests, which accepts mails, rejects them or does not answer, as a test sets it.
 
 mod connection;
 mod script;
@@ -12,131 +12,132 @@ use self::script::Script;
 use crate::subscribers::BACK;
 use crate::wait::eventually;
 
-/// The mails that came, oldest first.
+/// A mail server and the mails that it has accepted, oldest first.
 #[derive(Clone, Default)]
 pub struct Inbox {
     mails: Arc<Mutex<Vec<Mail>>>,
     offers: Arc<Mutex<Vec<Mail>>>,
-    mood: Arc<Mutex<Mood>>,
+    reaction: Arc<Mutex<Reaction>>,
     pause: Arc<Mutex<Duration>>,
     script: Script,
     port: u16,
 }
 
-/// What the server does with a mail that it is offered.
+/// The reaction of the server to a mail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mood {
-    /// Takes it.
+pub enum Reaction {
+    /// The server accepts the mail.
     #[default]
-    Taking,
-    /// Refuses it for the time being (4xx).
-    Refusing,
-    /// Says nothing for as long as this lasts, and then that it did not take it.
+    Accept,
+    /// The server rejects the mail temporarily (4xx).
+    Reject,
+    /// The server does not answer while this reaction is set, then rejects the mail.
     Silent,
-    /// Says nothing for as long as this lasts, and then that it took it.
+    /// The server does not answer while this reaction is set, then accepts the mail.
     Late,
 }
 
-/// A mail as it came over SMTP.
+/// A mail received over SMTP.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// Whom it is for.
+    /// The recipient.
     pub to: String,
-    /// Headers and body, without the folds of its encoding.
+    /// Headers and body, decoded from quoted-printable.
     pub text: String,
-    /// When it was offered.
+    /// The time at which the client sent the mail.
     pub at: Instant,
 }
 
 impl Inbox {
-    /// Opens a mail server on a free port; it ends with the test's process.
+    /// Opens a mail server on a free port, which runs until the test's process ends.
     pub fn open() -> Self {
         let inbox = Self::closed();
         inbox.listen();
         inbox
     }
 
-    /// A mail server that is down: nobody listens on its port, and no outgoing connection is given it meanwhile.
+    /// Returns a mail server that is down: its port is closed, and not in the range of outgoing connections.
     pub fn closed() -> Self {
         Self { port: stack::ports::free().unwrap(), ..Self::default() }
     }
 
-    /// Brings one that is down up.
+    /// Starts a mail server that is down.
     pub fn listen(&self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
         let incoming = self.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let inbox = incoming.clone();
-                // A client that hangs up in the middle is its own business.
+                // An error means that the client closed the connection, which is not the server's concern.
                 std::thread::spawn(move || connection::serve(&stream, inbox));
             }
         });
     }
 
-    /// For `SMTP_URL`.
+    /// The value for `SMTP_URL`.
     pub fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// From now on mails are refused for the time being (4xx), or taken.
+    /// Sets whether the server rejects mails temporarily (4xx) or accepts them.
     pub fn refuse(&self, refusing: bool) {
-        self.feel(if refusing { Mood::Refusing } else { Mood::Taking });
+        self.react(if refusing { Reaction::Reject } else { Reaction::Accept });
     }
 
-    /// What it does with mails from now on.
-    pub fn feel(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    /// Sets the reaction to mails.
+    pub fn react(&self, reaction: Reaction) {
+        *self.reaction.lock().unwrap() = reaction;
     }
 
-    /// From now on the server answers `words`, as "553 5.7.1 Not owned by user", at a stage of the dialogue; connections
-    /// that are there are closed at their next command.
+    /// Sets the answer at a stage of the dialogue, for example "553 5.7.1 Not owned by user". The server closes open
+    /// connections at their next command.
     pub fn answer(&self, at: At, words: &str) {
         self.script.answer(at, words);
     }
 
-    /// From now on the server answers each stage as servers do.
+    /// Removes all answers that a test has set.
     pub fn repair(&self) {
         self.script.repair();
     }
 
-    /// From now on each answer takes this long.
-    pub fn think(&self, pause: Duration) {
+    /// Sets the delay before each answer.
+    pub fn delay(&self, pause: Duration) {
         self.script.pause(pause);
     }
 
-    /// From now on the server announces SMTPUTF8.
+    /// Makes the server announce SMTPUTF8.
     pub fn announce_utf8(&self) {
         self.script.announce_utf8();
     }
 
-    /// What clients have said so far that begins with `command`.
+    /// Returns the clients' lines so far that begin with `command`.
     pub fn said(&self, command: &str) -> Vec<String> {
         self.script.said(command)
     }
 
-    /// What was offered for `to`, taken or not.
+    /// Returns the mails that clients sent to `to`, accepted or not.
     pub fn offered(&self, to: &str) -> Vec<Mail> {
         self.offers.lock().unwrap().iter().filter(|mail| mail.to == to).cloned().collect()
     }
 
-    /// From now on each mail takes this long.
+    /// Sets the delay before the server accepts a mail.
     pub fn slow(&self, pause: Duration) {
         *self.pause.lock().unwrap() = pause;
     }
 
-    /// The mails that tell that something is back, as they came.
+    /// Returns the back-in-stock mails, in the order of their arrival.
     pub fn told(&self) -> Vec<Mail> {
         let mails = self.mails.lock().unwrap();
         mails.iter().filter(|mail| mail.text.contains(BACK)).cloned().collect()
     }
 
-    /// How many mails have come.
+    /// Returns the number of accepted mails.
     pub fn count(&self) -> usize {
         self.mails.lock().unwrap().len()
     }
 
-    /// Who was told that it is back, as often as it happened, in the order of the alphabet.
+    /// Returns the local part of the recipient of each back-in-stock mail, sorted; without those of
+    /// `a_wave_has_passed`.
     pub fn names_told(&self) -> Vec<String> {
         let names = self.told().into_iter().filter_map(|mail| Some(mail.to.split_once('@')?.0.to_owned()));
         let mut names: Vec<String> = names.filter(|name| !name.starts_with("mark-")).collect();
@@ -144,17 +145,18 @@ impl Inbox {
         names
     }
 
-    /// Waits until so many mails that something is back have come.
-    pub async fn tells(&self, count: usize) {
-        eventually(&format!("{count} were told"), async || (self.told().len() >= count).then_some(())).await;
+    /// Waits until `count` back-in-stock mails have arrived.
+    pub async fn receives(&self, count: usize) {
+        let what = format!("{count} back-in-stock mails");
+        eventually(&what, async || (self.told().len() >= count).then_some(())).await;
     }
 
-    /// What came for `to`.
+    /// Returns the mails that the server accepted for `to`.
     pub fn of(&self, to: &str) -> Vec<Mail> {
         self.mails.lock().unwrap().iter().filter(|mail| mail.to == to).cloned().collect()
     }
 
-    /// Waits for a mail to `to` that has `word` in it.
+    /// Waits for a mail to `to` that contains `word`, and returns it.
     pub async fn mail(&self, to: &str, word: &str) -> Mail {
         eventually(&format!("a mail to {to} with {word}"), async || {
             self.of(to).into_iter().find(|mail| mail.text.contains(word))
@@ -164,7 +166,7 @@ impl Inbox {
 }
 
 impl Mail {
-    /// The first link that has `part` in it.
+    /// Returns the first link that contains `part`.
     pub fn link(&self, part: &str) -> String {
         let mut links =
             self.text.split(['"', '<', '>', ' ', '\r', '\n']).filter(|word| word.starts_with("http"));
@@ -174,7 +176,7 @@ impl Mail {
             .to_owned()
     }
 
-    /// A header's value.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }

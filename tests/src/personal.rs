@@ -1,4 +1,4 @@
-//! Where an address stands, and whose an order is.
+//! Personal data: the customer of an order, and the tables that contain an address.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::Shop;
 
 impl Shop {
-    /// The customer of an order, as the operator sees it.
+    /// Returns the customer's id of an order, which only the operator sees.
     pub async fn customer_of(&self, order: &str) -> String {
         let get = self.http().get(self.at("order", &format!("/orders/{order}")));
         let answer = self.operator(get).send().await.unwrap();
@@ -17,7 +17,7 @@ impl Shop {
     }
 }
 
-/// The tables of all services in which a row holds the address, as text or as bytes.
+/// Returns the tables of all services in which a row contains the address, as text or as bytes.
 pub async fn tables_with(shop: &Shop, address: &str) -> Vec<String> {
     let mut found = Vec::new();
     for service in shop.system.services() {

@@ -1,9 +1,9 @@
-//! Error answers.
+//! Checks of error answers.
 
 use reqwest::Response;
 use serde_json::Value;
 
-/// The problem document (RFC 9457) that an answer of this status holds.
+/// Checks that an answer has this status and a valid problem document (RFC 9457), and returns the document.
 pub async fn problem(answer: Response, status: u16) -> Value {
     let (got, url, headers) = (answer.status(), answer.url().clone(), answer.headers().clone());
     let text = answer.text().await.unwrap();

@@ -1,4 +1,4 @@
-//! Those who want to be told when it is back: what they ask for, what they press, and what the operator sees of them.
+//! Back-in-stock subscriptions: the subscribers' requests and clicks, and the operator's reports.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -6,31 +6,32 @@ use stack::{Builder, System};
 
 use crate::{Inbox, Shop, eventually};
 
-/// What only the mail that tells of it has: the link with the claim.
+/// The path of the claim's link, which only back-in-stock mails contain.
 pub const BACK: &str = "/c/";
 
 impl Shop {
-    /// One instance of each service, whose mails go to `inbox`; the notification service with these settings.
+    /// Starts one instance of each service, with mails to `inbox` and these settings of the notification service.
     pub async fn with_mail(inbox: &Inbox, settings: &[(&str, &str)]) -> Self {
         Self::with(mailing(System::builder(), inbox, settings)).await
     }
 
-    /// `POST /subscriptions` as it is.
+    /// Sends `POST /subscriptions` and returns status and body.
     pub async fn ask(&self, form: &Value) -> (u16, Value) {
         let url = format!("{}/subscriptions", self.system.url("notification"));
         let answer = self.http().post(url).json(form).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    /// Asks to be told of so many; the mail that asks to confirm it is on its way.
+    /// Subscribes to this quantity of a product; the notification service then sends a confirmation request.
     pub async fn wish(&self, email: &str, sku: &str, quantity: i64) {
         let form = json!({"email": email, "sku": sku, "quantity": quantity});
-        // The notification service has a catalogue of its own, which follows.
+        // The notification service has its own copy of the catalogue, which is updated later.
         eventually(&format!("{sku} can be subscribed to"), async || {
             let (status, answer) = self.ask(&form).await;
             assert!(matches!(status, 202 | 422 | 503), "{status}: {answer}");
             if status == 422 {
-                // Every call counts towards the client's limit: no second one before the product has been read.
+                // Every call counts towards the client's limit, so the test retries only after the catalogue is
+                // updated.
                 self.system.settled().await.unwrap();
             }
             (status == 202).then(|| assert_eq!(answer, json!({"status": "accepted"})))
@@ -38,26 +39,27 @@ impl Shop {
         .await;
     }
 
-    /// Asks to be told, and confirms it by the link in the mail that follows.
+    /// Subscribes to a product, and confirms the subscription with the link in the confirmation request.
     pub async fn subscribe(&self, inbox: &Inbox, email: &str, sku: &str, quantity: i64) {
         self.wish(email, sku, quantity).await;
         let confirm = inbox.mail(email, "/subscriptions/confirm").await.link("/subscriptions/confirm");
         assert_eq!(self.press(&confirm).await, StatusCode::OK);
     }
 
-    /// These wait for one each, in this order.
+    /// Subscribes each of these names to one piece, in this order.
     pub async fn queue(&self, inbox: &Inbox, names: &[&str], sku: &str) {
         for name in names {
             self.subscribe(inbox, &format!("{name}@example.com"), sku, 1).await;
         }
     }
 
-    /// A POST to a link, as a mail program with a button of its own does it (RFC 8058), and as a page's button.
+    /// Sends a POST to a link, as the one-click button of a mail program (RFC 8058) and the button of the page do.
+    /// Returns the status.
     pub async fn press(&self, link: &str) -> StatusCode {
         self.post(link).await.0
     }
 
-    /// The same, with the page that answers.
+    /// Sends a POST to a link, and returns status and page.
     pub async fn post(&self, link: &str) -> (StatusCode, String) {
         let body = "List-Unsubscribe=One-Click";
         let post = self.http().post(link).header("content-type", "application/x-www-form-urlencoded");
@@ -65,7 +67,7 @@ impl Shop {
         (answer.status(), answer.text().await.unwrap())
     }
 
-    /// The operator's figures of a product.
+    /// Returns the operator's report of a product.
     pub async fn report(&self, sku: &str) -> Value {
         let url = format!("{}/reports/notify-me", self.system.url("notification"));
         let page: Value = self.operator(self.http().get(url)).send().await.unwrap().json().await.unwrap();
@@ -73,7 +75,7 @@ impl Shop {
         rows.iter().find(|row| row["sku"] == sku).cloned().unwrap_or_default()
     }
 
-    /// Waits until these figures of a product are so.
+    /// Waits until the report of a product has these figures, and returns the report.
     pub async fn reports(&self, sku: &str, figures: &Value) -> Value {
         eventually(&format!("{sku} is reported with {figures}"), async || {
             let report = self.report(sku).await;
@@ -87,7 +89,7 @@ impl Shop {
         .await
     }
 
-    /// The rows of the mails that tell of a product, the first that was decided first.
+    /// Returns the back-in-stock mails of a product from the operator's list, oldest first.
     pub async fn mails_about(&self, sku: &str) -> Vec<Value> {
         let mut rows = self.notifications(&format!("sku={sku}&kind=back_in_stock&limit=200")).await;
         rows.retain(|row| row["channel"] == "smtp");
@@ -95,7 +97,7 @@ impl Shop {
         rows
     }
 
-    /// Waits until a mail about the product was tried so often, and it is known that it was refused.
+    /// Waits until a mail about the product has at least this number of attempts and a cause of failure.
     pub async fn refused(&self, sku: &str, attempts: i64) {
         eventually(&format!("a mail about {sku} was tried {attempts} times"), async || {
             let rows = self.mails_about(sku).await;
@@ -106,8 +108,8 @@ impl Shop {
         .await;
     }
 
-    /// Returns when all that happened so far has been read, and a wave that came after it has told somebody: whoever was
-    /// to be told of what happened has been queued by then.
+    /// Waits until the system is idle and a later wave has sent a mail: everyone whom an earlier event concerns has
+    /// been queued by then.
     pub async fn a_wave_has_passed(&self, inbox: &Inbox) {
         self.system.settled().await.unwrap();
         let number = inbox.told().len();
@@ -120,10 +122,10 @@ impl Shop {
     }
 }
 
-/// A system whose mails go to `inbox`.
+/// Sets a system's mail server to `inbox`, and these settings of the notification service.
 pub fn mailing(builder: Builder, inbox: &Inbox, settings: &[(&str, &str)]) -> Builder {
     let builder = builder.env("notification", "SMTP_URL", inbox.url());
-    // All tests are one client; those of the limit set it.
+    // All tests share one client address; tests of the limit set it.
     let builder = builder.env("notification", "SUBSCRIPTIONS_PER_CLIENT_PER_HOUR", "0");
     settings.iter().fold(builder, |builder, (name, value)| builder.env("notification", name, *value))
 }

@@ -1,18 +1,18 @@
-//! Waiting on conditions.
+//! Waits on conditions.
 
 use std::time::{Duration, Instant};
 
-/// What is not true by then never will be.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// The time after which a condition counts as never met.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Asks until there is something, and panics with `what` when there is nothing in time.
+/// Polls a condition until it returns a value; panics with `what` after [`TIMEOUT`].
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = ask().await {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(started.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

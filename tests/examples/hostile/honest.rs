@@ -1,4 +1,4 @@
-//! An honest client: asks once in a while over a connection that it keeps, and notes how long each answer took.
+//! An honest client, which sends a request every 10 ms over a kept-alive connection and measures the latency.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::target::Target;
 
-/// Between two requests.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A service that does not answer by then is locked.
+/// The time after which a request counts as failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the answers took.
+/// The latencies of the answers.
 #[derive(Default)]
 pub(crate) struct Latency {
     times: Vec<Duration>,
-    /// Requests that were not answered as they should be.
+    /// The number of requests without the expected answer.
     pub(crate) failed: usize,
 }
 
@@ -32,7 +32,8 @@ impl Latency {
     }
 }
 
-/// Asks `service` for as long as `meanwhile` runs, from a thread of its own: the attackers of this process do not delay it.
+/// Measures the latency of `service` while `meanwhile` runs, from another thread, so that the attackers in this process
+/// do not delay the client.
 pub(crate) async fn watch<T>(
     target: &Target,
     service: &str,
@@ -50,7 +51,7 @@ pub(crate) async fn watch<T>(
     (latency, outcome)
 }
 
-/// Who asks, and for what: a request that needs the service and its database.
+/// A client and its request, which needs the service and its database.
 struct Client {
     url: String,
     token: String,

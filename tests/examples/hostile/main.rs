@@ -1,5 +1,6 @@
-//! `./scripts/hostile`: attacks a system of its own as strangers would, while an honest client measures how long it waits,
-//! and prints a table of what was tried and what came of it. An attack is a function and a line of [`ATTACKS`].
+//! `./scripts/hostile`: starts a system and attacks it as strangers would, while an honest client measures its latency.
+//! Prints a table of the attacks and their results. An attack is a function and an entry of [`ATTACKS`] or
+//! [`STRANGERS`].
 
 #![expect(clippy::expect_used, reason = "the attackers' own errors end the script")]
 
@@ -18,22 +19,22 @@ use std::time::Duration;
 use honest::Latency;
 use target::Target;
 
-/// What came of an attack.
+/// The result of an attack.
 struct Outcome {
-    /// In a few words, with figures.
+    /// The observation in a few words, with figures.
     found: String,
-    /// Whether what is promised held.
+    /// Whether the system kept its promise.
     held: bool,
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 struct Attack {
-    /// What selects it on the command line.
+    /// The name on the command line.
     name: &'static str,
-    /// What is done, and what has to hold.
+    /// The attack and the expected result.
     tried: &'static str,
-    /// The service whose honest client is watched.
+    /// The service whose latency the honest client measures.
     service: &'static str,
     run: for<'a> fn(&'a Target) -> Running<'a>,
 }
@@ -44,7 +45,7 @@ macro_rules! attack {
     };
 }
 
-/// Attacks on the ports and the memory: the honest client must hardly notice.
+/// The attacks on ports and memory, during which the honest client's latency must stay within [`WORSE`].
 const ATTACKS: &[Attack] = &[
     attack!(
         "slow-readers",
@@ -56,26 +57,26 @@ const ATTACKS: &[Attack] = &[
         "pipelines",
         "order",
         slots::pipelines,
-        "20 connections pipeline 404s and never read: each ends within 30 s"
+        "20 connections pipeline requests with 404 and never read: each ends within 30 s"
     ),
-    attack!("idle", "order", slots::idle, "5,000 connections that say nothing"),
+    attack!("idle", "order", slots::idle, "5,000 idle connections"),
     attack!(
         "half-bodies",
         "notification",
         memory::half_bodies_400,
-        "400 bodies of 60 KB, half sent: below 80 MB"
+        "400 half-sent bodies of 60 KB: memory below 80 MB"
     ),
     attack!(
         "more-half-bodies",
         "order",
         memory::half_bodies_1500,
-        "1,500 bodies of 60 KB, half sent: below 80 MB"
+        "1,500 half-sent bodies of 60 KB: memory below 80 MB"
     ),
     attack!(
         "large-heads",
         "payment",
         memory::large_heads,
-        "300 clients with 400 KB of headers: 431, below 80 MB"
+        "300 clients with 400 KB of headers: 431, memory below 80 MB"
     ),
     attack!(
         "requests",
@@ -87,57 +88,59 @@ const ATTACKS: &[Attack] = &[
         "guesses",
         "inventory",
         tokens::guesses,
-        "2,000 wrong tokens: 401, then 429; the right one is admitted"
+        "2,000 wrong tokens: 401, then 429; the right token is accepted"
     ),
 ];
 
-/// Somebody else's address: the requests are load like any other, so the latency is shown and not bounded.
+/// The attacks that use another person's address. Their requests are normal load, so the latency is shown but not
+/// bounded.
 const STRANGERS: &[Attack] = &[
     attack!(
         "mail-bomb",
         "order",
         strangers::mail_bomb,
-        "200 orders name one mailbox, each under another spelling: at most 30 mails; others get theirs"
+        "200 orders for one mailbox in different spellings: at most 30 mails; other customers get theirs"
     ),
     attack!(
         "refused",
         "notification",
         strangers::refused,
-        "an address that has unsubscribed is signed up 20 times: no mail"
+        "an address that has unsubscribed is subscribed 20 times: no mail"
     ),
     attack!(
         "questions",
         "notification",
         strangers::questions,
-        "one mailbox is signed up under 50 spellings: one mail that asks"
+        "one mailbox is subscribed in 50 spellings: one confirmation request"
     ),
     attack!(
         "cancelled-order",
         "order",
         strangers::cancelled_order,
-        "an order in a subscriber's name, cancelled: the subscriber is told all the same"
+        "an order in a subscriber's name, then cancelled: the subscriber still gets the back-in-stock mail"
     ),
     attack!(
         "fake-wishes",
         "order",
         strangers::fake_wishes,
-        "60 sold-out orders with notify_me before one confirmed subscriber: that one is told first"
+        "60 sold-out orders with notify_me before one confirmed subscriber: the subscriber is notified first"
     ),
     attack!(
         "who-orders",
         "order",
         strangers::who_orders,
-        "two orders in one name: their answers share nothing that tells so"
+        "two orders in one name: no common field of the answers identifies the person"
     ),
     attack!(
         "who-subscribed",
         "notification",
         strangers::who_subscribed,
-        "40 sign-ups of confirmed addresses, 40 of new ones: the time tells a pair apart in at most 70 %"
+        "40 subscriptions of confirmed addresses, 40 of new ones: the latency reveals at most 70 % of the pairs"
     ),
 ];
 
-/// An honest client's p99 may grow by so much; the second figure is what noise of a busy machine explains alone.
+/// The maximum growth of the honest client's p99: a factor, or an absolute increase that noise of a busy machine
+/// explains.
 const WORSE: (f64, Duration) = (2.0, Duration::from_millis(10));
 
 #[tokio::main]
@@ -152,17 +155,17 @@ async fn main() -> ExitCode {
     if let Some(unknown) =
         wanted.iter().find(|name| !ATTACKS.iter().chain(STRANGERS).any(|attack| attack.name == **name))
     {
-        eprintln!("there is no attack {unknown}: --list shows those there are");
+        eprintln!("there is no attack `{unknown}`; --list shows the names");
         return ExitCode::FAILURE;
     }
     if !all(&wanted).await {
-        eprintln!("not everything held");
+        eprintln!("at least one check failed; see the table");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-/// Runs the attacks that are wanted, or all; whether everything held.
+/// Runs the named attacks, or all. Returns whether every check passed.
 async fn all(wanted: &[String]) -> bool {
     let target = Target::start().await;
     println!("| attack | tried | found | an honest client's p99 | |");
@@ -183,7 +186,7 @@ async fn all(wanted: &[String]) -> bool {
     held
 }
 
-/// What came of an attack, with what it did to the honest client's latency; and whether that is within its bound.
+/// Runs an attack. Returns its result, the honest client's latency, and whether the latency is within its bound.
 async fn run(attack: &Attack, target: &Target) -> (Outcome, String, bool) {
     let healthy = honest::watch(target, attack.service, tokio::time::sleep(Duration::from_secs(3))).await.0;
     let (during, outcome) = honest::watch(target, attack.service, (attack.run)(target)).await;

@@ -1,4 +1,4 @@
-//! Requests that take memory: bodies that do not end, and heads that are too large.
+//! Requests that need memory: incomplete bodies, and headers that are too large.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use crate::Outcome;
 use crate::target::Target;
 
-/// The containers' limit is 96 MB.
+/// The bound of a service's memory, in MB; the containers' limit is 96 MB.
 const LIMIT: f64 = 80.0;
 
 pub(crate) async fn half_bodies_400(target: &Target) -> Outcome {
@@ -31,12 +31,12 @@ pub(crate) async fn large_heads(target: &Target) -> Outcome {
     flood(target, "payment", 300, head.as_bytes()).await
 }
 
-/// Opened at once, and the pause before the next: 2,500 connections a second. The attacker shares the machine with its
-/// victim, and is to take its memory, not its processor.
+/// The number of connections that are opened at once, before a [`PAUSE`]: 2,500 connections per second. The attacker
+/// shares the machine with its victim and should use up its memory, not its CPU.
 const AT_ONCE: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Sends `bytes` on `count` connections that stay open together, three times, and looks at the service's memory.
+/// Sends `bytes` on `count` connections that stay open, three times, and measures the service's memory.
 async fn flood(target: &Target, service: &str, count: usize, bytes: &[u8]) -> Outcome {
     let before = target.memory(service).await;
     let mut most = before;

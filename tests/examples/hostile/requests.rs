@@ -1,9 +1,9 @@
-//! Requests that no sound client sends.
+//! Malformed requests.
 
 use crate::Outcome;
 use crate::target::Target;
 
-/// The bytes, the status that has to follow, and whether the answer says that the connection ends.
+/// The bytes and the expected status; each answer must have `Connection: close`.
 const REQUESTS: &[(&str, &str)] = &[
     ("GET / HTTP/1.1\nHost: shop\n\n", "400"),
     ("GET / HTTP/1.1\r\nHost: shop\n\r\n", "400"),
@@ -33,7 +33,7 @@ pub(crate) async fn malformed(target: &Target) -> Outcome {
     }
     let found = match wrong.as_slice() {
         [] => format!("{} requests refused, each with Connection: close", REQUESTS.len()),
-        wrong => format!("not as promised: {}", wrong.join(", ")),
+        wrong => format!("unexpected answers to: {}", wrong.join(", ")),
     };
     Outcome { found, held: wrong.is_empty() }
 }

@@ -1,4 +1,4 @@
-//! Connections that are held: the client is slow, or says nothing.
+//! Connections of slow or idle clients, which occupy the slots of a port.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::Outcome;
 use crate::target::Target;
 
 const BUNDLE: &[u8] = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: shop\r\n\r\n";
-/// How long the connections are held once all of them are open.
+/// The time for which the connections are held once all are open.
 const HELD: Duration = Duration::from_secs(10);
-/// Connections are opened 50 at a time, some 500 a second: the attacker shares the machine with its victim, and is to take
-/// its slots, not its processor.
+/// The number of connections that are opened at once, before a [`PAUSE`]: some 500 connections per second. The attacker
+/// shares the machine with its victim and should use up its slots, not its CPU.
 const AT_ONCE: usize = 50;
 const PAUSE: Duration = Duration::from_millis(80);
 
@@ -25,7 +25,7 @@ pub(crate) async fn idle(target: &Target) -> Outcome {
     hold(target, 5000, b"").await
 }
 
-/// Opens `count` connections on which `bytes` are sent and nothing is read, and holds them.
+/// Opens `count` connections, sends `bytes` on each, reads nothing, and holds them.
 async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
     let mut held: Vec<TcpStream> = Vec::new();
     let mut fullest = 0.0_f64;
@@ -43,7 +43,7 @@ async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
         .send()
         .await;
     let is_ready = ready.is_ok_and(|answer| answer.status() == 200);
-    let found = format!("at most {fullest:.0} of them were open at once; ready: {is_ready}");
+    let found = format!("at most {fullest:.0} open at once; ready: {is_ready}");
     Outcome { found, held: is_ready }
 }
 
@@ -62,9 +62,9 @@ pub(crate) async fn pipelines(target: &Target) -> Outcome {
     }
     let took = started.elapsed();
     for stream in &mut held {
-        // What the service sent before it gave up.
+        // Reads the bytes that the service sent before it closed the connection.
         let _ = timeout(Duration::from_millis(10), stream.read(&mut [0; 1024])).await;
     }
-    let found = format!("all of them ended after {:.0} s", took.as_secs_f64());
+    let found = format!("all connections ended after {:.0} s", took.as_secs_f64());
     Outcome { found, held: took < Duration::from_secs(30) }
 }

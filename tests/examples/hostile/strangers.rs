@@ -1,4 +1,4 @@
-//! Strangers who use somebody else's address.
+//! Strangers who use another person's address.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use system_tests::BACK;
 use crate::Outcome;
 use crate::target::Target;
 
-/// `MAILS_PER_RECIPIENT_PER_HOUR` where nobody has set it.
+/// The default of `MAILS_PER_RECIPIENT_PER_HOUR`.
 const MAILS: usize = 30;
 
-/// Orders `quantity` of `sku` in the name of `email`, and returns the answer.
+/// Orders one piece of `sku` in the name of `email`, and returns the answer.
 async fn order(target: &Target, email: &str, sku: &str, notify_me: bool) -> Value {
     let items = json!([{"sku": sku, "quantity": 1}]);
     let body =
@@ -29,7 +29,7 @@ async fn cancel(target: &Target, order: &Value) {
     assert!(matches!(status, Ok(202)), "{status:?}");
 }
 
-/// Signs `email` up, whatever the answer.
+/// Subscribes `email`, whatever the answer is, and returns the latency.
 async fn ask(target: &Target, email: &str, sku: &str) -> Duration {
     let started = Instant::now();
     target.shop.ask(&json!({"email": email, "sku": sku, "quantity": 1})).await;
@@ -66,7 +66,7 @@ pub(crate) async fn refused(target: &Target) -> Outcome {
     target.shop.a_wave_has_passed(&target.inbox).await;
     let plus = (0..20).map(|number| target.inbox.of(&owner.replace('@', &format!("+{number}@"))).len());
     let more = target.inbox.of(owner).len() - before + plus.sum::<usize>();
-    Outcome { found: format!("{more} mails after the refusal"), held: more == 0 }
+    Outcome { found: format!("{more} mails after the unsubscription"), held: more == 0 }
 }
 
 pub(crate) async fn questions(target: &Target) -> Outcome {
@@ -79,7 +79,7 @@ pub(crate) async fn questions(target: &Target) -> Outcome {
     target.shop.a_wave_has_passed(&target.inbox).await;
     let mails: usize =
         (0..50).map(|number| target.inbox.of(&format!("asked+{number}@example.com")).len()).sum();
-    Outcome { found: format!("{mails} mails that ask"), held: mails == 1 }
+    Outcome { found: format!("{mails} confirmation requests"), held: mails == 1 }
 }
 
 pub(crate) async fn cancelled_order(target: &Target) -> Outcome {
@@ -92,7 +92,7 @@ pub(crate) async fn cancelled_order(target: &Target) -> Outcome {
     target.shop.restock("WANTED", 10).await;
     target.shop.a_wave_has_passed(&target.inbox).await;
     let told = target.inbox.of(owner).iter().filter(|mail| mail.text.contains(BACK)).count();
-    Outcome { found: format!("told {told} times"), held: told == 1 }
+    Outcome { found: format!("{told} back-in-stock mails"), held: told == 1 }
 }
 
 pub(crate) async fn fake_wishes(target: &Target) -> Outcome {
@@ -106,8 +106,8 @@ pub(crate) async fn fake_wishes(target: &Target) -> Outcome {
     let told = target.inbox.told().into_iter().map(|mail| mail.to);
     let told: Vec<String> = told.filter(|to| to == "real@example.com" || to.starts_with("fake-")).collect();
     let place = told.iter().position(|to| to == "real@example.com");
-    let place = place.map_or("nowhere".to_owned(), |place| (place + 1).to_string());
-    let found = format!("the subscriber's place among {} that were told: {place}", told.len());
+    let place = place.map_or("none".to_owned(), |place| (place + 1).to_string());
+    let found = format!("the subscriber's position among {} notified: {place}", told.len());
     Outcome { found, held: place == "1" }
 }
 
@@ -120,10 +120,10 @@ pub(crate) async fn who_orders(target: &Target) -> Outcome {
     let fields = first.as_object().into_iter().flatten();
     let shared =
         fields.filter(|(name, value)| second[name.as_str()] == **value).map(|(name, _)| name.clone());
-    // What was ordered and how far it is; anything else that is the same would be about the person.
+    // The items and the state of an order; any other common field would be about the person.
     let public = ["items", "total", "status", "reason", "payment", "stock"];
-    let telling: Vec<String> = shared.filter(|name| !public.contains(&name.as_str())).collect();
-    Outcome { found: format!("fields that tell of the person: {telling:?}"), held: telling.is_empty() }
+    let revealing: Vec<String> = shared.filter(|name| !public.contains(&name.as_str())).collect();
+    Outcome { found: format!("fields that identify the person: {revealing:?}"), held: revealing.is_empty() }
 }
 
 pub(crate) async fn who_subscribed(target: &Target) -> Outcome {
@@ -137,10 +137,10 @@ pub(crate) async fn who_subscribed(target: &Target) -> Outcome {
         known.push(ask(target, &format!("known-{number}@example.com"), "SECRET").await);
         new.push(ask(target, &format!("other-{number}@example.com"), "SECRET").await);
     }
-    let right = told_apart(&known, &new);
+    let right = distinguishable(&known, &new);
     let (known, new) = (median(&mut known), median(&mut new));
     let found = format!(
-        "{:.1} ms and {:.1} ms; the time tells a pair apart in {:.0} %",
+        "{:.1} ms and {:.1} ms; the latency reveals {:.0} % of the pairs",
         known.as_secs_f64() * 1e3,
         new.as_secs_f64() * 1e3,
         right * 100.0
@@ -148,10 +148,10 @@ pub(crate) async fn who_subscribed(target: &Target) -> Outcome {
     Outcome { found, held: right <= 0.7 }
 }
 
-/// In how many of all pairs the better of two rules (the slower, or the faster, is the known address) is right: one half
-/// tells nothing.
+/// Returns the share of all pairs in which the better of two rules (the known address is the slower one, or the faster
+/// one) is right; 0.5 reveals nothing.
 #[expect(clippy::cast_precision_loss, reason = "a few thousand pairs")]
-fn told_apart(known: &[Duration], new: &[Duration]) -> f64 {
+fn distinguishable(known: &[Duration], new: &[Duration]) -> f64 {
     let slower: usize = known.iter().map(|time| new.iter().filter(|other| *other < time).count()).sum();
     let slower = slower as f64 / (known.len() * new.len()) as f64;
     slower.max(1.0 - slower)

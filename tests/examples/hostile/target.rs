@@ -1,4 +1,4 @@
-//! The system that is attacked, and connections to it byte by byte.
+//! The system under attack, and raw connections to it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// The system with its default limits, its customers' mailboxes, and a product of which there is plenty.
+/// A system with default limits, its customers' mailboxes, and a product in stock.
 pub(crate) struct Target {
     pub(crate) shop: Shop,
     pub(crate) inbox: Inbox,
@@ -30,14 +30,14 @@ impl Target {
         url.trim_start_matches("http://").parse().unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
-    /// Opens a connection and sends `bytes` on it, as far as the service reads them.
+    /// Opens a connection and sends as many of `bytes` as the service reads within 500 ms.
     pub(crate) async fn send(&self, service: &str, bytes: &[u8]) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address(service)).await?;
         let _ = timeout(Duration::from_millis(500), stream.write_all(bytes)).await;
         Ok(stream)
     }
 
-    /// All that comes back to `request` until the connection ends, or nothing more comes.
+    /// Sends a request and returns the bytes that arrive until the connection ends, or within 2 s.
     pub(crate) async fn answer(&self, service: &str, request: &str) -> String {
         let mut answer = Vec::new();
         if let Ok(mut stream) = self.send(service, request.as_bytes()).await {
@@ -46,14 +46,14 @@ impl Target {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// A figure of a service's metrics.
+    /// Returns the value of a service's metric.
     pub(crate) async fn metric(&self, service: &str, name: &str) -> Option<f64> {
         let url = format!("{}/metrics", self.shop.system.ops_url(service, 1));
         let metrics = self.shop.http().get(url).send().await.ok()?.text().await.ok()?;
         metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
-    /// A service's memory, in MB.
+    /// Returns a service's memory, in MB.
     pub(crate) async fn memory(&self, service: &str) -> f64 {
         self.metric(service, "process_resident_memory_bytes ").await.unwrap_or(f64::INFINITY) / 1e6
     }

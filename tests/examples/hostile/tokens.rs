@@ -1,4 +1,4 @@
-//! Guesses at the operator's token.
+//! Guesses of the operator's token.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ pub(crate) async fn guesses(target: &Target) -> Outcome {
     let found = format!(
         "{}; the operator was {}",
         answered.collect::<Vec<_>>().join(", "),
-        if admitted { "admitted" } else { "locked out" }
+        if admitted { "accepted" } else { "locked out" }
     );
-    let braked = statuses.get(&401).is_some_and(|count| *count < 100) && statuses.contains_key(&429);
-    Outcome { found, held: admitted && braked && statuses.keys().all(|status| matches!(status, 401 | 429)) }
+    let limited = statuses.get(&401).is_some_and(|count| *count < 100) && statuses.contains_key(&429);
+    Outcome { found, held: admitted && limited && statuses.keys().all(|status| matches!(status, 401 | 429)) }
 }

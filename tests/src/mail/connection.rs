@@ -1,4 +1,4 @@
-//! One connection to the mail server: mailin's session, but where the test's script says otherwise.
+//! One connection to the mail server: the session of the `mailin` crate, except where the test's script sets an answer.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -8,16 +8,16 @@ use mailin::response::{INTERNAL_ERROR, OK};
 use mailin::{Action, Handler, Response, SessionBuilder};
 
 use super::script::At;
-use super::{Inbox, Mail, Mood};
+use super::{Inbox, Mail, Reaction};
 
-/// What mailin knows of a connection.
+/// The handler of a `mailin` session.
 struct Session {
     inbox: Inbox,
     to: String,
     data: Vec<u8>,
 }
 
-/// A connection as the script sees it.
+/// A connection whose answers come from the script or from `mailin`.
 struct Connection<'a> {
     stream: &'a TcpStream,
     session: mailin::Session<Session>,
@@ -25,7 +25,7 @@ struct Connection<'a> {
     in_text: bool,
 }
 
-/// Serves a connection until the client leaves.
+/// Serves a connection until the client closes it.
 pub(super) fn serve(stream: &TcpStream, inbox: Inbox) -> io::Result<()> {
     let handler = Session { inbox: inbox.clone(), to: String::new(), data: Vec::new() };
     let session = SessionBuilder::new("mail.test").build(stream.peer_addr()?.ip(), handler);
@@ -37,7 +37,7 @@ pub(super) fn serve(stream: &TcpStream, inbox: Inbox) -> io::Result<()> {
     }
     let (mut lines, mut line) = (BufReader::new(stream), Vec::new());
     while lines.read_until(b'\n', &mut line)? > 0 {
-        // The answers are others now: they hold for connections that are made from now on.
+        // A test has changed the answers, which apply to new connections.
         let outdated = !connection.in_text && connection.inbox.script.changes() != changes;
         if outdated || !connection.hear(&line)? {
             break;
@@ -48,16 +48,16 @@ pub(super) fn serve(stream: &TcpStream, inbox: Inbox) -> io::Result<()> {
 }
 
 impl Connection<'_> {
-    /// `false`: this was the last answer.
+    /// Sends the greeting. Returns whether the connection stays open.
     fn greet(&mut self) -> io::Result<bool> {
         let set = self.inbox.script.set(At::Greeting);
-        let goes_on = set.is_none();
+        let stays_open = set.is_none();
         let words = set.map_or_else(|| self.session.greeting().buffer(), |words| Ok(words.into_bytes()))?;
         self.say(&words)?;
-        Ok(goes_on)
+        Ok(stays_open)
     }
 
-    /// Answers a line; `false`: this was the last answer.
+    /// Answers a line. Returns whether the connection stays open.
     fn hear(&mut self, line: &[u8]) -> io::Result<bool> {
         let said = String::from_utf8_lossy(line).into_owned();
         let at = if self.in_text {
@@ -70,7 +70,7 @@ impl Connection<'_> {
         if let Some(words) = &set {
             self.say(words.as_bytes())?;
             if !words.starts_with('2') {
-                // The session would stay in the mail that it did not refuse itself.
+                // The session did not reject the mail itself and so would remain in the middle of it.
                 return Ok(at != Some(At::Content));
             }
         }
@@ -82,18 +82,19 @@ impl Connection<'_> {
         if response.action != Action::NoReply && set.is_none() {
             self.say(&response.buffer()?)?;
         }
-        // A refusal ends the connection too: the session would stay in the mail that it refused.
+        // A rejection closes the connection too: the session would remain in the middle of the rejected mail.
         Ok(response.action != Action::Close && !response.is_error)
     }
 
-    /// A reply written piece by piece is held back by 40 ms a piece (Nagle's algorithm against delayed acknowledgements).
+    /// Writes an answer in one piece: written piecewise, each piece would be delayed by 40 ms (Nagle's algorithm with
+    /// delayed acknowledgements).
     fn say(&mut self, words: &[u8]) -> io::Result<()> {
         self.inbox.script.think();
         self.stream.write_all(words)
     }
 }
 
-/// MAIL FROM without the parameters that the session does not know.
+/// Returns a MAIL FROM line without parameters, which the session does not know.
 fn without_parameters(said: &str) -> Vec<u8> {
     let (command, _) = said.split_once('>').unwrap_or((said, ""));
     format!("{command}>\r\n").into_bytes()
@@ -112,18 +113,18 @@ impl Handler for Session {
 
     fn data_end(&mut self) -> Response {
         let text = String::from_utf8_lossy(&std::mem::take(&mut self.data)).into_owned();
-        // Quoted-printable: soft line ends, and the equal signs of links.
+        // Decodes quoted-printable, as far as needed: soft line breaks, and the equal signs of links.
         let text = text.replace("=\r\n", "").replace("=3D", "=");
         let mail = Mail { to: self.to.clone(), text, at: Instant::now() };
         self.inbox.offers.lock().unwrap().push(mail.clone());
-        let mood = || *self.inbox.mood.lock().unwrap();
-        let first = mood();
-        while mood() == first && matches!(first, Mood::Silent | Mood::Late) {
+        let reaction = || *self.inbox.reaction.lock().unwrap();
+        let first = reaction();
+        while reaction() == first && matches!(first, Reaction::Silent | Reaction::Late) {
             std::thread::sleep(Duration::from_millis(20));
         }
         match first {
-            Mood::Taking | Mood::Late => {}
-            Mood::Refusing | Mood::Silent => return INTERNAL_ERROR,
+            Reaction::Accept | Reaction::Late => {}
+            Reaction::Reject | Reaction::Silent => return INTERNAL_ERROR,
         }
         let pause = *self.inbox.pause.lock().unwrap();
         std::thread::sleep(pause);

@@ -1,4 +1,4 @@
-//! What a mail server says, stage by stage, as a test sets it.
+//! The answers of the mail server per stage of the dialogue, as a test sets them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,21 +7,21 @@ use std::time::Duration;
 /// A stage of the dialogue at which the server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
-    /// The connection is made.
+    /// After the connection is established.
     Greeting,
-    /// EHLO
+    /// After EHLO.
     Hello,
-    /// MAIL FROM
+    /// After MAIL FROM.
     Sender,
-    /// RCPT TO
+    /// After RCPT TO.
     Recipient,
-    /// DATA
+    /// After DATA.
     Data,
-    /// The final dot.
+    /// After the final dot.
     Content,
 }
 
-/// Shared by the connections of a server.
+/// The answers and the clients' lines, shared by all connections of a server.
 #[derive(Clone, Default)]
 pub(super) struct Script(Arc<Mutex<Lines>>);
 
@@ -35,7 +35,7 @@ struct Lines {
 }
 
 impl At {
-    /// The stage that a client's line leads to.
+    /// Returns the stage to which a client's line belongs.
     pub(super) fn of(line: &str) -> Option<Self> {
         let line = line.to_ascii_uppercase();
         let stages = [
@@ -50,51 +50,51 @@ impl At {
 }
 
 impl Script {
-    /// From now on the server answers this at `at`. Connections that are there are closed at their next command.
+    /// Sets the answer at a stage. The server closes open connections at their next command.
     pub(super) fn answer(&self, at: At, words: &str) {
         let mut lines = self.lines();
         lines.answers.insert(at, format!("{words}\r\n"));
         lines.changes += 1;
     }
 
-    /// From now on the server answers as servers do.
+    /// Removes all answers that a test has set.
     pub(super) fn repair(&self) {
         self.lines().answers.clear();
     }
 
-    /// From now on each answer takes this long.
+    /// Sets the delay before each answer.
     pub(super) fn pause(&self, pause: Duration) {
         self.lines().pause = pause;
     }
 
-    /// From now on the server announces SMTPUTF8.
+    /// Makes the server announce SMTPUTF8.
     pub(super) fn announce_utf8(&self) {
         self.lines().utf8 = true;
     }
 
-    /// What clients have said so far that begins with `command`.
+    /// Returns the clients' lines so far that begin with `command`.
     pub(super) fn said(&self, command: &str) -> Vec<String> {
         self.lines().said.iter().filter(|line| line.starts_with(command)).cloned().collect()
     }
 
-    /// Notes a command.
+    /// Records a client's line.
     pub(super) fn hear(&self, line: &str) {
         self.lines().said.push(line.trim_end().to_owned());
     }
 
-    /// How often the answers were changed so far.
+    /// Returns how often a test has changed the answers.
     pub(super) fn changes(&self) -> u32 {
         self.lines().changes
     }
 
-    /// The answer that was set for this stage.
+    /// Returns the answer that a test has set for this stage.
     pub(super) fn set(&self, at: At) -> Option<String> {
         let lines = self.lines();
         let utf8 = || "250-mail.test\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n".to_owned();
         lines.answers.get(&at).cloned().or_else(|| (lines.utf8 && at == At::Hello).then(utf8))
     }
 
-    /// Takes the time that an answer takes.
+    /// Waits for the delay before an answer.
     pub(super) fn think(&self) {
         let pause = self.lines().pause;
         std::thread::sleep(pause);

@@ -114,7 +114,7 @@ async fn a_subscriber_keeps_the_place_while_the_server_refuses_us() {
     shop.refused("PEN", 2).await;
     shop.reports("PEN", &json!({"waiting": 2, "notified": 0})).await;
     inbox.repair();
-    inbox.tells(2).await;
+    inbox.receives(2).await;
     shop.reports("PEN", &json!({"waiting": 0, "notified": 2})).await;
     assert_eq!(inbox.names_told(), ["grace", "hedy"]);
 }
@@ -124,7 +124,7 @@ async fn a_mail_to_a_slow_server_is_handed_over_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     // Six answers: longer than a claim holds that is not renewed.
-    inbox.think(Duration::from_millis(3500));
+    inbox.delay(Duration::from_millis(3500));
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     let row = is_sent(&shop, &placed.id).await;
     assert_eq!(row["attempts"], 1, "{row}");

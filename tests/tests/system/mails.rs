@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stack::System;
-use system_tests::{At, Inbox, Mood, Shop, eventually, problem};
+use system_tests::{At, Inbox, Reaction, Shop, eventually, problem};
 
 const ADA: &str = "ada@example.com";
 
@@ -60,7 +60,7 @@ async fn while_the_mail_server_is_down_mails_wait_across_a_restart_and_come_once
 async fn a_mail_refused_for_now_is_offered_again_across_a_restart_and_comes_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
-    inbox.feel(Mood::Refusing);
+    inbox.react(Reaction::Reject);
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     let row = tried(&shop, &placed.id, 2).await;
     assert_eq!(
@@ -68,7 +68,7 @@ async fn a_mail_refused_for_now_is_offered_again_across_a_restart_and_comes_once
         (&"pending".into(), &"the mail server refused it: 451 at the end of the mail".into())
     );
     restart(&shop).await;
-    inbox.feel(Mood::Taking);
+    inbox.react(Reaction::Accept);
     came_once(&shop, &inbox, &placed.id).await;
     assert!(inbox.offered(ADA).len() > 1);
 }
@@ -77,13 +77,13 @@ async fn a_mail_refused_for_now_is_offered_again_across_a_restart_and_comes_once
 async fn a_mail_that_the_server_is_silent_about_is_offered_again_after_a_crash_and_comes_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
-    inbox.feel(Mood::Silent);
+    inbox.react(Reaction::Silent);
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     eventually("the server has it in hand", async || inbox.offered(ADA).first().cloned()).await;
     // Orders do not wait for mails.
     shop.confirmed(&placed.id).await;
     restart(&shop).await;
-    inbox.feel(Mood::Taking);
+    inbox.react(Reaction::Accept);
     came_once(&shop, &inbox, &placed.id).await;
 }
 
@@ -91,11 +91,11 @@ async fn a_mail_that_the_server_is_silent_about_is_offered_again_after_a_crash_a
 async fn an_answer_that_comes_late_counts_all_the_same() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
-    inbox.feel(Mood::Late);
+    inbox.react(Reaction::Late);
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     eventually("the server has it in hand", async || inbox.offered(ADA).first().cloned()).await;
     shop.confirmed(&placed.id).await;
-    inbox.feel(Mood::Taking);
+    inbox.react(Reaction::Accept);
     came_once(&shop, &inbox, &placed.id).await;
     assert_eq!(inbox.offered(ADA).len(), 1);
 }

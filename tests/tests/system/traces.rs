@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use stack::System;
-use system_tests::{Collector, PATIENCE, Shop, eventually};
+use system_tests::{Collector, Shop, TIMEOUT, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -46,7 +46,7 @@ async fn what_was_handled_together_is_linked() {
     let builder = System::builder().env_all("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
     let shop = Shop::with(builder).await;
     shop.stock("MUG", 1000).await;
-    shop.system.service("inventory").stop(PATIENCE).await;
+    shop.system.service("inventory").stop(TIMEOUT).await;
     let orders = join_all((0..20).map(|_| shop.order("MUG", 1, "pm_card_visa"))).await;
     shop.system.service("inventory").start().await.unwrap();
     for order in &orders {

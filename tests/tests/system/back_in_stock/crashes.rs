@@ -55,7 +55,7 @@ async fn killed_in_the_middle_of_a_fan_out_it_skips_nobody_and_tells_nobody_by_t
     queue(&shop, &inbox).await;
     shop.restock("PEN", 5).await;
     for told in [1, 25, 60] {
-        inbox.tells(told).await;
+        inbox.receives(told).await;
         shop.system.service("notification").kill();
         shop.system.service("notification").start().await.unwrap();
     }
@@ -84,9 +84,9 @@ async fn two_instances_share_a_fan_out_and_one_may_die_of_it() {
     let shop = Shop::with(two).await;
     queue(&shop, &inbox).await;
     shop.restock("PEN", 5).await;
-    inbox.tells(30).await;
+    inbox.receives(30).await;
     shop.system.instance("notification", 2).kill();
-    inbox.tells(SUBSCRIBERS).await;
+    inbox.receives(SUBSCRIBERS).await;
     shop.system.instance("notification", 2).start().await.unwrap();
     all_are_told_once(&shop, &inbox, IN_FLIGHT).await;
 }
@@ -110,7 +110,7 @@ async fn a_restock_that_is_repeated_read_again_or_published_again_tells_nobody_a
         shop.operator(post).send().await.unwrap().error_for_status().unwrap();
     };
     restock().await;
-    inbox.tells(2).await;
+    inbox.receives(2).await;
     restock().await;
     run(&shop, "notification", &["rewind", "stock", "--to", "beginning"]).await;
     shop.system.service("notification").stop(Duration::from_secs(20)).await;

@@ -65,7 +65,7 @@ async fn what_was_queued_before_an_outage_is_not_sent_after_it_when_it_is_sold_o
 
     let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
     shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap();
-    inbox.tells(5).await;
+    inbox.receives(5).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["a", "b", "c", "d"]);
     assert_eq!(shop.mails_about("PEN").await.len(), 4, "one row a subscriber and restock");

@@ -35,5 +35,5 @@ async fn who_never_confirmed_and_who_waited_too_long_is_not_told() {
     assert!(inbox.names_told().is_empty());
     // They are welcome to ask again.
     shop.subscribe(&inbox, "c@example.com", "PEN", 1).await;
-    inbox.tells(2).await;
+    inbox.receives(2).await;
 }

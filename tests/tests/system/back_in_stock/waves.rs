@@ -29,7 +29,7 @@ async fn as_many_are_told_as_the_stock_is_good_for_in_order_of_arrival() {
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"], "PEN").await;
     shop.restock("PEN", 3).await;
-    inbox.tells(6).await;
+    inbox.receives(6).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["a", "b", "c", "d", "e", "f"], "three units are worth six mails");
     let masked = |row: &Value| row["recipient"].as_str().unwrap_or_default().chars().next();
@@ -51,7 +51,7 @@ async fn who_is_told_has_the_interval_to_buy_before_the_next_is_told() {
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b", "c"], "PEN").await;
     shop.restock("PEN", 1).await;
-    inbox.tells(3).await;
+    inbox.receives(3).await;
     let mails = inbox.told();
     let names: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
     assert_eq!(names, ["a@example.com", "b@example.com", "c@example.com"]);
@@ -149,7 +149,7 @@ async fn when_the_stock_falls_while_mails_wait_the_last_in_line_go_back_to_their
     })
     .await;
     inbox.refuse(false);
-    inbox.tells(2).await;
+    inbox.receives(2).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["a", "b"], "two are left");
     shop.restock("PEN", 1).await;
