@@ -98,12 +98,12 @@ fn offsets(consumer: &BaseConsumer, partitions: &[(String, i32)], end: Offset) -
 /// Deletes the topics with this prefix. An empty prefix would match all topics of the cluster: then only the named
 /// topics are deleted.
 pub async fn delete(brokers: &str, prefix: &str, named: &[String]) -> Result<()> {
-    let mut names = list(brokers, prefix).await?;
-    names.retain(|name| !prefix.is_empty() || named.contains(name));
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if !names.is_empty() {
+    let mut topics = list(brokers, prefix).await?;
+    topics.retain(|name| !prefix.is_empty() || named.contains(name));
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    if !topics.is_empty() {
         let admin: AdminClient<_> = kafka::client(brokers).create()?;
-        admin.delete_topics(&names, &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
+        admin.delete_topics(&topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One person, however their address is spelled: today's spellings, and those that an earlier version kept apart.
+//! All spellings of an address are one customer, also those that an earlier version stored as different customers.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn order(email: &str) -> Value {
     json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]})
 }
 
-/// Whose order it is, as the operator sees it.
+/// Places an order and returns its customer's id, which only the operator sees.
 async fn customer_of(shop: &Shop, email: &str) -> Value {
     let (status, placed) = shop.try_order(None, &order(email)).await;
     assert_eq!(status, 202, "{email:?}: {placed}");
@@ -33,7 +33,7 @@ async fn erase(shop: &Shop, email: &str) {
     }
 }
 
-/// Whether a database holds the domain of the address in any spelling.
+/// Checks that no database contains the domain of the address in any spelling.
 async fn is_nowhere(shop: &Shop) {
     shop.system.settled().await.unwrap();
     for part in ["xn--bcher-kva", "bücher", "bu\u{308}cher"] {
@@ -42,7 +42,7 @@ async fn is_nowhere(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn the_spellings_of_an_address_are_one_customer_and_any_of_them_erases_it() {
+async fn all_spellings_of_an_address_are_one_customer_and_each_of_them_erases_it() {
     let shop = Shop::open().await;
     shop.stock("MUG", 50).await;
     let customer = customer_of(&shop, CANONICAL).await;
@@ -50,14 +50,14 @@ async fn the_spellings_of_an_address_are_one_customer_and_any_of_them_erases_it(
         assert_eq!(customer_of(&shop, spelling).await, customer, "{spelling:?}");
     }
     shop.system.settled().await.unwrap();
-    assert!(!tables_with(&shop, CANONICAL).await.is_empty(), "it is stored in its canonical form");
+    assert!(!tables_with(&shop, CANONICAL).await.is_empty(), "the canonical form is stored");
     erase(&shop, SPELLINGS[1]).await;
     is_nowhere(&shop).await;
     assert_ne!(customer_of(&shop, CANONICAL).await, customer);
     shop.system.settled().await.unwrap();
 }
 
-/// Gives what was stored for `email` the spelling that an earlier version stored.
+/// Replaces the stored `email` by the spelling that an earlier version stored.
 async fn respell(shop: &Shop, email: &str, older: &str) {
     for (service, table) in
         [("order", "customers"), ("notification", "contacts"), ("notification", "subscriptions")]
@@ -77,7 +77,7 @@ async fn migrate(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn customers_and_subscriptions_that_turn_out_to_be_one_persons_are_united_by_migrate() {
+async fn migrate_merges_customers_and_subscriptions_whose_addresses_are_equal() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("MUG", 50).await;
@@ -104,14 +104,14 @@ async fn customers_and_subscriptions_that_turn_out_to_be_one_persons_are_united_
     inbox.mail(CANONICAL, BACK).await;
     shop.a_wave_has_passed(&inbox).await;
     let told = inbox.told().iter().filter(|mail| mail.to == CANONICAL).count();
-    assert_eq!(told, 1, "told once");
+    assert_eq!(told, 1, "exactly one back-in-stock mail");
 
     erase(&shop, CANONICAL).await;
     is_nowhere(&shop).await;
 }
 
 #[tokio::test]
-async fn a_customer_whose_stored_text_is_no_address_is_erased_by_migrate() {
+async fn migrate_erases_a_customer_whose_stored_address_is_invalid() {
     let shop = Shop::open().await;
     shop.stock("MUG", 50).await;
     let customer = customer_of(&shop, "a@example.com").await;

@@ -1,5 +1,5 @@
-//! "Notify me when it is back", from the sold-out order to the order that comes of it, and what shop systems get wrong
-//! about it, a file a theme.
+//! Notify Me, from the sold-out order to the order that follows a back-in-stock mail, with the failures that are common
+//! in shop systems; one file per topic.
 
 mod claims;
 mod consent;

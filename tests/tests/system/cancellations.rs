@@ -1,4 +1,4 @@
-//! Orders that end by themselves, or because their customer wants it.
+//! Orders that expire, and orders that their customer cancels.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -17,13 +17,13 @@ async fn cancelled(shop: &Shop, Placed { id, cancel_token }: &Placed) -> Value {
     answer.json().await.unwrap()
 }
 
-/// How often each kind of event stands in the order's history.
+/// Returns how often the order's history contains an event type.
 fn count(order: &Value, kind: &str) -> usize {
     order["history"].as_array().unwrap().iter().filter(|entry| entry["type"] == kind).count()
 }
 
 #[tokio::test]
-async fn an_order_that_payment_does_not_answer_expires_and_is_reversed_when_payment_is_back() {
+async fn an_order_without_an_answer_of_payment_expires_and_is_voided_when_payment_is_back() {
     let builder = System::builder().env("order", "ORDER_EXPIRES_AFTER", "2s").not_started("payment");
     let shop = Shop::with(builder).await;
     shop.stock("MUG", 5).await;
@@ -34,7 +34,7 @@ async fn an_order_that_payment_does_not_answer_expires_and_is_reversed_when_paym
 
     let rejected = shop.order("MUG", 6, "pm_card_visa").await;
     let order = shop.ends(&rejected.id, ["cancelled", "pending", "rejected"]).await;
-    assert_eq!(order["reason"], "out_of_stock", "the refusal that did come is the reason");
+    assert_eq!(order["reason"], "out_of_stock", "the rejection that arrived is the reason");
 
     shop.system.service("payment").start().await.unwrap();
     for (id, stock) in [(&placed.id, "released"), (&rejected.id, "rejected")] {
@@ -53,7 +53,7 @@ async fn an_order_that_payment_does_not_answer_expires_and_is_reversed_when_paym
 }
 
 #[tokio::test]
-async fn an_order_that_inventory_does_not_answer_expires_with_the_reason_there_is() {
+async fn an_order_without_an_answer_of_inventory_expires_with_the_reason_of_payment() {
     let builder = System::builder().env("order", "ORDER_EXPIRES_AFTER", "2s");
     let shop = Shop::with(builder).await;
     shop.stock("MUG", 5).await;
@@ -75,7 +75,7 @@ async fn an_order_that_inventory_does_not_answer_expires_with_the_reason_there_i
 }
 
 #[tokio::test]
-async fn only_an_orders_own_token_or_the_operators_cancels_it() {
+async fn only_the_orders_token_or_the_operators_token_cancels_it() {
     let shop = Shop::open().await;
     shop.stock("MUG", 10).await;
     let (placed, other) =
@@ -84,14 +84,14 @@ async fn only_an_orders_own_token_or_the_operators_cancels_it() {
     for wrong in [None, Some("wrong"), Some(&*other.cancel_token), Some(&*flipped)] {
         problem(cancel(&shop, &placed.id, wrong).await, 401).await;
     }
-    let nobody = "01920000-0000-7000-8000-000000000001";
-    for unknown in [nobody, "nonsense"] {
+    let absent = "01920000-0000-7000-8000-000000000001";
+    for unknown in [absent, "nonsense"] {
         problem(cancel(&shop, unknown, Some(&placed.cancel_token)).await, 401).await;
         problem(cancel(&shop, unknown, Some(shop.system.admin_token())).await, 404).await;
     }
     shop.confirmed(&placed.id).await;
     assert_eq!(cancel(&shop, &other.id, Some(shop.system.admin_token())).await.status(), 202);
-    let order = eventually("the operator's cancellation is through", async || {
+    let order = eventually("the operator's cancellation is complete", async || {
         let order = shop.get(&other.id).await;
         (order["stock"] == "released" && order["payment"] != "authorized").then_some(order)
     })
@@ -101,10 +101,10 @@ async fn only_an_orders_own_token_or_the_operators_cancels_it() {
 }
 
 #[tokio::test]
-async fn a_cancellation_counts_at_any_time_and_once() {
+async fn a_cancellation_is_accepted_at_any_time_and_idempotent() {
     let shop = Shop::open().await;
     shop.stock("MUG", 50).await;
-    // At once: before, between or after the answers, as it happens.
+    // Cancelled at once: before, between or after the answers of payment and inventory.
     let mut orders = Vec::new();
     for _ in 0..10 {
         let placed = shop.order("MUG", 1, "pm_card_visa").await;
@@ -112,14 +112,14 @@ async fn a_cancellation_counts_at_any_time_and_once() {
         assert_eq!((&first["status"], &second["status"]), (&"cancelled".into(), &"cancelled".into()));
         orders.push(placed);
     }
-    // Too late to stop anything: everything goes back.
+    // Cancelled after the confirmation: payment and stock are reversed.
     let late = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&late.id).await;
     cancelled(&shop, &late).await;
     shop.ends(&late.id, ["cancelled", "refunded", "released"]).await;
     orders.push(late);
     for placed in &orders {
-        let order = eventually(&format!("order {} is at rest", placed.id), async || {
+        let order = eventually(&format!("order {} is in a final state", placed.id), async || {
             let order = shop.get(&placed.id).await;
             let back = order["payment"] == "voided" || order["payment"] == "refunded";
             (back && order["stock"] == "released").then_some(order)
@@ -129,11 +129,11 @@ async fn a_cancellation_counts_at_any_time_and_once() {
         let answers = count(&order, "payment.voided.v1") + count(&order, "payment.refunded.v1");
         let released = count(&order, "stock.released.v1");
         assert_eq!((count(&order, "order.cancelled.v1"), answers, released), (1, 1, 1), "{order}");
-        // Again, when all is over: the same answer, and nothing more happens.
+        // A repeated cancellation gets the same answer and has no effect.
         assert_eq!(cancelled(&shop, placed).await["history"], order["history"]);
     }
     assert_eq!(shop.available("MUG").await, 50);
-    // One that ended by itself keeps its reason.
+    // An order that has already ended keeps its reason.
     let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
     shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
     assert_eq!(cancelled(&shop, &declined).await["reason"], "payment_declined");

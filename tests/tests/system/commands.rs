@@ -1,9 +1,9 @@
-//! What an operator tells a service on the command line: redrive, rewind, republish.
+//! An operator's commands of a service: redrive, rewind, republish.
 
 use system_tests::{Forged, Shop, eventually, run};
 
-/// Whatever is set for psql in the operator's shell.
-async fn the_url_of_its_database_alone_decides(shop: &Shop) {
+/// Checks that a command ignores the variables of psql in the operator's shell.
+async fn variables_of_psql_are_ignored(shop: &Shop) {
     let mut redrive = shop.system.command("payment");
     redrive.args(["redrive", "--dry-run"]).env("PGSSLMODE", "require").env("PGSSLROOTCERT", "/nowhere");
     redrive
@@ -14,9 +14,9 @@ async fn the_url_of_its_database_alone_decides(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn a_running_service_reads_again_and_nothing_happens_twice() {
+async fn a_rewind_or_republish_of_a_running_service_has_no_effect_twice() {
     let shop = Shop::open().await;
-    the_url_of_its_database_alone_decides(&shop).await;
+    variables_of_psql_are_ignored(&shop).await;
     shop.stock("MUG", 5).await;
     let order = shop.order("MUG", 2, "pm_card_visa").await;
     let before = shop.confirmed(&order.id).await;
@@ -41,7 +41,7 @@ async fn a_running_service_reads_again_and_nothing_happens_twice() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_listed_those_that_fail_again_stay_until_they_are_discarded() {
+async fn dead_letters_that_fail_again_stay_until_they_are_discarded() {
     let shop = Shop::open().await;
     shop.system.leave_queues();
     shop.publish(&Forged::new("orders", "nobody's", "/order", "order.placed.v1").with_value("{")).await;
@@ -50,7 +50,7 @@ async fn dead_letters_are_listed_those_that_fail_again_stay_until_they_are_disca
         let arguments = [&["redrive"], arguments].concat();
         run(&shop, "payment", &arguments).await.unwrap()
     };
-    let found = eventually("it is among the dead letters", async || {
+    let found = eventually("the record is a dead letter", async || {
         let said = redrive(&["--dry-run"]).await;
         (said != "no dead letters\n").then_some(said)
     })
@@ -75,7 +75,7 @@ async fn dead_letters_are_listed_those_that_fail_again_stay_until_they_are_disca
 }
 
 #[tokio::test]
-async fn each_has_a_manual_and_refuses_with_what_can_be_done() {
+async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones() {
     let shop = Shop::open().await;
     for (command, told) in [
         ("redrive", ["--dry-run", "--discard", "--topic", "--type", "--key", "--since"].as_slice()),

@@ -1,17 +1,18 @@
-//! A service is killed with -9 in the middle of its work and started again.
+//! A service is killed with SIGKILL in the middle of its work and restarted.
 
 use futures::future::join_all;
 use system_tests::Shop;
 
-/// Orders are taken before, while and after `service` is dead, and each is confirmed and announced once.
-async fn orders_survive_the_death_of(service: &str) {
+/// Places orders before, during and after the downtime of `service`, and checks that each is confirmed and announced
+/// once.
+async fn orders_survive_a_kill_of(service: &str) {
     let shop = Shop::open().await;
     shop.stock("MUG", 1000).await;
     let place = |n: usize| {
         let shop = &shop;
         async move { join_all((0..n).map(|_| shop.order("MUG", 1, "pm_card_visa"))).await }
     };
-    // Not waited for: the kill falls into the middle of them.
+    // Without waiting, so that the kill falls into the middle of their processing.
     let mut orders = place(40).await;
     shop.system.service(service).kill();
     if service != "order" {
@@ -24,28 +25,28 @@ async fn orders_survive_the_death_of(service: &str) {
         shop.confirmed(&order.id).await;
         shop.told(&order.id, "order_confirmed").await;
         let told = shop.notifications(&format!("order_id={}&kind=order_confirmed", order.id)).await;
-        assert_eq!(told.len(), 1, "one row a channel: {told:?}");
+        assert_eq!(told.len(), 1, "one row per channel: {told:?}");
     }
     assert_eq!(shop.available("MUG").await, 1000 - i64::try_from(orders.len()).unwrap());
     shop.system.settled().await.unwrap();
 }
 
 #[tokio::test]
-async fn order_is_killed_and_goes_on() {
-    orders_survive_the_death_of("order").await;
+async fn orders_survive_a_kill_of_order() {
+    orders_survive_a_kill_of("order").await;
 }
 
 #[tokio::test]
-async fn payment_is_killed_and_goes_on() {
-    orders_survive_the_death_of("payment").await;
+async fn orders_survive_a_kill_of_payment() {
+    orders_survive_a_kill_of("payment").await;
 }
 
 #[tokio::test]
-async fn inventory_is_killed_and_goes_on() {
-    orders_survive_the_death_of("inventory").await;
+async fn orders_survive_a_kill_of_inventory() {
+    orders_survive_a_kill_of("inventory").await;
 }
 
 #[tokio::test]
-async fn notification_is_killed_and_goes_on() {
-    orders_survive_the_death_of("notification").await;
+async fn orders_survive_a_kill_of_notification() {
+    orders_survive_a_kill_of("notification").await;
 }

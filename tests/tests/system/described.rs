@@ -1,4 +1,4 @@
-//! What each door says of itself to programs, and to the browsers of a shop's own pages.
+//! The `OpenAPI` description of each service, and CORS for the shop's own pages.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use system_tests::Shop;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
-/// What generators of clients trip over, besides what the type of the description rules out.
+/// Properties that client generators need and that the types of the description do not guarantee.
 #[tokio::test]
-async fn every_operation_has_a_name_of_its_own_and_every_response_a_description() {
+async fn every_operation_has_a_unique_id_and_every_response_a_description() {
     let shop = Shop::open().await;
     for service in ["order", "payment", "inventory", "notification"] {
         let api: Value =
@@ -30,7 +30,7 @@ async fn every_operation_has_a_name_of_its_own_and_every_response_a_description(
 }
 
 #[tokio::test]
-async fn a_payment_is_as_it_is_described() {
+async fn the_description_lists_the_required_fields_of_a_payment() {
     let shop = Shop::open().await;
     let api: Value =
         shop.http().get(shop.at("payment", "/openapi.json")).send().await.unwrap().json().await.unwrap();
@@ -45,7 +45,7 @@ async fn a_payment_is_as_it_is_described() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
+async fn only_pages_of_the_allowed_origins_may_post_the_form() {
     let builder = System::builder().env(
         "notification",
         "CORS_ORIGINS",
@@ -53,7 +53,7 @@ async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
     );
     let shop = Shop::with(builder).await;
     shop.stock("PEN", 0).await;
-    // The notification service has read of it.
+    // Waits until the notification service knows the product.
     shop.system.settled().await.unwrap();
     let form = shop.at("notification", "/subscriptions");
     let allowed = async |method: reqwest::Method, origin: &str| {
@@ -75,7 +75,7 @@ async fn a_page_of_the_shop_may_post_the_form_and_no_other_page() {
 }
 
 #[tokio::test]
-async fn the_description_can_be_turned_off() {
+async fn api_docs_false_disables_the_description() {
     let shop = Shop::with(System::builder().env("inventory", "API_DOCS", "false")).await;
     for path in ["/docs", "/docs/", "/docs/swagger-ui-bundle.js", "/openapi.json"] {
         let status = async |service: &str| shop.http().get(shop.at(service, path)).send().await.unwrap();

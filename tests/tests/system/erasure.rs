@@ -1,4 +1,4 @@
-//! Who asks to be forgotten is forgotten everywhere, and may come back.
+//! An erasure removes a person from all databases and topics; the person may order again.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use stack::{System, topics};
 use system_tests::{Inbox, Shop, eventually, tables_with};
 
 const ADA: &str = "ada.lovelace@example.com";
-/// Never orders.
+/// A subscriber who never orders.
 const EVE: &str = "eve.polastri@example.com";
 
 async fn shop_with(inbox: &Inbox) -> Shop {
@@ -16,13 +16,13 @@ async fn shop_with(inbox: &Inbox) -> Shop {
     shop
 }
 
-/// Orders as Ada; what is sold out she wants to be told of.
+/// Places an order of Ada with `notify_me`.
 async fn order(shop: &Shop, sku: &str) -> Value {
     let body = json!({"email": "Ada.Lovelace@Example.com", "payment_method": "pm_card_visa", "notify_me": true,
                       "items": [{"sku": sku, "quantity": 1}]});
     let (status, order) = shop.try_order(None, &body).await;
     assert_eq!(status, 202, "{order}");
-    assert!(order.get("customer_id").is_none(), "a guest learns nothing of the customer: {order}");
+    assert!(order.get("customer_id").is_none(), "the customer id is only for the operator: {order}");
     order
 }
 
@@ -39,14 +39,14 @@ async fn waiting(shop: &Shop, sku: &str) -> i64 {
 }
 
 async fn is_nowhere(shop: &Shop, address: &str) {
-    eventually(&format!("no database holds {address}"), async || {
+    eventually(&format!("no database contains {address}"), async || {
         let tables = tables_with(shop, address).await;
         tables.is_empty().then_some(())
     })
     .await;
 }
 
-/// The topics that hold the address for one who reads them from the beginning.
+/// Returns the topics whose records contain the address.
 async fn topics_with(shop: &Shop, address: &str) -> Vec<String> {
     let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
     assert!(records.len() > 10, "{} records", records.len());
@@ -57,20 +57,20 @@ async fn topics_with(shop: &Shop, address: &str) -> Vec<String> {
     records.iter().filter(guilty).map(|record| record.topic.clone()).collect()
 }
 
-/// Lets Kafka compact the contacts now, which takes it days otherwise.
+/// Lets Kafka compact the topic of the contacts at once, which otherwise takes days.
 async fn compact(shop: &Shop) {
     let soon = [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "200"), ("segment.ms", "200")];
     topics::configure(shop.system.brokers(), &shop.system.topic("customers"), &soon).await.unwrap();
 }
 
-/// What the owner does once a day: the segment that holds the address closes.
+/// Republishes the customers, as the owner does daily, which closes the segment that contains the address.
 async fn republish(shop: &Shop) {
     let mut republish = shop.system.command("order");
     assert!(republish.args(["republish", "customers"]).status().await.unwrap().success());
 }
 
 #[tokio::test]
-async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
+async fn an_erased_customer_is_in_no_database_and_no_topic_and_may_order_again() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     let first = order(&shop, "MUG").await;
@@ -79,9 +79,9 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
     shop.ends(sold_out["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
     eventually("she waits for the pen", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
     shop.system.settled().await.unwrap();
-    assert!(!tables_with(&shop, ADA).await.is_empty(), "the search finds what is there");
+    assert!(!tables_with(&shop, ADA).await.is_empty(), "the search finds existing data");
     let holders = topics_with(&shop, ADA).await;
-    assert_eq!(holders, [shop.system.topic("customers")], "the address is on one topic alone");
+    assert_eq!(holders, [shop.system.topic("customers")], "the address is on one topic only");
 
     let customer = shop.customer_of(first["id"].as_str().unwrap()).await;
     for _again in 0..2 {
@@ -94,14 +94,14 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
     assert!(rows.len() == 2 && rows.iter().all(|row| row["recipient"].is_null()), "{rows:?}");
     assert_eq!(shop.customer_of(first["id"].as_str().unwrap()).await, customer);
     compact(&shop).await;
-    eventually("no topic holds the address", async || {
-        // Again and again: a record closes a segment only once the setting has reached the broker.
+    eventually("no topic contains the address", async || {
+        // Repeated, since a record closes a segment only after the setting has reached the broker.
         republish(&shop).await;
         topics_with(&shop, ADA).await.is_empty().then_some(())
     })
     .await;
 
-    // Whoever reads all of it again revives no one.
+    // A rewind does not bring the customer back.
     let mut rewind = shop.system.command("notification");
     assert!(rewind.args(["rewind", "customers", "--to", "beginning"]).status().await.unwrap().success());
     shop.system.settled().await.unwrap();
@@ -109,17 +109,17 @@ async fn a_customer_who_is_erased_is_nowhere_any_more_and_may_order_anew() {
     let mails = inbox.of(ADA).len();
     shop.restock("PEN", 5).await;
     shop.system.settled().await.unwrap();
-    assert_eq!(inbox.of(ADA).len(), mails, "she hears nothing of it");
+    assert_eq!(inbox.of(ADA).len(), mails, "no back-in-stock mail to an erased customer");
 
-    let anew = order(&shop, "PEN").await;
-    assert_ne!(shop.customer_of(anew["id"].as_str().unwrap()).await, customer);
-    shop.confirmed(anew["id"].as_str().unwrap()).await;
-    inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
+    let later = order(&shop, "PEN").await;
+    assert_ne!(shop.customer_of(later["id"].as_str().unwrap()).await, customer);
+    shop.confirmed(later["id"].as_str().unwrap()).await;
+    inbox.mail(ADA, later["id"].as_str().unwrap()).await;
     shop.system.settled().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
+async fn an_address_is_erased_whether_it_ordered_or_only_subscribed() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     shop.wish(EVE, "PEN", 1).await;
@@ -140,19 +140,19 @@ async fn an_address_is_erased_whether_it_ordered_or_only_asked() {
     is_nowhere(&shop, EVE).await;
     is_nowhere(&shop, "never.heard.of@example.com").await;
     assert_eq!(waiting(&shop, "PEN").await, 0);
-    // The link in her mail is over as well.
+    // The confirmation link in Eve's mail has no effect any more, but still shows a page.
     assert_eq!(shop.http().get(&confirm).send().await.unwrap().status(), StatusCode::OK);
 
-    let anew = order(&shop, "MUG").await;
-    assert_ne!(shop.customer_of(anew["id"].as_str().unwrap()).await, customer);
-    inbox.mail(ADA, anew["id"].as_str().unwrap()).await;
+    let later = order(&shop, "MUG").await;
+    assert_ne!(shop.customer_of(later["id"].as_str().unwrap()).await, customer);
+    inbox.mail(ADA, later["id"].as_str().unwrap()).await;
     shop.wish(EVE, "PEN", 1).await;
-    eventually("she is asked anew", async || (inbox.of(EVE).len() == 2).then_some(())).await;
+    eventually("a new confirmation request to Eve", async || (inbox.of(EVE).len() == 2).then_some(())).await;
     shop.system.settled().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_mail_that_still_waits_does_not_reach_who_was_erased() {
+async fn a_queued_mail_is_not_sent_to_an_erased_address() {
     let inbox = Inbox::open();
     inbox.refuse(true);
     let shop = shop_with(&inbox).await;
@@ -173,7 +173,7 @@ async fn a_mail_that_still_waits_does_not_reach_who_was_erased() {
 }
 
 #[tokio::test]
-async fn an_address_is_gone_at_once_also_while_kafka_is_away() {
+async fn an_erasure_removes_the_address_at_once_even_while_kafka_is_down() {
     let shop = Shop::with(System::builder().private_servers()).await;
     shop.stock("MUG", 50).await;
     shop.system.kafka().kill();
@@ -184,7 +184,11 @@ async fn an_address_is_gone_at_once_also_while_kafka_is_away() {
         "its event waits for Kafka"
     );
     erase_address(&shop, "order", ADA).await;
-    assert_eq!(tables_with(&shop, ADA).await, [""; 0], "no database holds it when the erasure is answered");
+    assert_eq!(
+        tables_with(&shop, ADA).await,
+        [""; 0],
+        "no database contains the address when the erasure is answered"
+    );
 
     shop.system.kafka().start().await.unwrap();
     shop.confirmed(placed["id"].as_str().unwrap()).await;
@@ -192,6 +196,6 @@ async fn an_address_is_gone_at_once_also_while_kafka_is_away() {
     let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
     let of_customer = |record: &&topics::Record| record.key == customer.as_bytes();
     let last = records.iter().rfind(of_customer).expect("the tombstone was published");
-    assert!(last.value.is_empty(), "the last word on the customer is the tombstone");
+    assert!(last.value.is_empty(), "the customer's last record is the tombstone");
     is_nowhere(&shop, ADA).await;
 }

@@ -1,4 +1,4 @@
-//! Half a minute of mixed orders whose clients repeat themselves, while each service is killed in turn; then the sums.
+//! Half a minute of mixed orders with retries, while each service is killed in turn; then money and stock must add up.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use stack::System;
 use system_tests::{Shop, eventually};
 
 const LOAD: Duration = Duration::from_secs(30);
-/// How long a client thinks between two orders: enough of them to fall into each crash, few enough to check each.
+/// The pause of a client between two orders: short enough that orders fall into each crash, long enough to check each.
 const PACE: Duration = Duration::from_millis(120);
 const METHODS: [&str; 6] =
     ["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", "pm_timeout", "pm_flaky", "pm_captureFails"];
 const STOCK: [(&str, i64); 3] = [("MUG", 10_000), ("PEN", 40), ("HAT", 15)];
 
-/// A small generator (`SplitMix64`), so that a run can be had again by its seed.
+/// A small random generator (`SplitMix64`), so that a run can be repeated by its seed.
 struct Random(u64);
 
 impl Random {
@@ -30,7 +30,7 @@ impl Random {
     }
 }
 
-/// Orders, repeating each request with its key until it is answered; returns what was acknowledged.
+/// Places orders, repeating each request with its idempotency key until it is answered; returns the acknowledged ids.
 async fn client(shop: &Shop, number: u64, seed: u64, until: Instant) -> Vec<String> {
     let mut random = Random(seed ^ (number << 32));
     let mut acknowledged = Vec::new();
@@ -54,7 +54,7 @@ async fn client(shop: &Shop, number: u64, seed: u64, until: Instant) -> Vec<Stri
     acknowledged
 }
 
-/// Kills a service, and starts it again a moment later, until the time is over.
+/// Kills each service in turn and restarts it a moment later, until the time is over.
 async fn killer(shop: &Shop, seed: u64, until: Instant) {
     let mut random = Random(seed);
     for service in shop.system.services().cycle() {
@@ -73,14 +73,15 @@ fn sum(entries: &Value) -> i64 {
     entries.as_array().unwrap().iter().map(|entry| entry["amount"]["amount"].as_i64().unwrap()).sum()
 }
 
-/// The order at rest; checks its money against the gateway's own books, and that its customer was told once.
-async fn at_rest(shop: &Shop, id: &str) -> Value {
+/// Waits until an order is in a final state, and returns it; checks its money against the gateway's own books, and that
+/// the customer was notified once.
+async fn final_state(shop: &Shop, id: &str) -> Value {
     let order = eventually(&format!("order {id} is in a final state"), async || {
         let order = shop.get(id).await;
         let is = |field: &str, ends: &[&str]| ends.iter().any(|end| order[field] == *end);
-        // A cancelled order may have let its goods go already, and then gets them back.
         let fulfilled =
             is("status", &["confirmed"]) && is("payment", &["captured"]) && is("stock", &["committed"]);
+        // The stock of a cancelled order may have been committed already; it is then released, too.
         let undone = is("status", &["cancelled"])
             && is("payment", &["declined", "voided", "refunded"])
             && is("stock", &["rejected", "released"]);
@@ -100,7 +101,7 @@ async fn at_rest(shop: &Shop, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn money_and_stock_add_up_after_each_service_was_killed_in_turn_under_load() {
+async fn money_and_stock_add_up_after_each_service_was_killed_under_load() {
     let seed = std::env::var("SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
@@ -118,7 +119,7 @@ async fn money_and_stock_add_up_after_each_service_was_killed_in_turn_under_load
 
     let mut committed = std::collections::BTreeMap::<String, i64>::new();
     for id in &acknowledged {
-        let order = at_rest(&shop, id).await;
+        let order = final_state(&shop, id).await;
         if order["status"] == "confirmed" {
             for item in order["items"].as_array().unwrap() {
                 *committed.entry(item["sku"].as_str().unwrap().to_owned()).or_default() +=

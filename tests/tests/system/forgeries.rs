@@ -1,4 +1,4 @@
-//! Events that a topic's owner did not publish: whoever can write to Kafka may write them, and no service believes them.
+//! Forged events: a client with write access to Kafka can publish them, but the services reject them.
 
 use serde_json::json;
 use stack::System;
@@ -32,7 +32,7 @@ async fn an_event_whose_source_does_not_own_the_topic_is_a_dead_letter_and_chang
     }
     shop.ends(&placed.id, ["placed", "pending", "reserved"]).await;
 
-    // What the owner publishes counts, and is known when it is read again.
+    // Events of the owner are applied, and recognized as duplicates after a rewind.
     shop.system.service("payment").start().await.unwrap();
     let before = shop.confirmed(&placed.id).await;
     run(&shop, "order", &["rewind", "payments", "--to", "beginning"]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Clients that take what they can get: a service stays within a container's memory, and the others are answered.
+//! Greedy clients: a service stays within a container's memory, and other clients are answered.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use stack::System;
 use system_tests::Shop;
 
-/// The containers' limit is 96 MB.
+/// The bound of a service's memory in bytes; the containers' limit is 96 MB.
 const LIMIT: f64 = 80e6;
 
 async fn memory(shop: &Shop, service: &str) -> f64 {
@@ -17,12 +17,12 @@ async fn memory(shop: &Shop, service: &str) -> f64 {
     line.unwrap().trim().parse().unwrap()
 }
 
-/// Connections that have sent this, as far as it was taken, and nothing more.
+/// Opens connections, sends as many of these bytes as the service reads, and holds the connections.
 fn held(address: SocketAddr, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
     let connect = |_| {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_write_timeout(Some(Duration::from_millis(20))).ok()?;
-        // What is refused or not taken is what this is about.
+        // An error is expected: the service may refuse the bytes or not read them.
         let _ = stream.write_all(bytes);
         Some(stream)
     };
@@ -36,7 +36,7 @@ async fn half_sent_bodies_and_large_heads_stay_within_a_containers_memory() {
         "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65000\r\n\r\n{{\"{}",
         "x".repeat(60_000)
     );
-    // Somebody else: who shares the attacker's address shares its connections too.
+    // The honest client has another address: a client with the attacker's address shares the attacker's slots.
     let honest = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build();
     let honest = honest.unwrap();
     let large = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Large: {}", "x".repeat(400_000));
@@ -47,7 +47,7 @@ async fn half_sent_bodies_and_large_heads_stay_within_a_containers_memory() {
         while left > 0 {
             most = most.max(memory(&shop, "order").await);
             let answer = honest.get(shop.at("order", "/orders/none")).send().await.unwrap();
-            assert_eq!(answer.status(), 404, "others are answered");
+            assert_eq!(answer.status(), 404, "other clients are answered");
             tokio::time::sleep(Duration::from_millis(20)).await;
             left -= usize::from(sending.is_finished());
         }
@@ -58,14 +58,14 @@ async fn half_sent_bodies_and_large_heads_stay_within_a_containers_memory() {
 }
 
 #[tokio::test]
-async fn a_saturated_port_leaves_the_operators_port_alone() {
+async fn a_saturated_port_does_not_affect_the_port_for_health_and_metrics() {
     let shop = Shop::with(System::builder()).await;
     let address: SocketAddr = shop.system.url("order").trim_start_matches("http://").parse().unwrap();
     let bundle = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
     let readers = tokio::task::spawn_blocking(move || held(address, 1500, bundle)).await.unwrap();
     let ready =
         shop.http().get(format!("{}/health/ready", shop.system.ops_url("order", 1))).send().await.unwrap();
-    assert_eq!(ready.status(), 200, "what does not read makes room");
+    assert_eq!(ready.status(), 200, "connections that do not read lose their slots");
     let body: serde_json::Value = ready.json().await.unwrap();
     let port = &body["checks"]["http"];
     assert!(port["detail"]["connections"].as_u64() <= port["detail"]["slots"].as_u64(), "{body}");

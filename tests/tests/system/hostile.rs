@@ -1,4 +1,4 @@
-//! Whatever is thrown at the doors, they say what is wrong with it, and nothing breaks.
+//! Hostile requests: each endpoint refuses them with a problem that names the error, and nothing breaks.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,37 +10,37 @@ use system_tests::{Shop, problem};
 
 const JSON: &str = "application/json";
 
-/// A door that takes a body, with one that it would take.
-struct Door {
+/// An endpoint that takes a body, with a valid body.
+struct Endpoint {
     service: &'static str,
     method: Method,
     path: &'static str,
     body: Value,
 }
 
-fn doors() -> Vec<Door> {
-    let door = |service, method, path, body| Door { service, method, path, body };
+fn endpoints() -> Vec<Endpoint> {
+    let endpoint = |service, method, path, body| Endpoint { service, method, path, body };
     let order = json!({"email": "ada@example.com", "items": [{"sku": "MUG", "quantity": 1}],
                        "payment_method": "pm_card_visa", "notify_me": false});
     let product = json!({"name": "Mug", "price": {"amount": 1299, "currency": "EUR"}});
     vec![
-        door("order", Method::POST, "/orders", order),
-        door("order", Method::POST, "/erasures", json!({"email": "nobody@example.com"})),
-        door("inventory", Method::PUT, "/products/MUG", product),
-        door("inventory", Method::POST, "/products/MUG/restock", json!({"quantity": 5})),
-        door("inventory", Method::PUT, "/products/MUG/stock", json!({"on_hand": 100})),
-        door("payment", Method::PUT, "/gateway", json!({"latency_ms": 0, "outage": false})),
-        door(
+        endpoint("order", Method::POST, "/orders", order),
+        endpoint("order", Method::POST, "/erasures", json!({"email": "nobody@example.com"})),
+        endpoint("inventory", Method::PUT, "/products/MUG", product),
+        endpoint("inventory", Method::POST, "/products/MUG/restock", json!({"quantity": 5})),
+        endpoint("inventory", Method::PUT, "/products/MUG/stock", json!({"on_hand": 100})),
+        endpoint("payment", Method::PUT, "/gateway", json!({"latency_ms": 0, "outage": false})),
+        endpoint(
             "notification",
             Method::POST,
             "/subscriptions",
             json!({"email": "eve@example.com", "sku": "MUG", "quantity": 1}),
         ),
-        door("notification", Method::POST, "/erasures", json!({"email": "nobody@example.com"})),
+        endpoint("notification", Method::POST, "/erasures", json!({"email": "nobody@example.com"})),
     ]
 }
 
-impl Door {
+impl Endpoint {
     async fn send(&self, shop: &Shop, content_type: &str, body: impl Into<Vec<u8>>) -> reqwest::Response {
         let url = shop.at(self.service, self.path);
         let request = shop.http().request(self.method.clone(), url).header("content-type", content_type);
@@ -54,7 +54,7 @@ impl Door {
     }
 }
 
-/// A pointer to each value within, and to the arrays and objects that hold them.
+/// Collects the JSON pointers of all values within, including arrays and objects.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -70,7 +70,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What no value of this kind may be; JSON as text, for numbers that no type here holds.
+/// Returns invalid replacements for a value of this kind, as JSON text, since some numbers fit no type here.
 fn hostile(value: &Value) -> Vec<String> {
     let long = format!("\"{}\"", "x".repeat(300));
     let texts = [r#""a\u0000b""#, r#""a\r\nBcc: b@example.com""#, r#""""#, r#""\ud83d\ude08 \u202e""#, &long];
@@ -87,24 +87,24 @@ fn hostile(value: &Value) -> Vec<String> {
     all.into_iter().map(str::to_owned).collect()
 }
 
-/// The body with other text in one place.
+/// Returns the body with the text at one pointer replaced.
 fn with(body: &Value, place: &str, text: &str) -> String {
     let mut body = body.clone();
     *body.pointer_mut(place).unwrap() = json!("PLACE");
     body.to_string().replace("\"PLACE\"", text)
 }
 
-/// Every field's values in the order in which they are declared: what serde would read as the object.
+/// Returns the values of an object as an array in declaration order, which serde would accept as the object.
 fn as_array(value: &Value, order: &[&str]) -> Value {
     order.iter().filter_map(|name| value.get(name)).cloned().collect()
 }
 
 #[tokio::test]
-async fn every_door_says_what_is_wrong_with_what_is_no_request() {
+async fn every_endpoint_refuses_malformed_bodies_with_the_right_status() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
-    for door in doors() {
-        let body = door.body.to_string();
+    for endpoint in endpoints() {
+        let body = endpoint.body.to_string();
         let deep = format!("{{\"x\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
         for (status, content_type, body) in [
             (400, JSON, &b""[..]),
@@ -124,43 +124,44 @@ async fn every_door_says_what_is_wrong_with_what_is_no_request() {
             (422, JSON, b"1e999"),
             (422, JSON, b"\"{}\""),
         ] {
-            door.refuses(&shop, status, content_type, body).await;
+            endpoint.refuses(&shop, status, content_type, body).await;
         }
-        let untyped = shop.http().request(door.method.clone(), shop.at(door.service, door.path)).body("{}");
+        let untyped =
+            shop.http().request(endpoint.method.clone(), shop.at(endpoint.service, endpoint.path)).body("{}");
         problem(shop.operator(untyped).send().await.unwrap(), 415).await;
     }
     shop.system.settled().await.unwrap();
 }
 
 #[tokio::test]
-async fn every_door_points_at_what_is_wrong_with_a_request() {
+async fn every_endpoint_points_at_the_invalid_field() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
-    for door in doors() {
-        let mut unknown = door.body.clone();
+    for endpoint in endpoints() {
+        let mut unknown = endpoint.body.clone();
         unknown["sur/prise"] = json!(1);
-        let refused = door.refuses(&shop, 422, JSON, unknown.to_string().as_bytes()).await;
+        let refused = endpoint.refuses(&shop, 422, JSON, unknown.to_string().as_bytes()).await;
         assert_eq!(refused["errors"][0]["pointer"], "/sur~1prise", "{refused}");
 
-        let twice = door.body.to_string();
+        let twice = endpoint.body.to_string();
         let first = twice[1..].split(':').next().unwrap().trim_matches('"').to_owned();
-        let twice = format!("{{\"{first}\":{},{}", door.body[&first], &twice[1..]);
-        let refused = door.refuses(&shop, 422, JSON, twice.as_bytes()).await;
+        let twice = format!("{{\"{first}\":{},{}", endpoint.body[&first], &twice[1..]);
+        let refused = endpoint.refuses(&shop, 422, JSON, twice.as_bytes()).await;
         assert_eq!(refused["errors"][0]["pointer"], format!("/{first}"), "{refused}");
 
         let mut found = Vec::new();
-        places(&door.body, "", &mut found);
+        places(&endpoint.body, "", &mut found);
         for place in found {
-            for text in hostile(door.body.pointer(&place).unwrap()) {
-                // Free text, optional, or without an upper bound below these.
+            for text in hostile(endpoint.body.pointer(&place).unwrap()) {
+                // Valid values: free text, an optional field, and an amount that has no lower maximum.
                 let allowed = (place == "/name" && text.starts_with("\"\\ud83d"))
-                    || (place == "/quantity" && door.path == "/subscriptions" && text == "null")
+                    || (place == "/quantity" && endpoint.path == "/subscriptions" && text == "null")
                     || (place == "/price/amount" && text == "9223372036854775807");
                 if allowed {
                     continue;
                 }
-                let body = with(&door.body, &place, &text);
-                let refused = door.refuses(&shop, 422, JSON, body.as_bytes()).await;
+                let body = with(&endpoint.body, &place, &text);
+                let refused = endpoint.refuses(&shop, 422, JSON, body.as_bytes()).await;
                 let pointer = refused["errors"][0]["pointer"].as_str().unwrap();
                 assert!(pointer.starts_with(&place), "{body}: {refused}");
             }
@@ -170,7 +171,7 @@ async fn every_door_points_at_what_is_wrong_with_a_request() {
 }
 
 #[tokio::test]
-async fn an_array_is_no_object() {
+async fn an_array_is_not_accepted_as_an_object() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let orders = [
@@ -186,14 +187,15 @@ async fn an_array_is_no_object() {
         "latency_ms",
         "outage",
     ];
-    for door in doors() {
-        let refused =
-            door.refuses(&shop, 422, JSON, as_array(&door.body, &orders).to_string().as_bytes()).await;
+    for endpoint in endpoints() {
+        let refused = endpoint
+            .refuses(&shop, 422, JSON, as_array(&endpoint.body, &orders).to_string().as_bytes())
+            .await;
         assert_eq!(refused["errors"][0]["pointer"], "", "{refused}");
     }
-    for (door, place, array) in [(0, "/items/0", r#"["MUG",1]"#), (2, "/price", r#"[1299,"EUR"]"#)] {
-        let door = &doors()[door];
-        let refused = door.refuses(&shop, 422, JSON, with(&door.body, place, array).as_bytes()).await;
+    for (endpoint, place, array) in [(0, "/items/0", r#"["MUG",1]"#), (2, "/price", r#"[1299,"EUR"]"#)] {
+        let endpoint = &endpoints()[endpoint];
+        let refused = endpoint.refuses(&shop, 422, JSON, with(&endpoint.body, place, array).as_bytes()).await;
         assert_eq!(refused["errors"][0]["pointer"], place, "{refused}");
     }
     shop.system.settled().await.unwrap();
@@ -236,7 +238,7 @@ async fn hostile_paths_queries_and_headers_are_refused() {
             }
         }
     }
-    let body = doors()[0].body.to_string();
+    let body = endpoints()[0].body.to_string();
     for key in ["", "a b", "\u{e9}", &"k".repeat(256)] {
         let request = shop.http().post(shop.at("order", "/orders")).header("content-type", JSON);
         let request = request.header("idempotency-key", key.as_bytes()).body(body.clone());
@@ -245,7 +247,7 @@ async fn hostile_paths_queries_and_headers_are_refused() {
     shop.system.settled().await.unwrap();
 }
 
-/// The answer to what stands in a request's head alone: its body never comes.
+/// Sends only the head of a request, and returns the answer.
 fn answer_to_head(url: &str, head: &str) -> String {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -257,12 +259,14 @@ fn answer_to_head(url: &str, head: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_operator_is_judged_before_the_body_comes() {
+async fn the_token_is_checked_before_the_body_arrives() {
     let shop = Shop::open().await;
-    for door in doors().into_iter().filter(|door| !["/orders", "/subscriptions"].contains(&door.path)) {
+    for endpoint in
+        endpoints().into_iter().filter(|endpoint| !["/orders", "/subscriptions"].contains(&endpoint.path))
+    {
         for token in ["", "\r\nAuthorization: Bearer wrong", "\r\nAuthorization: Basic YTpi"] {
-            let head = format!("{} {} HTTP/1.1{token}", door.method, door.path);
-            let answer = answer_to_head(&shop.system.url(door.service), &head);
+            let head = format!("{} {} HTTP/1.1{token}", endpoint.method, endpoint.path);
+            let answer = answer_to_head(&shop.system.url(endpoint.service), &head);
             assert!(answer.starts_with("HTTP/1.1 401 "), "{head}: {answer}");
             assert!(answer.to_lowercase().contains("\r\nwww-authenticate: bearer\r\n"), "{answer}");
         }

@@ -1,4 +1,4 @@
-//! A client that repeats itself gets one order.
+//! A client that repeats a request with the same key gets one order.
 
 use futures::future::join_all;
 use reqwest::Response;
@@ -36,7 +36,7 @@ async fn a_repeated_order_gets_the_same_answer_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn thirty_at_once_with_one_key_are_one_order() {
+async fn thirty_concurrent_requests_with_one_key_are_one_order() {
     let shop = Shop::with(System::builder().instances("order", 2)).await;
     shop.stock("MUG", 100).await;
     let url = |n: usize| format!("{}/orders", shop.system.instance_url("order", 1 + n % 2));
@@ -48,7 +48,7 @@ async fn thirty_at_once_with_one_key_are_one_order() {
     let mut ids = std::collections::BTreeSet::new();
     for answer in answers {
         let status = answer.status();
-        // In flight: waits, or says so.
+        // While the first request is in flight, the others wait or get 409.
         assert!(status == 202 || status == 409, "{status}");
         if status == 202 {
             let order: Value = answer.json().await.unwrap();
@@ -62,7 +62,7 @@ async fn thirty_at_once_with_one_key_are_one_order() {
 }
 
 #[tokio::test]
-async fn a_restock_with_a_key_counts_once() {
+async fn a_repeated_restock_with_a_key_counts_once() {
     let shop = Shop::open().await;
     shop.stock("MUG", 0).await;
     let restock = format!("{}/products/MUG/restock", shop.system.url("inventory"));
@@ -78,7 +78,7 @@ async fn a_restock_with_a_key_counts_once() {
 }
 
 #[tokio::test]
-async fn a_client_whose_answer_was_lost_in_a_crash_finds_its_order() {
+async fn a_retry_after_a_crash_returns_the_order_whose_answer_was_lost() {
     let shop = Shop::open().await;
     shop.stock("MUG", 100).await;
     let before = body(1);

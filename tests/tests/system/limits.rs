@@ -1,11 +1,11 @@
-//! Nobody gets more than their share.
+//! Rate limits per client and per address.
 
 use reqwest::Response;
 use serde_json::json;
 use stack::System;
 use system_tests::{Shop, problem};
 
-/// The problem says when to come again.
+/// Checks for 429 with a `Retry-After` of at most an hour.
 async fn too_many(answer: Response) {
     let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=3600).contains(&wait), "{wait}");
@@ -13,7 +13,7 @@ async fn too_many(answer: Response) {
 }
 
 #[tokio::test]
-async fn a_client_that_orders_too_often_is_told_when_to_come_again() {
+async fn a_client_that_orders_too_often_gets_429_with_retry_after() {
     let builder = System::builder().env("order", "ORDERS_PER_CLIENT_PER_MINUTE", "3");
     let builder = builder.env("order", "TRUSTED_PROXIES", "127.0.0.1");
     let shop = Shop::with(builder).await;
@@ -35,7 +35,7 @@ async fn a_client_that_orders_too_often_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn subscriptions_are_limited_by_client_and_by_address() {
+async fn subscriptions_are_limited_per_client_and_per_address() {
     let builder = System::builder().env("notification", "SUBSCRIPTIONS_PER_CLIENT_PER_HOUR", "5");
     let builder = builder.env("notification", "SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "2");
     let shop = Shop::with(builder.env("notification", "TRUSTED_PROXIES", "127.0.0.0/8")).await;

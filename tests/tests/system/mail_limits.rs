@@ -1,4 +1,4 @@
-//! Nobody is buried in mails by orders that name somebody else's address.
+//! A limit of mails per mailbox, against orders that use another person's address.
 
 use serde_json::json;
 use stack::System;
@@ -17,14 +17,14 @@ async fn order_for(shop: &Shop, email: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_mailbox_gets_so_many_mails_of_a_kind_in_an_hour_from_all_instances() {
+async fn mails_of_one_kind_are_limited_per_mailbox_and_hour_across_all_instances() {
     let inbox = Inbox::open();
     let builder = System::builder().instances("notification", 2);
     let settings = [("MAILS_PER_RECIPIENT_PER_HOUR", "3")];
     let shop = Shop::with(mailing(builder, &inbox, &settings)).await;
     shop.stock("MUG", 100).await;
     for number in 0..ORDERS {
-        // Another address each time, and the same mailbox.
+        // Different addresses of the same mailbox.
         order_for(&shop, &format!("victim+{number}@example.com")).await;
     }
     let other = order_for(&shop, "ada@example.com").await;
@@ -41,7 +41,9 @@ async fn a_mailbox_gets_so_many_mails_of_a_kind_in_an_hour_from_all_instances() 
     let resent = shop.http().post(shop.at("notification", "/notifications/resend"));
     let cause = json!({"cause": "as many messages of this kind"});
     assert_eq!(shop.operator(resent.json(&cause)).send().await.unwrap().status(), 200);
-    eventually("the operator has them sent", async || (to_victim().sum::<usize>() == ORDERS).then_some(()))
-        .await;
+    eventually("the resent mails have arrived", async || {
+        (to_victim().sum::<usize>() == ORDERS).then_some(())
+    })
+    .await;
     shop.system.settled().await.unwrap();
 }

@@ -1,4 +1,5 @@
-//! A mail server that refuses us: nothing is lost by it, and people are told once. (What it says of a recipient is final.)
+//! A mail server that refuses the shop's mails: no mail is lost, and each is sent once. A refusal of a recipient is
+//! final.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ async fn shop_with(inbox: &Inbox, settings: &[(&str, &str)]) -> Shop {
     shop
 }
 
-/// The row of an order's mail, once it is so.
+/// Waits until the row of an order's mail meets a condition, and returns it.
 async fn mail_of(shop: &Shop, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     eventually(&format!("the mail of order {id} {what}"), async || {
         let rows = shop.notifications(&format!("order_id={id}")).await;
@@ -39,7 +40,7 @@ fn log_of(shop: &Shop) -> String {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_ours_is_told_once_and_the_mail_is_sent_when_it_is_repaired() {
+async fn a_refusal_of_the_sender_raises_one_alarm_and_the_mail_is_sent_after_the_repair() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     for (number, (at, words, cause)) in [
@@ -57,7 +58,7 @@ async fn a_refusal_that_is_ours_is_told_once_and_the_mail_is_sent_when_it_is_rep
         let row = tried(&shop, &placed.id, 2).await;
         let expected = format!("the mail server refused it: {cause}");
         assert_eq!((&row["status"], &row["cause"]), (&json!("pending"), &json!(expected)));
-        let log = eventually(&format!("{words} is told"), async || {
+        let log = eventually(&format!("an alarm for {words}"), async || {
             Some(log_of(&shop)).filter(|log| log.matches(ALARM).count() == number + 1)
         })
         .await;
@@ -68,18 +69,18 @@ async fn a_refusal_that_is_ours_is_told_once_and_the_mail_is_sent_when_it_is_rep
         inbox.mail(ADA, &placed.id).await;
         is_sent(&shop, &placed.id).await;
     }
-    eventually("the end of each is told", async || {
+    eventually("a message about the end of each outage", async || {
         (log_of(&shop).matches("the mail server accepts mails again").count() == 5).then_some(())
     })
     .await;
     let log = log_of(&shop);
-    assert_eq!(log.matches(ALARM).count(), 5, "each is told once: {log}");
-    assert!(!log.contains(ADA), "the server's words hold no address: {log}");
+    assert_eq!(log.matches(ALARM).count(), 5, "one alarm per outage: {log}");
+    assert!(!log.contains(ADA), "the log contains an address: {log}");
     assert_eq!(inbox.of(ADA).len(), 5);
 }
 
 #[tokio::test]
-async fn while_the_server_refuses_us_one_mail_probes_and_the_others_wait() {
+async fn while_the_server_refuses_the_sender_one_mail_probes_and_the_others_wait() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     inbox.answer(At::Sender, "553 5.7.1 not owned by user");
@@ -95,7 +96,7 @@ async fn while_the_server_refuses_us_one_mail_probes_and_the_others_wait() {
         Some(inbox.said("MAIL").len() - before).filter(|probes| *probes >= 3)
     })
     .await;
-    assert!(probes <= 4, "twenty mails did not hammer the server: {probes}");
+    assert!(probes <= 4, "more than one mail probes: {probes}");
     inbox.repair();
     for order in &others {
         is_sent(&shop, &order.id).await;
@@ -104,7 +105,7 @@ async fn while_the_server_refuses_us_one_mail_probes_and_the_others_wait() {
 }
 
 #[tokio::test]
-async fn a_subscriber_keeps_the_place_while_the_server_refuses_us() {
+async fn subscribers_keep_their_positions_while_the_server_refuses_the_sender() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -120,10 +121,10 @@ async fn a_subscriber_keeps_the_place_while_the_server_refuses_us() {
 }
 
 #[tokio::test]
-async fn a_mail_to_a_slow_server_is_handed_over_once() {
+async fn a_mail_to_a_slow_server_is_sent_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
-    // Six answers: longer than a claim holds that is not renewed.
+    // Six answers take longer than a claim lasts without renewal.
     inbox.delay(Duration::from_millis(3500));
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     let row = is_sent(&shop, &placed.id).await;
@@ -133,7 +134,7 @@ async fn a_mail_to_a_slow_server_is_handed_over_once() {
 }
 
 #[tokio::test]
-async fn domains_go_out_in_ascii_and_the_server_is_greeted_by_the_name_that_is_set() {
+async fn domains_are_sent_in_ascii_and_ehlo_uses_the_configured_name() {
     let inbox = Inbox::open();
     let settings =
         [("MAIL_FROM", "Bücher <shop@bücher.example>"), ("SMTP_HELLO_NAME", "mail.bücher.example")];
@@ -152,7 +153,7 @@ async fn domains_go_out_in_ascii_and_the_server_is_greeted_by_the_name_that_is_s
 }
 
 #[tokio::test]
-async fn a_name_that_needs_smtputf8_is_written_to_where_the_server_knows_it_and_else_says_so() {
+async fn an_address_that_needs_smtputf8_gets_mail_only_where_the_server_supports_it() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     let placed = order_of(&shop, "pät@example.com").await;
@@ -161,7 +162,7 @@ async fn a_name_that_needs_smtputf8_is_written_to_where_the_server_knows_it_and_
     let log = log_of(&shop);
     assert!(!log.contains(ALARM), "no outage: {log}");
     inbox.announce_utf8();
-    // A connection that was made before does not know it.
+    // Closes the open connection, on which SMTPUTF8 was not announced.
     inbox.answer(At::Greeting, "421 4.3.2 restarting");
     let other = order_of(&shop, "ada@example.com").await;
     tried(&shop, &other, 1).await;
@@ -171,7 +172,7 @@ async fn a_name_that_needs_smtputf8_is_written_to_where_the_server_knows_it_and_
 }
 
 #[tokio::test]
-async fn what_the_settings_demand_and_the_server_lacks_is_named() {
+async fn a_missing_starttls_that_the_settings_require_is_named() {
     let inbox = Inbox::open();
     let url = format!("{}?tls=required", inbox.url());
     let shop = Shop::with(System::builder().env("notification", "SMTP_URL", url)).await;
@@ -184,7 +185,7 @@ async fn what_the_settings_demand_and_the_server_lacks_is_named() {
     assert!(log.contains("offers no STARTTLS") && !log.contains("cannot be reached"), "{log}");
 }
 
-/// An order of somebody else; its id.
+/// Places an order for this address, and returns its id.
 async fn order_of(shop: &Shop, email: &str) -> String {
     let order =
         json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]});
@@ -193,7 +194,7 @@ async fn order_of(shop: &Shop, email: &str) -> String {
     placed["id"].as_str().unwrap().to_owned()
 }
 
-/// The body of `POST /notifications/resend`, answered.
+/// Sends `POST /notifications/resend` and returns the answer.
 async fn resend(shop: &Shop, body: &Value) -> Value {
     let post = shop.http().post(shop.at("notification", "/notifications/resend")).json(body);
     let answer = shop.operator(post).send().await.unwrap();
@@ -208,7 +209,7 @@ async fn run(shop: &Shop, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn failed_messages_are_sent_again_by_filter_after_a_dry_run() {
+async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     inbox.answer(At::Recipient, "550 5.1.1 <ada@example.com>: User unknown");
@@ -244,13 +245,13 @@ async fn failed_messages_are_sent_again_by_filter_after_a_dry_run() {
     assert!(said.ends_with("1 message to be sent again by a running notification, 1 left\n"), "{said}");
     inbox.mail(ADA, &first).await;
     is_sent(&shop, &first).await;
-    assert_eq!(resend(&shop, &json!({"order_id": first})).await["armed"], 0, "what was sent is left");
+    assert_eq!(resend(&shop, &json!({"order_id": first})).await["armed"], 0, "a sent message is not resent");
     shop.system.settled().await.unwrap();
     assert_eq!((inbox.of(ADA).len(), inbox.of("eve@example.com").len()), (1, 0));
     assert_eq!(history(&shop, id).await, ["notification.failed.v1 1", "notification.sent.v1 2"]);
 }
 
-/// What was published under a delivery's id: types and sequences.
+/// Returns the types and sequences of the events of a delivery.
 async fn history(shop: &Shop, id: &str) -> Vec<String> {
     let records = stack::topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
     let of_it = records.iter().filter(|record| record.key == id.as_bytes());
@@ -267,7 +268,7 @@ async fn history(shop: &Shop, id: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_subscriber_whose_mail_failed_is_put_back_in_line() {
+async fn resend_puts_a_subscriber_whose_mail_failed_back_in_line() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -276,9 +277,9 @@ async fn a_subscriber_whose_mail_failed_is_put_back_in_line() {
     shop.restock("PEN", 5).await;
     shop.reports("PEN", &json!({"waiting": 0, "notified": 0})).await;
     inbox.repair();
-    // One has asked anew meanwhile.
+    // Hedy subscribes again meanwhile.
     shop.wish("hedy@example.com", "PEN", 1).await;
-    let asked = eventually("a second question", async || {
+    let asked = eventually("a second confirmation request", async || {
         let mails = inbox.of("hedy@example.com").into_iter();
         mails.filter(|mail| mail.text.contains("/subscriptions/confirm")).nth(1)
     })

@@ -1,4 +1,4 @@
-//! Mails to customers: what becomes of them while the mail server is away, and what an operator sees of them.
+//! Mails to customers: retries during an outage of the mail server, and the operator's list of messages.
 
 use serde_json::{Value, json};
 use stack::System;
@@ -12,7 +12,7 @@ async fn shop_with(inbox: &Inbox) -> Shop {
     shop
 }
 
-/// The mail about an order, once it has been tried at least so often.
+/// Waits until the mail about an order has at least this number of attempts, and returns its row.
 async fn tried(shop: &Shop, id: &str, times: i64) -> Value {
     eventually(&format!("{times} attempts at the mail of order {id}"), async || {
         let rows = shop.notifications(&format!("order_id={id}")).await;
@@ -26,7 +26,7 @@ async fn restart(shop: &Shop) {
     shop.system.service("notification").start().await.unwrap();
 }
 
-/// In the end there is one mail, the same as all that were offered.
+/// Checks that one mail about the order was accepted, and that all offers of it have the same `Message-ID`.
 async fn came_once(shop: &Shop, inbox: &Inbox, id: &str) {
     let mail = inbox.mail(ADA, id).await;
     eventually("the mail counts as sent", async || {
@@ -42,7 +42,7 @@ async fn came_once(shop: &Shop, inbox: &Inbox, id: &str) {
 }
 
 #[tokio::test]
-async fn while_the_mail_server_is_down_mails_wait_across_a_restart_and_come_once() {
+async fn while_the_mail_server_is_down_mails_wait_across_a_restart_and_are_sent_once() {
     let inbox = Inbox::closed();
     let shop = shop_with(&inbox).await;
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
@@ -57,7 +57,7 @@ async fn while_the_mail_server_is_down_mails_wait_across_a_restart_and_come_once
 }
 
 #[tokio::test]
-async fn a_mail_refused_for_now_is_offered_again_across_a_restart_and_comes_once() {
+async fn a_temporarily_rejected_mail_is_retried_across_a_restart_and_sent_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     inbox.react(Reaction::Reject);
@@ -74,12 +74,12 @@ async fn a_mail_refused_for_now_is_offered_again_across_a_restart_and_comes_once
 }
 
 #[tokio::test]
-async fn a_mail_that_the_server_is_silent_about_is_offered_again_after_a_crash_and_comes_once() {
+async fn a_mail_without_an_answer_is_retried_after_a_crash_and_sent_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     inbox.react(Reaction::Silent);
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
-    eventually("the server has it in hand", async || inbox.offered(ADA).first().cloned()).await;
+    eventually("the server has received the mail", async || inbox.offered(ADA).first().cloned()).await;
     // Orders do not wait for mails.
     shop.confirmed(&placed.id).await;
     restart(&shop).await;
@@ -88,12 +88,12 @@ async fn a_mail_that_the_server_is_silent_about_is_offered_again_after_a_crash_a
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_late_counts_all_the_same() {
+async fn a_late_acceptance_counts() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     inbox.react(Reaction::Late);
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
-    eventually("the server has it in hand", async || inbox.offered(ADA).first().cloned()).await;
+    eventually("the server has received the mail", async || inbox.offered(ADA).first().cloned()).await;
     shop.confirmed(&placed.id).await;
     inbox.react(Reaction::Accept);
     came_once(&shop, &inbox, &placed.id).await;
@@ -101,7 +101,7 @@ async fn an_answer_that_comes_late_counts_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_mail_refused_for_good_is_not_offered_again() {
+async fn a_permanently_rejected_mail_is_not_retried() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     inbox.answer(At::Recipient, "550 no such user");
@@ -123,14 +123,14 @@ async fn a_mail_refused_for_good_is_not_offered_again() {
 }
 
 #[tokio::test]
-async fn a_mail_whose_address_is_not_known_yet_waits_for_it() {
+async fn a_mail_waits_until_its_address_is_known() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     shop.system.settled().await.unwrap();
     shop.system.service("notification").kill();
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    // The topic of the contacts is read on behind what is there: the order's arrives without them.
+    // The rewind skips the contacts, so the order arrives without its contact.
     let mut rewind = shop.system.command("notification");
     assert!(rewind.args(["rewind", "customers", "--to", "end"]).status().await.unwrap().success());
     shop.system.service("notification").start().await.unwrap();
@@ -147,9 +147,9 @@ async fn a_mail_whose_address_is_not_known_yet_waits_for_it() {
     came_once(&shop, &inbox, &placed.id).await;
 }
 
-/// Longer than most mail programs know: then it is the mail server's to say so.
+/// An address of 254 characters is longer than most mail programs expect, but only the mail server may reject it.
 #[tokio::test]
-async fn an_address_as_long_as_addresses_are_is_written_to() {
+async fn an_address_of_the_maximum_length_gets_its_mail() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     let email = format!("{}@example.com", "a".repeat(254 - "@example.com".len()));
@@ -161,7 +161,7 @@ async fn an_address_as_long_as_addresses_are_is_written_to() {
 }
 
 #[tokio::test]
-async fn the_operator_finds_each_message_and_sees_no_address() {
+async fn the_operator_can_filter_messages_and_sees_only_masked_addresses() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     let confirmed = shop.order("MUG", 1, "pm_card_visa").await;
@@ -199,7 +199,10 @@ async fn the_operator_finds_each_message_and_sees_no_address() {
     }
     for service in shop.system.services() {
         let log = shop.system.service(service).output().to_lowercase();
-        assert!(!log.contains(ADA) && !log.contains("grace.hopper"), "{service} wrote an address to its log");
+        assert!(
+            !log.contains(ADA) && !log.contains("grace.hopper"),
+            "the log of {service} contains an address"
+        );
     }
     problem(shop.http().get(shop.at("notification", "/notifications")).send().await.unwrap(), 401).await;
     shop.system.settled().await.unwrap();

@@ -1,4 +1,5 @@
-//! The system from outside, a file a behaviour. One binary: linking is what takes time.
+//! Tests of the system from outside, one file per topic. All are one binary, since linking takes most of the build
+//! time.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test panics")]
 

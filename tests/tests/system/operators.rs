@@ -1,4 +1,4 @@
-//! Operators: who may act, what is logged of it, and what becomes of guesses and of changed secrets.
+//! Operators: tokens, the audit log, guesses, and changed secrets.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use system_tests::{BACK, Inbox, Shop, eventually, problem};
 
 #[tokio::test]
-async fn wrong_tokens_are_braked_and_the_right_one_is_admitted_all_the_while() {
+async fn wrong_tokens_are_rate_limited_while_the_right_one_is_accepted() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let order = shop.order("MUG", 1, "pm_card_visa").await;
@@ -26,7 +26,7 @@ async fn wrong_tokens_are_braked_and_the_right_one_is_admitted_all_the_while() {
         }
         assert!(statuses.starts_with(&[401; 30]) && statuses.ends_with(&[429; 10]), "{statuses:?}");
         let without = shop.http().request(method.clone(), url).send().await.unwrap();
-        assert_eq!(without.status(), 401, "to have no token is no guess");
+        assert_eq!(without.status(), 401, "a request without a token is not a guess");
         assert!(guess(shop.system.admin_token()).await.status().is_success());
     }
     assert_eq!(
@@ -37,7 +37,7 @@ async fn wrong_tokens_are_braked_and_the_right_one_is_admitted_all_the_while() {
 }
 
 #[tokio::test]
-async fn each_act_of_an_operator_is_a_line_in_the_log() {
+async fn each_action_of_an_operator_is_logged() {
     let (ada, bob) = ("0123456789abcdef of ada", "0123456789abcdef of bob");
     let builder = System::builder().env_all("OPERATOR_TOKENS", format!("ada:{ada},bob:{bob}"));
     let shop = Shop::with(builder.env_all("RUST_LOG", "warn")).await;
@@ -47,12 +47,12 @@ async fn each_act_of_an_operator_is_a_line_in_the_log() {
     let restock = shop.http().post(shop.at("inventory", "/products/NONE/restock")).bearer_auth(bob);
     assert_eq!(restock.json(&json!({"quantity": 1})).send().await.unwrap().status(), 404);
     let get = shop.http().get(shop.at("inventory", "/products/PEN"));
-    assert_eq!(get.send().await.unwrap().status(), 200, "no operator's");
+    assert_eq!(get.send().await.unwrap().status(), 200, "not an operator's request");
     let erase = shop.operator(shop.http().post(shop.at("order", "/erasures")));
     assert_eq!(erase.json(&json!({"email": "eve@example.com"})).send().await.unwrap().status(), 202);
 
     let acts = async |service: &str, count: usize| {
-        eventually("the acts are in the log", async || {
+        eventually("the actions are in the log", async || {
             let log = shop.system.service(service).output();
             let acts: Vec<String> =
                 log.lines().filter(|line| line.contains("operator=")).map(str::to_owned).collect();
@@ -78,7 +78,7 @@ async fn each_act_of_an_operator_is_a_line_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_too_short_is_refused_at_the_start() {
+async fn a_secret_that_is_too_short_is_refused_at_startup() {
     let shop = Shop::open().await;
     for (name, value) in [("ADMIN_TOKEN", "a"), ("TOKEN_KEY_PREVIOUS", "short"), ("CORS_ORIGINS", "null")] {
         let check = shop.system.command("notification").arg("check").env(name, value).output().await.unwrap();
@@ -89,7 +89,7 @@ async fn a_secret_that_is_too_short_is_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn after_a_change_of_the_key_old_and_new_links_count() {
+async fn after_a_change_of_the_token_key_old_and_new_links_work() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     let subscriber = |sku: &str| format!("{}@example.com", sku.to_lowercase());
@@ -104,7 +104,7 @@ async fn after_a_change_of_the_key_old_and_new_links_count() {
     };
     let old = claim("OLD").await;
     shop.system.settled().await.unwrap();
-    // As another TOKEN_KEY made the claims of those who wait, and the service is started with this one.
+    // Simulates that the claims of waiting subscribers were made with another TOKEN_KEY.
     let made_before = "UPDATE subscriptions SET claim = md5(id::text) WHERE sku = 'NEW'";
     shop.system.in_database("notification", made_before).await.unwrap();
     let notification = shop.system.service("notification");

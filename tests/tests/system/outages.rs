@@ -1,4 +1,4 @@
-//! Kafka or Postgres goes away and comes back.
+//! Outages of Kafka and of Postgres.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use stack::System;
 use system_tests::{Shop, eventually};
 
 #[tokio::test]
-async fn orders_are_taken_while_kafka_is_away() {
+async fn orders_are_accepted_while_kafka_is_down() {
     let shop = Shop::with(System::builder().private_servers()).await;
     shop.stock("MUG", 100).await;
     shop.system.kafka().kill();
@@ -17,7 +17,11 @@ async fn orders_are_taken_while_kafka_is_away() {
     }
     assert_eq!(shop.get(&orders[0].id).await["status"], "placed");
     let health = format!("{}/health/ready", shop.system.ops_url("order", 1));
-    assert_eq!(shop.http().get(health).send().await.unwrap().status(), 200, "it can answer its contract");
+    assert_eq!(
+        shop.http().get(health).send().await.unwrap().status(),
+        200,
+        "the service can still take orders"
+    );
 
     shop.system.kafka().start().await.unwrap();
     for order in &orders {
@@ -27,7 +31,7 @@ async fn orders_are_taken_while_kafka_is_away() {
 }
 
 #[tokio::test]
-async fn without_postgres_orders_are_refused_within_three_seconds_and_taken_again_afterwards() {
+async fn without_postgres_orders_are_refused_within_three_seconds_and_accepted_afterwards() {
     let shop = Shop::with(System::builder().private_servers()).await;
     shop.stock("MUG", 100).await;
     let before = shop.order("MUG", 1, "pm_card_visa").await;
@@ -44,7 +48,7 @@ async fn without_postgres_orders_are_refused_within_three_seconds_and_taken_agai
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 
     shop.system.postgres().start().await.unwrap();
-    let after = eventually("an order is taken again", async || {
+    let after = eventually("an order is accepted again", async || {
         let (status, order) = shop.try_order(None, &body).await;
         (status == 202).then_some(order)
     })

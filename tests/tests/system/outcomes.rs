@@ -1,4 +1,4 @@
-//! What becomes of an order.
+//! The outcomes of an order.
 
 use system_tests::Shop;
 
@@ -23,7 +23,7 @@ async fn a_paid_order_in_stock_is_confirmed_and_announced() {
 }
 
 #[tokio::test]
-async fn a_declined_payment_cancels_the_order_and_releases_its_goods() {
+async fn a_declined_payment_cancels_the_order_and_releases_its_stock() {
     let shop = Shop::open().await;
     shop.stock("MUG", 3).await;
     let placed = shop.order("MUG", 2, "pm_card_chargeDeclined").await;
@@ -36,7 +36,7 @@ async fn a_declined_payment_cancels_the_order_and_releases_its_goods() {
 }
 
 #[tokio::test]
-async fn a_sold_out_order_is_cancelled_and_its_money_returned() {
+async fn a_sold_out_order_is_cancelled_and_its_payment_voided() {
     let shop = Shop::open().await;
     shop.stock("MUG", 1).await;
     let placed = shop.order("MUG", 2, "pm_card_visa").await;
@@ -49,7 +49,7 @@ async fn a_sold_out_order_is_cancelled_and_its_money_returned() {
 }
 
 #[tokio::test]
-async fn refused_by_both_an_order_is_out_of_stock() {
+async fn an_order_refused_by_payment_and_inventory_is_out_of_stock() {
     let shop = Shop::open().await;
     shop.stock("MUG", 0).await;
     let placed = shop.order("MUG", 1, "pm_card_chargeDeclinedInsufficientFunds").await;

@@ -1,4 +1,4 @@
-//! A hot product is sold as often as it is there.
+//! A product in high demand is not oversold.
 
 use futures::{StreamExt, stream};
 use system_tests::{Shop, eventually};

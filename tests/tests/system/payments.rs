@@ -1,9 +1,9 @@
-//! What the gateway does to an order, and what the books say afterwards.
+//! Behaviours of the payment gateway, their effect on an order, and the gateway's books afterwards.
 
 use serde_json::{Value, json};
 use system_tests::{Shop, eventually, problem, run};
 
-/// The payment as the operator sees it, with the gateway's own books.
+/// Returns the payment that the operator sees, with the gateway's own books.
 async fn books(shop: &Shop, id: &str) -> Value {
     let url = format!("{}/payments/{id}", shop.system.url("payment"));
     shop.operator(shop.http().get(url)).send().await.unwrap().json().await.unwrap()
@@ -14,7 +14,7 @@ fn sum(entries: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn a_call_that_times_out_is_charged_once_and_the_order_confirmed() {
+async fn a_call_that_times_out_charges_once_and_the_order_is_confirmed() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 1, "pm_timeout").await;
@@ -26,7 +26,7 @@ async fn a_call_that_times_out_is_charged_once_and_the_order_confirmed() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_fails_twice_is_asked_again() {
+async fn a_gateway_that_fails_twice_is_called_again() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 1, "pm_flaky").await;
@@ -37,7 +37,7 @@ async fn a_gateway_that_fails_twice_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_capture_that_fails_for_good_cancels_the_order_and_returns_its_goods() {
+async fn a_capture_that_fails_permanently_cancels_the_order_and_releases_its_stock() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 1, "pm_captureFails").await;
@@ -87,7 +87,7 @@ async fn a_confirmed_order_that_its_customer_cancels_is_refunded() {
 }
 
 #[tokio::test]
-async fn while_the_gateway_is_down_orders_wait_and_go_on_afterwards() {
+async fn while_the_gateway_is_down_orders_wait_and_continue_afterwards() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let gateway = format!("{}/gateway", shop.system.url("payment"));
@@ -97,7 +97,7 @@ async fn while_the_gateway_is_down_orders_wait_and_go_on_afterwards() {
     };
     switch(true).await;
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
-    eventually("the gateway was asked in vain", async || {
+    eventually("a call to the gateway has failed", async || {
         let order = shop.get(&placed.id).await;
         let tried = books(&shop, &placed.id).await["attempts"].as_i64().unwrap_or_default() > 0;
         (tried && order["stock"] == "reserved" && order["payment"] == "pending").then_some(())
@@ -109,7 +109,7 @@ async fn while_the_gateway_is_down_orders_wait_and_go_on_afterwards() {
 }
 
 #[tokio::test]
-async fn a_latency_that_no_call_waits_for_is_refused_and_a_call_that_is_ended_is_counted() {
+async fn a_latency_beyond_the_calls_deadline_is_refused_and_a_timed_out_call_is_counted() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let gateway = format!("{}/gateway", shop.system.url("payment"));
@@ -128,14 +128,14 @@ async fn a_latency_that_no_call_waits_for_is_refused_and_a_call_that_is_ended_is
     assert_eq!(set(10_000).await.status(), 200);
     assert_eq!(set(0).await.status(), 200);
 
-    // A gateway that is slower than that all the same: each call is ended by its deadline, and counted.
+    // A gateway that is slower than its deadline: each call times out and is counted.
     let slow = "ALTER TABLE gateway.switch DROP CONSTRAINT switch_latency_ms_check; \
                 UPDATE gateway.switch SET latency_ms = 13000";
     shop.system.in_database("payment", slow).await.unwrap();
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     let timed_out = r#"gateway_calls_total{operation="authorize",outcome="timed_out"} 1"#;
     let metrics = format!("{}/metrics", shop.system.ops_url("payment", 1));
-    eventually("the call that was ended is counted", async || {
+    eventually("the timed-out call is counted", async || {
         let metrics = shop.http().get(&metrics).send().await.unwrap().text().await.unwrap();
         metrics.lines().any(|line| line == timed_out).then_some(())
     })

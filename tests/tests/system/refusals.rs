@@ -1,4 +1,4 @@
-//! What the doors refuse, and how they say so.
+//! Refused requests and their problem documents.
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn send(
 }
 
 #[tokio::test]
-async fn bad_input_gets_a_problem_that_points_at_it() {
+async fn invalid_input_gets_a_problem_that_points_at_the_field() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let orders = format!("{}/orders", shop.system.url("order"));
@@ -66,7 +66,7 @@ async fn bad_input_gets_a_problem_that_points_at_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_seen_is_refused_in_a_name_and_in_every_address() {
+async fn invisible_characters_are_refused_in_names_and_addresses() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let url = shop.at("inventory", "/products/MUG");
@@ -92,7 +92,7 @@ async fn what_cannot_be_seen_is_refused_in_a_name_and_in_every_address() {
 }
 
 #[tokio::test]
-async fn an_order_names_its_customer_to_the_operator_alone() {
+async fn an_order_shows_its_customer_only_to_the_operator() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
@@ -112,7 +112,7 @@ async fn an_order_names_its_customer_to_the_operator_alone() {
     }
     problem(shop.http().get(&url).bearer_auth("wrong").send().await.unwrap(), 401).await;
     let customer = shop.customer_of(id).await;
-    assert_eq!(customer.chars().nth(14), Some('4'), "a random UUID tells no time: {customer}");
+    assert_eq!(customer.chars().nth(14), Some('4'), "a random UUID reveals no time: {customer}");
     shop.ends(id, ["cancelled", "refunded", "released"]).await;
     shop.system.settled().await.unwrap();
 }
@@ -139,7 +139,7 @@ async fn operator_calls_are_refused_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_a_wrong_method_405() {
+async fn a_missing_resource_is_404_and_a_wrong_method_405() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let get = async |service: &str, path: &str| {

@@ -1,9 +1,9 @@
-//! What stands behind the code: rights and constraints in the databases.
+//! The grants and constraints in the databases.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use system_tests::Shop;
 
-/// The SQLSTATE with which Postgres refuses a statement; a transaction takes back whatever it does not refuse.
+/// Returns the SQLSTATE with which Postgres refuses a statement, in a transaction that is rolled back.
 async fn refusal(database_url: &str, statement: &str) -> String {
     let mut database = PgConnection::connect(database_url).await.unwrap();
     let mut tx = database.begin().await.unwrap();
@@ -16,7 +16,7 @@ async fn refusal(database_url: &str, statement: &str) -> String {
         .into_owned()
 }
 
-/// A table that a service's own migrations made.
+/// Returns a table that the migrations of a service created.
 async fn a_table_of(database_url: &str) -> String {
     let mut database = PgConnection::connect(database_url).await.unwrap();
     let tables =
@@ -31,12 +31,12 @@ const CHECK: &str = "23514";
 const NO_SUCH_ROW: &str = "23503";
 
 #[tokio::test]
-async fn a_service_may_write_rows_of_its_own_database_and_nothing_else() {
+async fn a_service_may_only_write_rows_in_its_own_database() {
     let shop = Shop::open().await;
     for service in shop.system.services() {
         let url = shop.system.service_database_url(service);
         let table = a_table_of(shop.system.database_url(service)).await;
-        assert_ne!(url, shop.system.database_url(service), "the migrator is another");
+        assert_ne!(url, shop.system.database_url(service), "the migrator is another role");
         for statement in [
             format!("TRUNCATE {table}"),
             format!("DROP TABLE {table}"),
@@ -67,7 +67,7 @@ async fn a_service_may_write_rows_of_its_own_database_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_schemas_refuse_what_may_never_be() {
+async fn the_schemas_refuse_rows_that_violate_an_invariant() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 2, "pm_card_visa").await;

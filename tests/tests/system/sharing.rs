@@ -6,7 +6,7 @@ use stack::System;
 use system_tests::{Shop, eventually};
 
 #[tokio::test]
-async fn two_instances_of_each_service_share_the_partitions_and_do_everything_once() {
+async fn two_instances_of_each_service_share_the_partitions_and_process_each_order_once() {
     let shop = Shop::with(System::builder().instances_of_all(2)).await;
     shop.stock("MUG", 1000).await;
     for service in shop.system.services() {
@@ -27,7 +27,7 @@ async fn two_instances_of_each_service_share_the_partitions_and_do_everything_on
     shop.system.settled().await.unwrap();
 }
 
-/// How many partitions an instance holds, as its health says.
+/// Returns the number of partitions that an instance reports in its health.
 async fn partitions(shop: &Shop, service: &str, number: usize) -> u64 {
     let url = format!("{}/health/consuming", shop.system.ops_url(service, number));
     let health: Value = shop.http().get(url).send().await.unwrap().json().await.unwrap_or_default();

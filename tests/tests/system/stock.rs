@@ -1,4 +1,4 @@
-//! Goods come in, are counted, and leave the catalogue.
+//! Restocks, stock takes and delisted products.
 
 use futures::future::join_all;
 use reqwest::{Method, Response};
@@ -11,7 +11,8 @@ async fn call(shop: &Shop, method: Method, path: &str, body: Option<Value>) -> R
     shop.operator(request).send().await.unwrap()
 }
 
-/// Whether the order service takes orders for a product, by one that it refuses for another reason at any rate.
+/// Returns whether the order service accepts a product, by an order that is refused in any case because of another
+/// product.
 async fn is_sold(shop: &Shop, sku: &str) -> bool {
     let probe = json!({"email": "probe@example.com", "payment_method": "pm_card_visa",
                        "items": [{"sku": sku, "quantity": 1}, {"sku": "NO-SUCH-PRODUCT", "quantity": 1}]});
@@ -21,7 +22,7 @@ async fn is_sold(shop: &Shop, sku: &str) -> bool {
 }
 
 #[tokio::test]
-async fn of_thirty_restocks_at_once_with_one_key_one_counts() {
+async fn thirty_concurrent_restocks_with_one_key_count_once() {
     let shop = Shop::open().await;
     shop.stock("MUG", 3).await;
     let restock = async || {
@@ -40,7 +41,7 @@ async fn of_thirty_restocks_at_once_with_one_key_one_counts() {
     let answers = join_all((0..30).map(|_| restock())).await;
     assert!(answers.iter().all(|answer| answer == r#"{"sku":"MUG","available":10}"#), "{answers:?}");
     assert_eq!(shop.available("MUG").await, 10);
-    // Without a key each counts; the key of one product is not that of another.
+    // Restocks without a key count each; a key cannot be used for another product.
     shop.stock("PEN", 0).await;
     let post = shop.http().post(shop.at("inventory", "/products/PEN/restock"));
     let post = post.header("Idempotency-Key", "delivery-1").json(&json!({"quantity": 7}));
@@ -51,7 +52,7 @@ async fn of_thirty_restocks_at_once_with_one_key_one_counts() {
 }
 
 #[tokio::test]
-async fn a_stock_take_corrects_the_shelf_but_takes_nothing_that_is_promised() {
+async fn a_stock_take_sets_the_stock_but_not_below_the_reserved_quantity() {
     let shop = Shop::open().await;
     shop.stock("MUG", 10).await;
     let gateway = async |outage: bool| {
@@ -59,10 +60,10 @@ async fn a_stock_take_corrects_the_shelf_but_takes_nothing_that_is_promised() {
         let put = put.json(&json!({"latency_ms": 0, "outage": outage}));
         assert!(shop.operator(put).send().await.unwrap().status().is_success());
     };
-    // An order that stays undecided holds four.
+    // An order that waits for its payment reserves four units.
     gateway(true).await;
     let placed = shop.order("MUG", 4, "pm_card_visa").await;
-    eventually("four are reserved", async || {
+    eventually("four units are reserved", async || {
         (shop.get(&placed.id).await["stock"] == "reserved").then_some(())
     })
     .await;
@@ -117,7 +118,7 @@ async fn a_delisted_product_takes_no_orders_and_keeps_its_stock() {
 }
 
 #[tokio::test]
-async fn lists_are_read_page_by_page() {
+async fn lists_are_paginated() {
     let shop = Shop::open().await;
     join_all((0..7).map(|n| shop.stock(["A", "B", "C", "D", "E", "F", "G"][n], 0))).await;
     let (mut seen, mut path) = (Vec::new(), "/products?limit=3".to_owned());

@@ -1,4 +1,4 @@
-//! What one request caused can be followed through all services: in a collector of traces, in the logs, on the topics.
+//! A request can be followed through all services: in a trace collector and in the logs.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use system_tests::{Collector, Shop, TIMEOUT, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Orders a mug as part of the trace; the order's id.
+/// Places an order as part of the trace, and returns its id.
 async fn traced_order(shop: &Shop) -> String {
     let body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
                       "items": [{"sku": "MUG", "quantity": 1}]});
@@ -41,7 +41,7 @@ async fn one_order_is_one_trace_through_all_services() {
 }
 
 #[tokio::test]
-async fn what_was_handled_together_is_linked() {
+async fn the_span_of_a_batch_links_to_the_traces_of_its_records() {
     let collector = Collector::open().await;
     let builder = System::builder().env_all("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
     let shop = Shop::with(builder).await;
@@ -52,7 +52,7 @@ async fn what_was_handled_together_is_linked() {
     for order in &orders {
         shop.confirmed(&order.id).await;
     }
-    eventually("a span of a batch that links to several traces", async || {
+    eventually("a batch's span that links to several traces", async || {
         let of_batch =
             |span: &system_tests::Recorded| span.service == "inventory" && span.name == "process orders";
         collector.all().into_iter().find(|span| of_batch(span) && span.links.len() > 1)
@@ -61,7 +61,7 @@ async fn what_was_handled_together_is_linked() {
 }
 
 #[tokio::test]
-async fn the_logs_for_machines_name_order_event_and_trace() {
+async fn json_logs_contain_order_event_and_trace() {
     let shop = Shop::with(System::builder().env_all("LOG_FORMAT", "json")).await;
     shop.stock("MUG", 1000).await;
     let id = traced_order(&shop).await;

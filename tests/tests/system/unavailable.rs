@@ -1,4 +1,4 @@
-//! What cannot be done now is said within three seconds, with when to try again.
+//! A request that cannot be processed now is refused within three seconds, with a `Retry-After`.
 
 use std::time::{Duration, Instant};
 
@@ -11,36 +11,36 @@ use system_tests::{Shop, eventually, problem};
 const IN_TIME: Duration = Duration::from_secs(3);
 const ID: &str = "01920000-0000-7000-8000-000000000001";
 
-/// Every door that needs its database, with a request that it would answer.
-fn doors() -> Vec<(&'static str, Method, String, Option<Value>)> {
+/// All endpoints that need their database, each with a valid request.
+fn endpoints() -> Vec<(&'static str, Method, String, Option<Value>)> {
     let order = json!({"email": "ada@example.com", "items": [{"sku": "MUG", "quantity": 1}],
                        "payment_method": "pm_card_visa"});
     let product = json!({"name": "Mug", "price": {"amount": 1299, "currency": "EUR"}});
     let erasure = || Some(json!({"email": "nobody@example.com"}));
-    let door = |service, method, path: &str, body| (service, method, path.to_owned(), body);
+    let endpoint = |service, method, path: &str, body| (service, method, path.to_owned(), body);
     vec![
-        door("order", Method::POST, "/orders", Some(order)),
-        door("order", Method::GET, &format!("/orders/{ID}"), None),
-        door("order", Method::POST, &format!("/orders/{ID}/cancel"), None),
-        door("order", Method::DELETE, &format!("/customers/{ID}"), None),
-        door("order", Method::POST, "/erasures", erasure()),
-        door("inventory", Method::PUT, "/products/MUG", Some(product)),
-        door("inventory", Method::DELETE, "/products/MUG", None),
-        door("inventory", Method::POST, "/products/MUG/restock", Some(json!({"quantity": 1}))),
-        door("inventory", Method::PUT, "/products/MUG/stock", Some(json!({"on_hand": 9}))),
-        door("inventory", Method::GET, "/products", None),
-        door("inventory", Method::GET, "/products/MUG", None),
-        door("payment", Method::GET, &format!("/payments/{ID}"), None),
-        door("payment", Method::PUT, "/gateway", Some(json!({"latency_ms": 0, "outage": false}))),
-        door(
+        endpoint("order", Method::POST, "/orders", Some(order)),
+        endpoint("order", Method::GET, &format!("/orders/{ID}"), None),
+        endpoint("order", Method::POST, &format!("/orders/{ID}/cancel"), None),
+        endpoint("order", Method::DELETE, &format!("/customers/{ID}"), None),
+        endpoint("order", Method::POST, "/erasures", erasure()),
+        endpoint("inventory", Method::PUT, "/products/MUG", Some(product)),
+        endpoint("inventory", Method::DELETE, "/products/MUG", None),
+        endpoint("inventory", Method::POST, "/products/MUG/restock", Some(json!({"quantity": 1}))),
+        endpoint("inventory", Method::PUT, "/products/MUG/stock", Some(json!({"on_hand": 9}))),
+        endpoint("inventory", Method::GET, "/products", None),
+        endpoint("inventory", Method::GET, "/products/MUG", None),
+        endpoint("payment", Method::GET, &format!("/payments/{ID}"), None),
+        endpoint("payment", Method::PUT, "/gateway", Some(json!({"latency_ms": 0, "outage": false}))),
+        endpoint(
             "notification",
             Method::POST,
             "/subscriptions",
             Some(json!({"email": "ada@example.com", "sku": "MUG"})),
         ),
-        door("notification", Method::GET, "/notifications", None),
-        door("notification", Method::GET, "/reports/notify-me", None),
-        door("notification", Method::POST, "/erasures", erasure()),
+        endpoint("notification", Method::GET, "/notifications", None),
+        endpoint("notification", Method::GET, "/reports/notify-me", None),
+        endpoint("notification", Method::POST, "/erasures", erasure()),
     ]
 }
 
@@ -52,28 +52,28 @@ fn request(
     shop.operator(body.iter().fold(request, RequestBuilder::json))
 }
 
-/// Every door answers 503 in time, at once and again.
+/// Checks that every endpoint answers 503 in time, twice.
 async fn all_refuse(shop: &Shop) {
-    let refusals = doors().into_iter().map(|door| async move {
+    let refusals = endpoints().into_iter().map(|endpoint| async move {
         for _again in 0..2 {
             let started = Instant::now();
-            let answer = request(shop, &door).send().await.unwrap();
+            let answer = request(shop, &endpoint).send().await.unwrap();
             let took = started.elapsed();
-            println!("{} {}{}: {} in {took:?}", door.1, door.0, door.2, answer.status());
+            println!("{} {}{}: {} in {took:?}", endpoint.1, endpoint.0, endpoint.2, answer.status());
             problem(answer, 503).await;
-            assert!(took < IN_TIME, "{door:?}: {took:?}");
+            assert!(took < IN_TIME, "{endpoint:?}: {took:?}");
         }
     });
     join_all(refusals).await;
 }
 
 #[tokio::test]
-async fn without_its_database_every_door_says_so_within_three_seconds() {
+async fn without_its_database_every_endpoint_answers_503_within_three_seconds() {
     let shop = Shop::with(System::builder().private_servers()).await;
     shop.stock("MUG", 10).await;
     let before = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&before.id).await;
-    // Frozen it does not answer; killed it is not there.
+    // A frozen Postgres does not answer; a killed one refuses connections.
     shop.system.postgres().freeze();
     all_refuse(&shop).await;
     shop.system.postgres().thaw();
@@ -88,8 +88,8 @@ async fn without_its_database_every_door_says_so_within_three_seconds() {
         assert_eq!(shop.http().get(ready).send().await.unwrap().status(), 503, "{service}");
     }
     shop.system.postgres().start().await.unwrap();
-    let after = eventually("an order is taken again", async || {
-        let body = doors().remove(0).3.unwrap();
+    let after = eventually("an order is accepted again", async || {
+        let body = endpoints().remove(0).3.unwrap();
         let (status, order) = shop.try_order(None, &body).await;
         (status == 202).then_some(order)
     })
@@ -99,7 +99,7 @@ async fn without_its_database_every_door_says_so_within_three_seconds() {
 }
 
 #[tokio::test]
-async fn with_a_full_outbox_no_new_work_is_taken_and_all_is_read() {
+async fn with_a_full_outbox_writes_are_refused_and_reads_are_answered() {
     let builder = System::builder().private_servers().env_all("OUTBOX_LIMIT", "20");
     let shop = Shop::with(builder).await;
     shop.stock("MUG", 1000).await;
@@ -117,11 +117,11 @@ async fn with_a_full_outbox_no_new_work_is_taken_and_all_is_read() {
         (status == 503).then_some(())
     })
     .await;
-    assert!(taken.len() >= 20, "{} orders fit", taken.len());
-    for door in
-        doors().into_iter().filter(|(service, method, ..)| *service == "order" && *method != Method::GET)
+    assert!(taken.len() >= 20, "only {} orders were accepted", taken.len());
+    for endpoint in
+        endpoints().into_iter().filter(|(service, method, ..)| *service == "order" && *method != Method::GET)
     {
-        problem(request(&shop, &door).send().await.unwrap(), 503).await;
+        problem(request(&shop, &endpoint).send().await.unwrap(), 503).await;
     }
     assert_eq!(shop.get(&taken[0]).await["status"], "placed");
 

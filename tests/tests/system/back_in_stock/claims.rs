@@ -1,4 +1,4 @@
-//! From the sold-out order to the order that comes of the mail, as the shop can count it.
+//! The figures from a sold-out order to the order that follows the back-in-stock mail.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -9,15 +9,15 @@ fn order(email: &str, quantity: i64) -> Value {
     json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "PEN", "quantity": quantity}]})
 }
 
-/// Orders, and waits until it is confirmed.
+/// Places an order and waits until it is confirmed.
 async fn buy(shop: &Shop, order: &Value) {
     let (status, placed) = shop.try_order(None, order).await;
     assert_eq!(status, 202, "{placed}");
     shop.confirmed(placed["id"].as_str().unwrap()).await;
 }
 
-/// Orders what is sold out, and asks to be told.
-async fn order_in_vain(shop: &Shop, email: &str) {
+/// Orders a sold-out product with `notify_me`.
+async fn order_sold_out(shop: &Shop, email: &str) {
     let mut order = order(email, 2);
     order["notify_me"] = true.into();
     let (status, placed) = shop.try_order(None, &order).await;
@@ -26,11 +26,11 @@ async fn order_in_vain(shop: &Shop, email: &str) {
 }
 
 #[tokio::test]
-async fn who_ordered_in_vain_is_told_and_the_order_that_follows_is_counted() {
+async fn a_sold_out_order_leads_to_a_back_in_stock_mail_and_the_next_order_counts_as_converted() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    order_in_vain(&shop, "Ada@Example.com").await;
+    order_sold_out(&shop, "Ada@Example.com").await;
     inbox.mail("ada@example.com", "cancelled").await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
 
@@ -42,11 +42,11 @@ async fn who_ordered_in_vain_is_told_and_the_order_that_follows_is_counted() {
     buy(&shop, &second).await;
     let all = json!({"waiting": 0, "notified": 1, "clicked": 1, "converted": 1, "bought": 0, "units": 2});
     shop.reports("PEN", &all).await;
-    // The claim again, in another order: it has done its work.
+    // A second order with the same claim does not count.
     buy(&shop, &second).await;
     shop.system.settled().await.unwrap();
     shop.reports("PEN", &all).await;
-    // Nothing of all this is without its trace, and what told of the restock names it as its cause.
+    // Every record has a trace, and the records of the back-in-stock messages name the restock as their cause.
     let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
     let header = |record: &topics::Record, name: &str| {
         let headers = String::from_utf8_lossy(&record.headers).into_owned();
@@ -58,21 +58,21 @@ async fn who_ordered_in_vain_is_told_and_the_order_that_follows_is_counted() {
     let is_told = |record: &&topics::Record| String::from_utf8_lossy(&record.value).contains("back_in_stock");
     let told: Vec<_> =
         records.iter().filter(is_told).map(|record| header(record, "ce_causationid")).collect();
-    assert_eq!(told, vec![header(restock.unwrap(), "ce_id"); 2], "one a channel");
+    assert_eq!(told, vec![header(restock.unwrap(), "ce_id"); 2], "one per channel");
 }
 
 #[tokio::test]
-async fn who_has_bought_it_meanwhile_is_not_told() {
+async fn a_subscriber_who_has_bought_the_product_is_not_notified() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     shop.subscribe(&inbox, "a@example.com", "PEN", 3).await;
     shop.subscribe(&inbox, "b@example.com", "PEN", 3).await;
-    // Two are too few for those who wait, and enough for a to buy one by another way.
+    // Two units are too few for either subscriber, but a can buy one.
     shop.restock("PEN", 2).await;
     buy(&shop, &order("A@example.com", 1)).await;
     shop.reports("PEN", &json!({"waiting": 1, "bought": 1, "notified": 0})).await;
-    // An order that comes to nothing ends nothing.
+    // A cancelled order does not end a subscription.
     let declined = json!({"email": "b@example.com", "payment_method": "pm_card_chargeDeclined",
                           "items": [{"sku": "PEN", "quantity": 1}]});
     let (_, placed) = shop.try_order(None, &declined).await;
@@ -83,7 +83,7 @@ async fn who_has_bought_it_meanwhile_is_not_told() {
 }
 
 #[tokio::test]
-async fn who_was_told_and_buys_without_the_link_counts_as_bought() {
+async fn a_notified_subscriber_who_buys_without_the_claim_counts_as_bought() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -97,13 +97,13 @@ async fn who_was_told_and_buys_without_the_link_counts_as_bought() {
 }
 
 #[tokio::test]
-async fn a_form_and_two_orders_of_one_address_are_one_place_in_the_line() {
+async fn a_form_and_two_orders_of_one_address_are_one_subscription() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["ada"], "PEN").await;
-    order_in_vain(&shop, "ADA@example.com").await;
-    order_in_vain(&shop, "ada@Example.com").await;
+    order_sold_out(&shop, "ADA@example.com").await;
+    order_sold_out(&shop, "ada@Example.com").await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
@@ -112,17 +112,17 @@ async fn a_form_and_two_orders_of_one_address_are_one_place_in_the_line() {
 }
 
 #[tokio::test]
-async fn an_order_that_asked_to_be_told_is_undone_by_one_click_in_its_mail() {
+async fn one_click_in_the_orders_mail_ends_the_subscription_of_the_order() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    order_in_vain(&shop, "ada@example.com").await;
+    order_sold_out(&shop, "ada@example.com").await;
     let undo =
         inbox.mail("ada@example.com", "/subscriptions/unsubscribe").await.link("/subscriptions/unsubscribe");
     shop.reports("PEN", &json!({"waiting": 1})).await;
     assert_eq!(shop.press(&undo).await, StatusCode::OK);
     shop.reports("PEN", &json!({"waiting": 0})).await;
-    // An order that did not ask is offered it by a link.
+    // The mail of an order without `notify_me` offers the subscription by a link.
     let (_, placed) = shop.try_order(None, &order("bob@example.com", 1)).await;
     shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
     let join = inbox.mail("bob@example.com", "/subscriptions/join").await.link("/subscriptions/join");

@@ -1,4 +1,5 @@
-//! Who may sign whom up: only an address's owner, by its mail; and the form tells nobody who is known here.
+//! Only the owner of an address can confirm a subscription, by a mail; the form does not reveal whether an address is
+//! known.
 
 use serde_json::{Value, json};
 use system_tests::{BACK, Inbox, Shop, eventually};
@@ -6,7 +7,7 @@ use system_tests::{BACK, Inbox, Shop, eventually};
 const CONFIRM: &str = "/subscriptions/confirm";
 
 #[tokio::test]
-async fn a_stranger_is_told_only_after_confirming_and_not_after_unsubscribing() {
+async fn an_address_is_notified_only_after_confirming_and_not_after_unsubscribing() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -21,13 +22,13 @@ async fn a_stranger_is_told_only_after_confirming_and_not_after_unsubscribing() 
 }
 
 #[tokio::test]
-async fn a_strangers_second_call_changes_nothing_that_the_owner_confirmed() {
+async fn a_strangers_request_changes_nothing_that_the_owner_confirmed() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["ada", "b"], "PEN").await;
     let accepted = (202, json!({"status": "accepted"}));
-    // The same again: nothing to ask. Another quantity: it is asked, and not answered.
+    // The same quantity needs no confirmation. Another quantity does, and the owner does not confirm it.
     assert_eq!(shop.ask(&json!({"email": "ADA@example.com", "sku": "PEN"})).await, accepted);
     assert_eq!(shop.ask(&json!({"email": "Ada@Example.com", "sku": "PEN", "quantity": 900})).await, accepted);
     let questions = async || {
@@ -36,39 +37,40 @@ async fn a_strangers_second_call_changes_nothing_that_the_owner_confirmed() {
             mails.iter().filter(|mail| mail.text.contains(CONFIRM)).map(|mail| mail.link(CONFIRM)).collect();
         (questions.len() == 2).then_some(questions)
     };
-    let questions = eventually("another quantity is asked, and the same is not", questions).await;
+    let questions =
+        eventually("another quantity needs a confirmation, the same quantity does not", questions).await;
     assert_ne!(questions[0], questions[1]);
     shop.restock("PEN", 1).await;
     inbox.mail("ada@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["ada"], "still one that is wanted, and still the first place");
+    assert_eq!(inbox.names_told(), ["ada"], "quantity and position are unchanged");
 }
 
 #[tokio::test]
-async fn another_quantity_counts_once_the_owner_confirms_it() {
+async fn another_quantity_applies_only_after_the_owner_confirms_it() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b"], "PEN").await;
     shop.wish("a@example.com", "PEN", 3).await;
-    let second = eventually("the second question", async || {
+    let second = eventually("the second confirmation request", async || {
         let mails = inbox.of("a@example.com");
         mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))
     });
     assert!(shop.press(&second.await).await.is_success());
-    // The first question's link again: the newest answer stands.
+    // The link of the first request again: the latest confirmation stays in force.
     let first = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
     assert!(shop.press(&first).await.is_success());
     shop.restock("PEN", 2).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["b"], "two are too few for a");
+    assert_eq!(inbox.names_told(), ["b"], "two units are too few for a");
     shop.restock("PEN", 3).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["a", "b"]);
 }
 
 #[tokio::test]
-async fn the_form_says_the_same_of_known_and_unknown_addresses() {
+async fn the_form_answers_known_and_unknown_addresses_alike() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -86,14 +88,14 @@ async fn the_form_says_the_same_of_known_and_unknown_addresses() {
 }
 
 #[tokio::test]
-async fn neither_an_address_nor_a_client_can_be_signed_up_for_everything() {
+async fn subscriptions_are_limited_per_address_and_per_client() {
     let inbox = Inbox::open();
     let limits = [("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "3"), ("SUBSCRIPTIONS_PER_CLIENT_PER_HOUR", "6")];
     let shop = Shop::with_mail(&inbox, &limits).await;
     shop.stock("PEN", 0).await;
     shop.subscribe(&inbox, "mark@example.com", "PEN", 1).await;
     let url = format!("{}/subscriptions", shop.system.url("notification"));
-    // Who claims to be somebody else is no trusted proxy.
+    // This client is not a trusted proxy, so its X-Forwarded-For is ignored.
     let ask = async |email: &str, client: &str| {
         let post = shop.http().post(&url).header("x-forwarded-for", client);
         post.json(&json!({"email": email, "sku": "PEN"})).send().await.unwrap()
@@ -104,7 +106,7 @@ async fn neither_an_address_nor_a_client_can_be_signed_up_for_everything() {
         assert_eq!(ask(email, client).await.status(), 202);
     }
     let refused = ask("aDa@example.com", "4.4.4.4").await;
-    assert_eq!(refused.status(), 429, "the fourth for this address");
+    assert_eq!(refused.status(), 429, "the fourth request for this address");
     assert!(refused.headers().contains_key("retry-after"));
     let problem: Value = refused.json().await.unwrap();
     assert_eq!(problem["status"], 429);
@@ -113,11 +115,11 @@ async fn neither_an_address_nor_a_client_can_be_signed_up_for_everything() {
         let answer = ask(&format!("victim-{number}@example.com"), &format!("5.5.5.{number}")).await;
         taken += usize::from(answer.status() == 202);
     }
-    assert!(taken <= 2, "{taken} more from a client that may ask six times");
+    assert!(taken <= 2, "{taken} more requests accepted from a client with a limit of six");
 }
 
 #[tokio::test]
-async fn where_an_orders_word_is_not_enough_its_address_is_asked_too() {
+async fn with_order_consent_confirm_an_orders_subscription_needs_a_confirmation_too() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("ORDER_CONSENT", "confirm")]).await;
     shop.stock("PEN", 0).await;

@@ -1,5 +1,5 @@
-//! A fan-out that is killed, shared, or set off twice: every subscriber one row a restock and channel, and no mail twice
-//! but those in flight.
+//! A fan-out that is killed, shared by instances, or triggered twice: each subscriber gets one row per restock and
+//! channel, and only mails in flight at a crash are sent twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use stack::System;
 use system_tests::{Inbox, Shop, mailing};
 
 const SUBSCRIBERS: usize = 90;
-/// Mails in flight, an instance: so many may come twice when it is killed.
+/// The maximum number of mails in flight per instance, which may be sent twice after a crash.
 const IN_FLIGHT: usize = 8;
 const SETTINGS: [(&str, &str); 2] = [("WAVE_FACTOR", "1000"), ("WAVE_INTERVAL", "1h")];
 
@@ -21,12 +21,13 @@ async fn queue(shop: &Shop, inbox: &Inbox) {
         (1..SUBSCRIBERS).map(|number| format!("subscriber-{number}@example.com")).collect();
     join_all(others.iter().map(|email| shop.subscribe(inbox, email, "PEN", 1))).await;
     shop.reports("PEN", &json!({"waiting": SUBSCRIBERS})).await;
-    // So that what follows falls into the middle.
+    // Slows the fan-out, so that the kill falls into the middle of it.
     inbox.slow(Duration::from_millis(20));
 }
 
-/// Everybody was told: by one row a channel, and by one mail but for `repeated`, which have the same `Message-ID`.
-async fn all_are_told_once(shop: &Shop, inbox: &Inbox, repeated: usize) {
+/// Checks that every subscriber has one row per channel and one mail; at most `repeated` mails came twice, with the
+/// same `Message-ID`.
+async fn all_are_notified_once(shop: &Shop, inbox: &Inbox, repeated: usize) {
     shop.reports("PEN", &json!({"waiting": 0, "notified": SUBSCRIBERS})).await;
     shop.system.settled().await.unwrap();
     let rows = shop.notifications("sku=PEN&kind=back_in_stock&limit=200").await;
@@ -42,14 +43,14 @@ async fn all_are_told_once(shop: &Shop, inbox: &Inbox, repeated: usize) {
     }
     assert_eq!(mails.len(), SUBSCRIBERS);
     let twice: usize = mails.values().map(|ids| ids.len() - 1).sum();
-    assert!(twice <= repeated, "{twice} came again, of at most {repeated} in flight");
+    assert!(twice <= repeated, "{twice} mails were sent twice, but at most {repeated} were in flight");
     for ids in mails.values() {
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
 }
 
 #[tokio::test]
-async fn killed_in_the_middle_of_a_fan_out_it_skips_nobody_and_tells_nobody_by_two_rows() {
+async fn a_kill_in_the_middle_of_a_fan_out_skips_no_subscriber_and_creates_no_second_row() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     queue(&shop, &inbox).await;
@@ -59,11 +60,11 @@ async fn killed_in_the_middle_of_a_fan_out_it_skips_nobody_and_tells_nobody_by_t
         shop.system.service("notification").kill();
         shop.system.service("notification").start().await.unwrap();
     }
-    all_are_told_once(&shop, &inbox, 3 * IN_FLIGHT).await;
+    all_are_notified_once(&shop, &inbox, 3 * IN_FLIGHT).await;
 }
 
 #[tokio::test]
-async fn killed_as_soon_as_the_stock_rises_it_tells_everybody_once() {
+async fn kills_right_after_a_restock_leave_every_subscriber_notified_once() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     queue(&shop, &inbox).await;
@@ -74,11 +75,11 @@ async fn killed_as_soon_as_the_stock_rises_it_tells_everybody_once() {
         shop.system.service("notification").spawn().unwrap();
     }
     shop.system.service("notification").wait_ready().await.unwrap();
-    all_are_told_once(&shop, &inbox, 5 * IN_FLIGHT).await;
+    all_are_notified_once(&shop, &inbox, 5 * IN_FLIGHT).await;
 }
 
 #[tokio::test]
-async fn two_instances_share_a_fan_out_and_one_may_die_of_it() {
+async fn two_instances_share_a_fan_out_and_one_takes_over_when_the_other_is_killed() {
     let inbox = Inbox::open();
     let two = mailing(System::builder().instances("notification", 2), &inbox, &SETTINGS);
     let shop = Shop::with(two).await;
@@ -88,17 +89,17 @@ async fn two_instances_share_a_fan_out_and_one_may_die_of_it() {
     shop.system.instance("notification", 2).kill();
     inbox.receives(SUBSCRIBERS).await;
     shop.system.instance("notification", 2).start().await.unwrap();
-    all_are_told_once(&shop, &inbox, IN_FLIGHT).await;
+    all_are_notified_once(&shop, &inbox, IN_FLIGHT).await;
 }
 
-/// Runs a command of a service to its good end.
+/// Runs a command of a service, which must succeed.
 async fn run(shop: &Shop, service: &str, arguments: &[&str]) {
     let output = shop.system.command(service).args(arguments).output().await.unwrap();
     assert!(output.status.success(), "{service} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
-async fn a_restock_that_is_repeated_read_again_or_published_again_tells_nobody_again() {
+async fn a_restock_that_is_retried_rewound_or_republished_notifies_no_subscriber_twice() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;

@@ -1,9 +1,9 @@
-//! Whoever asks to be forgotten is not told any more, and the figures stay.
+//! An erased address is not notified any more; the figures stay.
 
 use serde_json::json;
 use system_tests::{BACK, Inbox, Shop};
 
-/// Nobody's recipient is shown any more, masked or not.
+/// Checks that no notification shows a recipient, masked or not.
 async fn no_recipient_is_known(shop: &Shop) {
     for row in shop.notifications("sku=PEN").await {
         assert_eq!(row.get("recipient"), Some(&serde_json::Value::Null), "{row}");
@@ -11,7 +11,7 @@ async fn no_recipient_is_known(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn an_erased_customer_is_not_told() {
+async fn an_erased_customer_is_not_notified() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -28,20 +28,20 @@ async fn an_erased_customer_is_not_told() {
     assert!(inbox.names_told().is_empty());
     no_recipient_is_known(&shop).await;
 
-    // The same address is welcome again.
+    // The same address may subscribe again.
     shop.queue(&inbox, &["ada"], "PEN").await;
     inbox.mail("ada@example.com", BACK).await;
 }
 
 #[tokio::test]
-async fn an_address_that_never_ordered_is_forgotten_too() {
+async fn an_address_that_never_ordered_is_erased_too() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b"], "PEN").await;
     shop.restock("PEN", 1).await;
     inbox.mail("a@example.com", BACK).await;
-    // Told is who the mail server has accepted it for: that is written a moment after the mail came.
+    // The service counts a mail as sent a moment after the mail server has accepted it.
     shop.reports("PEN", &json!({"notified": 1})).await;
     for email in ["A@example.com", "b@example.com", "unknown@example.com"] {
         let url = format!("{}/erasures", shop.system.url("notification"));
@@ -53,7 +53,7 @@ async fn an_address_that_never_ordered_is_forgotten_too() {
     no_recipient_is_known(&shop).await;
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a"], "once, before");
+    assert_eq!(inbox.names_told(), ["a"], "only before the erasure");
     let join = inbox.mail("a@example.com", BACK).await.link("/subscriptions/join");
-    assert_eq!(shop.press(&join).await, 404, "there is nobody to tell the next time");
+    assert_eq!(shop.press(&join).await, 404, "the subscription does not exist any more");
 }

@@ -1,10 +1,10 @@
-//! Links in mails: GET shows, only POST acts, so that a scanner that follows them changes nothing.
+//! Links in mails: GET only shows a page, POST acts, so that a mail scanner changes nothing.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use system_tests::{BACK, Inbox, Shop};
 
-/// Follows a link as a mail scanner does.
+/// Follows a link like a mail scanner.
 async fn scan(shop: &Shop, link: &str) {
     for method in [Method::HEAD, Method::GET, Method::GET] {
         let answer = shop.http().request(method, link).send().await.unwrap();
@@ -13,7 +13,7 @@ async fn scan(shop: &Shop, link: &str) {
 }
 
 #[tokio::test]
-async fn a_scanner_that_follows_every_link_confirms_ends_and_counts_nothing() {
+async fn a_mail_scanner_that_follows_every_link_changes_nothing() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -36,24 +36,24 @@ async fn a_scanner_that_follows_every_link_confirms_ends_and_counts_nothing() {
     }
     shop.reports("PEN", &json!({"clicked": 0, "waiting": 0, "notified": 1})).await;
 
-    // The same links, pressed.
+    // A POST to the same links acts.
     assert_eq!(shop.press(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
     assert_eq!(shop.press(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
     shop.reports("PEN", &json!({"clicked": 1})).await;
-    // b confirms in the end, and is told of what is there.
+    // b confirms later, and is notified of the existing stock.
     let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
     assert_eq!(shop.press(&confirm).await, StatusCode::OK);
     inbox.mail("b@example.com", BACK).await;
 }
 
 #[tokio::test]
-async fn a_second_press_shows_the_same_page() {
+async fn a_second_post_shows_the_same_page() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.wish("a@example.com", "PEN", 1).await;
     let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
-    // The nonce of the page's style is new each time.
+    // Each page has a new nonce for its style, so only status, title and content are compared.
     let words = |(status, page): (StatusCode, String)| {
         let title = page.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
         (
@@ -71,13 +71,13 @@ async fn a_second_press_shows_the_same_page() {
         assert_eq!(
             words((shown.status(), shown.text().await.unwrap())),
             first,
-            "a visit after it shows it too"
+            "a later GET shows the same page"
         );
     }
 }
 
 #[tokio::test]
-async fn a_mail_programs_one_click_ends_it_by_the_header_alone() {
+async fn one_click_unsubscribe_by_the_mail_header_ends_the_subscription() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -93,14 +93,14 @@ async fn a_mail_programs_one_click_ends_it_by_the_header_alone() {
     let told = inbox.mail("b@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["b"]);
-    // The next time too, and then not after all.
+    // b subscribes to the next restock, then unsubscribes.
     assert_eq!(shop.press(&told.link("/subscriptions/join")).await, StatusCode::OK);
     shop.reports("PEN", &json!({"waiting": 1})).await;
     assert_eq!(shop.press(&list_unsubscribe(&told)).await, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn pages_cannot_be_framed_send_no_referrer_and_load_nothing_from_elsewhere() {
+async fn pages_cannot_be_framed_send_no_referrer_and_load_nothing_external() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SHOP_NAME", "<b>Bobby's</b>")]).await;
     shop.stock("PEN", 0).await;
@@ -122,7 +122,7 @@ async fn pages_cannot_be_framed_send_no_referrer_and_load_nothing_from_elsewhere
 }
 
 #[tokio::test]
-async fn a_link_that_was_tampered_with_or_is_meant_for_something_else_does_nothing() {
+async fn a_forged_link_or_one_for_another_purpose_does_nothing() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -132,7 +132,7 @@ async fn a_link_that_was_tampered_with_or_is_meant_for_something_else_does_nothi
         ["/subscriptions/confirm", "/subscriptions/unsubscribe"].map(|path| mail.link(path));
     let token = confirm.split("token=").nth(1).unwrap();
     let ends = unsubscribe.split("token=").nth(1).unwrap();
-    // What it says stands at the front, and what proves it behind.
+    // A token begins with its content and ends with its signature.
     let (front, back) = token.split_at(token.len() - 8);
     let forged = format!("{front}{}{}", if back.starts_with('A') { 'B' } else { 'A' }, &back[1..]);
     let at = |path: &str, token: &str| format!("{}/{path}{token}", shop.system.url("notification"));

@@ -1,4 +1,4 @@
-//! The mail server, or the service itself, was away: what follows rests on what is there now.
+//! Outages of the mail server or of the service: afterwards, the current stock decides.
 
 use serde_json::json;
 use system_tests::{BACK, Inbox, Shop};
@@ -13,7 +13,7 @@ async fn sell_out(shop: &Shop, quantity: i64) -> system_tests::Placed {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_refuses_is_tried_again_across_a_restart_and_nobody_is_told_twice() {
+async fn a_rejected_mail_is_retried_across_a_restart_and_sent_once() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -22,7 +22,11 @@ async fn a_mail_server_that_refuses_is_tried_again_across_a_restart_and_nobody_i
     shop.restock("PEN", 5).await;
     shop.refused("PEN", 1).await;
     let figures = shop.report("PEN").await;
-    assert_eq!((&figures["notified"], &figures["waiting"]), (&json!(0), &json!(1)), "told means accepted");
+    assert_eq!(
+        (&figures["notified"], &figures["waiting"]),
+        (&json!(0), &json!(1)),
+        "only an accepted mail counts"
+    );
     shop.system.service("notification").kill();
     inbox.refuse(false);
     shop.system.service("notification").start().await.unwrap();
@@ -33,7 +37,7 @@ async fn a_mail_server_that_refuses_is_tried_again_across_a_restart_and_nobody_i
 }
 
 #[tokio::test]
-async fn stock_that_came_and_went_during_an_outage_is_not_told_after_it() {
+async fn stock_that_was_sold_during_an_outage_is_not_announced_after_it() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     shop.stock("PEN", 0).await;
@@ -43,12 +47,12 @@ async fn stock_that_came_and_went_during_an_outage_is_not_told_after_it() {
     sell_out(&shop, 2).await;
     shop.system.service("notification").start().await.unwrap();
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "told of what is gone");
-    assert!(shop.mails_about("PEN").await.is_empty(), "not even queued");
+    assert!(inbox.names_told().is_empty(), "a mail for a sold-out product");
+    assert!(shop.mails_about("PEN").await.is_empty(), "a mail is queued");
 }
 
 #[tokio::test]
-async fn what_was_queued_before_an_outage_is_not_sent_after_it_when_it_is_sold_out() {
+async fn mails_queued_before_an_outage_are_not_sent_after_it_when_the_product_is_sold_out() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     shop.stock("PEN", 0).await;
@@ -61,12 +65,12 @@ async fn what_was_queued_before_an_outage_is_not_sent_after_it_when_it_is_sold_o
     let order = sell_out(&shop, 4).await;
     shop.system.service("notification").start().await.unwrap();
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "told by a level from before the outage");
+    assert!(inbox.names_told().is_empty(), "a mail by the stock from before the outage");
 
     let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
     shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap();
     inbox.receives(5).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["a", "b", "c", "d"]);
-    assert_eq!(shop.mails_about("PEN").await.len(), 4, "one row a subscriber and restock");
+    assert_eq!(shop.mails_about("PEN").await.len(), 4, "one row per subscriber and restock");
 }

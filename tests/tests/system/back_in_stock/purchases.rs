@@ -1,4 +1,4 @@
-//! What orders mean for those who wait: a purchase suspends a wait while it stands, and nobody's order ends it.
+//! Orders of subscribers: an order suspends the subscription while it stands, but never ends it.
 
 use serde_json::json;
 use system_tests::{BACK, Inbox, Placed, Shop, eventually};
@@ -22,35 +22,35 @@ async fn cancel(shop: &Shop, order: &Placed) {
 }
 
 #[tokio::test]
-async fn an_order_that_comes_to_nothing_leaves_the_subscriber_at_the_old_place() {
+async fn a_cancelled_order_leaves_the_subscriber_at_the_old_position() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     shop.stock("PEN", 0).await;
     shop.subscribe(&inbox, "a@example.com", "PEN", 5).await;
     shop.subscribe(&inbox, "b@example.com", "PEN", 5).await;
-    // Too few for those who wait, and enough for somebody who knows their address to buy one with it, and cancel.
+    // One unit is too few for the subscribers, but a stranger who knows an address can order it and cancel.
     shop.restock("PEN", 1).await;
     let strangers = order(&shop, "A@example.com", "pm_card_visa").await;
     shop.confirmed(&strangers.id).await;
     shop.reports("PEN", &json!({"waiting": 1, "bought": 1, "notified": 0})).await;
     cancel(&shop, &strangers).await;
     shop.reports("PEN", &json!({"waiting": 2, "bought": 0})).await;
-    // The owner's own order, whose payment is authorized and cannot be captured.
+    // The owner's order, whose payment is authorized but cannot be captured.
     let failed = order(&shop, "a@example.com", "pm_captureFails").await;
     shop.ends(&failed.id, ["cancelled", "voided", "released"]).await;
     shop.reports("PEN", &json!({"waiting": 2, "bought": 0})).await;
     shop.restock("PEN", 4).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a"], "five are there for the first in line");
+    assert_eq!(inbox.names_told(), ["a"], "five units are available for the first subscriber");
 }
 
 #[tokio::test]
-async fn a_purchase_suspends_the_wait_while_it_stands_whatever_happens_meanwhile() {
+async fn an_order_suspends_the_subscription_while_it_stands() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a"], "PEN").await;
-    // The mail is on its way already when the purchase is made.
+    // The mail is already queued when the order is placed.
     inbox.refuse(true);
     shop.restock("PEN", 2).await;
     shop.refused("PEN", 1).await;
@@ -60,8 +60,8 @@ async fn a_purchase_suspends_the_wait_while_it_stands_whatever_happens_meanwhile
     inbox.refuse(false);
     shop.restock("PEN", 5).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "told of what was bought");
-    // Goods that are there already are told of as soon as the purchase has come to nothing.
+    assert!(inbox.names_told().is_empty(), "a mail for a bought product");
+    // After the cancellation, the subscriber is notified of the existing stock at once.
     cancel(&shop, &bought).await;
     inbox.mail("a@example.com", BACK).await;
     shop.reports("PEN", &json!({"waiting": 0, "bought": 0, "notified": 1})).await;
@@ -69,7 +69,7 @@ async fn a_purchase_suspends_the_wait_while_it_stands_whatever_happens_meanwhile
 }
 
 #[tokio::test]
-async fn who_has_bought_it_and_asks_again_is_told() {
+async fn a_subscriber_who_has_bought_and_subscribes_again_is_notified() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     shop.stock("PEN", 0).await;
@@ -78,7 +78,7 @@ async fn who_has_bought_it_and_asks_again_is_told() {
     shop.confirmed(&order(&shop, "a@example.com", "pm_card_visa").await.id).await;
     shop.reports("PEN", &json!({"waiting": 0, "bought": 1})).await;
     shop.wish("a@example.com", "PEN", 5).await;
-    let second = eventually("the second question", async || {
+    let second = eventually("the second confirmation request", async || {
         let mails = inbox.of("a@example.com");
         mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))
     });

@@ -1,4 +1,4 @@
-//! "No more of this" holds against everybody but its owner, and nobody is asked again and again.
+//! A refusal of mails: only the owner of an address can lift it; and confirmation requests are rate-limited.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ const UNSUBSCRIBE: &str = "/subscriptions/unsubscribe";
 const REFUSE: &str = "/subscriptions/refuse";
 const JOIN: &str = "/subscriptions/join";
 
-/// Whatever was asked before has been looked at when this address has its question: wishes are looked at in order.
-async fn looked_at(shop: &Shop, inbox: &Inbox, mark: &str) {
+/// Waits until all earlier requests are processed: requests are processed in order, so the mail to `mark` proves it.
+async fn all_processed(shop: &Shop, inbox: &Inbox, mark: &str) {
     shop.wish(mark, "PEN", 1).await;
     inbox.mail(mark, CONFIRM).await;
 }
@@ -19,17 +19,17 @@ fn questions(inbox: &Inbox, email: &str) -> usize {
     inbox.of(email).iter().filter(|mail| mail.text.contains(CONFIRM)).count()
 }
 
-/// Asks in somebody's name; the answer is always the same.
+/// Subscribes an address, as anyone can; the answer is always the same.
 async fn ask(shop: &Shop, email: &str, sku: &str, quantity: i64) {
     let (status, answer) = shop.ask(&json!({"email": email, "sku": sku, "quantity": quantity})).await;
     assert_eq!((status, answer), (202, json!({"status": "accepted"})));
 }
 
-/// Orders what is sold out, and asks to be told.
-async fn order_in_vain(shop: &Shop, email: &str) -> String {
+/// Orders a sold-out product with `notify_me`.
+async fn order_sold_out(shop: &Shop, email: &str) -> String {
     let order = json!({"email": email, "payment_method": "pm_card_visa", "notify_me": true,
                        "items": [{"sku": "PEN", "quantity": 1}]});
-    // By a client from elsewhere, where the order service trusts this machine as its proxy: local ones have no limits.
+    // From a client address that is not local, by a trusted proxy: local clients have no limits.
     let post = shop.http().post(shop.at("order", "/orders")).header("x-forwarded-for", "192.0.2.1");
     let placed: Value = post.json(&order).send().await.unwrap().json().await.unwrap();
     let id = placed["id"].as_str().unwrap_or_else(|| panic!("{placed}")).to_owned();
@@ -37,7 +37,7 @@ async fn order_in_vain(shop: &Shop, email: &str) -> String {
     id
 }
 
-/// The link of a page's form.
+/// Returns the link of a page's form.
 fn form(page: &str, action: &str) -> String {
     let rest =
         page.split(&format!("action=\"{action}?")).nth(1).unwrap_or_else(|| panic!("{action} in {page}"));
@@ -45,7 +45,7 @@ fn form(page: &str, action: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_has_refused_a_product_is_asked_and_told_no_more_until_a_link_of_their_own_lifts_it() {
+async fn a_refusal_of_a_product_stops_all_mails_about_it_until_the_owners_link_lifts_it() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "0")]).await;
     shop.stock("PEN", 0).await;
@@ -57,9 +57,9 @@ async fn who_has_refused_a_product_is_asked_and_told_no_more_until_a_link_of_the
     for (email, quantity) in [("a@example.com", 1), ("A@example.com", 7), ("a+shop@example.com", 1)] {
         ask(&shop, email, "PEN", quantity).await;
     }
-    order_in_vain(&shop, "a@example.com").await;
-    looked_at(&shop, &inbox, "probe-1@example.com").await;
-    // The order's mail offers it by a link, which only its reader can press.
+    order_sold_out(&shop, "a@example.com").await;
+    all_processed(&shop, &inbox, "probe-1@example.com").await;
+    // The order's mail offers the subscription by a link, which only its reader can use.
     let cancelled = inbox.mail("a@example.com", "cancelled").await;
     assert!(cancelled.text.contains(JOIN) && !cancelled.text.contains(UNSUBSCRIBE), "{}", cancelled.text);
     assert_eq!((questions(&inbox, "a@example.com"), questions(&inbox, "a+shop@example.com")), (1, 0));
@@ -70,18 +70,18 @@ async fn who_has_refused_a_product_is_asked_and_told_no_more_until_a_link_of_the
     let lift = format!("{}/subscriptions/{}", shop.system.url("notification"), form(&page, "lift"));
     assert_eq!(shop.http().get(&lift).send().await.unwrap().status(), StatusCode::OK);
     ask(&shop, "a@example.com", "PEN", 1).await;
-    looked_at(&shop, &inbox, "probe-2@example.com").await;
+    all_processed(&shop, &inbox, "probe-2@example.com").await;
     assert_eq!(questions(&inbox, "a@example.com"), 1, "a GET changes nothing");
     for _again in 0..2 {
         assert_eq!(shop.press(&lift).await, StatusCode::OK);
     }
     ask(&shop, "a@example.com", "PEN", 1).await;
     let asked = async || (questions(&inbox, "a@example.com") == 2).then_some(());
-    eventually("it is asked again", asked).await;
+    eventually("a new confirmation request", asked).await;
 }
 
 #[tokio::test]
-async fn who_has_refused_all_mails_hears_of_no_product_not_even_after_an_erasure() {
+async fn a_refusal_of_all_mails_applies_to_every_product_even_after_an_erasure() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     for sku in ["PEN", "CUP"] {
@@ -96,15 +96,15 @@ async fn who_has_refused_all_mails_hears_of_no_product_not_even_after_an_erasure
     let url = format!("{}/erasures", shop.system.url("notification"));
     let erased = shop.operator(shop.http().post(url)).json(&json!({"email": "a@example.com"})).send().await;
     assert_eq!(erased.unwrap().status(), StatusCode::ACCEPTED);
-    assert_eq!(shop.press(&refuse).await, StatusCode::NOT_FOUND, "the link leads to no address any more");
+    assert_eq!(shop.press(&refuse).await, StatusCode::NOT_FOUND, "the link's address is erased");
     ask(&shop, "a@example.com", "CUP", 1).await;
     ask(&shop, "a@example.com", "PEN", 1).await;
-    looked_at(&shop, &inbox, "probe-1@example.com").await;
+    all_processed(&shop, &inbox, "probe-1@example.com").await;
     assert_eq!(questions(&inbox, "a@example.com"), 1);
 }
 
 #[tokio::test]
-async fn while_a_question_is_open_the_next_one_waits_longer_each_time() {
+async fn the_pause_before_the_next_confirmation_request_grows_until_one_is_answered() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "0")]).await;
     shop.stock("PEN", 0).await;
@@ -114,7 +114,7 @@ async fn while_a_question_is_open_the_next_one_waits_longer_each_time() {
     };
     let mut mark = 0;
     for (minutes, asked) in [(0, 1), (14, 1), (2, 2), (16, 2), (43, 2), (2, 3)] {
-        // The test cannot wait: the time is moved for the database.
+        // Moves the time of the last request in the database instead of waiting.
         let over = format!("UPDATE questions SET last_at = last_at - interval '{minutes} minutes'");
         shop.system.in_database("notification", &over).await.unwrap();
         for (email, quantity) in
@@ -123,27 +123,27 @@ async fn while_a_question_is_open_the_next_one_waits_longer_each_time() {
             ask(&shop, email, "PEN", quantity).await;
         }
         mark += 1;
-        looked_at(&shop, &inbox, &format!("probe-{mark}@example.com")).await;
+        all_processed(&shop, &inbox, &format!("probe-{mark}@example.com")).await;
         let found = all();
         assert_eq!(found, asked, "{minutes} minutes later");
     }
-    // An answer ends the pause: another quantity is asked at once.
+    // An answer ends the pause: the request for another quantity is sent at once.
     let confirm = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
     assert_eq!(shop.press(&confirm).await, StatusCode::OK);
     ask(&shop, "a@example.com", "PEN", 9).await;
-    eventually("another quantity is asked", async || (all() == 4).then_some(())).await;
+    eventually("a request for another quantity", async || (all() == 4).then_some(())).await;
 }
 
 #[tokio::test]
-async fn whom_an_order_signed_up_comes_behind_those_who_confirmed_it() {
+async fn subscriptions_by_order_are_notified_after_confirmed_ones() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     for email in ["fake@example.com", "b@example.com"] {
-        order_in_vain(&shop, email).await;
+        order_sold_out(&shop, email).await;
     }
     shop.queue(&inbox, &["c"], "PEN").await;
-    // b confirms what the order asked for, and has the order's place from then on.
+    // b confirms the subscription of the order, which then keeps the order's position.
     shop.subscribe(&inbox, "b@example.com", "PEN", 1).await;
     for (told, next) in ["b", "c", "fake"].iter().enumerate() {
         shop.restock("PEN", 1).await;
@@ -154,20 +154,24 @@ async fn whom_an_order_signed_up_comes_behind_those_who_confirmed_it() {
 }
 
 #[tokio::test]
-async fn a_client_and_a_mailbox_have_so_many_wishes_by_order_and_no_more() {
+async fn subscriptions_by_order_are_limited_per_client_and_per_mailbox() {
     let inbox = Inbox::open();
     let limits = [("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "1")];
     let builder = stack::System::builder().env("order", "NOTIFY_ME_PER_CLIENT_PER_HOUR", "4");
     let builder = builder.env("order", "TRUSTED_PROXIES", "127.0.0.1");
     let shop = Shop::with(system_tests::mailing(builder, &inbox, &limits)).await;
     shop.stock("PEN", 0).await;
-    // One place a mailbox, whatever stands behind the plus.
+    // One subscription per mailbox, whatever follows the plus sign.
     for email in ["a@example.com", "a+1@example.com", "b@example.com", "c@example.com", "d@example.com"] {
-        order_in_vain(&shop, email).await;
+        order_sold_out(&shop, email).await;
     }
     shop.reports("PEN", &json!({"waiting": 3})).await;
     for email in ["a+1@example.com", "d@example.com"] {
         let cancelled = inbox.mail(email, "cancelled").await;
-        assert!(cancelled.text.contains(JOIN), "it is offered instead: {}", cancelled.text);
+        assert!(
+            cancelled.text.contains(JOIN),
+            "the mail offers the subscription instead: {}",
+            cancelled.text
+        );
     }
 }

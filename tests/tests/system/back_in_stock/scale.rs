@@ -1,4 +1,4 @@
-//! Ten thousand told of one restock: run by `scripts/notify-scale`, which says what it measures.
+//! The notification of ten thousand subscribers after one restock; `scripts/notify-scale` runs and describes it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -8,12 +8,12 @@ use serde_json::json;
 use system_tests::{Inbox, Mail, Shop, eventually};
 
 const SUBSCRIBERS: usize = 10_000;
-/// The same, to divide by seconds.
+/// The number of subscribers, for rates per second.
 const ALL: f64 = 10_000.0;
-/// As many as the service has.
+/// The number of SMTP connections, which is that of the service.
 const CONNECTIONS: usize = 8;
 
-/// So many wait for PEN, in the order of their numbers: a copy by Postgres itself.
+/// Returns SQL that inserts subscribers to PEN, who wait in the order of their numbers.
 fn insert(table: &str) -> String {
     format!(
         "INSERT INTO {table} (id, sku, email, quantity, state, consent, consented_at, created_at, activated_at, expires_at, claim)
@@ -22,7 +22,7 @@ fn insert(table: &str) -> String {
          FROM generate_series(0, {}) AS n", SUBSCRIBERS - 1)
 }
 
-/// As many rows as the fan-out writes deliveries, by one statement.
+/// One statement that writes as many rows as the fan-out writes deliveries.
 const COPY: &str = "CREATE UNLOGGED TABLE yardstick_of (LIKE deliveries INCLUDING ALL); ALTER TABLE yardstick_of SET LOGGED;
     INSERT INTO yardstick_of (id, kind, channel, sku, subscription_id, restocks, data, next_at)
     SELECT gen_random_uuid(), 'back_in_stock', channel, 'PEN', subscriptions.id, 1,
@@ -35,7 +35,7 @@ async fn seconds(what: impl Future<Output = ()>) -> f64 {
     started.elapsed().as_secs_f64()
 }
 
-/// Gives `count` mails like `like` to the sink over one connection.
+/// Sends `count` mails like `like` to the mail server over one connection.
 fn feed(inbox: &Inbox, like: &str, count: usize) {
     let stream = TcpStream::connect(inbox.url().trim_start_matches("smtp://")).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -69,7 +69,7 @@ fn memory(shop: &Shop) -> u64 {
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
 }
 
-/// Orders one after the other until `done`, and returns how long each took to be taken, in milliseconds.
+/// Places orders one after the other until `done`, and returns their sorted latencies in milliseconds.
 async fn orders(shop: &Shop, mut done: impl FnMut() -> bool) -> Vec<f64> {
     let mut took = Vec::new();
     while !done() {
@@ -80,12 +80,12 @@ async fn orders(shop: &Shop, mut done: impl FnMut() -> bool) -> Vec<f64> {
     took
 }
 
-/// Which of the subscribers a mail is for.
+/// Returns the number of the subscriber that a mail is for.
 fn number(mail: &Mail) -> usize {
     mail.to.trim_start_matches("subscriber-").trim_end_matches("@example.com").parse().unwrap()
 }
 
-/// As many mails of this size as there are subscribers, given to the mail server directly.
+/// Sends one mail of this size per subscriber directly to the mail server, and returns the duration in seconds.
 fn seconds_to_feed(inbox: &Inbox, size: usize) -> f64 {
     let mail = format!("{}\r\n", "x".repeat(70)).repeat(size / 72) + ".\r\n";
     let started = Instant::now();
@@ -98,8 +98,8 @@ fn seconds_to_feed(inbox: &Inbox, size: usize) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes; scripts/notify-scale runs it"]
-async fn ten_thousand_are_told_once_in_order_while_orders_are_taken() {
+#[ignore = "takes minutes; scripts/notify-scale runs it"]
+async fn ten_thousand_are_notified_once_in_order_while_orders_are_placed() {
     let inbox = Inbox::open();
     let settings = [("WAVE_FACTOR", "1000000"), ("WAVE_INTERVAL", "1h"), ("LOG_MESSAGES", "false")];
     let shop = Shop::with_mail(&inbox, &settings).await;
@@ -121,7 +121,7 @@ async fn ten_thousand_are_told_once_in_order_while_orders_are_taken() {
     });
     let watch = async {
         let rows = || async { shop.report("PEN").await["notified"].as_u64() > Some(0) };
-        eventually("the first is told", async || rows().await.then_some(())).await;
+        eventually("the first mail is sent", async || rows().await.then_some(())).await;
         queued = Some(started.elapsed().as_secs_f64());
     };
     let (meanwhile, ()) = futures::join!(meanwhile, watch);
@@ -133,22 +133,24 @@ async fn ten_thousand_are_told_once_in_order_while_orders_are_taken() {
     let numbers: Vec<usize> = mails.iter().map(number).collect();
     let mut once = numbers.clone();
     once.sort_unstable();
-    assert_eq!(once, (0..SUBSCRIBERS).collect::<Vec<_>>(), "each once");
+    assert_eq!(once, (0..SUBSCRIBERS).collect::<Vec<_>>(), "one mail per subscriber");
     let displaced = numbers.iter().enumerate().map(|(at, number)| at.abs_diff(*number)).max().unwrap();
     let fed = seconds_to_feed(&inbox, mails[0].text.len());
 
     let at = |took: &[f64], share: usize| took[(took.len() - 1) * share / 100];
     println!(
-        "told {SUBSCRIBERS} in {told:.1} s ({:.0}/s), the first after {:.2} s",
+        "{SUBSCRIBERS} notified in {told:.1} s ({:.0}/s), the first after {:.2} s",
         ALL / told,
         queued.unwrap()
     );
-    println!("order of arrival: at most {displaced} places off ({CONNECTIONS} connections)");
-    println!("Postgres's INSERT … SELECT of as many rows: {copied:.2} s; ratio {:.3}", copied / told);
-    println!("the sink fed directly: {fed:.1} s ({:.0}/s); ratio {:.2}", ALL / fed, fed / told);
+    println!(
+        "deviation from the order of arrival: at most {displaced} positions ({CONNECTIONS} connections)"
+    );
+    println!("Postgres' INSERT … SELECT of as many rows: {copied:.2} s; ratio {:.3}", copied / told);
+    println!("the mail server fed directly: {fed:.1} s ({:.0}/s); ratio {:.2}", ALL / fed, fed / told);
     println!("memory: {before} MiB before, {most} MiB at most");
     println!(
-        "orders taken, ms: usual p50 {:.1} p95 {:.1}; meanwhile p50 {:.1} p95 {:.1}",
+        "latency of orders, ms: before p50 {:.1} p95 {:.1}; meanwhile p50 {:.1} p95 {:.1}",
         at(&usual, 50),
         at(&usual, 95),
         at(&meanwhile, 50),

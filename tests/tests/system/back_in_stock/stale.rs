@@ -1,9 +1,9 @@
-//! What time does to subscriptions.
+//! The expiry of subscriptions.
 
 use serde_json::json;
 use system_tests::{Inbox, Shop, eventually};
 
-/// Lets the time of subscriptions to PEN run out: the test cannot wait for months. Starting anew looks at once.
+/// Lets the subscriptions to PEN expire in the database, and restarts the service, which then checks at once.
 async fn time_runs_out(shop: &Shop, state: &str) {
     let over = format!("UPDATE subscriptions SET expires_at = now() WHERE sku = 'PEN' AND state = '{state}'");
     shop.system.in_database("notification", &over).await.unwrap();
@@ -12,7 +12,7 @@ async fn time_runs_out(shop: &Shop, state: &str) {
 }
 
 #[tokio::test]
-async fn who_never_confirmed_and_who_waited_too_long_is_not_told() {
+async fn expired_subscriptions_are_not_notified() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -20,7 +20,7 @@ async fn who_never_confirmed_and_who_waited_too_long_is_not_told() {
     shop.wish("b@example.com", "PEN", 1).await;
     let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
     time_runs_out(&shop, "pending").await;
-    eventually("nobody confirmed it in time", async || {
+    eventually("the unconfirmed subscription has expired", async || {
         let page = shop.http().get(&confirm).send().await.unwrap().text().await.unwrap();
         page.contains("This has ended").then_some(())
     })
@@ -33,7 +33,7 @@ async fn who_never_confirmed_and_who_waited_too_long_is_not_told() {
     shop.restock("PEN", 5).await;
     shop.a_wave_has_passed(&inbox).await;
     assert!(inbox.names_told().is_empty());
-    // They are welcome to ask again.
+    // New subscriptions are possible.
     shop.subscribe(&inbox, "c@example.com", "PEN", 1).await;
     inbox.receives(2).await;
 }

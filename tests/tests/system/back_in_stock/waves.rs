@@ -1,15 +1,16 @@
-//! Who is told when: as many as the stock is good for, in order of arrival, and nobody of what is gone again.
+//! Waves: the number of notified subscribers follows the stock, in order of arrival; no mail is sent for a sold-out
+//! product.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use system_tests::{BACK, Inbox, Shop, eventually};
 
-/// Whoever was told keeps the product to himself for the whole test.
+/// A wave interval that is longer than a test: a notified subscriber keeps the claim on a unit.
 const LONG: (&str, &str) = ("WAVE_INTERVAL", "1h");
 const ONE_EACH: (&str, &str) = ("WAVE_FACTOR", "1");
 
-/// An order that is confirmed: it has taken what it ordered.
+/// Places an order that is confirmed.
 async fn buy(shop: &Shop, quantity: i64) -> system_tests::Placed {
     let order = shop.order("PEN", quantity, "pm_card_visa").await;
     shop.confirmed(&order.id).await;
@@ -23,7 +24,7 @@ async fn cancel(shop: &Shop, order: &system_tests::Placed) {
 }
 
 #[tokio::test]
-async fn as_many_are_told_as_the_stock_is_good_for_in_order_of_arrival() {
+async fn the_stock_decides_how_many_are_notified_in_order_of_arrival() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "2"), LONG]).await;
     shop.stock("PEN", 0).await;
@@ -31,21 +32,25 @@ async fn as_many_are_told_as_the_stock_is_good_for_in_order_of_arrival() {
     shop.restock("PEN", 3).await;
     inbox.receives(6).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b", "c", "d", "e", "f"], "three units are worth six mails");
+    assert_eq!(inbox.names_told(), ["a", "b", "c", "d", "e", "f"], "three units allow six mails");
     let masked = |row: &Value| row["recipient"].as_str().unwrap_or_default().chars().next();
     let rows = shop.mails_about("PEN").await;
-    assert_eq!(rows.iter().filter_map(masked).collect::<String>(), "abcdef", "decided in order of arrival");
+    assert_eq!(rows.iter().filter_map(masked).collect::<String>(), "abcdef", "queued in order of arrival");
     shop.reports("PEN", &json!({"waiting": 4, "notified": 6})).await;
 
     shop.restock("PEN", 1).await;
     inbox.mail("h@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
     let told = inbox.names_told();
-    assert_eq!(told, ["a", "b", "c", "d", "e", "f", "g", "h"], "four units, eight mails, nobody twice");
+    assert_eq!(
+        told,
+        ["a", "b", "c", "d", "e", "f", "g", "h"],
+        "four units, eight mails, each subscriber once"
+    );
 }
 
 #[tokio::test]
-async fn who_is_told_has_the_interval_to_buy_before_the_next_is_told() {
+async fn a_notified_subscriber_has_the_wave_interval_to_buy_before_the_next_is_notified() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[ONE_EACH, ("WAVE_INTERVAL", "3s")]).await;
     shop.stock("PEN", 0).await;
@@ -61,7 +66,7 @@ async fn who_is_told_has_the_interval_to_buy_before_the_next_is_told() {
 }
 
 #[tokio::test]
-async fn a_unit_that_comes_back_within_the_same_restock_reaches_the_next_in_line_and_nobody_twice() {
+async fn a_released_unit_is_announced_to_the_next_subscriber_and_to_no_one_twice() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
     shop.stock("PEN", 3).await;
@@ -75,11 +80,11 @@ async fn a_unit_that_comes_back_within_the_same_restock_reaches_the_next_in_line
     let (_, placed) = shop.try_order(None, &order).await;
     shop.confirmed(placed["id"].as_str().unwrap()).await;
 
-    // Two are there, one of them is a's, who was told within the hour: one is left to tell of.
+    // Two units are available; one counts as a's, who was notified within the interval, so one is left to announce.
     cancel(&shop, &orders[1]).await;
     cancel(&shop, &orders[2]).await;
     inbox.mail("b@example.com", BACK).await;
-    // A payment that is declined takes both away for a moment, and gives them back.
+    // An order with a declined payment reserves both units for a moment and releases them.
     let declined = shop.order("PEN", 2, "pm_card_chargeDeclined").await;
     shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
     shop.a_wave_has_passed(&inbox).await;
@@ -89,7 +94,7 @@ async fn a_unit_that_comes_back_within_the_same_restock_reaches_the_next_in_line
 }
 
 #[tokio::test]
-async fn a_mail_that_waits_is_not_sent_when_it_is_sold_out_meanwhile_and_is_when_a_unit_comes_back() {
+async fn a_queued_mail_is_held_while_the_product_is_sold_out_and_sent_when_a_unit_is_released() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
     shop.stock("PEN", 0).await;
@@ -101,29 +106,29 @@ async fn a_mail_that_waits_is_not_sent_when_it_is_sold_out_meanwhile_and_is_when
     shop.system.settled().await.unwrap();
     inbox.refuse(false);
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "told of what is gone");
+    assert!(inbox.names_told().is_empty(), "a mail for a sold-out product");
     shop.reports("PEN", &json!({"waiting": 1, "notified": 0})).await;
 
     cancel(&shop, &order).await;
     inbox.mail("a@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["a"]);
-    assert_eq!(shop.mails_about("PEN").await.len(), 1, "one row a subscriber and restock");
+    assert_eq!(shop.mails_about("PEN").await.len(), 1, "one row per subscriber and restock");
 }
 
 #[tokio::test]
-async fn a_mail_server_that_is_away_for_long_is_not_followed_by_a_flood() {
+async fn a_long_outage_of_the_mail_server_is_not_followed_by_a_flood_of_mails() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[ONE_EACH, ("WAVE_INTERVAL", "1s")]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b", "c", "d", "e", "f"], "PEN").await;
     inbox.refuse(true);
     shop.restock("PEN", 2).await;
-    // Pauses of 1, 2 and 4 seconds between the mails that probe: several intervals go by.
+    // The probing mails have pauses of 1, 2 and 4 seconds, so several intervals pass.
     shop.refused("PEN", 3).await;
-    assert_eq!(shop.mails_about("PEN").await.len(), 2, "what is not sent yet counts, however old it is");
-    assert_eq!(shop.report("PEN").await["notified"], 0, "told means accepted");
-    // They are bought meanwhile: there is nothing left to tell.
+    assert_eq!(shop.mails_about("PEN").await.len(), 2, "an unsent mail counts, however old it is");
+    assert_eq!(shop.report("PEN").await["notified"], 0, "only an accepted mail counts");
+    // The units are sold meanwhile: there is nothing left to announce.
     buy(&shop, 2).await;
     shop.system.settled().await.unwrap();
     inbox.refuse(false);
@@ -132,7 +137,7 @@ async fn a_mail_server_that_is_away_for_long_is_not_followed_by_a_flood() {
 }
 
 #[tokio::test]
-async fn when_the_stock_falls_while_mails_wait_the_last_in_line_go_back_to_their_places() {
+async fn when_the_stock_falls_while_mails_are_queued_the_last_subscribers_wait_again() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
     shop.stock("PEN", 0).await;
@@ -142,16 +147,16 @@ async fn when_the_stock_falls_while_mails_wait_the_last_in_line_go_back_to_their
     shop.refused("PEN", 2).await;
     assert_eq!(shop.mails_about("PEN").await.len(), 6);
     buy(&shop, 4).await;
-    // A wave that comes after it has looked, before mails flow again.
+    // A wave must check the new stock before mails flow again.
     shop.system.settled().await.unwrap();
-    eventually("the last in line are back in their places", async || {
+    eventually("the last subscribers wait again", async || {
         shop.system.service("notification").output().contains("back in line").then_some(())
     })
     .await;
     inbox.refuse(false);
     inbox.receives(2).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b"], "two are left");
+    assert_eq!(inbox.names_told(), ["a", "b"], "two units are left");
     shop.restock("PEN", 1).await;
     inbox.mail("c@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
@@ -159,7 +164,7 @@ async fn when_the_stock_falls_while_mails_wait_the_last_in_line_go_back_to_their
 }
 
 #[tokio::test]
-async fn who_wants_more_than_there_is_is_passed_over_and_keeps_the_place() {
+async fn a_subscriber_who_wants_more_than_the_stock_is_skipped_and_keeps_the_position() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[ONE_EACH, LONG]).await;
     shop.stock("PEN", 0).await;
@@ -170,7 +175,7 @@ async fn who_wants_more_than_there_is_is_passed_over_and_keeps_the_place() {
     inbox.mail("b@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["b"]);
-    // Six less b's one: five are left to tell of, and a is before c.
+    // Six units less b's one leave five to announce, and a comes before c.
     shop.restock("PEN", 5).await;
     inbox.mail("a@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
@@ -178,7 +183,7 @@ async fn who_wants_more_than_there_is_is_passed_over_and_keeps_the_place() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_delisted_product_is_held_and_told_when_it_is_listed_again() {
+async fn subscribers_of_a_delisted_product_are_notified_when_it_is_listed_again() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
@@ -188,7 +193,7 @@ async fn who_waits_for_a_delisted_product_is_held_and_told_when_it_is_listed_aga
     assert_eq!(delist.status(), 204);
     shop.restock("PEN", 5).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "told of what is not sold");
+    assert!(inbox.names_told().is_empty(), "a mail for a delisted product");
     shop.stock("PEN", 0).await;
-    eventually("a is told", async || (inbox.names_told() == ["a"]).then_some(())).await;
+    eventually("a is notified", async || (inbox.names_told() == ["a"]).then_some(())).await;
 }
