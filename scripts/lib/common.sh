@@ -6,8 +6,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 export CHECKOUT="$root"
 data="${STACK_DATA:-$root/.data}"
 
-# The folder into which Cargo builds, and in which the scripts find the programs. Overrides Cargo's other settings of a
-# target folder.
+# The folder into which Cargo builds, and in which the scripts find the programs. Overrides Cargo's other settings.
 CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-target}}"
 case "$CARGO_TARGET_DIR" in
   /*) ;;
@@ -16,8 +15,7 @@ esac
 export CARGO_TARGET_DIR
 unset CARGO_BUILD_TARGET CARGO_BUILD_TARGET_DIR
 
-# Finds the program behind the scripts. When a Cargo configuration file sets a build target, the program lies one folder
-# deeper.
+# Finds the program behind the scripts. A build target in a Cargo configuration file puts it one folder deeper.
 find_stack() {
   local program
   stack="$CARGO_TARGET_DIR/debug/stack"

@@ -80,8 +80,7 @@ services() {
   for folder in "$root"/services/*/Cargo.toml; do basename "$(dirname "$folder")"; done
 }
 
-# Parses NAME [--instances N] and sets: given (the name), target (the service or server), number (of a named instance),
-# count.
+# Parses NAME [--instances N] and sets: given (the name), target (service or server), number (of an instance), count.
 read_target() {
   local all
   given="" target="" number="" count=""
@@ -188,8 +187,7 @@ only_first() {
   while read -r name state id; do docker rm "$id" >/dev/null; done < <(containers | grep "^$1-")
 }
 
-# Creates one more container and leaves the others unchanged. A further instance has its own static group membership and
-# free ports.
+# Creates one more container and leaves the others unchanged. A further instance has its own static id and free ports.
 add_container() {
   local count
   count="$(containers | grep -Ec "^$1(-[0-9]+)? ")" || true
@@ -235,8 +233,7 @@ address() {
   esac
 }
 
-# Runs Kafka's tools in a separate container: the memory limit of the broker's container leaves no room for a second
-# JVM.
+# Runs Kafka's tools in a separate container: the memory limit of the broker's container allows no second JVM.
 kafka_in_containers() {
   compose --progress quiet run --rm --no-deps --env KAFKA_HEAP_OPTS=-Xmx256m --entrypoint bash kafka -c '
     tools=/opt/kafka/bin name="${1#kafka-}" && name="${name%.sh}" && shift

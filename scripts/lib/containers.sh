@@ -4,8 +4,7 @@ need_docker() {
   command -v docker >/dev/null && docker compose version >/dev/null || fail "Docker with Compose is missing"
 }
 
-# Checks the ports before anything starts: Docker itself notices a conflict only at the end, and does not name the
-# holder.
+# Checks the ports before anything starts: Docker notices a conflict only at the end, and does not name the holder.
 need_free_ports() {
   local port
   for port in 8025 8080 8081 8082 8083 9080 9081 9082 9083; do

@@ -43,8 +43,7 @@ has_java() {
   return 1
 }
 
-# need_all CHECK... : runs these checks (functions above) and installs the packages (functions below) of those that
-# fail.
+# need_all CHECK... : runs these checks (functions above); installs the packages (functions below) of those that fail.
 need_all() {
   local question missing=""
   for question in "$@"; do

@@ -30,8 +30,7 @@ impl Shop {
             let (status, answer) = self.ask(&form).await;
             assert!(matches!(status, 202 | 422 | 503), "{status}: {answer}");
             if status == 422 {
-                // Every call counts towards the client's limit, so the test retries only after the catalogue is
-                // updated.
+                // Every call counts towards the client's limit, so the test retries only after the update.
                 self.system.settled().await.unwrap();
             }
             (status == 202).then(|| assert_eq!(answer, json!({"status": "accepted"})))

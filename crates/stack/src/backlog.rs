@@ -1,5 +1,4 @@
-//! The backlog of a service: rows in its outbox, unread records, dead letters. A system whose services have none is
-//! idle.
+//! The backlog of a service: rows in its outbox, unread records, dead letters. A system without a backlog is idle.
 
 use crate::error::Result;
 use crate::topics::{self, Bounds};
@@ -61,8 +60,7 @@ impl Obstacle {
 pub struct Look {
     /// One description per part of the backlog; empty when the service is idle.
     pub waiting: Vec<String>,
-    /// The sum of the end offsets of all consumed partitions: when two looks have the same sum, no record was added
-    /// between.
+    /// The sum of the end offsets of all consumed partitions: equal sums mean that no record was added in between.
     pub ends: i64,
 }
 

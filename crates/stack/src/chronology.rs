@@ -1,6 +1,5 @@
-//! Merges the lines of several logs in the order in which they were written. A line in the pretty format has a time of
-//! day but no date. The dates are therefore derived backwards from the last line, whose date is the file's modification
-//! time.
+//! Merges the lines of several logs in the order in which they were written. A pretty line has a time of day but no
+//! date. The dates are therefore derived backwards from the last line, whose date is the file's modification time.
 
 use serde_json::Value;
 use std::collections::BTreeMap;

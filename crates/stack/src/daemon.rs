@@ -27,8 +27,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Creates a daemon with its pid and log files in `dir`. Adopts the process that an earlier command left running
-    /// there.
+    /// Creates a daemon with its pid and log files in `dir`. Adopts a process that an earlier command left running.
     pub(crate) fn new(name: &str, dir: &Path, launch: Launch, ready: Ready) -> Self {
         Self {
             name: name.to_owned(),
@@ -85,8 +84,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Waits until the process is ready. Fails with the last lines of the log when the process ends, or after two
-    /// minutes.
+    /// Waits until the process is ready. When it ends, or after two minutes, fails with the last lines of the log.
     pub async fn wait_ready(&self) -> Result<()> {
         let deadline = Instant::now() + self.timeout;
         loop {
@@ -114,8 +112,7 @@ impl Daemon {
         self.process().as_mut().map_or_else(|| Some("is not running".to_owned()), Process::end)
     }
 
-    /// Sends the stop signal and waits; kills the process when it still runs after `limit`. Returns whether it stopped
-    /// in time.
+    /// Sends the stop signal and waits; kills the process after `limit`. Returns whether the process stopped in time.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.ask_to_stop();
         let deadline = Instant::now() + limit;

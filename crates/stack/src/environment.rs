@@ -3,8 +3,7 @@
 
 use std::ffi::OsString;
 
-/// Paths of programs, libraries, temporary files and certificates; whether a panic prints a backtrace; whether to use
-/// colours.
+/// Paths of programs, libraries, temporary files and certificates; switches for backtraces and colours.
 const BASICS: [&str; 11] = [
     "PATH",
     "HOME",

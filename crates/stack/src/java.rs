@@ -1,5 +1,4 @@
-//! Finds a Java runtime for Kafka, which needs version 17 or newer. The version comes from the program, not from its
-//! path.
+//! Finds a Java runtime for Kafka, which needs version 17 or newer. The version comes from the program itself.
 
 use crate::environment;
 use crate::error::{Error, Result};
@@ -29,8 +28,7 @@ pub fn find() -> Result<PathBuf> {
 
 fn major_version(java: &PathBuf) -> Option<u32> {
     let mut command = Command::new(java);
-    // Without JAVA_TOOL_OPTIONS and the like: they may be invalid for this Java, and it would report them in its
-    // output.
+    // Without JAVA_TOOL_OPTIONS and the like: they may be invalid for this Java, which would also print them.
     let output = command.env_clear().envs(environment::kafka()).arg("-version").output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stderr))
 }

@@ -15,8 +15,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use tokio::process::Command;
 
-/// The logging configuration: warnings, errors and the two startup lines, on standard output and so in the daemon's
-/// log.
+/// The logging configuration: warnings, errors and the two startup lines, on standard output.
 const LOGGING: &str = include_str!("../servers/log4j2.properties");
 
 /// The names of the files in the data folder.

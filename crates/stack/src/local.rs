@@ -115,8 +115,7 @@ impl Local {
         Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings, manual })
     }
 
-    /// Returns the settings that a service gets in addition to the caller's environment: those of `up`, then the
-    /// defaults.
+    /// Returns the settings that a service gets besides the caller's environment: those of `up`, then the defaults.
     fn settings(&self, home: &Home, service: &str) -> anyhow::Result<Vec<(String, String)>> {
         let public_url = format!("http://localhost:{}", self.endpoints(home, service)?.http);
         let mut secrets = secrets(home)?;

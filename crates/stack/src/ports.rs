@@ -177,8 +177,7 @@ fn linux_holder(port: u16) -> Option<String> {
     })
 }
 
-/// Parses `0: 0100007F:1F90 00000000:0000 0A …`: address, peer, state (0A = listening), and the inode as the tenth
-/// word.
+/// Parses `0: 0100007F:1F90 00000000:0000 0A …`: address, peer, state (0A = listening), …, the inode as the tenth word.
 fn listening_inode(line: &str, port: u16) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (_, hex) = words.get(1)?.rsplit_once(':')?;

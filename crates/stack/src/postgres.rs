@@ -103,8 +103,7 @@ pub fn parse(url: &str) -> Result<reqwest::Url> {
     reqwest::Url::parse(url).map_err(refused)
 }
 
-/// Creates the cluster in a draft folder and renames it: an interrupted `initdb` leaves nothing that looks like a
-/// cluster.
+/// Creates the cluster in a draft folder and renames it, so that an interrupted `initdb` leaves no broken cluster.
 async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unprivileged>) -> Result<()> {
     let draft = settings.data.with_extension("draft");
     remove_dir(&draft)?;

@@ -107,8 +107,7 @@ impl Process {
         }
     }
 
-    /// Kills the process and all descendants with SIGKILL, and waits until they are gone. The pid file stays, with a
-    /// note.
+    /// Kills the process and all descendants with SIGKILL, and waits until they are gone. The pid file notes it.
     pub fn kill(&mut self) {
         let pids = if self.is_there() { process_table::tree(self.pid) } else { Vec::new() };
         self.note("9");
@@ -144,8 +143,7 @@ impl Process {
         look_up(self.pid).is_some_and(|entry| entry.started == self.started && !entry.zombie)
     }
 
-    /// Returns the reason that `kill` or `stop` noted in the pid file. A missing file means that a `stop` has
-    /// completed.
+    /// Returns the reason that `kill` or `stop` noted in the pid file. A completed `stop` has removed the file.
     fn noted_end(&self) -> Option<String> {
         let Ok(noted) = fs::read_to_string(&self.pid_file) else { return Some("stopped".to_owned()) };
         match noted.split_whitespace().nth(2)? {

@@ -25,8 +25,7 @@ pub fn access(url: &str, prefix: &str, service: &str, secrets: &mut Secrets) -> 
     })
 }
 
-/// Creates the database `PREFIX_SERVICE` and the roles `PREFIX_SERVICE` and `PREFIX_SERVICE_migrator` unless they
-/// exist.
+/// Creates the database `PREFIX_SERVICE`, the role `PREFIX_SERVICE` and the role `PREFIX_SERVICE_migrator` if missing.
 pub async fn provision(
     admin: &mut PgConnection,
     prefix: &str,
@@ -69,8 +68,7 @@ async fn login_role(admin: &mut PgConnection, role: &str, password: &str) -> Res
     run(admin, format!(r#"{verb} ROLE "{role}" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{password}'"#)).await
 }
 
-/// Runs a statement. Its names and passwords come from this crate: a checked prefix, a folder's name, hexadecimal
-/// digits.
+/// Runs a statement. Its names and passwords are safe: a checked prefix, a folder's name, hexadecimal digits.
 async fn run(admin: &mut PgConnection, statement: String) -> Result<()> {
     admin.execute(AssertSqlSafe(statement)).await?;
     Ok(())

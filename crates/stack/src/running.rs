@@ -31,8 +31,7 @@ pub async fn stop_all(dir: &Path, report: impl Fn(&str)) {
     stop(dir, &servers, &report).await;
 }
 
-/// Sends the stop signal to all these processes and waits; kills a process that exceeds its timeout. Calls `report` for
-/// each process.
+/// Stops these processes concurrently; kills a process that exceeds its timeout. Calls `report` for each process.
 pub async fn stop(dir: &Path, names: &[String], report: impl Fn(&str)) {
     let mut waiting = Vec::new();
     for name in names {

@@ -87,8 +87,7 @@ impl Databases {
         Ok(databases)
     }
 
-    /// Writes the query data of all these crates into the folder of each, so that one compiles while another is
-    /// prepared.
+    /// Writes the query data of all crates into the folder of each, so that one compiles while another is prepared.
     pub async fn spread(&self, home: &Home, crates: &[Checked]) -> Result<()> {
         let draft = draft(home, "all")?;
         let compiled = self.compile(home, crates, &draft).await;

@@ -40,8 +40,7 @@ pub(crate) struct Member {
 }
 
 impl System {
-    /// Starts one instance of each service on the shared servers, and waits until each is ready and consumes its
-    /// topics.
+    /// Starts one instance of each service on the shared servers; waits until each is ready and consumes its topics.
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }

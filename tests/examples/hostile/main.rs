@@ -92,8 +92,7 @@ const ATTACKS: &[Attack] = &[
     ),
 ];
 
-/// The attacks that use another person's address. Their requests are normal load, so the latency is shown but not
-/// bounded.
+/// The attacks that use another person's address. Their requests are normal load, so the latency is not bounded.
 const STRANGERS: &[Attack] = &[
     attack!(
         "mail-bomb",
@@ -139,8 +138,7 @@ const STRANGERS: &[Attack] = &[
     ),
 ];
 
-/// The maximum growth of the honest client's p99: a factor, or an absolute increase that noise of a busy machine
-/// explains.
+/// The maximum growth of the honest client's p99: a factor, or an increase that noise of a busy machine explains.
 const WORSE: (f64, Duration) = (2.0, Duration::from_millis(10));
 
 #[tokio::main]

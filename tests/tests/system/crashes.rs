@@ -3,8 +3,7 @@
 use futures::future::join_all;
 use system_tests::Shop;
 
-/// Places orders before, during and after the downtime of `service`, and checks that each is confirmed and announced
-/// once.
+/// Places orders before, during and after a crash of `service`, and checks that each is confirmed and announced once.
 async fn orders_survive_a_kill_of(service: &str) {
     let shop = Shop::open().await;
     shop.stock("MUG", 1000).await;

@@ -1,5 +1,4 @@
-//! A mail server that refuses the shop's mails: no mail is lost, and each is sent once. A refusal of a recipient is
-//! final.
+//! A mail server that refuses the shop's mails: each is sent once after the repair. A refusal of a recipient is final.
 
 use std::time::Duration;
 

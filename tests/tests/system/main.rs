@@ -1,5 +1,4 @@
-//! Tests of the system from outside, one file per topic. All are one binary, since linking takes most of the build
-//! time.
+//! Tests of the system from outside, one file per topic. All are one binary, since linking dominates the build time.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test panics")]
 

@@ -11,8 +11,7 @@ async fn call(shop: &Shop, method: Method, path: &str, body: Option<Value>) -> R
     shop.operator(request).send().await.unwrap()
 }
 
-/// Returns whether the order service accepts a product, by an order that is refused in any case because of another
-/// product.
+/// Returns whether the order service accepts a product, by an order that an unknown product makes invalid in any case.
 async fn is_sold(shop: &Shop, sku: &str) -> bool {
     let probe = json!({"email": "probe@example.com", "payment_method": "pm_card_visa",
                        "items": [{"sku": sku, "quantity": 1}, {"sku": "NO-SUCH-PRODUCT", "quantity": 1}]});

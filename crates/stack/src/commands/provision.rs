@@ -58,8 +58,7 @@ fn hand_over(home: &Home, local: &Local, service: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates the catalogue through the HTTP API of a temporary instance: the services start only when this program has
-/// ended.
+/// Creates the catalogue through the API of a temporary instance: the services start only after this program has ended.
 async fn catalogue(home: &Home, local: &Local) -> anyhow::Result<()> {
     let endpoints = local.endpoints(home, seed::OWNER)?;
     let owner = local.service(home, seed::OWNER)?.temporary_instance(home, endpoints, &run_dir(home));

@@ -1,5 +1,4 @@
-//! Only the owner of an address can confirm a subscription, by a mail; the form does not reveal whether an address is
-//! known.
+//! Only the owner of an address can confirm a subscription; the form does not reveal whether an address is known.
 
 use serde_json::{Value, json};
 use system_tests::{BACK, Inbox, Shop, eventually};

@@ -1,5 +1,4 @@
-//! Waves: the number of notified subscribers follows the stock, in order of arrival; no mail is sent for a sold-out
-//! product.
+//! Waves: the stock decides how many subscribers are notified, in order of arrival; no mail is sent for a sold-out item.
 
 use std::time::Duration;
 
