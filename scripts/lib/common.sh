@@ -83,7 +83,7 @@ build() {
   find_stack
 }
 
-# Fails early when disk or memory are short: a system that runs out of either later leaves inconsistent data.
+# Fails early when disk space or memory is short: a start that runs out of either midway leaves files and processes.
 need_room() {
   local free memory
   free="$(df -Pk "$root" | awk 'NR == 2 { print int($4 / 1024) }')"

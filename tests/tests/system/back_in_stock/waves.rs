@@ -1,4 +1,4 @@
-//! Waves: the stock decides how many subscribers are notified, in order of arrival; no mail is sent for a sold-out item.
+//! Waves: the stock decides how many subscribers are notified, in order of arrival; a sold-out product sends no mails.
 
 use std::time::Duration;
 
