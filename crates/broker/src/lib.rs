@@ -44,7 +44,10 @@ pub use metrics::describe_metrics;
 pub use outbox::{AppendError, Appends, Cause, MAX_EVENT_BYTES};
 pub use redrive::{Letters, Redrive, RedriveError, Redriven, Report, redrive};
 pub use relay::{Relay, RelayStatus};
-pub use republish::{Compacted, Keys, republish_all, republish_daily};
+pub use republish::{
+    Compacted, History, Keys, Page, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_all,
+    republish_daily, republish_history, republish_keys,
+};
 pub use rewind::{RewindError, RewindTo, Rewound, rewind, rewind_partition};
 pub use settings::Settings;
 pub use tx::{Outbox, Tx};

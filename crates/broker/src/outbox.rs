@@ -124,6 +124,11 @@ impl Appends {
         self.cause = cause;
     }
 
+    /// Sets the time of the events that follow, and returns the one before.
+    pub(crate) fn set_time(&mut self, time: OffsetDateTime) -> OffsetDateTime {
+        std::mem::replace(&mut self.now, time)
+    }
+
     /// Adds `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
     pub fn append<E: Event>(&mut self, sequence: Sequence, event: &E) -> Result<Uuid, AppendError> {
         let (ce_type, value) = event.encode()?;

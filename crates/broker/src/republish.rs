@@ -1,9 +1,12 @@
-//! The current state of a compacted topic, published again by its owner: on command, once a day, and whenever a late
-//! repetition may have become the last record of a key.
+//! What an owner publishes again: the events that a log has lost ([`history`]), and the current state of a compacted topic,
+//! on command, once a day, and whenever a late repetition may have become the last record of a key.
 //!
 //! Once a day also because Kafka never compacts the segment that is being written: on a partition that nobody else
 //! writes to, what was erased would stay readable for ever.
 
+mod history;
+
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +15,9 @@ use std::time::Duration;
 use envelope::Topic;
 use tokio_util::sync::CancellationToken;
 
+pub use self::history::{
+    History, Page, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_history,
+};
 use crate::failure::Failure;
 use crate::relay::depth;
 use crate::tx::{Outbox, Tx};
@@ -77,6 +83,27 @@ pub async fn republish_all(
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// Publishes the state of these keys again, and returns those that the owner does not know. A dry run appends nothing.
+pub async fn republish_keys<'k>(
+    outbox: &Outbox,
+    owner: &dyn Compacted,
+    keys: &'k BTreeSet<String>,
+    dry_run: bool,
+) -> Result<Vec<&'k str>, Failure> {
+    let mut tx = outbox.begin().await?;
+    let mut unknown = Vec::new();
+    // In the order of the keys: their rows are locked.
+    for key in keys {
+        if owner.republish(&mut tx, Keys::One(key)).await?.is_none() {
+            unknown.push(key.as_str());
+        }
+    }
+    if !dry_run {
+        tx.commit().await?;
+    }
+    Ok(unknown)
 }
 
 /// Publishes everything again once a day, a step a second, whichever instance comes first; until `stop`.

@@ -106,6 +106,20 @@ impl Tx {
         self.appends.append(sequence, event)
     }
 
+    /// Appends `event` under the `sequence` and the time that it had when it was published first.
+    pub(crate) fn append_again<E: Event>(
+        &mut self,
+        cause: Cause,
+        sequence: Sequence,
+        at: OffsetDateTime,
+        event: &E,
+    ) -> Result<Uuid, AppendError> {
+        let now = self.appends.set_time(at);
+        let appended = self.append(cause, sequence, event);
+        self.appends.set_time(now);
+        appended
+    }
+
     /// Deletes the events of `key` on the compacted topic of `E` that wait in the outbox: the state that this transaction
     /// appends takes their place, and what they say is to be gone with its commit. The order of the key holds: a relay that
     /// has one of them in flight publishes it before what is appended here, or publishes the key's state once more after

@@ -45,7 +45,11 @@ pub(crate) enum Command {
     Redrive(redrive::Options),
     /// Set where this service reads on in a topic; it may be running, and repeats change nothing
     Rewind(rewind::Options),
-    /// Publish the current state of a compacted topic that this service owns again
+    /// Publish what a topic of this service has lost again, from the service's own rows; readers ignore what they have seen
+    ///
+    /// On a compacted topic (products, stock, customers) the current state of all keys, or of `--key`, is published under a
+    /// new sequence. On the others the events of the selected aggregates are rebuilt, each with the sequence that it had: a
+    /// reader that has seen one ignores it, and a reader that has not applies it. The service may be running.
     Republish(republish::Options),
 }
 

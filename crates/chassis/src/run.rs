@@ -42,7 +42,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
     let pool = database.pool();
     let outbox = Outbox::new(pool.clone(), &settings);
-    let Parts { api, subscriptions, own: _, compacted, tasks } = parts::wire(service, cli, &outbox)?;
+    let Parts { api, subscriptions, compacted, tasks, .. } = parts::wire(service, cli, &outbox)?;
     let consumer = Consumer::new(settings.clone(), outbox.clone(), subscriptions);
     let relay = Relay::new(settings, outbox.clone(), compacted.clone());
     let (schema, is_right) = watch::channel(false);

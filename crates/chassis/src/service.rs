@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use broker::{Compacted, Outbox, Subscription};
+use broker::{Compacted, History, Outbox, Subscription};
 use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;
@@ -56,6 +56,8 @@ pub struct Parts {
     pub own: Vec<Subscription>,
     /// The compacted topics that it owns.
     pub compacted: Vec<Arc<dyn Compacted>>,
+    /// The topics with cleanup by deletion that it owns, and how their events are rebuilt.
+    pub histories: Vec<History>,
     /// Its workers.
     pub tasks: Vec<Task>,
 }

@@ -14,7 +14,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::Subscription;
+use broker::{History, Subscription};
 use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
 use sqlx::PgPool;
@@ -52,6 +52,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         subscriptions: vec![Subscription::new(consumer::Orders)],
         own: Vec::new(),
         compacted: vec![Arc::new(republish::Products), Arc::new(republish::Stock)],
+        histories: vec![History::new(republish::Reservations)],
         tasks: vec![purge],
     })
 }

@@ -1,10 +1,11 @@
-//! The compacted topics that the inventory owns, `products` and `stock`: their current state, published again.
+//! What the inventory publishes again: the current state of `products` and `stock`, and the events of `reservations`, rebuilt
+//! from its rows.
 
 use std::pin::Pin;
 
-use broker::{Cause, Compacted, Failure, Keys, Tx};
+use broker::{Cause, Compacted, Failure, Keys, Page, Past, Rebuild, Rebuilt, Tx};
 use envelope::Topic;
-use events::{PRODUCTS, STOCK, StockEvent};
+use events::{PRODUCTS, ReservationEvent, STOCK, StockEvent};
 
 use crate::store;
 
@@ -49,5 +50,23 @@ impl Compacted for Stock {
             }
             Ok(last)
         })
+    }
+}
+
+/// Topic `reservations`.
+pub(crate) struct Reservations;
+
+impl Rebuild for Reservations {
+    type Event = ReservationEvent;
+
+    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<ReservationEvent>>, Failure> {
+        let reservations = store::reservations::page(tx, &page.of_uuids()).await?;
+        let rebuilt = reservations.into_iter().map(|(order_id, reservation, at)| {
+            // The row keeps the time of the last event alone.
+            let past = |(sequence, event)| Past { sequence, at, cause: Cause::default(), event };
+            let events = reservation.published(order_id).into_iter().map(past).collect();
+            Rebuilt { key: order_id.to_string(), version: reservation.version, events }
+        });
+        Ok(rebuilt.collect())
     }
 }

@@ -2,6 +2,7 @@
 //! passed in. The decisions are a state machine without data ([`machine`]); here they get the order's data.
 
 mod machine;
+mod past;
 pub(crate) mod pricing;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -106,7 +107,10 @@ impl Order {
         let (ce_type, stock) = match event {
             ReservationEvent::Reserved(_) => ("stock.reserved.v1", Stock::Reserved),
             ReservationEvent::Rejected(rejected) => {
-                self.short.clone_from(&rejected.short);
+                // One that comes after the goods were released changes nothing that was published.
+                if self.state.stock < Stock::Rejected {
+                    self.short.clone_from(&rejected.short);
+                }
                 ("stock.rejected.v1", Stock::Rejected)
             }
             ReservationEvent::Committed(_) => ("stock.committed.v1", Stock::Committed),

@@ -11,6 +11,7 @@ mod consumer;
 mod customers;
 mod domain;
 mod expiry;
+mod history;
 mod placing;
 mod spellings;
 mod store;
@@ -21,7 +22,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::Subscription;
+use broker::{History, Subscription};
 use chassis::{Context, Parts, Service, Task};
 use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS};
 use sqlx::PgPool;
@@ -75,6 +76,7 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         ],
         own: Vec::new(),
         compacted: vec![Arc::new(customers::Customers)],
+        histories: vec![History::new(history::Orders)],
         tasks: vec![
             Task::new("placing", move |stop| writer.run(stop)),
             Task::new("expiry", move |stop| expiry::run(outbox, stop)),

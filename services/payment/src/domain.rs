@@ -6,6 +6,7 @@
 
 mod answer;
 mod machine;
+mod past;
 mod payment;
 #[cfg(test)]
 mod property;

@@ -11,12 +11,13 @@ mod config;
 mod consumer;
 pub mod domain;
 mod gateway;
+mod history;
 mod store;
 mod worker;
 
 use std::sync::Arc;
 
-use broker::Subscription;
+use broker::{History, Subscription};
 use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PAYMENTS};
 use sqlx::migrate::Migrator;
@@ -55,6 +56,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     Ok(Parts {
         api: api::routes(api),
         subscriptions: vec![Subscription::new(Orders { wake })],
+        histories: vec![History::new(history::Payments)],
         tasks: vec![
             Task::new("worker", |stop| worker.run(stop)),
             // It answers until nobody asks any more.

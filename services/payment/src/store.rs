@@ -4,6 +4,7 @@ mod queue;
 mod rows;
 mod write;
 
+use broker::UuidPage;
 use events::values::{Money, OrderId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -42,6 +43,35 @@ pub(crate) async fn lock(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// The payments of a page, each with its whole history, locked in key order. Not finished is a payment that has an operation
+/// to carry out, or waits for its order's decision.
+pub(crate) async fn page(
+    connection: &mut PgConnection,
+    page: &UuidPage,
+) -> sqlx::Result<Vec<(Payment, Vec<Entry>)>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, history AS "history: sqlx::types::Json<Vec<Entry>>" FROM payments
+        WHERE ($1::uuid[] IS NULL OR id = ANY ($1))
+          AND ($2::timestamptz IS NULL OR (history -> -1 ->> 'at')::timestamptz >= $2)
+          AND NOT ($3 AND CASE goal
+                  WHEN 'captured' THEN status = 'captured'
+                  WHEN 'reversed' THEN status IN ('voided', 'refunded', 'declined')
+                  ELSE false END)
+          AND id > $4
+        ORDER BY id LIMIT $5 FOR UPDATE
+        "#,
+        page.keys.as_deref(),
+        page.since,
+        page.unfinished,
+        page.after,
+        page.limit,
+    );
+    let rows = rows.fetch_all(&mut *connection).await?;
+    let (ids, histories): (Vec<Uuid>, Vec<_>) = rows.into_iter().map(|row| (row.id, row.history.0)).unzip();
+    Ok(lock(connection, &ids).await?.into_iter().zip(histories).collect())
 }
 
 /// One payment to look at.

@@ -1,15 +1,47 @@
 //! `SERVICE republish`
 
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use broker::{Compacted, History, Outbox, Republished, Selection};
 use clap::Args;
+use envelope::Sequence;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Cli;
-use crate::parts;
 use crate::service::Service;
+use crate::{parts, settings};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     /// The topic, without `TOPIC_PREFIX`
     topic: String,
+    /// Only this key; may be given several times
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// Only what was created or has changed in the last while, as 2h, or since a moment, as 2026-11-25T08:00:00Z. Not for
+    /// compacted topics
+    #[arg(long, value_name = "DURATION|TIME", value_parser = settings::moment, conflicts_with = "keys")]
+    since: Option<OffsetDateTime>,
+    /// Only what has not reached a final state, as orders without an answer. Not for compacted topics
+    #[arg(long, conflicts_with_all = ["keys", "since"])]
+    unfinished: bool,
+    /// Only say what would be published
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Options {
+    /// What the options select, if anything.
+    fn selection(&self) -> Option<Selection> {
+        match (self.since, self.unfinished) {
+            (Some(since), _) => Some(Selection::Since(since)),
+            (None, true) => Some(Selection::Unfinished),
+            (None, false) if self.keys.is_empty() => None,
+            (None, false) => Some(Selection::Keys(self.keys.iter().cloned().collect())),
+        }
+    }
 }
 
 pub(super) async fn run<C: Args + Clone>(
@@ -18,15 +50,113 @@ pub(super) async fn run<C: Args + Clone>(
     options: Options,
 ) -> anyhow::Result<()> {
     let (parts, outbox, _) = parts::without_running(service, cli).await?;
-    let owned = parts.compacted.iter().map(|owner| owner.topic().name);
-    parts::expect_one_of(&options.topic, "is not a compacted topic that this service owns", owned)?;
+    let owned = parts.histories.iter().map(History::topic);
+    let owned = owned.chain(parts.compacted.iter().map(|owner| owner.topic())).map(|topic| topic.name);
+    parts::expect_one_of(&options.topic, "is not a topic that this service owns", owned)?;
     for owner in parts.compacted.iter().filter(|owner| owner.topic().name == options.topic) {
-        let topic = &options.topic;
-        broker::republish_all(&outbox, owner.as_ref(), |key| {
-            program::say(format_args!("{topic}: up to {key}"));
-        })
-        .await?;
-        program::say(format_args!("{topic}: all appended; a running {} publishes them", service.name));
+        state(owner.as_ref(), &outbox, &options, service.name).await?;
+    }
+    for history in parts.histories.iter().filter(|history| history.topic().name == options.topic) {
+        events(history, &outbox, &options, service.name).await?;
     }
     Ok(())
+}
+
+/// Publishes the state of a compacted topic again.
+async fn state(
+    owner: &dyn Compacted,
+    outbox: &Outbox,
+    options: &Options,
+    service: &str,
+) -> anyhow::Result<()> {
+    let Options { topic, dry_run, .. } = options;
+    match options.selection() {
+        None if *dry_run => program::print(format_args!("{topic}: the current state of all keys; nothing was changed")),
+        None => {
+            broker::republish_all(outbox, owner, |key| program::say(format_args!("{topic}: up to {key}"))).await?;
+            program::say(format_args!("{topic}: all appended; a running {service} publishes them"));
+        }
+        Some(Selection::Keys(keys)) => {
+            let unknown = broker::republish_keys(outbox, owner, &keys, *dry_run).await?;
+            for key in keys.iter().filter(|key| !unknown.contains(&key.as_str())) {
+                tell(*dry_run, format_args!("{topic} {}: the current state", escape::text(key)));
+            }
+            conclude(keys.len() - unknown.len(), options, service);
+            refuse_unknown(topic, &unknown)?;
+        }
+        Some(Selection::Since(_) | Selection::Unfinished) => bail!(
+            "{topic} is compacted: the current state is published again, of all keys or of those that --key names; \
+             --since and --unfinished are for the other topics"
+        ),
+    }
+    Ok(())
+}
+
+/// Publishes the events of the selected aggregates again.
+async fn events(history: &History, outbox: &Outbox, options: &Options, service: &str) -> anyhow::Result<()> {
+    let Options { topic, dry_run, .. } = options;
+    let Some(selection) = options.selection() else {
+        bail!(
+            "say which events of {topic} to publish again: --key KEY (may be repeated), --since DURATION|TIME (what was \
+             created or has changed since), or --unfinished (what has not reached a final state); --dry-run shows them"
+        );
+    };
+    let (mut found, mut gaps) = (BTreeSet::new(), 0);
+    let report = |republished: Republished| {
+        gaps += republished.missing.len();
+        tell(*dry_run, line(topic, &republished));
+        found.insert(republished.key);
+    };
+    broker::republish_history(outbox, history, &selection, *dry_run, report).await?;
+    if gaps > 0 {
+        program::complain(format_args!(
+            "{gaps} events cannot be rebuilt: the rows do not keep what they said. Readers that have not seen them count gaps"
+        ));
+    }
+    conclude(found.len(), options, service);
+    let Selection::Keys(keys) = &selection else { return Ok(()) };
+    let is_known = |key: &String| found.iter().any(|found| found.eq_ignore_ascii_case(key));
+    let unknown: Vec<&str> = keys.iter().filter(|key| !is_known(key)).map(String::as_str).collect();
+    refuse_unknown(topic, &unknown)
+}
+
+/// `orders 0198…: 1 order.placed.v1, 2 order.confirmed.v1`
+fn line(topic: &str, republished: &Republished) -> String {
+    let Republished { key, events, missing, too_old } = republished;
+    if let Some(at) = too_old.and_then(|at| at.format(&Rfc3339).ok()) {
+        return format!(
+            "{topic} {key}: nothing, its last event is of {at}, before TOPIC_RETENTION: readers may have forgotten it"
+        );
+    }
+    let number = |sequence: &Sequence| sequence.to_i64();
+    let events = events.iter().map(|(sequence, event_type)| format!("{} {event_type}", number(sequence)));
+    let missing = missing.iter().map(|sequence| format!("{} cannot be rebuilt", number(sequence)));
+    let mut lines: Vec<String> = events.chain(missing).collect();
+    lines.sort_by_key(|line| line.split(' ').next().and_then(|number| number.parse::<i64>().ok()));
+    format!("{topic} {key}: {}", lines.join(", "))
+}
+
+/// A command that changes something finishes it, whether anybody reads on or not.
+fn tell(dry_run: bool, line: impl std::fmt::Display) {
+    if dry_run { program::print(line) } else { program::say(line) }
+}
+
+fn conclude(count: usize, options: &Options, service: &str) {
+    let Options { topic, dry_run, .. } = options;
+    let keys = if count == 1 { "key" } else { "keys" };
+    match (count, dry_run) {
+        (0, _) => program::say(format_args!("{topic}: nothing to publish")),
+        (_, true) => program::say(format_args!("{topic}: {count} {keys}; nothing was changed")),
+        (_, false) => {
+            program::say(format_args!("{topic}: {count} {keys} appended; a running {service} publishes them"));
+        }
+    }
+}
+
+fn refuse_unknown(topic: &str, unknown: &[&str]) -> anyhow::Result<()> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let unknown: Vec<String> = unknown.iter().map(|key| escape::text(key).to_string()).collect();
+    bail!("nothing is known here of these keys of {topic}: {}", unknown.join(", "))
 }

@@ -199,6 +199,10 @@ proptest! {
                     earlier.push(answer);
                     let version = warehouse.reservations[&order_id].version.to_i64();
                     prop_assert_eq!(version, i64::try_from(earlier.len()).unwrap());
+                    let rebuilt = warehouse.reservations[&order_id].published(order_id);
+                    let sequences = rebuilt.iter().map(|(sequence, _)| sequence.to_i64());
+                    prop_assert!(sequences.eq(1..=version));
+                    prop_assert!(rebuilt.iter().map(|(_, event)| event).eq(&*earlier), "as it was published");
                 }
                 Ok(None) => prop_assert!(!earlier.is_empty()),
                 Err(error) => {

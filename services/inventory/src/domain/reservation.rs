@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use envelope::Sequence;
-use events::Line;
+use events::values::OrderId;
+use events::{
+    Line, ReservationEvent, ShortLine, StockCommitted, StockRejected, StockReleased, StockReserved,
+};
 
 /// The state of an order's reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(crate) struct Reservation {
     pub(crate) status: Status,
     /// What is, or was, set aside; nothing when rejected or closed.
     pub(crate) lines: Vec<Line>,
+    /// The lines that were short when it was rejected; empty when it was not, or when they were not kept.
+    pub(crate) short: Vec<ShortLine>,
     /// The sequence of the last event published of it.
     pub(crate) version: Sequence,
     /// The last sequence seen of the order.
@@ -36,13 +41,37 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// The answer to an order's first event.
     pub(crate) fn answered(status: Status, lines: Vec<Line>) -> Self {
-        Self { status, lines, version: Sequence::NONE.next(), seen: Sequence::NONE }
+        Self { status, lines, short: Vec::new(), version: Sequence::NONE.next(), seen: Sequence::NONE }
     }
 
     /// Takes the next state, which is published.
     pub(crate) fn become_next(&mut self, status: Status) {
         self.status = status;
         self.version = self.version.next();
+    }
+
+    /// The events that were published of the reservation of `order_id`, each with its sequence; without a rejection whose short
+    /// lines were not kept.
+    ///
+    /// Reserved, then committed or not, then released or not: so the status and the version tell which ones.
+    pub(crate) fn published(&self, order_id: OrderId) -> Vec<(Sequence, ReservationEvent)> {
+        let (first, lines) = (Sequence::NONE.next(), || self.lines.clone());
+        let reserved = (first, ReservationEvent::Reserved(StockReserved { order_id, lines: lines() }));
+        let committed = |sequence| {
+            (sequence, ReservationEvent::Committed(StockCommitted { order_id, lines: lines() }))
+        };
+        let released = (self.version, ReservationEvent::Released(StockReleased { order_id, lines: lines() }));
+        match self.status {
+            Status::Reserved => vec![reserved],
+            Status::Rejected if self.short.is_empty() => Vec::new(),
+            Status::Rejected => {
+                vec![(first, ReservationEvent::Rejected(StockRejected { order_id, short: self.short.clone() }))]
+            }
+            Status::Committed => vec![reserved, committed(self.version)],
+            Status::Released if self.version > first.next() => vec![reserved, committed(first.next()), released],
+            Status::Released => vec![reserved, released],
+            Status::Closed => vec![released],
+        }
     }
 
     /// Whether goods move when the order's next event comes.

@@ -2,37 +2,84 @@
 
 use std::collections::HashMap;
 
-use events::Line;
+use broker::UuidPage;
 use events::values::OrderId;
+use events::{Line, ShortLine};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{sequence, unreadable};
 use crate::domain::Reservation;
+
+struct Row {
+    order_id: Uuid,
+    status: String,
+    lines: Json<Vec<Line>>,
+    short: Option<Json<Vec<ShortLine>>>,
+    version: i64,
+    seen_orders: i64,
+    updated_at: OffsetDateTime,
+}
+
+impl Row {
+    fn into_reservation(self) -> sqlx::Result<(OrderId, Reservation)> {
+        let reservation = Reservation {
+            status: self.status.parse().map_err(unreadable)?,
+            lines: self.lines.0,
+            short: self.short.map_or_else(Vec::new, |short| short.0),
+            version: sequence(self.version),
+            seen: sequence(self.seen_orders),
+        };
+        Ok((self.order_id.into(), reservation))
+    }
+}
 
 /// Locks the reservations of `orders`, in the order of their ids; what is not there is absent.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     orders: &[Uuid],
 ) -> sqlx::Result<HashMap<OrderId, Reservation>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"
-        SELECT order_id, status, lines AS "lines: Json<Vec<Line>>", version, seen_orders
+        SELECT order_id, status, lines AS "lines: _", short AS "short: _", version, seen_orders, updated_at
         FROM reservations WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE
         "#,
         orders,
-    )
-    .fetch_all(connection)
-    .await?;
-    let reservations = rows.into_iter().map(|row| {
-        let reservation = Reservation {
-            status: row.status.parse().map_err(unreadable)?,
-            lines: row.lines.0,
-            version: sequence(row.version),
-            seen: sequence(row.seen_orders),
-        };
-        Ok((row.order_id.into(), reservation))
+    );
+    rows.fetch_all(connection).await?.into_iter().map(Row::into_reservation).collect()
+}
+
+/// The reservations of a page, each with the time of its last change, locked in the order of their ids. Not finished is one
+/// whose order is not decided.
+pub(crate) async fn page(
+    connection: &mut PgConnection,
+    page: &UuidPage,
+) -> sqlx::Result<Vec<(OrderId, Reservation, OffsetDateTime)>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT order_id, status, lines AS "lines: _", short AS "short: _", version, seen_orders, updated_at
+        FROM reservations
+        WHERE ($1::uuid[] IS NULL OR order_id = ANY ($1))
+          AND ($2::timestamptz IS NULL OR updated_at >= $2)
+          AND (NOT $3 OR status = 'reserved')
+          AND order_id > $4
+        ORDER BY order_id LIMIT $5 FOR UPDATE
+        "#,
+        page.keys.as_deref(),
+        page.since,
+        page.unfinished,
+        page.after,
+        page.limit,
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let reservations = rows.map(|row| {
+        let updated_at = row.updated_at;
+        let (order_id, reservation) = row.into_reservation()?;
+        Ok((order_id, reservation, updated_at))
     });
     reservations.collect()
 }
@@ -46,16 +93,20 @@ pub(crate) async fn insert(
         return Ok(0);
     }
     let lines: Vec<_> = rows.iter().map(|(_, reservation)| Json(&reservation.lines)).collect();
+    let short = |reservation: &&Reservation| !reservation.short.is_empty();
+    let short: Vec<_> =
+        rows.iter().map(|(_, row)| Some(*row).filter(short).map(|row| Json(&row.short))).collect();
     let Columns { orders, statuses, versions, seen } = Columns::of(rows);
     let inserted = sqlx::query!(
-        "INSERT INTO reservations (order_id, status, lines, version, seen_orders)
-         SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[])
+        "INSERT INTO reservations (order_id, status, lines, version, seen_orders, short)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::jsonb[])
          ON CONFLICT DO NOTHING",
         &orders,
         &statuses as &[&str],
         &lines as &[Json<&Vec<Line>>],
         &versions,
         &seen,
+        &short as &[Option<Json<&Vec<ShortLine>>>],
     )
     .execute(connection)
     .await?;
@@ -74,7 +125,7 @@ pub(crate) async fn update(
     sqlx::query!(
         r#"
         UPDATE reservations
-        SET status = given.status, version = given.version, seen_orders = given.seen_orders
+        SET status = given.status, version = given.version, seen_orders = given.seen_orders, updated_at = now()
         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
              AS given (order_id, status, version, seen_orders)
         WHERE reservations.order_id = given.order_id

@@ -109,6 +109,11 @@ impl Shop {
         assert_eq!(self.order.version.to_i64(), i64::try_from(told.len()).unwrap());
         let noted = self.order.news.iter().filter(|entry| entry.event_type.starts_with("order."));
         assert_eq!(noted.count(), told.len());
+        let rebuilt = self.order.published();
+        let sequences: Vec<i64> = rebuilt.iter().map(|(sequence, ..)| sequence.to_i64()).collect();
+        assert!(sequences.into_iter().eq((1..).take(told.len())));
+        let rebuilt: Vec<OrderEvent> = rebuilt.into_iter().map(|(.., event)| event).collect();
+        assert_eq!(rebuilt, self.published, "what is published again is what was published");
     }
 }
 

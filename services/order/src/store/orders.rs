@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use broker::UuidPage;
 use envelope::Sequence;
 use events::values::{ClaimHash, CustomerId, OrderId};
 use events::{CancelReason, Item, OrderPlaced, ShortLine};
@@ -33,6 +34,7 @@ struct Row {
     seen_payments: i64,
     seen_reservations: i64,
     updated_at: OffsetDateTime,
+    traceparent: Option<String>,
     /// Only where it is asked for: decisions do not need it.
     history: Option<Json<Vec<Entry>>>,
 }
@@ -75,7 +77,7 @@ pub(crate) async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::R
         r#"
         SELECT id, customer_id, items AS "items: _", total, currency, payment_method, notify_me, claim_hash, placed_at,
                status, reason, payment, stock, short AS "short: _", version, seen_payments, seen_reservations,
-               updated_at, NULL::jsonb AS "history: _"
+               updated_at, traceparent, NULL::jsonb AS "history: _"
         FROM orders WHERE id = ANY ($1) ORDER BY id FOR UPDATE
         "#,
         ids,
@@ -90,12 +92,49 @@ pub(crate) async fn find(executor: impl PgExecutor<'_>, id: OrderId) -> sqlx::Re
         r#"
         SELECT id, customer_id, items AS "items: _", total, currency, payment_method, notify_me, claim_hash, placed_at,
                status, reason, payment, stock, short AS "short: _", version, seen_payments, seen_reservations,
-               updated_at, history AS "history: _"
+               updated_at, traceparent, history AS "history: _"
         FROM orders WHERE id = $1
         "#,
         id.uuid(),
     );
     row.fetch_optional(executor).await?.map(Row::into_order).transpose()
+}
+
+/// The orders of a page, each with its whole history as its news and with the trace it was placed in, locked in the order of
+/// their ids. Not finished is an order that waits for an answer, or whose money or goods are not where its status wants
+/// them.
+pub(crate) async fn page(
+    connection: &mut PgConnection,
+    page: &UuidPage,
+) -> sqlx::Result<Vec<(Order, Option<String>)>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, customer_id, items AS "items: _", total, currency, payment_method, notify_me, claim_hash, placed_at,
+               status, reason, payment, stock, short AS "short: _", version, seen_payments, seen_reservations,
+               updated_at, traceparent, history AS "history: _"
+        FROM orders
+        WHERE ($1::uuid[] IS NULL OR id = ANY ($1))
+          AND ($2::timestamptz IS NULL OR updated_at >= $2)
+          AND NOT ($3 AND CASE status
+                  WHEN 'confirmed' THEN payment = 'captured' AND stock = 'committed'
+                  WHEN 'cancelled' THEN payment IN ('declined', 'voided', 'refunded') AND stock IN ('rejected', 'released')
+                  ELSE false END)
+          AND id > $4
+        ORDER BY id LIMIT $5 FOR UPDATE
+        "#,
+        page.keys.as_deref(),
+        page.since,
+        page.unfinished,
+        page.after,
+        page.limit,
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let orders = rows.map(|mut row| {
+        let traceparent = row.traceparent.take();
+        Ok((row.into_order()?, traceparent))
+    });
+    orders.collect()
 }
 
 /// At most `limit` orders that have waited until `now` in vain, each with the trace it was placed in. Locked; one that

@@ -3,13 +3,13 @@
 use broker::Cause;
 use envelope::Sequence;
 use events::values::{Money, OrderId, PaymentMethod};
-use events::{OrderCancelled, OrderPlaced, PaymentEvent};
+use events::{DeclineReason, OrderCancelled, OrderPlaced, PaymentEvent};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Goal, Operation, Status};
+use super::{Goal, Operation, Status, past};
 
 /// A payment. Its fields are changed by the decisions in this module alone; the store reads and writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,16 @@ pub struct Entry {
     /// When this service published it or heard of it.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// Why it was declined, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "card_declined")]
+    pub reason: Option<DeclineReason>,
+}
+
+impl Entry {
+    fn new(event_type: &str, at: OffsetDateTime) -> Self {
+        Self { event_type: event_type.to_owned(), at, reason: None }
+    }
 }
 
 impl Payment {
@@ -158,20 +168,16 @@ impl Payment {
 
     fn note(&mut self, event_type: &str, asked: Asked, now: OffsetDateTime) {
         self.asked_by.traceparent = asked.traceparent.or(self.asked_by.traceparent.take());
-        self.news.push(Entry { event_type: event_type.to_owned(), at: now });
+        self.news.push(Entry::new(event_type, now));
     }
 
     /// Numbers an event that is about to be published, and remembers it.
     pub(super) fn tell(&mut self, event: &PaymentEvent, now: OffsetDateTime) {
-        let event_type = match event {
-            PaymentEvent::Authorized(_) => "payment.authorized.v1",
-            PaymentEvent::Declined(_) => "payment.declined.v1",
-            PaymentEvent::Captured(_) => "payment.captured.v1",
-            PaymentEvent::CaptureFailed(_) => "payment.capture_failed.v1",
-            PaymentEvent::Voided(_) => "payment.voided.v1",
-            PaymentEvent::Refunded(_) => "payment.refunded.v1",
+        let reason = match event {
+            PaymentEvent::Declined(declined) => Some(declined.reason),
+            _ => None,
         };
         self.version = self.version.next();
-        self.news.push(Entry { event_type: event_type.to_owned(), at: now });
+        self.news.push(Entry { reason, ..Entry::new(past::type_of(event), now) });
     }
 }

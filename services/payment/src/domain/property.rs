@@ -98,6 +98,11 @@ impl World {
             Goal::Reversed => matches!(status, Status::Voided | Status::Refunded | Status::Declined),
         });
 
+        let rebuilt = self.payment.published(&self.payment.news);
+        let sequences = rebuilt.iter().map(|(sequence, ..)| sequence.to_i64());
+        assert!(sequences.eq(1..=self.payment.version.to_i64()));
+        assert!(rebuilt.iter().map(|(.., event)| event).eq(&self.events), "as it was published");
+
         let answers = |event: &&PaymentEvent| {
             matches!(event, PaymentEvent::Voided(_) | PaymentEvent::Refunded(_) | PaymentEvent::Declined(_))
         };

@@ -1,0 +1,25 @@
+//! The events of `payments`, rebuilt from the payments' rows: what the topic has lost is published again.
+
+use broker::{Failure, Page, Past, Rebuild, Rebuilt, Tx};
+use events::PaymentEvent;
+
+use crate::domain::{Entry, Payment};
+use crate::store;
+
+/// The topic `payments`.
+pub(crate) struct Payments;
+
+impl Rebuild for Payments {
+    type Event = PaymentEvent;
+
+    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<PaymentEvent>>, Failure> {
+        let payments = store::page(tx, &page.of_uuids()).await?;
+        Ok(payments.iter().map(|(payment, history)| rebuilt(payment, history)).collect())
+    }
+}
+
+fn rebuilt(payment: &Payment, history: &[Entry]) -> Rebuilt<PaymentEvent> {
+    let past = |(sequence, at, event)| Past { sequence, at, cause: payment.cause(&event), event };
+    let events = payment.published(history).into_iter().map(past).collect();
+    Rebuilt { key: payment.order_id.to_string(), version: payment.version, events }
+}
