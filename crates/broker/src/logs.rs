@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::consumer::{Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use time::OffsetDateTime;
 
 use crate::kafka::Reader;
 use crate::positions::{BEGINNING, Partition};
@@ -52,6 +53,23 @@ pub(crate) fn bounds<C: ConsumerContext, X: Consumer<C>>(
     let mut ends = offsets(consumer, settings, partitions, Offset::End, timeout)?;
     let bounds = |(partition, start)| ends.remove(&partition).map(|end| (partition, start..end));
     Ok(starts.into_iter().filter_map(bounds).collect())
+}
+
+/// The first offset of each of these logs that Kafka appended at or after `time`; the end of the log when there is none.
+pub(crate) fn starts_at<C: ConsumerContext, X: Consumer<C>>(
+    consumer: &X,
+    settings: &Settings,
+    logs: &Logs,
+    time: OffsetDateTime,
+    timeout: Duration,
+) -> Result<BTreeMap<Partition, i64>, KafkaError> {
+    let millis = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX).max(0);
+    let partitions: Vec<Partition> = logs.keys().cloned().collect();
+    let found = offsets(consumer, settings, &partitions, Offset::Offset(millis), timeout)?;
+    let first = |(partition, log): (&Partition, &Range<i64>)| {
+        (partition.clone(), found.get(partition).copied().unwrap_or(log.end))
+    };
+    Ok(logs.iter().map(first).collect())
 }
 
 /// The first offset at or after `at`: a moment in milliseconds, or an end of the log, which stands for a moment here.

@@ -80,7 +80,8 @@ pub(crate) async fn read(pool: &PgPool, partitions: &[Partition]) -> sqlx::Resul
     Ok(positions)
 }
 
-async fn select(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positions> {
+/// The positions of those of `partitions` that were read before.
+pub(crate) async fn select(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positions> {
     let (topics, numbers): (Vec<_>, Vec<_>) = partitions.iter().cloned().unzip();
     let rows = sqlx::query!(
         "SELECT positions.topic, positions.partition, next_offset, last_offset, last_record, last_at

@@ -1,10 +1,8 @@
 //! Moves where a service reads on. A running service notices within two seconds; repetitions change nothing.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Duration;
 
-use rdkafka::Offset;
 use rdkafka::error::KafkaError;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -162,16 +160,7 @@ fn targets(settings: &Settings, topic: &str, to: RewindTo) -> Result<BTreeMap<Pa
                 .map(|(partition, log)| (partition, offset.max(log.start)))
                 .collect())
         }
-        RewindTo::Time(time) => {
-            let millis = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX).max(0);
-            let found = logs::offsets(&reader, settings, &partitions, Offset::Offset(millis), TIMEOUT)?;
-            // Nothing as new as that: behind the last.
-            let first = |(partition, log): (Partition, Range<i64>)| {
-                let offset = found.get(&partition).copied().unwrap_or(log.end);
-                (partition, offset)
-            };
-            Ok(logs.into_iter().map(first).collect())
-        }
+        RewindTo::Time(time) => Ok(logs::starts_at(&reader, settings, &logs, time, TIMEOUT)?),
         RewindTo::End | RewindTo::Beginning => {
             Ok(logs.into_iter().map(|(partition, log)| (partition, log.end)).collect())
         }

@@ -45,6 +45,11 @@ impl Settings {
         format!("dlq.{}", self.service)
     }
 
+    /// How an operator calls the program of another service of the system.
+    pub(crate) fn program_of(&self, service: &str) -> String {
+        format!("{}{service}", self.program.strip_suffix(&self.service).unwrap_or_default())
+    }
+
     /// The topic's name without the prefix; `None` when it is of another system.
     pub(crate) fn without_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(self.prefix.as_str())

@@ -1,5 +1,6 @@
 //! What a service's binary can be told to do: run, or one of an operator's commands.
 
+mod reconcile;
 mod redrive;
 mod republish;
 mod rewind;
@@ -51,6 +52,12 @@ pub(crate) enum Command {
     /// new sequence. On the others the events of the selected aggregates are rebuilt, each with the sequence that it had: a
     /// reader that has seen one ignores it, and a reader that has not applies it. The service may be running.
     Republish(republish::Options),
+    /// Find the events that this service waits for and has not applied, although the topics hold them, and apply them
+    ///
+    /// Begin with `--dry-run`. Each aggregate that is not finished is looked for on the topics that should bring its next
+    /// event. What this service has skipped is applied; for what a topic does not hold, the command is named that publishes it
+    /// again. The service may be running, and repeats change nothing. Exit code 1: something is left.
+    Reconcile(reconcile::Options),
 }
 
 /// Reads the command line and the environment; ends the process on a usage error, on `--help` and on `--version`.
@@ -101,6 +108,7 @@ pub(crate) async fn carry_out<C: Args + Clone>(
         }
         Command::Redrive(options) => redrive::run(service, cli, options).await,
         Command::Rewind(options) => rewind::run(service, cli, options).await,
+        Command::Reconcile(options) => reconcile::run(service, cli, options).await,
         Command::Republish(options) => republish::run(service, cli, options).await,
     }
 }

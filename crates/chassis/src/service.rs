@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use broker::{Compacted, History, Outbox, Subscription};
+use broker::{Compacted, History, Outbox, Subscription, Waits};
 use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;
@@ -58,6 +58,8 @@ pub struct Parts {
     pub compacted: Vec<Arc<dyn Compacted>>,
     /// The topics with cleanup by deletion that it owns, and how their events are rebuilt.
     pub histories: Vec<History>,
+    /// Its aggregates that wait for an event of a topic that it follows.
+    pub waits: Vec<Waits>,
     /// Its workers.
     pub tasks: Vec<Task>,
 }

@@ -14,7 +14,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{History, Subscription};
+use broker::{History, Subscription, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
 use sqlx::PgPool;
@@ -53,6 +53,11 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         own: Vec::new(),
         compacted: vec![Arc::new(republish::Products), Arc::new(republish::Stock)],
         histories: vec![History::new(republish::Reservations)],
+        waits: vec![Waits {
+            topic: ORDERS,
+            asks: Some(RESERVATIONS),
+            find: |pool, waiting| Box::pin(store::reservations::waiting(pool, waiting)),
+        }],
         tasks: vec![purge],
     })
 }

@@ -19,7 +19,8 @@ impl Rebuild for Orders {
 }
 
 fn rebuilt(order: &Order, traceparent: Option<String>) -> Rebuilt<OrderEvent> {
-    let past = |(sequence, at, event)| Past { sequence, at, cause: Cause::traced(traceparent.clone()), event };
+    let past =
+        |(sequence, at, event)| Past { sequence, at, cause: Cause::traced(traceparent.clone()), event };
     let events = order.published().into_iter().map(past).collect();
     Rebuilt { key: order.id().to_string(), version: order.version, events }
 }

@@ -22,7 +22,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{History, Subscription};
+use broker::{History, Subscription, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS};
 use sqlx::PgPool;
@@ -77,6 +77,18 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         own: Vec::new(),
         compacted: vec![Arc::new(customers::Customers)],
         histories: vec![History::new(history::Orders)],
+        waits: vec![
+            Waits {
+                topic: PAYMENTS,
+                asks: Some(ORDERS),
+                find: |pool, waiting| Box::pin(store::waiting::for_payments(pool, waiting)),
+            },
+            Waits {
+                topic: RESERVATIONS,
+                asks: Some(ORDERS),
+                find: |pool, waiting| Box::pin(store::waiting::for_reservations(pool, waiting)),
+            },
+        ],
         tasks: vec![
             Task::new("placing", move |stop| writer.run(stop)),
             Task::new("expiry", move |stop| expiry::run(outbox, stop)),

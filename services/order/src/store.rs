@@ -4,6 +4,7 @@ pub(crate) mod customers;
 pub(crate) mod orders;
 pub(crate) mod products;
 pub(crate) mod spellings;
+pub(crate) mod waiting;
 
 use std::error::Error;
 

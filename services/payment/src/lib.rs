@@ -17,7 +17,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use broker::{History, Subscription};
+use broker::{History, Subscription, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PAYMENTS};
 use sqlx::migrate::Migrator;
@@ -57,6 +57,11 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         api: api::routes(api),
         subscriptions: vec![Subscription::new(Orders { wake })],
         histories: vec![History::new(history::Payments)],
+        waits: vec![Waits {
+            topic: ORDERS,
+            asks: Some(PAYMENTS),
+            find: |pool, waiting| Box::pin(store::waiting(pool, waiting)),
+        }],
         tasks: vec![
             Task::new("worker", |stop| worker.run(stop)),
             // It answers until nobody asks any more.

@@ -4,7 +4,8 @@ mod queue;
 mod rows;
 mod write;
 
-use broker::UuidPage;
+use broker::{Awaited, UuidPage, Waiting};
+use envelope::Sequence;
 use events::values::{Money, OrderId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -72,6 +73,27 @@ pub(crate) async fn page(
     let rows = rows.fetch_all(&mut *connection).await?;
     let (ids, histories): (Vec<Uuid>, Vec<_>) = rows.into_iter().map(|row| (row.id, row.history.0)).unzip();
     Ok(lock(connection, &ids).await?.into_iter().zip(histories).collect())
+}
+
+/// Payments that have answered their order and wait for its decision.
+pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, seen_orders, (history -> 0 ->> 'at')::timestamptz AS "since!" FROM payments
+        WHERE (goal = 'authorized' AND status <> 'pending' OR goal = 'captured' AND status IN ('declined', 'capture_failed'))
+          AND (history -> -1 ->> 'at')::timestamptz <= $1 AND id > $2
+        ORDER BY id LIMIT $3
+        "#,
+        waiting.unchanged_since,
+        waiting.after_uuid(),
+        waiting.limit,
+    );
+    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
+        key: row.id.to_string(),
+        seen: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
+        since: row.since,
+    });
+    Ok(rows.collect())
 }
 
 /// One payment to look at.

@@ -1,4 +1,4 @@
-//! An operator's commands of a service: redrive, rewind, republish.
+//! An operator's commands of a service: redrive, rewind, republish, reconcile.
 
 use system_tests::{Forged, Shop, eventually, run};
 
@@ -80,7 +80,8 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
     for (command, told) in [
         ("redrive", ["--dry-run", "--discard", "--topic", "--type", "--key", "--since"].as_slice()),
         ("rewind", &["<TOPIC>", "--to", "beginning", "an offset", "2026-11-25T08:00:00Z"]),
-        ("republish", &["<TOPIC>", "compacted"]),
+        ("republish", &["<TOPIC>", "compacted", "--key", "--since", "--unfinished", "--dry-run"]),
+        ("reconcile", &["--dry-run", "--older-than", "Exit code 1"]),
     ] {
         let manual = run(&shop, "inventory", &[command, "--help"]).await.unwrap();
         for expected in told {
@@ -96,7 +97,18 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
         ),
         (&["rewind", "orders"], "--to <WHERE>"),
         (&["rewind", "orders", "--partition", "99", "--to", "end"], "orders has no partition 99"),
-        (&["republish", "orders"], "that this service owns; those are: products, stock"),
+        (&["republish", "orders"], "that this service owns; those are: reservations, products, stock"),
+        (&["republish", "reservations"], "--key KEY (may be repeated), --since DURATION|TIME"),
+        (
+            &["republish", "reservations", "--key", "nobody's"],
+            "nothing is known here of these keys of reservations: nobody's",
+        ),
+        (
+            &["republish", "stock", "--key", "NO-SUCH"],
+            "nothing is known here of these keys of stock: NO-SUCH",
+        ),
+        (&["republish", "stock", "--unfinished"], "stock is compacted"),
+        (&["reconcile", "--older-than", "soon"], "'--older-than <DURATION>'"),
         (&["redrive", "--topic", "stock"], "this service follows; those are: orders"),
         (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),
         (&["--kafka-brokers", "127.0.0.1:1", "rewind", "orders", "--to", "end"], "Kafka does not answer"),
@@ -108,4 +120,5 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
     let refused = run(&shop, "notification", &["--smtp-url", "mail.example.com", "check"]).await.unwrap_err();
     assert!(refused.contains("SMTP_URL is not usable"), "{refused}");
     assert_eq!(run(&shop, "notification", &["check"]).await.unwrap(), "");
+    assert_eq!(run(&shop, "inventory", &["reconcile"]).await.unwrap(), "nothing has waited for 1m\n");
 }

@@ -24,6 +24,7 @@ mod outcomes;
 mod overselling;
 mod payments;
 mod refusals;
+mod repairs;
 mod schema;
 mod sharing;
 mod stock;

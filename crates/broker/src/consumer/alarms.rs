@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use envelope::Topic;
 use time::OffsetDateTime;
 
 use super::held::Held;
-use super::lost::Lost;
+use super::lost::{Lost, Owner};
 use super::progress::{Progress, REPORT};
 use crate::positions::Partition;
+use crate::settings::Settings;
 
 /// A partition that is not read, since when, and what an operator should know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +65,17 @@ impl Alarms {
         }
     }
 
-    /// Reports the partitions that are lost; `program` stands before the command that repairs them.
-    pub(super) fn report_lost(&mut self, lost: &[Lost], program: &str) {
-        let alarm = |lost: &Lost| Alarm {
-            partition: lost.partition.clone(),
-            since: lost.since,
-            text: lost.explain(program),
+    /// Reports the partitions that are lost, of these topics.
+    pub(super) fn report_lost(&mut self, lost: &[Lost], settings: &Settings, topics: &[Topic]) {
+        let alarm = |lost: &Lost| {
+            let topic = topics.iter().find(|topic| topic.name == lost.partition.0);
+            let owner = topic
+                .map(|topic| Owner { program: settings.program_of(topic.owner), cleanup: topic.cleanup });
+            Alarm {
+                partition: lost.partition.clone(),
+                since: lost.since,
+                text: lost.explain(&settings.program, owner.as_ref()),
+            }
         };
         self.lost = lost.iter().map(alarm).collect();
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use envelope::Cleanup;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -20,6 +21,15 @@ pub(super) struct Lost {
     pub why: Why,
     /// When it was noticed.
     pub since: OffsetDateTime,
+}
+
+/// The service that publishes on a topic, and can publish again what the log has lost.
+#[derive(Debug)]
+pub(super) struct Owner {
+    /// How an operator calls its program.
+    pub program: String,
+    /// What it publishes again: events, or the current state.
+    pub cleanup: Cleanup,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +61,8 @@ impl Lost {
         Self { partition, position, why, since: OffsetDateTime::now_utc() }
     }
 
-    /// What happened, how much is gone, since when, and the command that repairs it.
-    pub(super) fn explain(&self, program: &str) -> String {
+    /// What happened, how much is gone, since when, and the commands that repair it.
+    pub(super) fn explain(&self, program: &str, owner: Option<&Owner>) -> String {
         let Self { partition: (topic, number), position, why, since } = self;
         let next = position.next;
         let what = match why {
@@ -61,36 +71,51 @@ impl Lost {
                 format!("{gone} records before offset {start} were deleted unread (position {next}).")
             }
             Why::Cut { end } => format!(
-                "the log ends at {end}, before our position {next}: it was cut or made anew. Records that were lost \
-                 with its end have to be announced again by their publisher."
+                "the log ends at {end}, before our position {next}: it was cut or made anew. Its owner has to publish \
+                 again what was lost with its end."
             ),
             Why::Rewritten { found } => format!(
                 "the log was cut or made anew, and has grown past our position {next} since: at offset {} it has {}, \
-                 and the record that was applied there was {}. What was appended instead was not read; records that \
-                 were lost with the old end have to be announced again by their publisher.",
+                 and the record that was applied there was {}. What was appended instead was not read; its owner has to \
+                 publish again what was lost with the old end.",
                 next - 1,
                 found.map_or("no record".to_owned(), |found| format!("record {found}")),
                 position.last.as_ref().map_or("another".to_owned(), |last| last.identity.to_string()),
             ),
         };
         let since = since.replace_nanosecond(0).unwrap_or(*since).format(&Rfc3339).unwrap_or_default();
-        let repair = self.repair(program);
-        format!("{topic}/{number} stops: {what} Noticed at {since}. Run: {repair}")
+        let repair = self.rewind(program);
+        let again = owner.map(|owner| format!(", then: {}", self.republish(owner))).unwrap_or_default();
+        format!("{topic}/{number} stops: {what} Noticed at {since}. Run: {repair}{again}")
     }
 
     /// The command after which everything that is there has been read. What was applied before is recognised.
-    fn repair(&self, program: &str) -> String {
+    fn rewind(&self, program: &str) -> String {
         let (topic, number) = &self.partition;
+        match self.from() {
+            Some(from) => format!("{program} rewind {topic} --partition {number} --to {from}"),
+            None => format!("{program} rewind {topic} --to beginning"),
+        }
+    }
+
+    /// The command that publishes again what is not there. What was applied before is recognised.
+    fn republish(&self, owner: &Owner) -> String {
+        let (topic, program) = (&self.partition.0, &owner.program);
+        match (owner.cleanup, self.from()) {
+            (Cleanup::Compact, _) => format!("{program} republish {topic}"),
+            (Cleanup::Delete, Some(from)) => format!("{program} republish {topic} --since {from}"),
+            (Cleanup::Delete, None) => format!("{program} republish {topic} --unfinished"),
+        }
+    }
+
+    /// A moment before which nothing was lost, where one is known.
+    fn from(&self) -> Option<String> {
         let appended = self.position.last.as_ref().and_then(|last| last.appended_at);
         let from = match self.why {
             Why::Overtaken { .. } => None,
             Why::Cut { .. } | Why::Rewritten { .. } => appended.map(|appended| appended - MARGIN),
         };
-        let from = from.and_then(|from| from.replace_nanosecond(0).ok()?.format(&Rfc3339).ok());
-        match from {
-            Some(from) => format!("{program} rewind {topic} --partition {number} --to {from}"),
-            None => format!("{program} rewind {topic} --to beginning"),
-        }
+        from.and_then(|from| from.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
     }
 }
 
@@ -100,7 +125,8 @@ mod tests {
     use crate::positions::{BEGINNING, LastRecord};
 
     fn lost(position: &Position, why: Why) -> String {
-        Lost::new(&("t".to_owned(), 4), position, why).explain("ledger")
+        let owner = Owner { program: "till".to_owned(), cleanup: Cleanup::Delete };
+        Lost::new(&("t".to_owned(), 4), position, why).explain("ledger", Some(&owner))
     }
 
     #[test]
@@ -115,11 +141,14 @@ mod tests {
     fn an_alarm_says_what_is_known_and_names_the_command() {
         let told = lost(&Position::at(4), Why::Overtaken { start: 5 });
         assert!(told.contains("t/4 stops: 1 records before offset 5"), "{told}");
-        assert!(told.ends_with("Run: ledger rewind t --to beginning"), "{told}");
+        assert!(
+            told.ends_with("Run: ledger rewind t --to beginning, then: till republish t --unfinished"),
+            "{told}"
+        );
         let told = lost(&Position::at(10), Why::Cut { end: 9 });
         assert!(told.contains("ends at 9, before our position 10"), "{told}");
         assert!(
-            told.ends_with("Run: ledger rewind t --to beginning"),
+            told.ends_with("Run: ledger rewind t --to beginning, then: till republish t --unfinished"),
             "nothing is known of its time: {told}"
         );
     }
@@ -131,6 +160,8 @@ mod tests {
         let last = LastRecord { identity, appended_at: Some(appended_at) };
         let told = lost(&Position { next: 10, last: Some(last) }, Why::Rewritten { found: None });
         assert!(told.contains("at offset 9 it has no record"), "{told}");
-        assert!(told.ends_with("Run: ledger rewind t --partition 4 --to 2025-11-28T13:00:00Z"), "{told}");
+        let commands = "Run: ledger rewind t --partition 4 --to 2025-11-28T13:00:00Z, \
+                        then: till republish t --since 2025-11-28T13:00:00Z";
+        assert!(told.ends_with(commands), "{told}");
     }
 }

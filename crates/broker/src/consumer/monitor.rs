@@ -99,7 +99,7 @@ impl Monitor {
     fn compare(&mut self, positions: &Positions, logs: &Logs, suspected: bool) {
         gauge_lag(positions, logs);
         self.held.judge(positions, logs, suspected);
-        self.alarms.report_lost(&self.held.lost(), &self.settings.program);
+        self.alarms.report_lost(&self.held.lost(), &self.settings, &self.topics);
         if self.status.borrow().stuck.is_some() {
             return self.alarms.excuse();
         }

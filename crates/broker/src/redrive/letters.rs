@@ -1,22 +1,19 @@
 //! The dead letters of a service: which are not done yet (its database knows), and what they hold (`dlq.SERVICE` does).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::ops::ControlFlow;
 
-use rdkafka::consumer::Consumer as _;
+use rdkafka::Timestamp;
 use rdkafka::error::KafkaError;
-use rdkafka::{Message as _, Offset, Timestamp, TopicPartitionList};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::RedriveError;
-use crate::kafka::{self, Quiet, Reader};
-use crate::logs;
+use crate::kafka;
 use crate::record::Record;
+use crate::scan::{self, Scanned};
 use crate::settings::Settings;
 use crate::tx::Outbox;
-
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which dead letters to handle; what is `None` does not matter.
 #[derive(Debug, Clone, Default)]
@@ -91,29 +88,15 @@ fn read(
     wanted: &Letters,
 ) -> Result<Vec<Letter>, RedriveError> {
     let topic = settings.dead_letter_topic();
-    let mut client = kafka::client(settings);
-    client.set("group.id", settings.group()).set("enable.auto.commit", "false");
-    let reader: Reader = client.create_with_context(Quiet)?;
-    let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else {
+    let mut letters = Vec::new();
+    let scanned = scan::scan(settings, &topic, None, |record| {
+        let letter = Letter::open(&record).filter(|letter| open.remove(&letter.place()).is_some());
+        letters.extend(letter.filter(|letter| wanted.include(letter)));
+        ControlFlow::Continue(())
+    })?;
+    if scanned == Scanned::NoTopic {
         let (topic, program) = (settings.topic_name(&topic), settings.program.clone());
         return Err(RedriveError::NoTopic { topic, program });
-    };
-    unread.retain(|_, log| !log.is_empty());
-    let mut list = TopicPartitionList::new();
-    for ((topic, number), log) in &unread {
-        list.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(log.start))?;
-    }
-    reader.assign(&list)?;
-    let mut letters = Vec::new();
-    while !unread.is_empty() {
-        let message = reader.poll(TIMEOUT).unwrap_or(Err(KafkaError::Canceled))?;
-        let partition = (topic.clone(), message.partition());
-        let letter = Letter::open(&Record::copy(&message, &topic));
-        let letter = letter.filter(|letter| open.remove(&letter.place()).is_some());
-        letters.extend(letter.filter(|letter| wanted.include(letter)));
-        if unread.get(&partition).is_some_and(|log| message.offset() + 1 >= log.end) {
-            unread.remove(&partition);
-        }
     }
     letters.extend(open.into_values().filter(|letter| wanted.include(letter)));
     letters.sort_by_key(Letter::place);

@@ -53,7 +53,8 @@ pub struct UuidPage {
 impl Page<'_> {
     /// The page as a query takes it. A key that is not a UUID in its usual form selects nothing.
     pub fn of_uuids(&self) -> UuidPage {
-        let usual = |key: &str| Uuid::parse_str(key).ok().filter(|id| key.eq_ignore_ascii_case(&id.to_string()));
+        let usual =
+            |key: &str| Uuid::parse_str(key).ok().filter(|id| key.eq_ignore_ascii_case(&id.to_string()));
         let keys = match self.selection {
             Selection::Keys(keys) => Some(keys.iter().filter_map(|key| usual(key)).collect()),
             Selection::Since(_) | Selection::Unfinished => None,
@@ -63,7 +64,13 @@ impl Page<'_> {
             Selection::Keys(_) | Selection::Unfinished => None,
         };
         let unfinished = *self.selection == Selection::Unfinished;
-        UuidPage { keys, since, unfinished, after: self.after.and_then(usual).unwrap_or_default(), limit: STEP }
+        UuidPage {
+            keys,
+            since,
+            unfinished,
+            after: self.after.and_then(usual).unwrap_or_default(),
+            limit: STEP,
+        }
     }
 }
 
@@ -130,8 +137,8 @@ pub struct Republished {
     pub events: Vec<(Sequence, String)>,
     /// The sequences of events that its row cannot tell. A reader that has not seen them counts a gap.
     pub missing: Vec<Sequence>,
-    /// When its last event was published, if that was before the topic's retention: then nothing is published. The log
-    /// would have deleted it by now, and a reader may have forgotten it with the log.
+    /// When its last event was published, if that was before the topic's retention and its key was not asked for: then nothing
+    /// is published. The log would have deleted it by now, and a reader may have forgotten it with the log.
     pub too_old: Option<OffsetDateTime>,
 }
 
@@ -144,8 +151,9 @@ pub async fn republish_history(
     dry_run: bool,
     mut tell: impl FnMut(Republished),
 ) -> Result<(), Failure> {
-    let retention = outbox.settings().retention;
-    let oldest = retention.and_then(|retention| OffsetDateTime::now_utc().checked_sub(retention.try_into().ok()?));
+    let retention = outbox.settings().retention.filter(|_| !matches!(selection, Selection::Keys(_)));
+    let oldest =
+        retention.and_then(|retention| OffsetDateTime::now_utc().checked_sub(retention.try_into().ok()?));
     let mut after: Option<String> = None;
     loop {
         let mut tx = outbox.begin().await?;
@@ -204,14 +212,8 @@ fn append<E: Event>(
         tx.append_again(cause, sequence, at, &event)?;
         appended.push((sequence, event.encode().map_err(crate::AppendError::from)?.0));
     }
-    let known: BTreeSet<Sequence> = appended.iter().map(|(sequence, _)| *sequence).collect();
-    let mut missing = Vec::new();
-    let mut sequence = Sequence::NONE;
-    while sequence < version {
-        sequence = sequence.next();
-        if !known.contains(&sequence) {
-            missing.push(sequence);
-        }
-    }
+    let known: BTreeSet<i64> = appended.iter().map(|(sequence, _)| sequence.to_i64()).collect();
+    let missing = (1..=version.to_i64()).filter(|number| !known.contains(number));
+    let missing = missing.filter_map(Sequence::from_i64).collect();
     Ok(Republished { key, events: appended, missing, too_old: None })
 }

@@ -71,9 +71,12 @@ async fn state(
 ) -> anyhow::Result<()> {
     let Options { topic, dry_run, .. } = options;
     match options.selection() {
-        None if *dry_run => program::print(format_args!("{topic}: the current state of all keys; nothing was changed")),
+        None if *dry_run => {
+            program::print(format_args!("{topic}: the current state of all keys; nothing was changed"))
+        }
         None => {
-            broker::republish_all(outbox, owner, |key| program::say(format_args!("{topic}: up to {key}"))).await?;
+            broker::republish_all(outbox, owner, |key| program::say(format_args!("{topic}: up to {key}")))
+                .await?;
             program::say(format_args!("{topic}: all appended; a running {service} publishes them"));
         }
         Some(Selection::Keys(keys)) => {
@@ -125,7 +128,8 @@ fn line(topic: &str, republished: &Republished) -> String {
     let Republished { key, events, missing, too_old } = republished;
     if let Some(at) = too_old.and_then(|at| at.format(&Rfc3339).ok()) {
         return format!(
-            "{topic} {key}: nothing, its last event is of {at}, before TOPIC_RETENTION: readers may have forgotten it"
+            "{topic} {key}: nothing, its last event is of {at}, before TOPIC_RETENTION: readers may have forgotten that they \
+             have seen it. With --key it is published all the same"
         );
     }
     let number = |sequence: &Sequence| sequence.to_i64();
@@ -148,7 +152,9 @@ fn conclude(count: usize, options: &Options, service: &str) {
         (0, _) => program::say(format_args!("{topic}: nothing to publish")),
         (_, true) => program::say(format_args!("{topic}: {count} {keys}; nothing was changed")),
         (_, false) => {
-            program::say(format_args!("{topic}: {count} {keys} appended; a running {service} publishes them"));
+            program::say(format_args!(
+                "{topic}: {count} {keys} appended; a running {service} publishes them"
+            ));
         }
     }
 }

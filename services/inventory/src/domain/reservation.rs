@@ -57,18 +57,22 @@ impl Reservation {
     pub(crate) fn published(&self, order_id: OrderId) -> Vec<(Sequence, ReservationEvent)> {
         let (first, lines) = (Sequence::NONE.next(), || self.lines.clone());
         let reserved = (first, ReservationEvent::Reserved(StockReserved { order_id, lines: lines() }));
-        let committed = |sequence| {
-            (sequence, ReservationEvent::Committed(StockCommitted { order_id, lines: lines() }))
-        };
+        let committed =
+            |sequence| (sequence, ReservationEvent::Committed(StockCommitted { order_id, lines: lines() }));
         let released = (self.version, ReservationEvent::Released(StockReleased { order_id, lines: lines() }));
         match self.status {
             Status::Reserved => vec![reserved],
             Status::Rejected if self.short.is_empty() => Vec::new(),
             Status::Rejected => {
-                vec![(first, ReservationEvent::Rejected(StockRejected { order_id, short: self.short.clone() }))]
+                vec![(
+                    first,
+                    ReservationEvent::Rejected(StockRejected { order_id, short: self.short.clone() }),
+                )]
             }
             Status::Committed => vec![reserved, committed(self.version)],
-            Status::Released if self.version > first.next() => vec![reserved, committed(first.next()), released],
+            Status::Released if self.version > first.next() => {
+                vec![reserved, committed(first.next()), released]
+            }
             Status::Released => vec![reserved, released],
             Status::Closed => vec![released],
         }

@@ -100,7 +100,10 @@ impl Shelves {
         let short: Vec<_> = short.collect();
         if !short.is_empty() {
             let answer = ReservationEvent::Rejected(StockRejected { order_id, short: short.clone() });
-            return Ok((Reservation { short, ..Reservation::answered(Status::Rejected, Vec::new()) }, answer));
+            return Ok((
+                Reservation { short, ..Reservation::answered(Status::Rejected, Vec::new()) },
+                answer,
+            ));
         }
         let mut lines = Vec::with_capacity(placed.items.len());
         for item in &placed.items {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use broker::UuidPage;
+use broker::{Awaited, UuidPage, Waiting};
 use events::values::OrderId;
 use events::{Line, ShortLine};
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -82,6 +82,32 @@ pub(crate) async fn page(
         Ok((order_id, reservation, updated_at))
     });
     reservations.collect()
+}
+
+/// Reservations whose orders are not decided.
+pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT order_id, seen_orders, updated_at FROM reservations
+        WHERE status = 'reserved' AND updated_at <= $1 AND order_id > $2
+        ORDER BY order_id LIMIT $3
+        "#,
+        waiting.unchanged_since,
+        waiting.after_uuid(),
+        waiting.limit,
+    );
+    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
+        key: row.order_id.to_string(),
+        seen: sequence(row.seen_orders),
+        // The time in the order's id: rows of an earlier version do not know when they were written.
+        since: placed_at(row.order_id).unwrap_or(row.updated_at),
+    });
+    Ok(rows.collect())
+}
+
+fn placed_at(order: Uuid) -> Option<OffsetDateTime> {
+    let seconds = order.get_timestamp()?.to_unix().0;
+    OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
 }
 
 /// Adds reservations, sorted by order; says how many were not there before.

@@ -1,0 +1,53 @@
+//! Orders that wait for what payment and inventory have to say.
+
+use broker::{Awaited, Waiting};
+use envelope::Sequence;
+use sqlx::PgPool;
+
+/// Orders whose money is not where their status wants it.
+pub(crate) async fn for_payments(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, seen_payments AS seen, placed_at FROM orders
+        WHERE CASE status
+                  WHEN 'placed' THEN payment = 'pending'
+                  WHEN 'confirmed' THEN payment <> 'captured'
+                  ELSE payment NOT IN ('declined', 'voided', 'refunded') END
+          AND updated_at <= $1 AND id > $2
+        ORDER BY id LIMIT $3
+        "#,
+        waiting.unchanged_since,
+        waiting.after_uuid(),
+        waiting.limit,
+    );
+    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
+        key: row.id.to_string(),
+        seen: Sequence::from_i64(row.seen).unwrap_or_default(),
+        since: row.placed_at,
+    });
+    Ok(rows.collect())
+}
+
+/// Orders whose goods are not where their status wants them.
+pub(crate) async fn for_reservations(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, seen_reservations AS seen, placed_at FROM orders
+        WHERE CASE status
+                  WHEN 'placed' THEN stock = 'pending'
+                  WHEN 'confirmed' THEN stock <> 'committed'
+                  ELSE stock NOT IN ('rejected', 'released') END
+          AND updated_at <= $1 AND id > $2
+        ORDER BY id LIMIT $3
+        "#,
+        waiting.unchanged_since,
+        waiting.after_uuid(),
+        waiting.limit,
+    );
+    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
+        key: row.id.to_string(),
+        seen: Sequence::from_i64(row.seen).unwrap_or_default(),
+        since: row.placed_at,
+    });
+    Ok(rows.collect())
+}

@@ -1,0 +1,153 @@
+//! What an operator does when a log has lost records, or a service has skipped some: the owner publishes them again
+//! (`republish`), and whoever waits looks for its answers (`reconcile`).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use system_tests::{Shop, eventually, run};
+
+/// What a command printed, and whether it succeeded.
+async fn said(shop: &Shop, service: &str, arguments: &[&str]) -> (bool, String) {
+    let output = shop.system.command(service).args(arguments).output().await.unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// Has `service` skip everything that `topic` holds once it holds something.
+async fn skips(shop: &Shop, service: &str, topic: &str) {
+    eventually(&format!("{topic} holds what {service} is to skip"), async || {
+        let rewound = run(shop, service, &["rewind", topic, "--to", "end"]).await.unwrap();
+        rewound.lines().any(|line| !line.ends_with(" -> 0")).then_some(())
+    })
+    .await;
+}
+
+async fn payment(shop: &Shop, id: &str) -> Value {
+    let url = format!("{}/payments/{id}", shop.system.url("payment"));
+    shop.operator(shop.http().get(url)).send().await.unwrap().json().await.unwrap()
+}
+
+/// Every record of `topic`: its key, its sequence and its type with its content, and how often it is there.
+async fn records(shop: &Shop, topic: &str) -> BTreeMap<(String, String, String), usize> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let topic = shop.system.topic(topic);
+    let mut records = BTreeMap::new();
+    for record in stack::topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap() {
+        if record.topic != topic {
+            continue;
+        }
+        let headers = text(&record.headers);
+        let header =
+            |name: &str| headers.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        let content = format!("{} {}", header("ce_type: "), text(&record.value));
+        *records.entry((text(&record.key), header("ce_sequence: "), content)).or_default() += 1;
+    }
+    records
+}
+
+#[tokio::test]
+async fn an_order_that_payment_never_saw_is_published_again_by_its_owner() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    shop.system.service("payment").kill();
+    let order = shop.order("MUG", 2, "pm_card_visa").await;
+    skips(&shop, "payment", "orders").await;
+    shop.system.service("payment").start().await.unwrap();
+    shop.ends(&order.id, ["placed", "pending", "reserved"]).await;
+
+    let (succeeded, found) = said(&shop, "order", &["reconcile", "--dry-run", "--older-than", "0s"]).await;
+    assert!(!succeeded, "something is left");
+    for expected in [
+        format!("{} waits for payments since ", order.id),
+        format!("payment republish payments --key {}", order.id),
+        format!("order republish orders --key {}", order.id),
+    ] {
+        assert!(found.contains(&expected), "{expected} in {found}");
+    }
+
+    let before = records(&shop, "orders").await;
+    let dry = run(&shop, "order", &["republish", "orders", "--unfinished", "--dry-run"]).await.unwrap();
+    assert!(dry.starts_with(&format!("orders {}: 1 order.placed.v1\n", order.id)), "{dry}");
+    assert!(dry.ends_with("orders: 1 key; nothing was changed\n"), "{dry}");
+    assert_eq!(records(&shop, "orders").await, before);
+    let appended = run(&shop, "order", &["republish", "orders", "--unfinished"]).await.unwrap();
+    assert!(appended.ends_with("orders: 1 key appended; a running order publishes them\n"), "{appended}");
+
+    let confirmed = shop.confirmed(&order.id).await;
+    shop.told(&order.id, "order_confirmed").await;
+    shop.system.settled().await.unwrap();
+    assert_eq!(payment(&shop, &order.id).await["charges"].as_array().unwrap().len(), 1);
+    assert_eq!(shop.available("MUG").await, 3, "inventory ignored the repetition");
+    assert_eq!(shop.notifications(&format!("order_id={}", order.id)).await.len(), 1);
+    assert_eq!(shop.get(&order.id).await, confirmed);
+    let rest = run(&shop, "order", &["reconcile", "--older-than", "0s"]).await.unwrap();
+    assert_eq!(rest, "nothing has waited for 0s\n");
+}
+
+#[tokio::test]
+async fn an_answer_that_order_skipped_is_found_and_applied() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    shop.system.service("payment").kill();
+    let order = shop.order("MUG", 2, "pm_card_visa").await;
+    shop.ends(&order.id, ["placed", "pending", "reserved"]).await;
+    shop.system.service("order").kill();
+    shop.system.service("payment").start().await.unwrap();
+    skips(&shop, "order", "payments").await;
+    shop.system.service("order").start().await.unwrap();
+    shop.ends(&order.id, ["placed", "pending", "reserved"]).await;
+
+    let (succeeded, found) = said(&shop, "order", &["reconcile", "--dry-run", "--older-than", "0s"]).await;
+    assert!(!succeeded, "something is left");
+    assert!(found.contains("@0 payment.authorized.v1, not applied"), "{found}");
+    assert_eq!(shop.get(&order.id).await["status"], "placed", "a dry run changes nothing");
+    let applied = run(&shop, "order", &["reconcile", "--older-than", "0s"]).await.unwrap();
+    assert!(applied.contains("@0 payment.authorized.v1, applied now\n"), "{applied}");
+    assert!(applied.ends_with("1 waited, 0 still do\n"), "{applied}");
+
+    shop.confirmed(&order.id).await;
+    shop.told(&order.id, "order_confirmed").await;
+    shop.system.settled().await.unwrap();
+    assert_eq!(payment(&shop, &order.id).await["charges"].as_array().unwrap().len(), 1);
+    assert_eq!(shop.available("MUG").await, 3);
+}
+
+#[tokio::test]
+async fn what_is_published_again_is_what_was_published_and_readers_ignore_it() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let bought = shop.order("MUG", 2, "pm_card_visa").await;
+    shop.confirmed(&bought.id).await;
+    let declined = shop.order("MUG", 1, "pm_card_chargeDeclinedInsufficientFunds").await;
+    shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
+    let sold_out = shop.order("MUG", 100, "pm_card_visa").await;
+    shop.ends(&sold_out.id, ["cancelled", "voided", "rejected"]).await;
+    let cancelled = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&cancelled.id).await;
+    let cancel = shop.http().post(shop.at("order", &format!("/orders/{}/cancel", cancelled.id)));
+    assert_eq!(cancel.bearer_auth(&cancelled.cancel_token).send().await.unwrap().status(), 202);
+    shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
+    shop.told(&cancelled.id, "order_refunded").await;
+    shop.system.settled().await.unwrap();
+
+    let ids = [&bought.id, &declined.id, &sold_out.id, &cancelled.id];
+    let mut orders = Vec::new();
+    for id in ids {
+        orders.push(shop.get(id).await);
+    }
+    for (service, topic) in [("order", "orders"), ("payment", "payments"), ("inventory", "reservations")] {
+        let before = records(&shop, topic).await;
+        assert!(before.values().all(|times| *times == 1), "{before:?}");
+        let appended = run(&shop, service, &["republish", topic, "--since", "1h"]).await.unwrap();
+        assert!(appended.contains(&format!("{topic}: 4 keys appended")), "{appended}");
+        let twice = before.into_keys().map(|record| (record, 2)).collect::<BTreeMap<_, _>>();
+        shop.system.settled().await.unwrap();
+        assert_eq!(records(&shop, topic).await, twice);
+    }
+    for (id, before) in ids.into_iter().zip(orders) {
+        assert_eq!(shop.get(id).await, before);
+    }
+    assert_eq!(shop.available("MUG").await, 3);
+    for (id, messages) in [(&bought.id, 1), (&declined.id, 1), (&sold_out.id, 1), (&cancelled.id, 3)] {
+        assert_eq!(shop.notifications(&format!("order_id={id}")).await.len(), messages, "{id}");
+    }
+}
