@@ -151,3 +151,40 @@ async fn what_is_published_again_is_what_was_published_and_readers_ignore_it() {
         assert_eq!(shop.notifications(&format!("order_id={id}")).await.len(), messages, "{id}");
     }
 }
+
+#[tokio::test]
+async fn what_readers_may_have_forgotten_is_published_again_only_by_its_key() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    let order = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&order.id).await;
+    shop.told(&order.id, "order_confirmed").await;
+    let long_ago = "UPDATE orders SET history = (
+        SELECT jsonb_agg(jsonb_set(entry, '{at}', '\"2020-01-01T00:00:00Z\"')) FROM jsonb_array_elements(history) AS entry)";
+    shop.system.in_database("order", long_ago).await.unwrap();
+
+    let since = run(&shop, "order", &["republish", "orders", "--since", "1h"]).await.unwrap();
+    assert!(since.contains("nothing, its last event is of 2020-01-01T00:00:00Z, before TOPIC_RETENTION"), "{since}");
+    assert!(since.ends_with("orders: nothing to publish\n"), "{since}");
+    let by_key = run(&shop, "order", &["republish", "orders", "--key", &order.id]).await.unwrap();
+    assert!(by_key.contains("1 order.placed.v1, 2 order.confirmed.v1\norders: 1 key appended"), "{by_key}");
+    shop.system.settled().await.unwrap();
+    assert_eq!(shop.notifications(&format!("order_id={}", order.id)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_row_cannot_tell_is_named() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 1).await;
+    let order = shop.order("MUG", 100, "pm_card_visa").await;
+    shop.ends(&order.id, ["cancelled", "voided", "rejected"]).await;
+    shop.told(&order.id, "order_cancelled").await;
+    // As an earlier version wrote it.
+    shop.system.in_database("inventory", "UPDATE reservations SET short = NULL").await.unwrap();
+    let output = shop.system.command("inventory").args(["republish", "reservations", "--key", &order.id]).output();
+    let output = output.await.unwrap();
+    let (said, complaint) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(said, format!("reservations {}: 1 cannot be rebuilt\nreservations: nothing to publish\n", order.id));
+    assert!(complaint.starts_with("1 of the events cannot be rebuilt"), "{complaint}");
+    shop.system.settled().await.unwrap();
+}

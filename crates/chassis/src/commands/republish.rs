@@ -1,11 +1,10 @@
 //! `SERVICE republish`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use broker::{Compacted, History, Outbox, Republished, Selection};
 use clap::Args;
-use envelope::Sequence;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -104,23 +103,25 @@ async fn events(history: &History, outbox: &Outbox, options: &Options, service: 
              created or has changed since), or --unfinished (what has not reached a final state); --dry-run shows them"
         );
     };
-    let (mut found, mut gaps) = (BTreeSet::new(), 0);
+    let mut unknown = match &selection {
+        Selection::Keys(keys) => keys.clone(),
+        Selection::Since(_) | Selection::Unfinished => BTreeSet::new(),
+    };
+    let (mut count, mut gaps) = (0, 0);
     let report = |republished: Republished| {
+        count += usize::from(!republished.events.is_empty());
         gaps += republished.missing.len();
+        unknown.retain(|key| !key.eq_ignore_ascii_case(&republished.key));
         tell(*dry_run, line(topic, &republished));
-        found.insert(republished.key);
     };
     broker::republish_history(outbox, history, &selection, *dry_run, report).await?;
     if gaps > 0 {
         program::complain(format_args!(
-            "{gaps} events cannot be rebuilt: the rows do not keep what they said. Readers that have not seen them count gaps"
+            "{gaps} of the events cannot be rebuilt: the rows do not keep what they said. A reader that has not seen one counts a gap"
         ));
     }
-    conclude(found.len(), options, service);
-    let Selection::Keys(keys) = &selection else { return Ok(()) };
-    let is_known = |key: &String| found.iter().any(|found| found.eq_ignore_ascii_case(key));
-    let unknown: Vec<&str> = keys.iter().filter(|key| !is_known(key)).map(String::as_str).collect();
-    refuse_unknown(topic, &unknown)
+    conclude(count, options, service);
+    refuse_unknown(topic, &unknown.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// `orders 0198…: 1 order.placed.v1, 2 order.confirmed.v1`
@@ -132,12 +133,11 @@ fn line(topic: &str, republished: &Republished) -> String {
              have seen it. With --key it is published all the same"
         );
     }
-    let number = |sequence: &Sequence| sequence.to_i64();
-    let events = events.iter().map(|(sequence, event_type)| format!("{} {event_type}", number(sequence)));
-    let missing = missing.iter().map(|sequence| format!("{} cannot be rebuilt", number(sequence)));
-    let mut lines: Vec<String> = events.chain(missing).collect();
-    lines.sort_by_key(|line| line.split(' ').next().and_then(|number| number.parse::<i64>().ok()));
-    format!("{topic} {key}: {}", lines.join(", "))
+    let rebuilt = events.iter().map(|(sequence, event_type)| (sequence.number(), event_type.as_str()));
+    let missing = missing.iter().map(|sequence| (sequence.number(), "cannot be rebuilt"));
+    let events: BTreeMap<u64, &str> = rebuilt.chain(missing).collect();
+    let events: Vec<String> = events.iter().map(|(number, what)| format!("{number} {what}")).collect();
+    format!("{topic} {key}: {}", events.join(", "))
 }
 
 /// A command that changes something finishes it, whether anybody reads on or not.
