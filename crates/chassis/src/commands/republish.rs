@@ -71,7 +71,7 @@ async fn state(
     let Options { topic, dry_run, .. } = options;
     match options.selection() {
         None if *dry_run => {
-            program::print(format_args!("{topic}: the current state of all keys; nothing was changed"))
+            program::print(format_args!("{topic}: the current state of all keys; nothing was changed"));
         }
         None => {
             broker::republish_all(outbox, owner, |key| program::say(format_args!("{topic}: up to {key}")))
