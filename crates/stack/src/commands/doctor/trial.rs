@@ -139,7 +139,8 @@ impl Doctor {
         }
         let (known, seconds) = (known.join(", "), LIMIT.as_secs());
         self.wrong(format_args!(
-            "order {id} is not {what} after {seconds} s; the {service} service holds it: {waits} ({known}); ./scripts/logs {service}"
+            "order {id} is not {what} after {seconds} s; the {service} service holds it: {waits} ({known}); see ./scripts/logs {service}, and \
+             ./scripts/run order reconcile --dry-run when a record may be lost"
         ));
         Ok(())
     }
