@@ -164,7 +164,10 @@ async fn what_readers_may_have_forgotten_is_published_again_only_by_its_key() {
     shop.system.in_database("order", long_ago).await.unwrap();
 
     let since = run(&shop, "order", &["republish", "orders", "--since", "1h"]).await.unwrap();
-    assert!(since.contains("nothing, its last event is of 2020-01-01T00:00:00Z, before TOPIC_RETENTION"), "{since}");
+    assert!(
+        since.contains("nothing, its last event is of 2020-01-01T00:00:00Z, before TOPIC_RETENTION"),
+        "{since}"
+    );
     assert!(since.ends_with("orders: nothing to publish\n"), "{since}");
     let by_key = run(&shop, "order", &["republish", "orders", "--key", &order.id]).await.unwrap();
     assert!(by_key.contains("1 order.placed.v1, 2 order.confirmed.v1\norders: 1 key appended"), "{by_key}");
@@ -182,7 +185,13 @@ async fn what_a_row_cannot_tell_is_named() {
     // As an earlier version wrote it.
     shop.system.in_database("inventory", "UPDATE reservations SET short = NULL").await.unwrap();
     let said = run(&shop, "inventory", &["republish", "reservations", "--key", &order.id]).await.unwrap();
-    assert!(said.starts_with(&format!("reservations {}: 1 cannot be rebuilt\n1 of the events cannot be", order.id)), "{said}");
+    assert!(
+        said.starts_with(&format!(
+            "reservations {}: 1 cannot be rebuilt\n1 of the events cannot be",
+            order.id
+        )),
+        "{said}"
+    );
     assert!(said.ends_with("reservations: nothing to publish\n"), "{said}");
     shop.system.settled().await.unwrap();
 }

@@ -38,13 +38,14 @@ async fn alarm(status: &mut watch::Receiver<ConsumerStatus>) -> String {
     stopped.stopped[0].clone()
 }
 
-/// Does what the alarm says.
+/// Does what the alarm says; the owner has lost nothing that it could publish again.
 async fn obey(bank: &Bank, alarm: &str) {
-    let command = alarm.rsplit("Run: ").next().unwrap();
+    let (command, again) = alarm.rsplit("Run: ").next().unwrap().split_once(", then: ").unwrap();
     let words: Vec<&str> = command.split(' ').collect();
     let ["ledger", "rewind", "deposits", "--partition", partition, "--to", to] = words[..] else {
         panic!("{command}")
     };
+    assert_eq!(again, format!("till republish deposits --since {to}"));
     let to = RewindTo::Time(OffsetDateTime::parse(to, &Rfc3339).unwrap());
     let (settings, pool) = (bank.settings("ledger"), bank.pool("ledger"));
     let partition = Some(partition.parse().unwrap());
