@@ -9,14 +9,16 @@ mod config;
 mod consumer;
 mod deliver;
 mod notify_me;
+mod republish;
 mod upgrades;
+mod waiting;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
-use broker::{Horizon, Outbox};
+use broker::{History, Horizon, Outbox, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::Channel;
 use lettre::message::Mailbox;
@@ -135,6 +137,8 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         consent: config.order_consent,
     };
     parts.subscriptions = consumers.subscriptions();
+    parts.histories = vec![History::new(republish::Notifications)];
+    parts.waits = waits();
     let (per_client, per_address) =
         (config.subscriptions_per_client_per_hour, config.subscriptions_per_address_per_hour);
     let limits = Arc::new(Limits::new(per_client, per_address));
@@ -142,6 +146,22 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let app = App { outbox, admin, letters, pages, linker, shop, limits, channels, senders, waves, wishes };
     parts.api = api::routes(app, &config.cors_origins);
     Ok(parts)
+}
+
+/// What waits here for another service.
+fn waits() -> Vec<Waits> {
+    vec![
+        Waits {
+            topic: events::CUSTOMERS,
+            asks: None,
+            find: |pool, waiting| Box::pin(waiting::for_customers(pool, waiting)),
+        },
+        Waits {
+            topic: events::ORDERS,
+            asks: None,
+            find: |pool, waiting| Box::pin(waiting::for_orders(pool, waiting)),
+        },
+    ]
 }
 
 /// The channels that are on, and what wakes their senders.

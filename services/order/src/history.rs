@@ -14,13 +14,17 @@ impl Rebuild for Orders {
 
     async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<OrderEvent>>, Failure> {
         let orders = store::orders::page(tx, &page.of_uuids()).await?;
-        Ok(orders.into_iter().map(|(order, traceparent)| rebuilt(&order, traceparent)).collect())
+        Ok(orders.into_iter().map(|(order, traceparent)| rebuilt(&order, traceparent.as_deref())).collect())
     }
 }
 
-fn rebuilt(order: &Order, traceparent: Option<String>) -> Rebuilt<OrderEvent> {
-    let past =
-        |(sequence, at, event)| Past { sequence, at, cause: Cause::traced(traceparent.clone()), event };
+fn rebuilt(order: &Order, traceparent: Option<&str>) -> Rebuilt<OrderEvent> {
+    let past = |(sequence, at, event)| Past {
+        sequence,
+        at,
+        cause: Cause::traced(traceparent.map(str::to_owned)),
+        event,
+    };
     let events = order.published().into_iter().map(past).collect();
     Rebuilt { key: order.id().to_string(), version: order.version, events }
 }

@@ -248,6 +248,14 @@ async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
     shop.system.settled().await.unwrap();
     assert_eq!((inbox.of(ADA).len(), inbox.of("eve@example.com").len()), (1, 0));
     assert_eq!(history(&shop, id).await, ["notification.failed.v1 1", "notification.sent.v1 2"]);
+
+    // The row has forgotten why it failed first.
+    let republish = ["republish", "notifications", "--key", id];
+    let said = system_tests::run(&shop, "notification", &republish).await.unwrap();
+    let line = format!("notifications {id}: 1 cannot be rebuilt, 2 notification.sent.v1\n");
+    assert!(said.starts_with(&line), "{said}");
+    shop.system.settled().await.unwrap();
+    assert_eq!(history(&shop, id).await[2..], ["notification.sent.v1 2"]);
 }
 
 /// Returns the types and sequences of the events of a delivery.

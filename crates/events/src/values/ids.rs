@@ -82,6 +82,12 @@ macro_rules! made_at {
             pub fn new(now: OffsetDateTime) -> Self {
                 Self(unguessable(now))
             }
+
+            /// When it was made, by its maker's clock and to the second; `None`: it does not say.
+            pub fn made_at(self) -> Option<OffsetDateTime> {
+                let (seconds, _) = self.0.get_timestamp()?.to_unix();
+                OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
+            }
         })*
     };
 }

@@ -100,14 +100,9 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
         key: row.order_id.to_string(),
         seen: sequence(row.seen_orders),
         // The time in the order's id: rows of an earlier version do not know when they were written.
-        since: placed_at(row.order_id).unwrap_or(row.updated_at),
+        since: OrderId::from(row.order_id).made_at().unwrap_or(row.updated_at),
     });
     Ok(rows.collect())
-}
-
-fn placed_at(order: Uuid) -> Option<OffsetDateTime> {
-    let seconds = order.get_timestamp()?.to_unix().0;
-    OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
 }
 
 /// Adds reservations, sorted by order; says how many were not there before.

@@ -167,6 +167,12 @@ pub(crate) fn kind_name(kind: NotificationKind) -> &'static str {
     }
 }
 
+/// The channel that the database keeps under this name.
+pub(crate) fn channel(name: &str) -> events::Channel {
+    use events::Channel::{Log, Smtp, Unknown};
+    [Log, Smtp].into_iter().find(|channel| channel_name(*channel) == name).unwrap_or(Unknown)
+}
+
 /// A channel as the database keeps it.
 pub(crate) fn channel_name(channel: events::Channel) -> &'static str {
     match channel {

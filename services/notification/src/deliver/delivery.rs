@@ -129,10 +129,15 @@ pub(crate) fn verdict(attempt: &Attempt, tries: Tries) -> Verdict {
     }
 }
 
-/// What is published of a final verdict.
-pub(crate) fn event(delivery: &Delivery, channel: Channel, verdict: &Verdict) -> Option<NotificationEvent> {
-    let (delivery_id, kind) = (delivery.id, delivery.content.kind());
-    let (order_id, sku) = (delivery.content.order_id(), delivery.content.sku().cloned());
+/// What is published of a final verdict on a delivery.
+pub(crate) fn event(
+    delivery_id: DeliveryId,
+    content: &Content,
+    channel: Channel,
+    verdict: &Verdict,
+) -> Option<NotificationEvent> {
+    let kind = content.kind();
+    let (order_id, sku) = (content.order_id(), content.sku().cloned());
     match verdict {
         Verdict::Sent => {
             Some(NotificationEvent::Sent(DeliverySent { delivery_id, kind, channel, order_id, sku }))

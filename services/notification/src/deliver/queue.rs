@@ -224,7 +224,7 @@ pub(crate) async fn settle(
         let Some((delivery, verdict)) = verdicts.iter().find(|(delivery, _)| delivery.id == id) else {
             continue;
         };
-        let Some(event) = delivery::event(delivery, channel, verdict) else { continue };
+        let Some(event) = delivery::event(delivery.id, &delivery.content, channel, verdict) else { continue };
         let cause = Cause { event_id: row.caused_by, traceparent: row.traceparent.clone() };
         let sequence = Sequence::from_i64(row.version).unwrap_or_default();
         tx.append(cause, sequence, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;

@@ -1,0 +1,144 @@
+//! The events of `notifications`, rebuilt from deliveries and subscriptions: what the topic has lost is published again.
+//!
+//! A row knows its last event. Of a message that failed and was sent again, and of a subscription that was confirmed more than
+//! once, the earlier ones cannot be told.
+
+use broker::{Cause, Failure, Page, Past, Rebuild, Rebuilt, Tx, UuidPage};
+use envelope::Sequence;
+use events::{NotificationEvent, SubscriptionConfirmed, SubscriptionConverted};
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::deliver::content::{Content, channel};
+use crate::deliver::delivery::{self, Verdict};
+
+/// The topic `notifications`.
+pub(crate) struct Notifications;
+
+impl Rebuild for Notifications {
+    type Event = NotificationEvent;
+
+    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<NotificationEvent>>, Failure> {
+        let page = page.of_uuids();
+        // Subscriptions before deliveries, as all locks here.
+        let mut rebuilt = subscriptions(tx, &page).await?;
+        rebuilt.extend(deliveries(tx, &page).await?);
+        rebuilt.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        rebuilt.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
+        Ok(rebuilt)
+    }
+}
+
+/// A message that was sent or given up. Not finished is one that is on its way again.
+async fn deliveries(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt<NotificationEvent>>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, data AS "content: Json<Content>", channel, status, cause, finished_at, version, caused_by, traceparent
+        FROM deliveries
+        WHERE version > 0
+          AND ($1::uuid[] IS NULL OR id = ANY ($1))
+          AND ($2::timestamptz IS NULL OR finished_at >= $2)
+          AND NOT ($3 AND finished_at IS NOT NULL)
+          AND id > $4
+        ORDER BY id LIMIT $5 FOR UPDATE
+        "#,
+        page.keys.as_deref(),
+        page.since,
+        page.unfinished,
+        page.after,
+        page.limit,
+    );
+    let rows = rows.fetch_all(&mut **tx).await?.into_iter().map(|row| {
+        let verdict = match row.status.as_str() {
+            "sent" => Some(Verdict::Sent),
+            "failed" => Some(Verdict::Failed(row.cause.unwrap_or_default())),
+            _ => None,
+        };
+        let event = verdict.and_then(|verdict| {
+            delivery::event(row.id.into(), &row.content.0, channel(&row.channel), &verdict)
+        });
+        let cause = Cause { event_id: row.caused_by, traceparent: row.traceparent };
+        let events = event.zip(row.finished_at).map(|(event, at)| past(row.version, at, cause, event));
+        Rebuilt {
+            key: row.id.to_string(),
+            version: sequence(row.version),
+            events: events.into_iter().collect(),
+        }
+    });
+    Ok(rows.collect())
+}
+
+/// A subscription that was confirmed, and perhaps converted. Not finished is one that still waits.
+async fn subscriptions(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt<NotificationEvent>>> {
+    let rows = sqlx::query_as!(
+        Subscription,
+        r#"
+        SELECT id, sku, quantity, GREATEST(created_at, consented_at, activated_at) AS "confirmed_at!",
+               converted_at, converted_by, claim, units, version
+        FROM subscriptions
+        WHERE version > 0
+          AND ($1::uuid[] IS NULL OR id = ANY ($1))
+          AND ($2::timestamptz IS NULL OR GREATEST(created_at, consented_at, activated_at, converted_at) >= $2)
+          AND (NOT $3 OR state IN ('pending', 'waiting', 'notified'))
+          AND id > $4
+        ORDER BY id LIMIT $5 FOR UPDATE
+        "#,
+        page.keys.as_deref(),
+        page.since,
+        page.unfinished,
+        page.after,
+        page.limit,
+    );
+    rows.fetch_all(&mut **tx).await?.into_iter().map(Subscription::rebuilt).collect()
+}
+
+struct Subscription {
+    id: Uuid,
+    sku: String,
+    quantity: i32,
+    confirmed_at: OffsetDateTime,
+    converted_at: Option<OffsetDateTime>,
+    converted_by: Option<Uuid>,
+    /// Under the present `TOKEN_KEY`.
+    claim: String,
+    units: Option<i64>,
+    version: i64,
+}
+
+impl Subscription {
+    fn rebuilt(self) -> sqlx::Result<Rebuilt<NotificationEvent>> {
+        let subscription_id = self.id.into();
+        let sku: events::values::Sku = self.sku.parse().map_err(undecodable)?;
+        let quantity = i64::from(self.quantity).try_into().map_err(undecodable)?;
+        let mut events = Vec::new();
+        let mut last = self.version;
+        if let (Some(at), Some(order), Some(units)) = (self.converted_at, self.converted_by, self.units) {
+            let (sku, order_id) = (sku.clone(), order.into());
+            let claim = self.claim.try_into().map_err(undecodable)?;
+            let event = SubscriptionConverted { subscription_id, sku, order_id, claim, units };
+            let event = NotificationEvent::SubscriptionConverted(event);
+            events.push(past(last, at, Cause::default(), event));
+            last -= 1;
+        }
+        // The quantity is that of the last confirmation. One that was never confirmed has none.
+        if last > 0 {
+            let event = SubscriptionConfirmed { subscription_id, sku, quantity };
+            let event = NotificationEvent::SubscriptionConfirmed(event);
+            events.insert(0, past(last, self.confirmed_at, Cause::default(), event));
+        }
+        Ok(Rebuilt { key: self.id.to_string(), version: sequence(self.version), events })
+    }
+}
+
+fn past(number: i64, at: OffsetDateTime, cause: Cause, event: NotificationEvent) -> Past<NotificationEvent> {
+    Past { sequence: sequence(number), at, cause, event }
+}
+
+fn sequence(number: i64) -> Sequence {
+    Sequence::from_i64(number).unwrap_or_default()
+}
+
+fn undecodable(error: events::values::Invalid) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
