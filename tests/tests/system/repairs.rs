@@ -112,6 +112,27 @@ async fn an_answer_that_order_skipped_is_found_and_applied() {
 }
 
 #[tokio::test]
+async fn a_contact_that_notification_skipped_is_found_and_its_customer_gets_the_message() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 5).await;
+    shop.system.service("notification").kill();
+    let order = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&order.id).await;
+    skips(&shop, "notification", "customers").await;
+    shop.system.service("notification").start().await.unwrap();
+    eventually("the message waits for its contact", async || {
+        let rows = shop.notifications(&format!("order_id={}", order.id)).await;
+        rows.iter().any(|row| row["status"] == "waiting_for_contact").then_some(())
+    })
+    .await;
+
+    let found = run(&shop, "notification", &["reconcile", "--older-than", "0s"]).await.unwrap();
+    assert!(found.contains("@0 customer.registered.v1, applied now\n"), "{found}");
+    shop.told(&order.id, "order_confirmed").await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_published_again_is_what_was_published_and_readers_ignore_it() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
