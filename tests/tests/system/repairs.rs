@@ -1,5 +1,5 @@
-//! What an operator does when a log has lost records, or a service has skipped some: the owner publishes them again
-//! (`republish`), and whoever waits looks for its answers (`reconcile`).
+//! Repairs by an operator when a log has lost records, or a service has skipped some: the owner publishes them again
+//! (`republish`), and the service that waits finds its answers (`reconcile`).
 
 use std::collections::BTreeMap;
 
