@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::held::Held;
 use self::session::{Ended, Session};
 use crate::fold::Subscription;
+use crate::history;
 use crate::settings::Settings;
 use crate::topics::{self, TopicsError};
 use crate::tx::Outbox;
@@ -49,6 +50,9 @@ pub enum ConsumerError {
     /// librdkafka cannot make a client of these settings, or its consumers end again and again.
     #[error("the Kafka consumer cannot go on: {0}")]
     Kafka(#[from] KafkaError),
+    /// The database went back in time while the process ran.
+    #[error("{0}")]
+    Older(String),
 }
 
 /// What a consumer tells of itself.
@@ -117,6 +121,9 @@ impl Consumer {
                     tracing::warn!(
                         "Kafka answers, but not the consumer's client any more; building a new one"
                     );
+                }
+                Ended::Older(finding) => {
+                    return Err(ConsumerError::Older(history::explain(&self.settings, &finding)));
                 }
                 Ended::Fatal(error) => {
                     fatal.retain(|at| at.elapsed() < FATAL_WINDOW);

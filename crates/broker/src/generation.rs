@@ -1,12 +1,49 @@
 //! The generation of the database: how often it was restored from an older copy.
 
 use envelope::Generation;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 /// Reads the generation. The table has one row.
 pub(crate) async fn read(connection: &mut PgConnection) -> sqlx::Result<Generation> {
     let generation =
         sqlx::query_scalar!("SELECT generation FROM broker.generation").fetch_one(connection).await?;
+    decode(generation)
+}
+
+/// Says so when the generation is another one than a running service read at its start, or is about to be raised.
+pub(crate) async fn changed(pool: &PgPool, expected: Generation) -> sqlx::Result<Option<String>> {
+    let row =
+        sqlx::query!("SELECT generation, restoring_since FROM broker.generation").fetch_one(pool).await?;
+    if row.restoring_since.is_some() {
+        return Ok(Some("a repair was begun and has not ended".to_owned()));
+    }
+    let is_same = decode(row.generation)? == expected;
+    Ok((!is_same).then(|| "it was repaired while this process ran, which must be restarted".to_owned()))
+}
+
+/// Notes that a repair has begun: until it ends, no service starts on this database.
+pub(crate) async fn begin_restore(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE broker.generation SET restoring_since = coalesce(restoring_since, now())")
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Raises the generation.
+pub(crate) async fn raise(connection: &mut PgConnection) -> sqlx::Result<Generation> {
+    let raised = sqlx::query_scalar!(
+        "UPDATE broker.generation SET generation = generation + 1, raised_at = now() RETURNING generation"
+    );
+    decode(raised.fetch_one(connection).await?)
+}
+
+/// Notes that the repair is complete.
+pub(crate) async fn end_restore(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE broker.generation SET restoring_since = NULL").execute(pool).await?;
+    Ok(())
+}
+
+fn decode(generation: i32) -> sqlx::Result<Generation> {
     Generation::from_i32(generation)
         .ok_or_else(|| sqlx::Error::Decode("the generation is out of range".into()))
 }

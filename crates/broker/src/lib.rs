@@ -14,6 +14,7 @@ mod dead_letter;
 mod failure;
 mod fold;
 mod generation;
+mod history;
 mod horizon;
 mod kafka;
 mod lease;
@@ -41,6 +42,9 @@ mod tx;
 pub use consumer::{Consumer, ConsumerError, ConsumerStatus};
 pub use failure::{Failure, Rejected};
 pub use fold::{Fold, Received, Subscription};
+pub use history::{
+    DatabaseAge, Forwarded, HistoryError, HistorySource, RestoreStep, check_history, restore, watch_history,
+};
 pub use horizon::Horizon;
 pub use metrics::describe_metrics;
 pub use outbox::{AppendError, Appends, Cause, MAX_EVENT_BYTES};

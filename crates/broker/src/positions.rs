@@ -80,6 +80,48 @@ pub(crate) async fn read(pool: &PgPool, partitions: &[Partition]) -> sqlx::Resul
     Ok(positions)
 }
 
+/// The highest position that there ever was of each partition, as far as the database knows.
+pub(crate) async fn highest(
+    pool: &PgPool,
+    partitions: &[Partition],
+) -> sqlx::Result<BTreeMap<Partition, i64>> {
+    let (topics, numbers): (Vec<_>, Vec<_>) = partitions.iter().cloned().unzip();
+    let rows = sqlx::query!(
+        r#"SELECT positions.topic, positions.partition, greatest(next_offset, rewound_from) AS "highest!"
+           FROM broker.positions
+           JOIN unnest($1::text[], $2::int[]) AS wanted (topic, partition)
+             ON wanted.topic = positions.topic AND wanted.partition = positions.partition"#,
+        &topics,
+        &numbers,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| ((row.topic, row.partition), row.highest)).collect())
+}
+
+/// Notes that these positions are lower than `highest` on purpose.
+pub(crate) async fn note_rewound(
+    connection: &mut PgConnection,
+    highest: &BTreeMap<Partition, i64>,
+) -> sqlx::Result<()> {
+    let (topics, numbers): (Vec<_>, Vec<_>) = highest.keys().cloned().unzip();
+    let offsets: Vec<i64> = highest.values().copied().collect();
+    sqlx::query!(
+        "INSERT INTO broker.positions AS held (topic, partition, next_offset, rewound_from)
+         SELECT topic, partition, $4, highest
+         FROM unnest($1::text[], $2::int[], $3::bigint[]) AS noted (topic, partition, highest)
+         ORDER BY topic, partition
+         ON CONFLICT (topic, partition) DO UPDATE SET
+             rewound_from = greatest(held.rewound_from, excluded.rewound_from)",
+        &topics,
+        &numbers,
+        &offsets,
+        BEGINNING,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The positions of those of `partitions` that were read before.
 pub(crate) async fn select(pool: &PgPool, partitions: &[Partition]) -> sqlx::Result<Positions> {
     let (topics, numbers): (Vec<_>, Vec<_>) = partitions.iter().cloned().unzip();

@@ -121,7 +121,8 @@ pub async fn rewind_partition(
         sqlx::query!(
             "INSERT INTO broker.positions (topic, partition, next_offset) VALUES ($1, $2, $3)
              ON CONFLICT (topic, partition) DO UPDATE SET
-                 next_offset = excluded.next_offset, last_offset = NULL, last_record = NULL, last_at = NULL",
+                 next_offset = excluded.next_offset,
+                 rewound_from = greatest(positions.rewound_from, positions.next_offset), last_offset = NULL, last_record = NULL, last_at = NULL",
             topic,
             partition,
             to

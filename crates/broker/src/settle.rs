@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempt;
 use self::deaths::Deaths;
+use self::report::Regenerations;
 use crate::consumer::{ConsumerStatus, Held};
 use crate::failure::Failure;
 use crate::fold::Subscription;
@@ -41,6 +42,7 @@ pub(crate) struct Settler {
     status: watch::Sender<ConsumerStatus>,
     stop: CancellationToken,
     deaths: Deaths,
+    regenerations: Regenerations,
 }
 
 impl Settler {
@@ -51,7 +53,7 @@ impl Settler {
         stop: CancellationToken,
     ) -> Self {
         let deaths = Deaths::limited_to(settings.dead_letter_limit);
-        Self { settings, outbox, status, stop, deaths }
+        Self { settings, outbox, status, stop, deaths, regenerations: Regenerations::default() }
     }
 
     /// Settles `records`, all of one topic and in log order, and moves the positions on.

@@ -52,6 +52,15 @@ impl Outbox {
         Ok(Tx { transaction, appends, then: Vec::new(), outbox: self.clone() })
     }
 
+    /// The generation of the database, as it was when it was first asked for.
+    pub(crate) async fn generation(&self) -> sqlx::Result<Generation> {
+        if let Some(generation) = self.0.generation.get() {
+            return Ok(*generation);
+        }
+        let mut connection = self.0.pool.acquire().await?;
+        self.0.generation.get_or_try_init(|| generation::read(&mut connection)).await.copied()
+    }
+
     /// The database, for what needs no transaction.
     pub fn pool(&self) -> &PgPool {
         &self.0.pool
@@ -152,6 +161,12 @@ impl Tx {
         }
         self.then.into_iter().for_each(|then| then());
         Ok(())
+    }
+
+    /// Drops the events and what was to follow the commit: a fact that was published is not published again.
+    pub(crate) fn forget_appends(&mut self) {
+        self.appends.rows.clear();
+        self.then.clear();
     }
 
     /// The events so far, for a decision to add to.

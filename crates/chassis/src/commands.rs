@@ -3,6 +3,7 @@
 mod reconcile;
 mod redrive;
 mod republish;
+mod restored;
 mod rewind;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -58,6 +59,12 @@ pub(crate) enum Command {
     /// event. What this service has skipped is applied; for what a topic does not hold, the command is named that publishes it
     /// again. The service may be running, and repeats change nothing. Exit code 1: something is left.
     Reconcile(reconcile::Options),
+    /// Repair a database that was restored from an older copy: add what this service has published since
+    ///
+    /// The service must not be running. It reads the topics that this service owns from their beginning, applies what the
+    /// database lacks, and raises the database's generation, so that readers take what is published from then on for newer
+    /// than all before. Done twice it changes nothing more. docs/restore.md has the steps.
+    Restored(restored::Options),
 }
 
 /// Reads the command line and the environment; ends the process on a usage error, on `--help` and on `--version`.
@@ -110,6 +117,7 @@ pub(crate) async fn carry_out<C: Args + Clone>(
         Command::Rewind(options) => rewind::run(service, cli, options).await,
         Command::Reconcile(options) => reconcile::run(service, cli, options).await,
         Command::Republish(options) => republish::run(service, cli, options).await,
+        Command::Restored(options) => restored::run(service, cli, options).await,
     }
 }
 

@@ -7,6 +7,7 @@
 mod allocator;
 mod commands;
 pub mod database;
+mod history;
 pub mod logging;
 mod metrics;
 mod migrate;

@@ -6,8 +6,9 @@ use anyhow::anyhow;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use broker::{Consumer, ConsumerStatus, MIGRATIONS, Outbox, Relay, RelayStatus};
+use broker::{Consumer, ConsumerStatus, DatabaseAge, MIGRATIONS, Outbox, Relay, RelayStatus};
 use clap::Args;
+use futures::FutureExt as _;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use web::{About, Bounds, Occupancy, Problem, Server, TrustedProxies};
 
 use crate::commands::Cli;
 use crate::database::{self, Database, DatabaseError};
+use crate::history::Gate;
 use crate::ops::{Finding, Health};
 use crate::service::{Parts, Service, Task};
 use crate::{metrics, ops, parts, shutdown};
@@ -42,10 +44,14 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
     let pool = database.pool();
     let outbox = Outbox::new(pool.clone(), &settings);
-    let Parts { api, subscriptions, compacted, tasks, .. } = parts::wire(service, cli, &outbox)?;
+    let parts = parts::wire(service, cli, &outbox)?;
+    let source = parts.history_source(settings.clone(), outbox.clone());
+    let Parts { api, subscriptions, compacted, tasks, .. } = parts;
     let consumer = Consumer::new(settings.clone(), outbox.clone(), subscriptions);
     let relay = Relay::new(settings, outbox.clone(), compacted.clone());
     let (schema, is_right) = watch::channel(false);
+    let (found, history) = watch::channel(DatabaseAge::Unknown);
+    let history = Gate::new(history, stop.clone());
 
     let mut running = Running::new();
     let about = About {
@@ -55,10 +61,11 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         license: env!("CARGO_PKG_LICENSE"),
     };
     let routes = web::door(&about, api, common.trusted_proxies.clone(), common.api_docs);
-    let gate = middleware::from_fn_with_state(is_right.clone(), until_ready);
+    let gate = middleware::from_fn_with_state((is_right.clone(), history.clone()), until_ready);
     let server = Server::new("api", api_bounds(), common.trusted_proxies.clone());
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
     let health = health.ready("http", port_check(server.occupancy()));
+    let health = history.watched_by(health);
     spawn(&mut running, server.serve(door, routes.layer(gate), stop.clone()));
     // Its own slots, so that operators see what happens on the other port.
     let ops_server = Server::new("ops", Bounds::ops(), TrustedProxies::default());
@@ -70,31 +77,41 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         answered => answered?,
     }
     database::verify(&common.program(service.name), &[&MIGRATIONS, service.migrations], &pool).await?;
+    spawn(&mut running, broker::watch_history(source, found, stop.clone()));
+    history.first_answer().await;
     schema.send_replace(true);
 
-    spawn(&mut running, broker::republish_daily(outbox, compacted, stop.clone()));
+    running.spawn(history.then(broker::republish_daily(outbox, compacted, stop.clone()).map(Ok)));
     let (to_relay, to_consume) = (stop.clone(), stop.clone());
-    running.spawn(async { Ok(relay.run(to_relay).await?) });
-    running.spawn(async { Ok(consumer.run(to_consume).await?) });
-    for Task { name, start } in tasks {
-        tracing::debug!(task = name, "started");
-        spawn(&mut running, start(stop.clone()));
+    running.spawn(history.then(async { Ok(relay.run(to_relay).await?) }));
+    running.spawn(history.then(async { Ok(consumer.run(to_consume).await?) }));
+    for Task { name, serves, start } in tasks {
+        tracing::debug!(task = name, serves, "started");
+        if serves {
+            spawn(&mut running, start(stop.clone()));
+        } else {
+            running.spawn(history.then(start(stop.clone()).map(Ok)));
+        }
     }
     tracing::info!("listening on http://{}", common.listen);
     wait(running, stop).await
 }
 
-/// Until the database and its schema are right, the door answers at once that it cannot answer yet.
+/// Until the database and its schema are right, the door answers at once that it cannot answer yet; and on a database that
+/// is older than what was published, that an operator must repair it.
 async fn until_ready(
-    State(is_right): State<watch::Receiver<bool>>,
+    State((is_right, history)): State<(watch::Receiver<bool>, Gate)>,
     request: Request,
     next: Next,
 ) -> Response {
-    if *is_right.borrow() {
-        next.run(request).await
-    } else {
-        Problem::unavailable("The service is starting and waits for its database.").into_response()
+    if !*is_right.borrow() {
+        return Problem::unavailable("The service is starting and waits for its database.").into_response();
     }
+    if history.is_older() {
+        let why = "The service's database was restored from an older copy and is not repaired yet.";
+        return Problem::unavailable(why).into_response();
+    }
+    next.run(request).await
 }
 
 fn spawn(running: &mut Running, part: impl Future<Output = ()> + Send + 'static) {

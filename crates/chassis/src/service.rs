@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use broker::{Compacted, History, Outbox, Subscription, Waits};
+use broker::{Compacted, History, HistorySource, Outbox, Subscription, Waits};
 use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;
@@ -64,6 +64,14 @@ pub struct Parts {
     pub tasks: Vec<Task>,
 }
 
+impl Parts {
+    /// What remembers the service's history.
+    pub(crate) fn history_source(&self, settings: broker::Settings, outbox: Outbox) -> HistorySource {
+        let followed = self.subscriptions.iter().map(Subscription::topic).collect();
+        HistorySource { settings, outbox, own: self.own.clone(), followed }
+    }
+}
+
 /// An operator's command of one service, as `SERVICE NAME [OPTIONS]`.
 pub struct Command<C> {
     pub(crate) definition: clap::Command,
@@ -98,15 +106,24 @@ type Start = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>
 /// Something that runs beside the rest until it is told to stop.
 pub struct Task {
     pub(crate) name: &'static str,
+    /// Whether it begins before it is known that the database is not older than what was published.
+    pub(crate) serves: bool,
     pub(crate) start: Start,
 }
 
 impl Task {
-    /// A task called `name` in the log.
+    /// A task called `name` in the log. It begins when it is known that the database is not older than what was published:
+    /// not while Kafka does not answer.
     pub fn new<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name, start: Box::new(move |stop| Box::pin(run(stop))) }
+        Self { name, serves: false, start: Box::new(move |stop| Box::pin(run(stop))) }
+    }
+
+    /// A task that answers requests: it begins with the API, also without Kafka.
+    #[must_use]
+    pub fn serving(self) -> Self {
+        Self { serves: true, ..self }
     }
 }

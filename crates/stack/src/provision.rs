@@ -57,6 +57,24 @@ pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String])
     Ok(())
 }
 
+/// Copies the database of a service, to which nobody may be connected, as `PREFIX_SERVICE_copy`: a backup.
+pub async fn back_up(admin: &mut PgConnection, prefix: &str, service: &str) -> Result<()> {
+    let database = format!("{prefix}_{service}");
+    let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    sqlx::query(disconnect).bind(&database).execute(&mut *admin).await?;
+    let migrator = format!("{database}_migrator");
+    run(admin, format!(r#"CREATE DATABASE "{database}_copy" OWNER "{migrator}" TEMPLATE "{database}""#)).await
+}
+
+/// Puts the copy in the place of the database.
+pub async fn restore(admin: &mut PgConnection, prefix: &str, service: &str) -> Result<()> {
+    let database = format!("{prefix}_{service}");
+    run(admin, format!(r#"DROP DATABASE "{database}" WITH (FORCE)"#)).await?;
+    run(admin, format!(r#"ALTER DATABASE "{database}_copy" RENAME TO "{database}""#)).await?;
+    run(admin, format!(r#"REVOKE ALL ON DATABASE "{database}" FROM PUBLIC"#)).await?;
+    run(admin, format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#)).await
+}
+
 /// Connects as the administrator.
 pub async fn connect(admin_url: &str) -> Result<PgConnection> {
     Ok(PgConnection::connect(admin_url).await?)

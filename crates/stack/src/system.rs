@@ -138,6 +138,18 @@ impl System {
         Ok(())
     }
 
+    /// Takes a copy of the database of a service, which must not be running.
+    pub async fn back_up(&self, service: &str) -> Result<()> {
+        let mut admin = provision::connect(self.servers.postgres_url()).await?;
+        provision::back_up(&mut admin, &self.database_prefix, service).await
+    }
+
+    /// Puts the copy in the place of the database of a service, which must not be running.
+    pub async fn restore(&self, service: &str) -> Result<()> {
+        let mut admin = provision::connect(self.servers.postgres_url()).await?;
+        provision::restore(&mut admin, &self.database_prefix, service).await
+    }
+
     /// Returns a command of a service (`redrive`, `rewind`, …) with its settings; the caller starts it.
     pub fn command(&self, service: &str) -> tokio::process::Command {
         let mut command = self.member(service).service.command(&self.home);

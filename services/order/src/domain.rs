@@ -21,6 +21,9 @@ use utoipa::ToSchema;
 pub(crate) use machine::{Decision, Happening, Payment, State, Status, Stock};
 pub(crate) use words::Word;
 
+const CONFIRMED: &str = "order.confirmed.v1";
+const CANCELLED: &str = "order.cancelled.v1";
+
 /// An order, as decisions need it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Order {
@@ -130,6 +133,22 @@ impl Order {
         self.step(Happening::TimeOver, now)
     }
 
+    /// This was published of it, which its database does not know since it was restored from an older copy. A cancellation
+    /// stays: the customer was promised it.
+    pub(crate) fn was_published(&mut self, event: &OrderEvent, at: OffsetDateTime) {
+        let status = match (event, self.state.status) {
+            (_, Status::Cancelled(_)) | (OrderEvent::Placed(_), _) => return,
+            (OrderEvent::Confirmed(_), _) => Status::Confirmed,
+            (OrderEvent::Cancelled(cancelled), _) => {
+                self.short.clone_from(&cancelled.short);
+                Status::Cancelled(cancelled.reason)
+            }
+        };
+        self.state.status = status;
+        self.updated_at = at;
+        self.note(if status == Status::Confirmed { CONFIRMED } else { CANCELLED }, at);
+    }
+
     fn step(&mut self, happening: Happening, now: OffsetDateTime) -> Option<OrderEvent> {
         let (state, decision) = self.state.step(happening);
         if state != self.state {
@@ -138,11 +157,11 @@ impl Order {
         self.state = state;
         let event = match decision? {
             Decision::Confirm => {
-                self.note("order.confirmed.v1", now);
+                self.note(CONFIRMED, now);
                 OrderEvent::Confirmed(self.confirmed())
             }
             Decision::Cancel(reason) => {
-                self.note("order.cancelled.v1", now);
+                self.note(CANCELLED, now);
                 OrderEvent::Cancelled(self.cancelled(reason))
             }
         };

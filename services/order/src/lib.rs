@@ -12,6 +12,7 @@ mod customers;
 mod domain;
 mod expiry;
 mod history;
+mod own;
 mod placing;
 mod spellings;
 mod store;
@@ -74,7 +75,11 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
             Subscription::new(consumer::Reservations),
             Subscription::new(consumer::Products),
         ],
-        own: Vec::new(),
+        // Customers first: orders name them.
+        own: vec![
+            Subscription::new(own::Customers),
+            Subscription::new(own::Orders { patience: config.order_expires_after }),
+        ],
         compacted: vec![Arc::new(customers::Customers)],
         histories: vec![History::new(history::Orders)],
         waits: vec![
@@ -90,7 +95,7 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
             },
         ],
         tasks: vec![
-            Task::new("placing", move |stop| writer.run(stop)),
+            Task::new("placing", move |stop| writer.run(stop)).serving(),
             Task::new("expiry", move |stop| expiry::run(outbox, stop)),
             Task::new("purge", move |stop| purge(pool, stop)),
         ],

@@ -1,6 +1,7 @@
 //! All SQL of the service: batch in, batch out. Nothing here decides, and nothing commits.
 
 pub(crate) mod customers;
+pub(crate) mod forward;
 pub(crate) mod orders;
 pub(crate) mod products;
 pub(crate) mod spellings;

@@ -65,7 +65,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         tasks: vec![
             Task::new("worker", |stop| worker.run(stop)),
             // It answers until nobody asks any more.
-            Task::new("gateway", |_| remote.run()),
+            Task::new("gateway", |_| remote.run()).serving(),
         ],
         ..Parts::default()
     })

@@ -82,6 +82,7 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
         ("rewind", &["<TOPIC>", "--to", "beginning", "an offset", "2026-11-25T08:00:00Z"]),
         ("republish", &["<TOPIC>", "compacted", "--key", "--since", "--unfinished", "--dry-run"]),
         ("reconcile", &["--dry-run", "--older-than", "Exit code 1"]),
+        ("restored", &["--dry-run", "docs/restore.md"]),
     ] {
         let manual = run(&shop, "inventory", &[command, "--help"]).await.unwrap();
         for expected in told {

@@ -25,6 +25,7 @@ mod overselling;
 mod payments;
 mod refusals;
 mod repairs;
+mod restored;
 mod schema;
 mod sharing;
 mod stock;

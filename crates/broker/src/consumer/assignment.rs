@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Rebalance;
 use super::session::Session;
+use crate::generation;
 use crate::positions::{self, Partition, Position, Positions};
 
 const POSITIONS_AGAIN: Duration = Duration::from_millis(500);
@@ -42,6 +43,9 @@ impl Session<'_> {
     /// Reads the held positions again; where the database says something else, reading goes on there. Verifies the logs
     /// of partitions where nothing happened for `idle`.
     pub(super) async fn refresh(&mut self, idle: Duration) -> Result<(), KafkaError> {
+        if self.went_back().await {
+            return Ok(());
+        }
         let held = self.held.positions();
         let partitions: Vec<Partition> = held.keys().cloned().collect();
         match positions::read(self.owner.outbox.pool(), &partitions).await {
@@ -61,8 +65,42 @@ impl Session<'_> {
         self.start_reading(&self.held.idle(idle))
     }
 
+    /// Whether the database went back in time: a position is lower than the one that was committed, and no operator rewound
+    /// it; or the database was repaired while this process ran. The session ends then.
+    async fn went_back(&mut self) -> bool {
+        if let Err(error) = self.look_back().await {
+            tracing::debug!(%error, "the generation or the positions cannot be read");
+        }
+        self.older.is_some()
+    }
+
+    async fn look_back(&mut self) -> sqlx::Result<()> {
+        let outbox = &self.owner.outbox;
+        let held = self.held.positions();
+        let partitions: Vec<Partition> = held.keys().cloned().collect();
+        let highest = positions::highest(outbox.pool(), &partitions).await?;
+        let fell = held.iter().find_map(|(partition, position)| {
+            let (topic, number) = partition;
+            let highest = highest.get(partition).copied().unwrap_or(positions::BEGINNING);
+            (highest < position.next).then(|| {
+                format!(
+                    "{topic}/{number} was read up to offset {}, and the database says {highest}",
+                    position.next
+                )
+            })
+        });
+        self.older = match fell {
+            Some(fell) => Some(fell),
+            None => generation::changed(outbox.pool(), outbox.generation().await?).await?,
+        };
+        Ok(())
+    }
+
     /// Reads these partitions on from where the database says.
     pub(super) async fn read_on(&mut self, partitions: BTreeSet<Partition>) -> Result<(), KafkaError> {
+        if self.went_back().await {
+            return Ok(());
+        }
         let Some(positions) = self.read_positions(&partitions).await else {
             return Ok(());
         };

@@ -40,6 +40,8 @@ pub(super) enum Ended {
     FatalAfterOutage(KafkaError),
     /// The client does not find a Kafka that is there.
     Stranded,
+    /// The database is older than what this process has read, or was repaired meanwhile: so much is known of it.
+    Older(String),
 }
 
 pub(super) struct Session<'a> {
@@ -51,6 +53,8 @@ pub(super) struct Session<'a> {
     settler: Settler,
     pub(super) held: Arc<Held>,
     pub(super) batch: Batch,
+    /// How it is known that the database went back in time.
+    pub(super) older: Option<String>,
 }
 
 impl<'a> Session<'a> {
@@ -71,6 +75,7 @@ impl<'a> Session<'a> {
             rebalances,
             held,
             batch: Batch::default(),
+            older: None,
         })
     }
 
@@ -100,6 +105,9 @@ impl<'a> Session<'a> {
             };
             if let Err(error) = verified {
                 break Ended::Fatal(error);
+            }
+            if let Some(finding) = self.older.take() {
+                break Ended::Older(finding);
             }
         };
         drop(left);

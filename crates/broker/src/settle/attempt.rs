@@ -55,6 +55,7 @@ impl Settler {
         self.status.send_if_modified(|status| status.stuck.take().is_some());
         let took = started.elapsed();
         report::count(subscription, records, &committed.handled, committed.new_letters, took);
+        self.regenerations.report(subscription.topic().name, records, &committed.handled.regenerated);
         trace::handled(subscription.topic().name, records, &committed.handled.outcomes, took);
         Attempt::Done
     }

@@ -1,7 +1,9 @@
 //! What is told of a committed batch: metrics, and a log line for what somebody should know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use envelope::names;
 
 use crate::fold::{Handled, Outcome, Subscription};
 use crate::record::Record;
@@ -81,6 +83,30 @@ fn report_gaps(topic: &'static str, records: &[Record], gaps: &BTreeMap<usize, u
     }
     if gaps.len() > FEW {
         tracing::error!(topic, more = gaps.len() - FEW, "events of more keys are missing");
+    }
+}
+
+/// The partitions and generations of which it is logged that their publisher's database was restored.
+#[derive(Debug, Default)]
+pub(super) struct Regenerations(BTreeSet<(&'static str, i32, String)>);
+
+impl Regenerations {
+    /// Logs each generation once a partition.
+    pub(super) fn report(&mut self, topic: &'static str, records: &[Record], regenerated: &BTreeSet<usize>) {
+        for record in regenerated.iter().map(|index| &records[*index]) {
+            let generation = record.header(names::GENERATION).unwrap_or_default();
+            let generation = String::from_utf8_lossy(generation).into_owned();
+            let (partition, offset) = (record.partition, record.offset);
+            if self.0.insert((topic, partition, generation.clone())) {
+                tracing::info!(
+                    topic,
+                    partition,
+                    offset,
+                    generation,
+                    "the publisher's database was restored; its events are newer than all before, whatever their number"
+                );
+            }
+        }
     }
 }
 

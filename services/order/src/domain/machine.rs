@@ -13,9 +13,12 @@
 //! | the time is over | **cancelled**; the refusal that did come is the reason, else `expired` ⇒ `order.cancelled` | confirmed | cancelled |
 //! | captured, committed | – | confirmed | cancelled |
 //! | capture failed for good | – | **cancelled**, `payment_failed` ⇒ `order.cancelled` | cancelled |
-//! | voided or refunded, released | – | – | cancelled |
+//! | declined after all, voided or refunded | – | **cancelled**, `payment_failed` ⇒ `order.cancelled` | cancelled |
+//! | rejected after all, released | – | **cancelled**, `out_of_stock` ⇒ `order.cancelled` | cancelled |
 //!
-//! – does not happen; if it does (a restored database, a redrive), only `payment` and `stock` move.
+//! – does not happen; if it does (a restored database, a redrive), only `payment` and `stock` move. The last two rows
+//! happen to a confirmed order only after a database was restored from an older copy: money and goods went back
+//! for a cancellation that order, payment or inventory no longer knows, and so the order follows them.
 
 use events::CancelReason;
 use serde::{Deserialize, Serialize};
@@ -131,6 +134,12 @@ impl State {
             (Status::Cancelled(_), _) => None,
             (_, Happening::CancelledByCustomer) => cancel(CustomerRequest),
             (Status::Confirmed, Happening::Paid(Payment::Failed)) => cancel(PaymentFailed),
+            (Status::Confirmed, Happening::Paid(_)) if self.payment.answer() == Answer::No => {
+                cancel(PaymentFailed)
+            }
+            (Status::Confirmed, Happening::Stocked(_)) if self.stock.answer() == Answer::No => {
+                cancel(OutOfStock)
+            }
             (Status::Confirmed, _) => None,
             (Status::Placed, _) => match (self.payment.answer(), self.stock.answer()) {
                 (Answer::Yes, Answer::Yes) => Some(Decision::Confirm),

@@ -1,6 +1,7 @@
 //! What is decided when, by example; what holds whatever happens is in [`properties`].
 
 mod properties;
+mod restored;
 
 use super::*;
 use events::values::{CustomerId, Money};
@@ -180,7 +181,7 @@ fn the_architecture_shows_the_table_that_stands_in_the_code() {
         table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect()
     };
     let code = rows(include_str!("machine.rs"));
-    assert_eq!(code.len(), 11);
+    assert_eq!(code.len(), 12);
     assert_eq!(rows(include_str!("../../../../ARCHITECTURE.md")), code);
 }
 

@@ -1,0 +1,142 @@
+//! Compares the database with what Kafka remembers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use envelope::Topic;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::HistoryError;
+use super::forward;
+use super::log::{From, Log};
+use crate::fold::{Outcome, Subscription};
+use crate::generation;
+use crate::kafka::{self, Quiet, Reader};
+use crate::positions::{self, Partition};
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::tx::Outbox;
+
+/// How many of the last records of each partition are compared with the database.
+const LAST: i64 = 8;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What remembers a service's history, and the database that should know it.
+#[derive(Clone)]
+pub struct HistorySource {
+    /// The service's settings.
+    pub settings: Settings,
+    /// The service's database.
+    pub outbox: Outbox,
+    /// A fold of each topic that the service owns.
+    pub own: Vec<Subscription>,
+    /// The topics that the service follows.
+    pub followed: Vec<Topic>,
+}
+
+/// Returns how it is known that the database is older than what was published or read; `None`: it is not.
+pub async fn check_history(source: &HistorySource) -> Result<Option<String>, HistoryError> {
+    let finding = match unfinished(&source.outbox).await? {
+        Some(finding) => Some(finding),
+        None => match unknown_events(source).await? {
+            Some(finding) => Some(finding),
+            None => positions_fell(source).await?,
+        },
+    };
+    Ok(finding.map(|finding| explain(&source.settings, &finding)))
+}
+
+/// The finding with why it is dangerous and what helps.
+pub(crate) fn explain(settings: &Settings, finding: &str) -> String {
+    let (service, program) = (&settings.service, &settings.program);
+    format!(
+        "The database of {service} is older than what {service} has published or read: {finding}. It was restored from an \
+         older copy, failed over to a replica that lagged, or made anew. What {service} published now would be dropped by \
+         its readers, or contradict what it published before; so it publishes, reads and answers nothing. See what is \
+         missing with: {program} restored --dry-run; then repair it with: {program} restored, and restart {service}"
+    )
+}
+
+/// A repair that was begun, or one that this process has not seen.
+async fn unfinished(outbox: &Outbox) -> Result<Option<String>, HistoryError> {
+    let expected = outbox.generation().await?;
+    Ok(generation::changed(outbox.pool(), expected).await?)
+}
+
+/// An event of the service's own that the database does not know.
+async fn unknown_events(source: &HistorySource) -> Result<Option<String>, HistoryError> {
+    for own in &source.own {
+        // The log first: what is in it was committed before.
+        let mut records: Vec<Record> = Vec::new();
+        let mut log = Log::open(&source.settings, own.topic(), From::Last(LAST)).await?;
+        while let Some(open) = log.take() {
+            if let Some((rest, read)) = open.next().await? {
+                records.extend(read);
+                log = Some(rest);
+            }
+        }
+        let mut tx = source.outbox.begin().await?;
+        let results = forward::apply(&mut tx, own, &records).await?;
+        drop(tx);
+        let unknown = records.iter().zip(&results).find(|(_, (outcome, _))| *outcome == Outcome::Applied);
+        if let Some((record, _)) = unknown {
+            return Ok(Some(describe(record, own.topic())));
+        }
+    }
+    Ok(None)
+}
+
+fn describe(record: &Record, topic: Topic) -> String {
+    let Record { partition, offset, .. } = record;
+    let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
+    let number = record.header(envelope::names::SEQUENCE).unwrap_or_default();
+    let number = String::from_utf8_lossy(number).trim_start_matches('0').to_owned();
+    let event_type = record.ce_type().unwrap_or("an event");
+    let (name, key_name) = (topic.name, topic.key);
+    format!(
+        "{name}/{partition} has at offset {offset} {event_type}, event {number} of {key_name} {key}, which the database does not know"
+    )
+}
+
+/// A position that is lower than Kafka's committed offset, which is only ever written after the position.
+async fn positions_fell(source: &HistorySource) -> Result<Option<String>, HistoryError> {
+    let (settings, followed) = (source.settings.clone(), source.followed.clone());
+    let committed = kafka::blocking(move || committed(&settings, &followed)).await;
+    let committed = committed.ok_or(KafkaError::Canceled)??;
+    let partitions: Vec<Partition> = committed.keys().cloned().collect();
+    let highest = positions::highest(source.outbox.pool(), &partitions).await?;
+    let fell = committed
+        .into_iter()
+        .find(|(partition, committed)| highest.get(partition).is_none_or(|highest| highest < committed));
+    Ok(fell.map(|((topic, number), committed)| {
+        let highest = highest.get(&(topic.clone(), number)).copied().unwrap_or(positions::BEGINNING).max(0);
+        format!("{topic}/{number} was read up to offset {committed}, and the database says {highest}")
+    }))
+}
+
+/// Up to where the group has read, as it told Kafka.
+fn committed(settings: &Settings, topics: &[Topic]) -> Result<BTreeMap<Partition, i64>, KafkaError> {
+    let mut client = kafka::client(settings);
+    client.set("group.id", settings.group()).set("enable.auto.commit", "false");
+    let reader: Reader = client.create_with_context(Quiet)?;
+    let mut list = TopicPartitionList::new();
+    for topic in topics {
+        for number in 0..settings.partitions {
+            list.add_partition(&settings.topic_name(topic.name), number);
+        }
+    }
+    if list.count() == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let told = reader.committed_offsets(list, TIMEOUT)?;
+    let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let topic = settings.without_prefix(element.topic())?.to_owned();
+        match element.offset() {
+            Offset::Offset(offset) => Some(((topic, element.partition()), offset)),
+            _ => None,
+        }
+    };
+    Ok(told.elements().iter().filter_map(offset).collect())
+}

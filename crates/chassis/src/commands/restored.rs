@@ -1,0 +1,71 @@
+//! `SERVICE restored`
+
+use std::fmt::Write as _;
+
+use broker::{Forwarded, RestoreStep};
+use clap::Args;
+
+use super::Cli;
+use crate::parts;
+use crate::service::Service;
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// Only say what the database lacks; everything is rolled back
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run<C: Args + Clone>(
+    service: &Service<C>,
+    cli: &Cli<C>,
+    options: Options,
+) -> anyhow::Result<()> {
+    let (parts, outbox, settings) = parts::without_running(service, cli).await?;
+    let source = parts.history_source(settings, outbox);
+    broker::restore(&source, &parts.compacted, options.dry_run, |step| {
+        program::say(format_args!("{}", line(&step)))
+    })
+    .await?;
+    let (service, program) = (service.name, cli.common.program(service.name));
+    if options.dry_run {
+        program::say(format_args!("Nothing was changed. To repair the database: {program} restored"));
+    } else {
+        program::say(format_args!(
+            "The database is repaired. Start {service}: its positions are older, so it reads again what it had read; what \
+             was applied before changes nothing."
+        ));
+    }
+    Ok(())
+}
+
+fn line(step: &RestoreStep) -> String {
+    match step {
+        RestoreStep::Reading { topic, records } => format!("{}: {records} records read", topic.name),
+        RestoreStep::Forwarded(forwarded) => lacked(forwarded),
+        RestoreStep::Outbox { published, waiting } => {
+            format!("outbox: {published} events were published before, {waiting} wait to be published")
+        }
+        RestoreStep::Raised(generation) => {
+            format!(
+                "the generation is {generation} now: what is published from here on is newer than all before"
+            )
+        }
+        RestoreStep::Republished { topic, keys } => {
+            format!("{}: the state of {keys} keys ({}) will be published again", topic.name, topic.key)
+        }
+    }
+}
+
+fn lacked(forwarded: &Forwarded) -> String {
+    let Forwarded { topic, records, lacked, refused } = forwarded;
+    let total: u64 = lacked.values().sum();
+    let mut text = format!("{}: of {records} events the database lacked {total}", topic.name);
+    for (event_type, count) in lacked {
+        let _ = write!(text, "\n    {count} {}", escape::text(event_type));
+    }
+    for (cause, count) in refused {
+        let _ = write!(text, "\n    {count} could not be applied: {}", escape::text(cause));
+    }
+    text
+}

@@ -1,0 +1,180 @@
+//! A service's database is put back to an older copy, as after a disk was lost: it is noticed before anything is published,
+//! and `SERVICE restored` repairs it (docs/restore.md).
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use stack::System;
+use system_tests::{Placed, Shop, eventually, run};
+
+const STOPPING: Duration = Duration::from_secs(20);
+
+async fn stop(shop: &Shop, service: &str) {
+    assert!(shop.system.service(service).stop(STOPPING).await, "{service} stops");
+}
+
+/// Takes a copy of the service's database; the service goes on.
+async fn back_up(shop: &Shop, service: &str) {
+    stop(shop, service).await;
+    shop.system.back_up(service).await.unwrap();
+    shop.system.service(service).start().await.unwrap();
+}
+
+/// Puts the copy in the place of the database, and starts the service on it.
+async fn restore(shop: &Shop, service: &str) {
+    stop(shop, service).await;
+    shop.system.restore(service).await.unwrap();
+    shop.system.service(service).spawn().unwrap();
+}
+
+/// Waits until the service says that its database is older than what was published.
+async fn is_held(shop: &Shop, service: &str) {
+    let ready = format!("{}/health/ready", shop.system.ops_url(service, 1));
+    let said = eventually(&format!("{service} notices that its database is older"), async || {
+        let answer = shop.http().get(&ready).send().await.ok()?;
+        let status = answer.status();
+        let said: Value = answer.json().await.ok()?;
+        let history = said["checks"]["history"]["detail"].as_str()?.to_owned();
+        (status == StatusCode::SERVICE_UNAVAILABLE && history.contains("is older than what"))
+            .then_some(history)
+    })
+    .await;
+    assert!(said.contains(&format!("{service} restored --dry-run")), "{said}");
+    let consuming = format!("{}/health/consuming", shop.system.ops_url(service, 1));
+    assert_eq!(shop.http().get(consuming).send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// Repairs the database and starts the service again.
+async fn repair(shop: &Shop, service: &str) -> String {
+    stop(shop, service).await;
+    let lacks = run(shop, service, &["restored", "--dry-run"]).await.unwrap();
+    let repaired = run(shop, service, &["restored"]).await.unwrap();
+    assert!(repaired.contains("the generation is 1 now"), "{repaired}");
+    shop.system.service(service).start().await.unwrap();
+    lacks
+}
+
+async fn cancel(shop: &Shop, placed: &Placed) -> StatusCode {
+    let cancel = shop.http().post(shop.at("order", &format!("/orders/{}/cancel", placed.id)));
+    cancel.bearer_auth(&placed.cancel_token).send().await.unwrap().status()
+}
+
+async fn payment(shop: &Shop, id: &str) -> Value {
+    let get = shop.http().get(shop.at("payment", &format!("/payments/{id}")));
+    shop.operator(get).send().await.unwrap().json().await.unwrap()
+}
+
+/// The kinds of the messages about an order, each channel by itself.
+async fn messages(shop: &Shop, id: &str) -> Vec<String> {
+    let rows = shop.notifications(&format!("order_id={id}")).await;
+    let mut kinds: Vec<String> = rows.iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
+    kinds.sort();
+    kinds
+}
+
+#[tokio::test]
+async fn orders_database_from_an_older_copy_learns_again_what_was_published_since() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 10).await;
+    let kept = shop.order("MUG", 1, "pm_card_visa").await;
+    let cancelled = shop.order("MUG", 2, "pm_card_visa").await;
+    let forgotten = json!({"email": "eve@example.com", "payment_method": "pm_card_visa",
+                           "items": [{"sku": "MUG", "quantity": 1}]});
+    let (_, of_forgotten) = shop.try_order(None, &forgotten).await;
+    for id in [&kept.id, &cancelled.id, of_forgotten["id"].as_str().unwrap()] {
+        shop.confirmed(id).await;
+    }
+    back_up(&shop, "order").await;
+
+    assert_eq!(cancel(&shop, &cancelled).await, StatusCode::ACCEPTED);
+    shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
+    let placed = shop.order("MUG", 3, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    let erase = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "eve@example.com"}));
+    assert_eq!(shop.operator(erase).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    shop.system.settled().await.unwrap();
+    let told = (messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await);
+
+    restore(&shop, "order").await;
+    is_held(&shop, "order").await;
+    let refused = shop.try_order(None, &forgotten).await;
+    assert_eq!(
+        refused.0, 503,
+        "nothing is taken on a database that does not know what was promised: {refused:?}"
+    );
+    let lacks = repair(&shop, "order").await;
+    for lacked in
+        ["1 order.placed.v1", "1 order.confirmed.v1", "1 order.cancelled.v1", "1 customer.erased.v1"]
+    {
+        assert!(lacks.contains(lacked), "{lacked} in {lacks}");
+    }
+
+    let order = shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
+    assert_eq!(order["reason"], "customer_request");
+    shop.confirmed(&placed.id).await;
+    shop.confirmed(&kept.id).await;
+    shop.system.settled().await.unwrap();
+    assert!(
+        system_tests::tables_with(&shop, "eve@example.com").await.is_empty(),
+        "who was erased stays erased"
+    );
+    assert_eq!(shop.available("MUG").await, 10 - 1 - 1 - 3);
+    for (id, charges, refunds) in [(&kept.id, 1, 0), (&cancelled.id, 1, 1), (&placed.id, 1, 0)] {
+        let payment = payment(&shop, id).await;
+        let count = |field: &str| payment[field].as_array().unwrap().len();
+        assert_eq!((count("charges"), count("refunds")), (charges, refunds), "{payment}");
+    }
+    assert_eq!((messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await), told);
+
+    // What is decided from now on is newer than all before, whatever its number.
+    assert_eq!(cancel(&shop, &kept).await, StatusCode::ACCEPTED);
+    shop.ends(&kept.id, ["cancelled", "refunded", "released"]).await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_customer_cancels_on_an_older_copy_while_kafka_is_away_is_not_captured() {
+    let shop = Shop::with(System::builder().private_servers()).await;
+    shop.stock("MUG", 10).await;
+    // Payment and inventory are away, so that the copy has the order as it was placed.
+    stop(&shop, "payment").await;
+    let placed = shop.order("MUG", 2, "pm_card_visa").await;
+    back_up(&shop, "order").await;
+    shop.system.service("payment").start().await.unwrap();
+    shop.confirmed(&placed.id).await;
+
+    let kafka = shop.system.kafka();
+    kafka.kill();
+    restore(&shop, "order").await;
+    eventually("the order is cancelled, without Kafka", async || {
+        let cancel = shop.http().post(shop.at("order", &format!("/orders/{}/cancel", placed.id)));
+        let answer = cancel.bearer_auth(&placed.cancel_token).send().await.ok()?;
+        (answer.status() == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    kafka.start().await.unwrap();
+    is_held(&shop, "order").await;
+    repair(&shop, "order").await;
+    shop.ends(&placed.id, ["cancelled", "refunded", "released"]).await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_was_made_anew_is_not_taken_for_a_new_shop() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 10).await;
+    stop(&shop, "notification").await;
+    shop.system.back_up("notification").await.unwrap();
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    shop.system.service("notification").start().await.unwrap();
+    shop.told(&placed.id, "order_confirmed").await;
+    let restored = run(&shop, "notification", &["restored"]).await.unwrap_err();
+    assert!(restored.contains("an instance of notification is running"), "{restored}");
+
+    restore(&shop, "notification").await;
+    is_held(&shop, "notification").await;
+    repair(&shop, "notification").await;
+    shop.system.settled().await.unwrap();
+}
