@@ -12,7 +12,7 @@ mod forward;
 mod log;
 mod restore;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use tokio::sync::watch;
@@ -23,7 +23,9 @@ pub use self::check::{HistorySource, check_history};
 pub use self::restore::{Forwarded, RestoreStep, restore};
 use crate::failure::Failure;
 
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(250);
+/// After this long without an answer it is logged. A Kafka that has just started takes a moment to name the group's coordinator.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the finding is logged while nothing is done about it.
 const REMIND: Duration = Duration::from_mins(10);
 
@@ -72,7 +74,7 @@ pub async fn watch_history(
     history: watch::Sender<DatabaseAge>,
     stop: CancellationToken,
 ) {
-    let mut waiting = false;
+    let (since, mut told) = (Instant::now(), false);
     let finding = loop {
         let Some(checked) = stop.run_until_cancelled(check_history(&source)).await else { return };
         match checked {
@@ -81,7 +83,8 @@ pub async fn watch_history(
                 return;
             }
             Ok(Some(finding)) => break finding,
-            Err(error) if !std::mem::replace(&mut waiting, true) => {
+            Err(error) if !told && since.elapsed() > PATIENCE => {
+                told = true;
                 tracing::warn!(
                     "nothing is published or read before it is known whether the database is older than what was \
                      published: {error}"

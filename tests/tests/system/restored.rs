@@ -36,7 +36,7 @@ async fn is_held(shop: &Shop, service: &str) {
         let status = answer.status();
         let said: Value = answer.json().await.ok()?;
         let history = said["checks"]["history"]["detail"].as_str()?.to_owned();
-        (status == StatusCode::SERVICE_UNAVAILABLE && history.contains("is older than what"))
+        (status == StatusCode::SERVICE_UNAVAILABLE && history.contains("restored --dry-run"))
             .then_some(history)
     })
     .await;
