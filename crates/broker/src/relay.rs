@@ -98,8 +98,22 @@ impl Relay {
     }
 
     /// Runs until `stop`; waits out whatever Kafka and Postgres do meanwhile.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), TopicsError> {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), TopicsError> {
+        self.run_once(std::future::ready(true), stop).await
+    }
+
+    /// Runs like [`run`](Self::run), and publishes once `allowed` has said yes. The outbox is counted from the start, so that
+    /// its limit holds.
+    pub async fn run_once(
+        mut self,
+        allowed: impl Future<Output = bool>,
+        stop: CancellationToken,
+    ) -> Result<(), TopicsError> {
         let counting = tokio::spawn(depth::keep(self.outbox.clone(), self.status.clone(), stop.clone()));
+        if !allowed.await {
+            counting.abort();
+            return Ok(());
+        }
         let mut producer = self.producer()?;
         let mut outage = None;
         while !stop.is_cancelled() {

@@ -40,10 +40,16 @@ impl Gate {
         &self,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
+        let sound = self.sound();
+        async move { if sound.await { part.await } else { Ok(()) } }
+    }
+
+    /// Whether the database is known to be sound, as soon as it is; `false`: the service is to stop.
+    pub(crate) fn sound(&self) -> impl Future<Output = bool> + Send + 'static {
         let (mut history, stop) = (self.history.clone(), self.stop.clone());
         async move {
             let sound = async { history.wait_for(|history| *history == DatabaseAge::Sound).await.is_ok() };
-            if stop.run_until_cancelled(sound).await == Some(true) { part.await } else { Ok(()) }
+            stop.run_until_cancelled(sound).await == Some(true)
         }
     }
 

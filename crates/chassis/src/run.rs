@@ -83,7 +83,8 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
 
     running.spawn(history.then(broker::republish_daily(outbox, compacted, stop.clone()).map(Ok)));
     let (to_relay, to_consume) = (stop.clone(), stop.clone());
-    running.spawn(history.then(async { Ok(relay.run(to_relay).await?) }));
+    let sound = history.sound();
+    running.spawn(async { Ok(relay.run_once(sound, to_relay).await?) });
     running.spawn(history.then(async { Ok(consumer.run(to_consume).await?) }));
     for Task { name, serves, start } in tasks {
         tracing::debug!(task = name, serves, "started");
