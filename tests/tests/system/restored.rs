@@ -178,3 +178,26 @@ async fn a_database_that_was_made_anew_is_not_taken_for_a_new_shop() {
     repair(&shop, "notification").await;
     shop.system.settled().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_service_whose_database_goes_back_while_it_runs_ends_and_is_held_when_it_starts_again() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 10).await;
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    shop.system.settled().await.unwrap();
+    // As after a failover to a replica that lagged.
+    let back =
+        "UPDATE broker.positions SET next_offset = next_offset - 1, last_offset = NULL WHERE next_offset > 0";
+    shop.system.in_database("inventory", back).await.unwrap();
+    let inventory = shop.system.service("inventory");
+    eventually("inventory ends", async || inventory.end()).await;
+    assert!(inventory.output().contains("was read up to offset"), "{}", inventory.output());
+
+    inventory.spawn().unwrap();
+    is_held(&shop, "inventory").await;
+    repair(&shop, "inventory").await;
+    let placed = shop.order("MUG", 1, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    shop.system.settled().await.unwrap();
+}
