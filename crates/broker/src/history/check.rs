@@ -117,7 +117,10 @@ async fn positions_fell(source: &HistorySource) -> Result<Option<String>, Histor
 }
 
 /// Up to where the group has read, as it told Kafka.
-fn committed(settings: &Settings, topics: &[Topic]) -> Result<BTreeMap<Partition, i64>, KafkaError> {
+pub(super) fn committed(
+    settings: &Settings,
+    topics: &[Topic],
+) -> Result<BTreeMap<Partition, i64>, KafkaError> {
     let mut client = kafka::client(settings);
     client.set("group.id", settings.group()).set("enable.auto.commit", "false");
     let reader: Reader = client.create_with_context(Quiet)?;

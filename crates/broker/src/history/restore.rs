@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use sqlx::Executor as _;
 
 use super::log::{From, Log};
-use super::{HistoryError, HistorySource, forward};
+use super::{HistoryError, HistorySource, check, forward};
 use crate::failure::Failure;
 use crate::fold::{Outcome, Subscription};
 use crate::lease::Lease;
@@ -243,7 +243,7 @@ async fn raise(source: &HistorySource, waiting: &Waiting) -> Result<Generation, 
     Ok(generation)
 }
 
-/// The ends of the logs that the service follows: no position was higher.
+/// The ends of the logs that the service follows, or the committed offsets where a log lost its end: no position was higher.
 async fn ends(source: &HistorySource) -> Result<BTreeMap<positions::Partition, i64>, HistoryError> {
     let (settings, followed) = (source.settings.clone(), source.followed.clone());
     let asked = kafka::blocking(move || {
@@ -252,6 +252,10 @@ async fn ends(source: &HistorySource) -> Result<BTreeMap<positions::Partition, i
         for topic in &followed {
             let logs = logs::of_topic(&reader, &settings, topic.name, TIMEOUT)?.unwrap_or_default();
             ends.extend(logs.into_iter().map(|(partition, log)| (partition, log.end)));
+        }
+        for (partition, offset) in check::committed(&settings, &followed)? {
+            let end = ends.entry(partition).or_insert(offset);
+            *end = offset.max(*end);
         }
         Ok::<_, KafkaError>(ends)
     });
