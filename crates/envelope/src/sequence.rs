@@ -78,7 +78,6 @@ impl Sequence {
     }
 
     /// The generation alone.
-    #[expect(clippy::cast_possible_truncation, reason = "22 bits")]
     pub fn generation(self) -> Generation {
         Generation((self.0 >> NUMBER_BITS) as u32)
     }
