@@ -105,4 +105,14 @@ impl ReservationEvent {
             | Self::Released(StockReleased { order_id, .. }) => *order_id,
         }
     }
+
+    /// The goods that it moves.
+    pub fn goods(&self) -> &[Line] {
+        match self {
+            Self::Reserved(StockReserved { lines, .. })
+            | Self::Committed(StockCommitted { lines, .. })
+            | Self::Released(StockReleased { lines, .. }) => lines,
+            Self::Rejected(_) => &[],
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use broker::{Appends, Cause, Failure, Fold, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{OrderId, Sku};
-use events::{Line, OrderEvent, ReservationEvent, ShortLine, StockEvent};
+use events::{OrderEvent, ReservationEvent, ShortLine, StockEvent};
 use time::OffsetDateTime;
 
 use crate::domain::{Contradiction, Reservation, Warehouse};
@@ -109,7 +109,7 @@ async fn save_reservations(tx: &mut Tx, state: &Batch) -> Result<(), Failure> {
 async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
     let mut moved: BTreeMap<&Sku, &Cause> = BTreeMap::new();
     for (answer, cause) in &state.answers {
-        moved.extend(goods(answer).iter().map(|line| (&line.sku, cause)));
+        moved.extend(answer.goods().iter().map(|line| (&line.sku, cause)));
     }
     let mut rows = Vec::with_capacity(moved.len());
     for (sku, cause) in moved {
@@ -119,16 +119,6 @@ async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
         rows.push((sku, *stock));
     }
     Ok(store::stock::save(tx, &rows).await?)
-}
-
-/// The goods that an answer moved.
-fn goods(answer: &ReservationEvent) -> &[Line] {
-    match answer {
-        ReservationEvent::Reserved(reserved) => &reserved.lines,
-        ReservationEvent::Committed(committed) => &committed.lines,
-        ReservationEvent::Released(released) => &released.lines,
-        ReservationEvent::Rejected(_) => &[],
-    }
 }
 
 fn tell(answer: &ReservationEvent, cause: &Cause) {

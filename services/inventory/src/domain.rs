@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod properties;
+mod recover;
 mod reservation;
 mod stock;
 mod warehouse;

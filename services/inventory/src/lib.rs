@@ -8,6 +8,7 @@ mod api;
 mod config;
 mod consumer;
 mod domain;
+mod own;
 mod republish;
 mod store;
 
@@ -50,7 +51,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     Ok(Parts {
         api: api::routes(outbox, common.operators()?),
         subscriptions: vec![Subscription::new(consumer::Orders)],
-        own: Vec::new(),
+        own: own::subscriptions(),
         compacted: vec![Arc::new(republish::Products), Arc::new(republish::Stock)],
         histories: vec![History::new(republish::Reservations)],
         waits: vec![Waits {

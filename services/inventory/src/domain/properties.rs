@@ -1,7 +1,10 @@
 //! Whatever arrives, in whatever order and how often: nothing below zero, nothing lost, every order answered once.
 
+mod restored;
+
 use std::collections::HashMap;
 
+use envelope::Sequence;
 use events::values::{CustomerId, Money, OrderId, Sku};
 use events::{
     CancelReason, Item, Line, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, ReservationEvent,
@@ -10,7 +13,7 @@ use proptest::prelude::*;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Contradiction, Shelves, Status, Stock, Warehouse};
+use super::{Contradiction, Reservation, Shelves, Status, Stock, Warehouse};
 
 const SKUS: [&str; 4] = ["A", "B", "C", "UNKNOWN"];
 

@@ -18,6 +18,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The row that an event tells.
+    pub(crate) fn told(event: &ProductEvent, version: Sequence) -> Self {
+        let listed = matches!(event, ProductEvent::Listed(_));
+        Self { product: event.product().clone(), listed, version }
+    }
+
     /// The event that tells its state.
     pub(crate) fn event(self) -> ProductEvent {
         if self.listed { ProductEvent::Listed(self.product) } else { ProductEvent::Delisted(self.product) }
@@ -115,6 +121,58 @@ pub(crate) async fn lock(connection: &mut PgConnection, sku: &Sku) -> sqlx::Resu
         Ok(Row { product, listed: row.listed, version: sequence(row.version) })
     })
     .transpose()
+}
+
+/// Locks products, listed or not, by SKU; what is not there is absent.
+pub(crate) async fn lock_all(connection: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<Row>> {
+    let rows = sqlx::query!(
+        "SELECT sku, name, amount, currency, listed, version FROM products
+         WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
+        skus as &[&str],
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let product = product(row.sku, row.name, row.amount, &row.currency)?;
+            Ok(Row { product, listed: row.listed, version: sequence(row.version) })
+        })
+        .collect()
+}
+
+/// Writes products as they were published, sorted by SKU. One that was never there gets the empty shelf that each product
+/// begins with.
+pub(crate) async fn restore(connection: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
+    let skus: Vec<&str> = rows.iter().map(|row| row.product.sku.as_str()).collect();
+    let names: Vec<&str> = rows.iter().map(|row| row.product.name.as_str()).collect();
+    let amounts: Vec<i64> = rows.iter().map(|row| row.product.price.amount).collect();
+    let currencies: Vec<&str> = rows.iter().map(|row| row.product.price.currency.as_str()).collect();
+    let listed: Vec<bool> = rows.iter().map(|row| row.listed).collect();
+    let versions: Vec<i64> = rows.iter().map(|row| row.version.to_i64()).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO products (sku, name, amount, currency, listed, version)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[])
+        ON CONFLICT (sku) DO UPDATE
+        SET name = excluded.name, amount = excluded.amount, currency = excluded.currency, listed = excluded.listed,
+            version = excluded.version
+        "#,
+        &skus as &[&str],
+        &names as &[&str],
+        &amounts,
+        &currencies as &[&str],
+        &listed,
+        &versions,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO stock (sku, version) SELECT sku, 1 FROM unnest($1::text[]) AS told (sku) ON CONFLICT DO NOTHING",
+        &skus as &[&str],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Writes a locked product.
