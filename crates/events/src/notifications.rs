@@ -80,6 +80,12 @@ pub struct DeliverySent {
     /// The product, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
+    /// The subscription, if the message is about one. Events of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<SubscriptionId>,
+    /// The restock, by its number, if the message tells of one. Events of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restocks: Option<i64>,
 }
 
 /// `notification.failed.v1`
@@ -97,6 +103,12 @@ pub struct DeliveryFailed {
     /// The product, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
+    /// The subscription, if the message is about one. Events of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<SubscriptionId>,
+    /// The restock, by its number, if the message tells of one. Events of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restocks: Option<i64>,
     /// The cause, in a sentence without personal data.
     pub cause: String,
 }
@@ -110,6 +122,9 @@ pub struct SubscriptionConfirmed {
     pub sku: Sku,
     /// The wanted quantity.
     pub quantity: Quantity,
+    /// The sold-out order that asked for it, if one did. Events of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
 }
 
 /// `subscription.converted.v1`

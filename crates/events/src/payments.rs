@@ -39,6 +39,10 @@ pub struct PaymentAuthorized {
     pub order_id: OrderId,
     /// The held amount.
     pub amount: Money,
+    /// The gateway's id of the authorization, which a restored database needs to capture, void or refund it. Events of
+    /// earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_id: Option<String>,
 }
 
 /// `payment.declined.v1`

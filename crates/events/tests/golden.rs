@@ -107,7 +107,7 @@ fn orders() {
 fn payments() {
     let (order_id, amount) = (ID.into(), money());
     check(&[
-        PaymentEvent::Authorized(PaymentAuthorized { order_id, amount }),
+        PaymentEvent::Authorized(PaymentAuthorized { order_id, amount, gateway_id: Some("ch_0192".into()) }),
         PaymentEvent::Declined(PaymentDeclined { order_id, amount, reason: DeclineReason::CardDeclined }),
         PaymentEvent::Captured(PaymentCaptured { order_id, amount }),
         PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, amount }),
@@ -160,6 +160,8 @@ fn notifications() {
             channel: Channel::Log,
             order_id: Some(order_id),
             sku: None,
+            subscription_id: None,
+            restocks: None,
         }),
         NotificationEvent::Failed(DeliveryFailed {
             delivery_id,
@@ -167,12 +169,15 @@ fn notifications() {
             channel: Channel::Smtp,
             order_id: None,
             sku: Some("MUG-BLUE".parse().unwrap()),
+            subscription_id: Some(subscription_id),
+            restocks: Some(3),
             cause: "the mail server refused the recipient".into(),
         }),
         NotificationEvent::SubscriptionConfirmed(SubscriptionConfirmed {
             subscription_id,
             sku: "MUG-BLUE".parse().unwrap(),
             quantity: quantity(),
+            order_id: Some(order_id),
         }),
         NotificationEvent::SubscriptionConverted(SubscriptionConverted {
             subscription_id,

@@ -9,6 +9,7 @@ mod config;
 mod consumer;
 mod deliver;
 mod notify_me;
+mod own;
 mod republish;
 mod upgrades;
 mod waiting;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
-use broker::{History, Horizon, Outbox, Waits};
+use broker::{History, Horizon, Outbox, Subscription, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::Channel;
 use lettre::message::Mailbox;
@@ -45,6 +46,7 @@ use crate::notify_me::reclaim;
 use crate::notify_me::tokens::Tokens;
 use crate::notify_me::waves::Waves;
 use crate::notify_me::wishes::Wishes;
+use crate::own::Notifications;
 
 pub use config::{Config, OrderConsent};
 
@@ -137,6 +139,8 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         consent: config.order_consent,
     };
     parts.subscriptions = consumers.subscriptions();
+    let own = Notifications { tokens: linker.tokens.clone(), tells: channels.last().copied() };
+    parts.own = vec![Subscription::new(own)];
     parts.histories = vec![History::new(republish::Notifications)];
     parts.waits = waits();
     let (per_client, per_address) =

@@ -5,6 +5,7 @@
 
 use broker::{Cause, Failure, Page, Past, Rebuild, Rebuilt, Tx, UuidPage};
 use envelope::Sequence;
+use events::values::OrderId;
 use events::{NotificationEvent, SubscriptionConfirmed, SubscriptionConverted};
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -74,7 +75,7 @@ async fn subscriptions(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt
     let rows = sqlx::query_as!(
         Subscription,
         r#"
-        SELECT id, sku, quantity, GREATEST(created_at, consented_at, activated_at) AS "confirmed_at!",
+        SELECT id, sku, quantity, order_id, GREATEST(created_at, consented_at, activated_at) AS "confirmed_at!",
                converted_at, converted_by, claim, units, version
         FROM subscriptions
         WHERE version > 0
@@ -97,6 +98,7 @@ struct Subscription {
     id: Uuid,
     sku: String,
     quantity: i32,
+    order_id: Option<Uuid>,
     confirmed_at: OffsetDateTime,
     converted_at: Option<OffsetDateTime>,
     converted_by: Option<Uuid>,
@@ -123,7 +125,8 @@ impl Subscription {
         }
         // The quantity is that of the last confirmation. One that was never confirmed has none.
         if last > 0 {
-            let event = SubscriptionConfirmed { subscription_id, sku, quantity };
+            let order_id = self.order_id.map(OrderId::from);
+            let event = SubscriptionConfirmed { subscription_id, sku, quantity, order_id };
             let event = NotificationEvent::SubscriptionConfirmed(event);
             events.insert(0, past(last, self.confirmed_at, Cause::default(), event));
         }

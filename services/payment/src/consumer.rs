@@ -34,6 +34,8 @@ pub(crate) struct Payments {
 struct Known {
     payment: Payment,
     state: State,
+    /// It was made without its order, which has now told the rest.
+    is_completed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ impl Fold for Orders {
         orders.sort_unstable();
         orders.dedup();
         let known = store::lock(tx, &orders).await?.into_iter().map(|payment| {
-            let known = Known { payment, state: State::Unchanged };
+            let known = Known { payment, state: State::Unchanged, is_completed: false };
             (known.payment.order_id, known)
         });
         Ok(Payments { known: known.collect(), answered: Vec::new() })
@@ -100,6 +102,11 @@ impl Fold for Orders {
         if !new.is_empty() && store::insert(tx, &new).await? < new.len() as u64 {
             return Err(Failure::Retry("a payment was made by somebody else meanwhile".into()));
         }
+        let completed = state.known.values().filter(|known| known.is_completed).map(|known| &known.payment);
+        let completed: Vec<_> = completed.collect();
+        if !completed.is_empty() {
+            store::complete(tx, &completed).await?;
+        }
         let changed =
             state.known.values().filter(in_state(State::Changed)).map(|Known { payment, .. }| {
                 // An operation that was not tried yet is due now; one that was keeps its place, its lease and its back-off.
@@ -123,7 +130,7 @@ impl Fold for Orders {
 
 impl Known {
     fn new(payment: Payment) -> Self {
-        Self { payment, state: State::New }
+        Self { payment, state: State::New, is_completed: false }
     }
 
     fn hear(&mut self, event: &OrderEvent, asked: Asked, now: OffsetDateTime) -> Option<PaymentEvent> {
@@ -131,8 +138,9 @@ impl Known {
             self.state = State::Changed;
         }
         match event {
-            OrderEvent::Placed(_) => {
-                self.payment.placed_again(asked, now);
+            OrderEvent::Placed(order) => {
+                self.is_completed = self.payment.method.is_none();
+                self.payment.placed_again(order, asked, now);
                 None
             }
             OrderEvent::Confirmed(_) => self.payment.confirmed(asked, now),

@@ -10,6 +10,7 @@ mod past;
 mod payment;
 #[cfg(test)]
 mod property;
+mod recover;
 mod request;
 mod states;
 

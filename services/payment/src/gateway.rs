@@ -7,6 +7,7 @@
 mod books;
 mod ledger;
 mod methods;
+mod restored;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::{Call, Failure, Outcome, Request};
 
 pub(crate) use books::{Books, LedgerEntry, Switch};
+pub(crate) use restored::enter;
+
 use ledger::{Answered, Ledger};
 
 /// How long a call may take before it is ended, and its outcome is unknown.

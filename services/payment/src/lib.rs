@@ -12,6 +12,7 @@ mod consumer;
 pub mod domain;
 mod gateway;
 mod history;
+mod own;
 mod store;
 mod worker;
 
@@ -56,6 +57,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     Ok(Parts {
         api: api::routes(api),
         subscriptions: vec![Subscription::new(Orders { wake })],
+        own: vec![Subscription::new(own::Payments)],
         histories: vec![History::new(history::Payments)],
         waits: vec![Waits {
             topic: ORDERS,

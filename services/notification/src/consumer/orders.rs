@@ -16,6 +16,7 @@ use crate::deliver::{announce, orders, queue};
 use crate::notify_me::by_order::{self, Made};
 use crate::notify_me::purchases::{self, Purchase, Standing};
 use crate::notify_me::stock;
+use crate::own;
 
 /// The fold of `orders`.
 pub(crate) struct Orders(pub Consumers);
@@ -81,8 +82,8 @@ impl Fold for Orders {
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         orders::save(tx, &state.orders).await?;
         self.look_again(tx, &state).await?;
-        if !state.due.is_empty() {
-            queue::insert(tx, &state.due, &self.0.channels).await?;
+        if !state.due.is_empty() && !queue::insert(tx, &state.due, &self.0.channels).await? {
+            own::complete(tx, &state.due).await?;
         }
         self.make(tx, &state.made).await?;
         purchases::convert(tx, &state.purchases).await?;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Consumers;
 use crate::deliver::delivery::Due;
 use crate::deliver::{announce, orders, queue};
+use crate::own;
 
 /// The fold of `payments`.
 pub(crate) struct Payments(pub Consumers);
@@ -59,7 +60,9 @@ impl Fold for Payments {
             return Ok(());
         }
         orders::save(tx, &state.orders).await?;
-        queue::insert(tx, &state.due, &self.0.channels).await?;
+        if !queue::insert(tx, &state.due, &self.0.channels).await? {
+            own::complete(tx, &state.due).await?;
+        }
         self.0.wake_senders_on(tx);
         Ok(())
     }

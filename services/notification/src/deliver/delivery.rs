@@ -138,16 +138,25 @@ pub(crate) fn event(
 ) -> Option<NotificationEvent> {
     let kind = content.kind();
     let (order_id, sku) = (content.order_id(), content.sku().cloned());
+    let (subscription_id, restocks) = (content.subscription_id(), content.restocks());
     match verdict {
-        Verdict::Sent => {
-            Some(NotificationEvent::Sent(DeliverySent { delivery_id, kind, channel, order_id, sku }))
-        }
+        Verdict::Sent => Some(NotificationEvent::Sent(DeliverySent {
+            delivery_id,
+            kind,
+            channel,
+            order_id,
+            sku,
+            subscription_id,
+            restocks,
+        })),
         Verdict::Failed(cause) => Some(NotificationEvent::Failed(DeliveryFailed {
             delivery_id,
             kind,
             channel,
             order_id,
             sku,
+            subscription_id,
+            restocks,
             cause: cause.clone(),
         })),
         Verdict::Again(..)

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use broker::Tx;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -13,6 +14,7 @@ use super::quota;
 
 /// How long a finished delivery can be looked up.
 const KEPT: Duration = Duration::from_hours(90 * 24);
+const DAY: Duration = Duration::from_hours(24);
 /// The log deletes by the segment, of a week: a record may stay that much longer than its time.
 const SEGMENT: Duration = Duration::from_hours(8 * 24);
 /// Rows a step: short transactions, so that nobody waits for them.
@@ -54,6 +56,13 @@ async fn deliveries(pool: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> 
         STEP,
     );
     Ok(purged.execute(pool).await?.rows_affected())
+}
+
+/// The first id of the deliveries that are certain to be kept; one that is missing below it may have been purged. A day
+/// early, because the purge goes by the clock of its own machine.
+pub(crate) async fn first_kept(tx: &mut Tx) -> sqlx::Result<Uuid> {
+    let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut **tx).await?;
+    Ok(first_id(now - KEPT + DAY))
 }
 
 /// One step: those placed, and last heard of, before; not while a message about them is kept.

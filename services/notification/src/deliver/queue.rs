@@ -16,8 +16,8 @@ use super::delivery::{self, Delivery, Due, Recipient, TOO_MANY, Tries, Verdict};
 use crate::notify_me::outcome;
 
 /// Writes a delivery a message and channel. What an order, or a subscriber of a restock, was told
-/// already is left out: the schema knows it.
-pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sqlx::Result<()> {
+/// already is left out: the schema knows it. Returns whether all were new.
+pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sqlx::Result<bool> {
     let rows: Vec<(&Due, Channel)> =
         due.iter().flat_map(|due| channels.iter().map(move |channel| (due, *channel))).collect();
     let mut ids: Vec<Uuid> = rows.iter().map(|(due, _)| DeliveryId::new(due.at).uuid()).collect();
@@ -36,7 +36,7 @@ pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sq
     let data: Vec<Json<&Content>> = rows.iter().map(|(due, _)| Json(&due.content)).collect();
     let causes: Vec<Option<Uuid>> = rows.iter().map(|(due, _)| due.cause.event_id).collect();
     let traces: Vec<Option<&str>> = rows.iter().map(|(due, _)| due.cause.traceparent.as_deref()).collect();
-    sqlx::query!(
+    let inserted = sqlx::query!(
         r#"
         INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, next_at,
                                 caused_by, traceparent)
@@ -61,7 +61,7 @@ pub(crate) async fn insert(tx: &mut Tx, due: &[Due], channels: &[Channel]) -> sq
     )
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == ids.len() as u64)
 }
 
 /// Tells deliveries that were made due before their order was known whose they are.

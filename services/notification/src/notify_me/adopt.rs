@@ -75,7 +75,11 @@ impl Adoption {
             let cause = customers.get(&found.customer).cloned().unwrap_or_default();
             questions.extend(self.give_address(tx, &found, cause).await?);
         }
-        if questions.is_empty() { Ok(()) } else { queue::insert(tx, &questions, &self.channels).await }
+        if questions.is_empty() {
+            Ok(())
+        } else {
+            queue::insert(tx, &questions, &self.channels).await.map(drop)
+        }
     }
 
     /// Those that have no address yet, in the order in which their mailboxes are locked.
@@ -177,7 +181,7 @@ async fn address(tx: &mut Tx, found: &Found) -> sqlx::Result<Option<Confirmed>> 
         SET email = $2, mailbox = $4, version = version + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END,
             told_restocks = (SELECT max(told_restocks) FROM subscriptions AS told WHERE told.email = $2 AND told.sku = $3)
         WHERE id = $1 AND email IS NULL AND state IN ('pending', 'waiting')
-        RETURNING id, sku, quantity, version
+        RETURNING id, sku, quantity, order_id, version
         "#,
         found.id,
         found.email.expose(),
@@ -205,8 +209,18 @@ async fn merge_into_waiting(tx: &mut Tx, found: &Found, into: Uuid) -> sqlx::Res
 }
 
 /// Customers whose contact and whose subscription were written at the same moment, each unseen by the other's
-/// transaction.
+/// transaction; and those of orders whose subscriptions a restored database has from the log, which names no customer.
 pub(crate) async fn overlooked(pool: &PgPool) -> sqlx::Result<Vec<CustomerId>> {
+    sqlx::query!(
+        r#"
+        UPDATE subscriptions SET customer_id = orders.customer_id
+        FROM orders
+        WHERE subscriptions.customer_id IS NULL AND email IS NULL AND state IN ('pending', 'waiting')
+          AND subscriptions.order_id = orders.order_id AND orders.customer_id IS NOT NULL
+        "#,
+    )
+    .execute(pool)
+    .await?;
     let customers = sqlx::query_scalar!(
         r#"
         SELECT DISTINCT customer_id AS "customer!" FROM subscriptions JOIN contacts USING (customer_id)

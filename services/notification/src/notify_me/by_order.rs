@@ -48,7 +48,10 @@ pub(crate) async fn insert(
                CASE WHEN $9 THEN at END, CASE WHEN $9 THEN at END, CASE WHEN $9 THEN 0 ELSE 1 END
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::timestamptz[])
              AS made (id, order_id, customer_id, sku, quantity, claim, at)
-        ON CONFLICT (order_id, sku) WHERE order_id IS NOT NULL DO NOTHING
+        ON CONFLICT (order_id, sku) WHERE order_id IS NOT NULL DO UPDATE
+        -- A restored database has it from the log, which does not say whose it is.
+        SET customer_id = excluded.customer_id
+        WHERE subscriptions.customer_id IS NULL AND subscriptions.email IS NULL
         "#,
         &ids,
         &orders,

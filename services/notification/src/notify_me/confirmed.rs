@@ -2,6 +2,7 @@
 
 use broker::{Cause, Tx};
 use envelope::Sequence;
+use events::values::OrderId;
 use events::{NotificationEvent, SubscriptionConfirmed};
 use uuid::Uuid;
 
@@ -10,6 +11,7 @@ pub(crate) struct Confirmed {
     pub id: Uuid,
     pub sku: String,
     pub quantity: i32,
+    pub order_id: Option<Uuid>,
     pub version: i64,
 }
 
@@ -20,6 +22,7 @@ impl Confirmed {
             subscription_id: self.id.into(),
             sku: self.sku.parse().map_err(decode)?,
             quantity: i64::from(self.quantity).try_into().map_err(decode)?,
+            order_id: self.order_id.map(OrderId::from),
         };
         let sequence = Sequence::from_i64(self.version).unwrap_or_default();
         let traceparent = cause.traceparent.clone();

@@ -68,7 +68,8 @@ pub(super) async fn drop_wish(tx: &mut Tx, found: &Found, Objection(reason): Obj
     .execute(&mut **tx)
     .await?;
     sqlx::query!(
-        "DELETE FROM subscriptions WHERE id = $1 AND NOT EXISTS (SELECT FROM deliveries WHERE subscription_id = $1)",
+        "DELETE FROM subscriptions WHERE id = $1 AND version = 0
+         AND NOT EXISTS (SELECT FROM deliveries WHERE subscription_id = $1)",
         found.id
     )
     .execute(&mut **tx)

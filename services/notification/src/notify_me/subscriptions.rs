@@ -159,7 +159,7 @@ pub(crate) async fn join(
             activated_at = COALESCE(subscriptions.activated_at, excluded.activated_at)
         WHERE subscriptions.state = 'pending' OR subscriptions.consent = 'order' OR EXISTS (
             SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)
-        RETURNING id, sku, quantity, version
+        RETURNING id, sku, quantity, order_id, version
         "#,
         id.uuid(),
         wish.sku.as_str(),
@@ -211,7 +211,7 @@ pub(crate) async fn confirm(
             consent = $6, consented_at = $4, activated_at = COALESCE(activated_at, $4),
             expires_at = $5, version = version + 1
         WHERE id = $1 AND (state = 'pending' OR (state = 'waiting' AND (confirmed_round < $2 OR consent = 'order')))
-        RETURNING id, sku, quantity, version
+        RETURNING id, sku, quantity, order_id, version
         "#,
         standing.id,
         round,
@@ -263,10 +263,17 @@ pub(crate) async fn merge(tx: &mut Tx, from: Uuid, into: Uuid) -> sqlx::Result<(
     call_back(tx, &[from]).await
 }
 
-/// Deletes what is still on its way to these subscriptions; a message that a worker holds at this moment may go out.
+/// Deletes what is still on its way to these subscriptions; a message that a worker holds at this moment may go out. One
+/// that was published as failed, and was to be sent again, has failed for good instead: what is published has its row.
 pub(crate) async fn call_back(tx: &mut Tx, subscriptions: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!(
-        "DELETE FROM deliveries WHERE subscription_id = ANY($1) AND finished_at IS NULL",
+        r#"
+        WITH armed AS (
+            UPDATE deliveries SET status = 'failed', finished_at = now(), next_at = NULL, token = NULL, leased_until = NULL
+            WHERE subscription_id = ANY($1) AND finished_at IS NULL AND version > 0
+        )
+        DELETE FROM deliveries WHERE subscription_id = ANY($1) AND finished_at IS NULL AND version = 0
+        "#,
         subscriptions
     )
     .execute(&mut **tx)

@@ -72,7 +72,7 @@ async fn take_over(
             version = subscriptions.version + CASE WHEN subscriptions.state = 'waiting' THEN 1 ELSE 0 END
         FROM subscriptions AS merged
         WHERE subscriptions.id = $1 AND merged.id = $2
-        RETURNING subscriptions.id, subscriptions.sku, subscriptions.quantity, subscriptions.version
+        RETURNING subscriptions.id, subscriptions.sku, subscriptions.quantity, subscriptions.order_id, subscriptions.version
         "#,
         into.id,
         from.id,

@@ -39,7 +39,7 @@ fn payment_event(payment: Payment) -> PaymentEvent {
     let (order_id, amount) = (OrderId::new(NOW), euros(1000));
     match payment {
         Payment::Pending | Payment::Authorized => {
-            PaymentEvent::Authorized(PaymentAuthorized { order_id, amount })
+            PaymentEvent::Authorized(PaymentAuthorized { order_id, amount, gateway_id: None })
         }
         Payment::Failed => PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, amount }),
         Payment::Captured => PaymentEvent::Captured(PaymentCaptured { order_id, amount }),

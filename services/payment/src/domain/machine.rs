@@ -46,7 +46,7 @@ impl Payment {
             // The key is spent: an earlier call under it has had, or will have, the same answer.
             Failure::Failed => {
                 self.generation = self.generation.saturating_add(1);
-                self.started = false;
+                self.started = self.is_held_unnamed();
             }
             // It says nothing of an earlier call.
             Failure::Unavailable => self.started = unresolved,
@@ -56,7 +56,7 @@ impl Payment {
 
     /// Chooses the next operation from goal and status, unless one is open. With nothing at the gateway, reversing is
     /// done at once.
-    fn plan(&mut self) -> Option<PaymentEvent> {
+    pub(super) fn plan(&mut self) -> Option<PaymentEvent> {
         if self.started {
             return None;
         }
@@ -83,8 +83,8 @@ impl Payment {
         let (order_id, amount) = (self.order_id, self.amount);
         let (status, event) = match answer {
             Answer::Authorized(gateway_id) => {
+                let event = PaymentAuthorized { order_id, amount, gateway_id: Some(gateway_id.clone()) };
                 self.gateway_id = Some(gateway_id);
-                let event = PaymentAuthorized { order_id, amount };
                 (Status::Authorized, PaymentEvent::Authorized(event))
             }
             Answer::Declined(reason) => {

@@ -26,7 +26,10 @@ impl Payment {
     fn event(&self, entry: &Entry) -> Option<PaymentEvent> {
         let (order_id, amount) = (self.order_id, self.amount);
         Some(match entry.event_type.as_str() {
-            AUTHORIZED => PaymentEvent::Authorized(PaymentAuthorized { order_id, amount }),
+            AUTHORIZED => {
+                let gateway_id = self.gateway_id.clone();
+                PaymentEvent::Authorized(PaymentAuthorized { order_id, amount, gateway_id })
+            }
             DECLINED => {
                 // An earlier version did not keep the reason.
                 let reason = entry.reason.unwrap_or(DeclineReason::Unknown);

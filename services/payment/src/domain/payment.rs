@@ -18,7 +18,7 @@ pub struct Payment {
     pub order_id: OrderId,
     /// The order's total.
     pub amount: Money,
-    /// How it is paid; `None` when the order was cancelled before it was seen to be placed.
+    /// How it is paid; `None` as long as the order was not seen to be placed.
     pub method: Option<PaymentMethod>,
     /// What the order wants.
     pub goal: Goal,
@@ -118,8 +118,11 @@ impl Payment {
         (payment, event)
     }
 
-    /// The order was placed, and its payment is there already: nothing to do.
-    pub fn placed_again(&mut self, asked: Asked, now: OffsetDateTime) {
+    /// The order was placed, and its payment is there already: nothing to do, unless it was made without the order.
+    pub fn placed_again(&mut self, order: &OrderPlaced, asked: Asked, now: OffsetDateTime) {
+        if self.method.is_none() {
+            self.complete(order, &asked);
+        }
         self.note("order.placed.v1", asked, now);
     }
 
@@ -147,7 +150,7 @@ impl Payment {
         Cause { event_id, traceparent: self.asked_by.traceparent.clone() }
     }
 
-    fn open(order_id: OrderId, amount: Money, seen_orders: Sequence) -> Self {
+    pub(super) fn open(order_id: OrderId, amount: Money, seen_orders: Sequence) -> Self {
         Self {
             order_id,
             amount,
@@ -173,11 +176,15 @@ impl Payment {
 
     /// Numbers an event that is about to be published, and remembers it.
     pub(super) fn tell(&mut self, event: &PaymentEvent, now: OffsetDateTime) {
+        self.version = self.version.next();
+        self.note_event(event, now);
+    }
+
+    pub(super) fn note_event(&mut self, event: &PaymentEvent, at: OffsetDateTime) {
         let reason = match event {
             PaymentEvent::Declined(declined) => Some(declined.reason),
             _ => None,
         };
-        self.version = self.version.next();
-        self.news.push(Entry { reason, ..Entry::new(past::type_of(event), now) });
+        self.news.push(Entry { reason, ..Entry::new(past::type_of(event), at) });
     }
 }

@@ -2,6 +2,7 @@
 //! the order wants it.
 
 mod remote;
+mod restored;
 
 use envelope::Sequence;
 use events::values::{CustomerId, Money, OrderId};
@@ -98,11 +99,18 @@ impl World {
             Goal::Reversed => matches!(status, Status::Voided | Status::Refunded | Status::Declined),
         });
 
+        self.check_the_money();
+    }
+
+    fn check_the_history(&self) {
         let rebuilt = self.payment.published(&self.payment.news);
         let sequences = rebuilt.iter().map(|(sequence, ..)| sequence.to_i64());
         assert!(sequences.eq(1..=self.payment.version.to_i64()));
         assert!(rebuilt.iter().map(|(.., event)| event).eq(&self.events), "as it was published");
+    }
 
+    fn check_the_money(&self) {
+        let Payment { goal, status, .. } = self.payment;
         let answers = |event: &&PaymentEvent| {
             matches!(event, PaymentEvent::Voided(_) | PaymentEvent::Refunded(_) | PaymentEvent::Declined(_))
         };
@@ -188,6 +196,7 @@ proptest! {
             world.step(Step::Arrive);
         }
         world.check();
+        world.check_the_history();
     }
 }
 
@@ -229,7 +238,7 @@ fn what_was_never_started_is_voided_without_a_call() {
 
     let (mut closed, same) = Payment::closed(&cancellation(), asked(2), NOW);
     assert_eq!(event, same);
-    closed.placed_again(asked(1), NOW);
+    closed.placed_again(&order(), asked(1), NOW);
     assert_eq!(closed.confirmed(asked(3), NOW), None);
     assert_eq!((closed.status, closed.goal, closed.request(false)), (Status::Voided, Goal::Reversed, None));
 }

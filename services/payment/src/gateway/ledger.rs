@@ -64,6 +64,6 @@ fn answered(key: String, outage: bool, latency_ms: Option<i32>, outcome: Outcome
 }
 
 /// A new name for something in the books.
-fn id(prefix: &str) -> String {
+pub(super) fn id(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::now_v7().simple())
 }

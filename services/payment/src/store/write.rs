@@ -19,26 +19,21 @@ pub(crate) struct Written<'a> {
 /// Adds new payments, due at once. Returns how many: fewer than given when somebody else was quicker.
 pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment]) -> sqlx::Result<u64> {
     let columns = Columns::of(payments.iter().copied())?;
-    let (mut amounts, mut currencies, mut methods, mut placed_by) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for payment in payments {
-        amounts.push(payment.amount.amount);
-        currencies.push(payment.amount.currency.to_string());
-        methods.push(payment.method.as_ref().map(ToString::to_string));
-        placed_by.push(payment.asked_by.placed);
-    }
+    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(payments);
+    let gateway_ids: Vec<_> = payments.iter().map(|payment| payment.gateway_id.as_deref()).collect();
     let inserted = sqlx::query!(
         r#"
         INSERT INTO payments (id, goal, status, amount, currency, payment_method, operation, started, generation,
                               failures, next_at, version, seen_orders, placed_by, confirmed_by, cancelled_by,
-                              traceparent, history)
+                              traceparent, history, gateway_id)
         SELECT id, goal, status, amount, currency, payment_method, operation, false, 0,
                0, now(), version, seen_orders, placed_by, confirmed_by, cancelled_by,
-               traceparent, news::jsonb
+               traceparent, news::jsonb, gateway_id
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-                    $8::bigint[], $9::bigint[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[])
+                    $8::bigint[], $9::bigint[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[],
+                    $15::text[])
              AS new (id, goal, status, amount, currency, payment_method, operation,
-                     version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent, news)
+                     version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent, news, gateway_id)
         ORDER BY id
         ON CONFLICT (id) DO NOTHING
         "#,
@@ -56,10 +51,34 @@ pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment])
         &columns.cancelled_by as &[Option<Uuid>],
         &columns.traceparents as &[Option<&str>],
         &columns.news,
+        &gateway_ids as &[Option<&str>],
     )
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected())
+}
+
+/// Writes what `order.placed` says of payments that were made without it, which are locked.
+pub(crate) async fn complete(connection: &mut PgConnection, payments: &[&Payment]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.order_id.uuid()).collect();
+    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(payments);
+    sqlx::query!(
+        r#"
+        UPDATE payments
+        SET amount = new.amount, currency = new.currency, payment_method = new.payment_method, placed_by = new.placed_by
+        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::uuid[])
+             AS new (id, amount, currency, payment_method, placed_by)
+        WHERE payments.id = new.id
+        "#,
+        &ids,
+        &amounts,
+        &currencies,
+        &methods as &[Option<String>],
+        &placed_by as &[Option<Uuid>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Writes changed payments, which are locked. `release`: whoever worked on them is done.
@@ -116,6 +135,28 @@ pub(crate) async fn update(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What `order.placed` says of payments, by column.
+struct OfOrder {
+    amounts: Vec<i64>,
+    currencies: Vec<String>,
+    methods: Vec<Option<String>>,
+    placed_by: Vec<Option<Uuid>>,
+}
+
+impl OfOrder {
+    fn of(payments: &[&Payment]) -> Self {
+        Self {
+            amounts: payments.iter().map(|payment| payment.amount.amount).collect(),
+            currencies: payments.iter().map(|payment| payment.amount.currency.to_string()).collect(),
+            methods: payments
+                .iter()
+                .map(|payment| payment.method.as_ref().map(ToString::to_string))
+                .collect(),
+            placed_by: payments.iter().map(|payment| payment.asked_by.placed).collect(),
+        }
+    }
 }
 
 /// What every write of a payment carries, by column.

@@ -11,7 +11,8 @@ use super::{Failed, Outcome, Wanted};
 use crate::deliver::content::{Content, channel_name, kind_name};
 use crate::notify_me::{stock, subscriptions};
 
-/// At most `limit` failed messages, the oldest first.
+/// At most `limit` failed messages, the oldest first. Those that a restored database has from the log alone are left out:
+/// what they say is not there.
 pub(super) async fn failed(
     tx: &mut Tx,
     wanted: &Wanted,
@@ -28,7 +29,7 @@ pub(super) async fn failed(
         LEFT JOIN subscriptions ON subscriptions.id = subscription_id
         LEFT JOIN orders ON orders.order_id = deliveries.order_id AND deliveries.customer_id IS NULL
         LEFT JOIN contacts ON contacts.customer_id = COALESCE(deliveries.customer_id, orders.customer_id)
-        WHERE status = 'failed'
+        WHERE status = 'failed' AND NOT data ? 'recovered'
           AND ($1::text IS NULL OR kind = $1)
           AND ($2::text IS NULL OR channel = $2)
           AND ($3::uuid IS NULL OR deliveries.order_id = $3)
