@@ -201,3 +201,60 @@ async fn a_service_whose_database_goes_back_while_it_runs_ends_and_is_held_when_
     shop.confirmed(&placed.id).await;
     shop.system.settled().await.unwrap();
 }
+
+async fn product(shop: &Shop, sku: &str) -> Value {
+    let get = shop.http().get(shop.at("inventory", &format!("/products/{sku}")));
+    get.send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn inventorys_database_from_an_older_copy_has_the_prices_and_the_stock_that_were_set_since() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 10).await;
+    let kept = shop.order("MUG", 1, "pm_card_visa").await;
+    let cancelled = shop.order("MUG", 2, "pm_card_visa").await;
+    for id in [&kept.id, &cancelled.id] {
+        shop.confirmed(id).await;
+    }
+    back_up(&shop, "inventory").await;
+
+    let dearer = json!({"name": "Dearer MUG", "price": {"amount": 1500, "currency": "EUR"}});
+    let put = shop.http().put(shop.at("inventory", "/products/MUG")).json(&dearer);
+    assert!(shop.operator(put).send().await.unwrap().status().is_success());
+    shop.stock("PEN", 4).await;
+    shop.restock("MUG", 20).await;
+    assert_eq!(cancel(&shop, &cancelled).await, StatusCode::ACCEPTED);
+    shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
+    let placed = shop.order("MUG", 3, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    shop.system.settled().await.unwrap();
+    let before = (product(&shop, "MUG").await, product(&shop, "PEN").await);
+    assert_eq!(before.0["available"], 10 - 1 + 20 - 3, "{}", before.0);
+    let told = messages(&shop, &placed.id).await;
+
+    restore(&shop, "inventory").await;
+    is_held(&shop, "inventory").await;
+    repair(&shop, "inventory").await;
+    shop.system.settled().await.unwrap();
+    assert_eq!((product(&shop, "MUG").await, product(&shop, "PEN").await), before);
+    for (placed, end) in [
+        (&kept, ["confirmed", "captured", "committed"]),
+        (&cancelled, ["cancelled", "refunded", "released"]),
+        (&placed, ["confirmed", "captured", "committed"]),
+    ] {
+        shop.ends(&placed.id, end).await;
+    }
+    assert_eq!(messages(&shop, &placed.id).await, told);
+
+    // No copy of the catalogue or of the stock is stale, and what changes from now on reaches all of them.
+    let cheaper = json!({"name": "Cheaper MUG", "price": {"amount": 1100, "currency": "EUR"}});
+    let put = shop.http().put(shop.at("inventory", "/products/MUG")).json(&cheaper);
+    assert!(shop.operator(put).send().await.unwrap().status().is_success());
+    eventually("an order has the new price", async || {
+        let order = shop.order("MUG", 1, "pm_card_visa").await;
+        let order = shop.confirmed(&order.id).await;
+        (order["total"]["amount"] == 1100).then_some(())
+    })
+    .await;
+    shop.system.settled().await.unwrap();
+}
