@@ -20,7 +20,7 @@ pub(super) async fn apply(
     let mut results = vec![(Outcome::Skipped, None); records.len()];
     let mut condemned = BTreeMap::new();
     // The parts that are not applied yet, the next one last.
-    let mut open = Vec::from([0..records.len()]);
+    let mut open = Vec::from([Range { start: 0, end: records.len() }]);
     while let Some(range) = open.pop() {
         if range.is_empty() {
             continue;
