@@ -23,10 +23,8 @@ pub(super) async fn run<C: Args + Clone>(
 ) -> anyhow::Result<()> {
     let (parts, outbox, settings) = parts::without_running(service, cli).await?;
     let source = parts.history_source(settings, outbox);
-    broker::restore(&source, &parts.compacted, options.dry_run, |step| {
-        program::say(format_args!("{}", line(&step)))
-    })
-    .await?;
+    let show = |step: RestoreStep| program::say(line(&step));
+    broker::restore(&source, &parts.compacted, options.dry_run, show).await?;
     let (service, program) = (service.name, cli.common.program(service.name));
     if options.dry_run {
         program::say(format_args!("Nothing was changed. To repair the database: {program} restored"));
