@@ -1,13 +1,13 @@
 //! Brings one topic's records of a batch into the database, whatever stands in the way.
 //!
 //! A batch is one transaction: positions, effects, events, dead letters. When some record is at fault the batch is halved
-//! down to it, and it alone goes to the dead letters; when the world is at fault, the same batch is tried again for ever.
+//! down to it, and it alone goes to the dead letters, if Postgres refuses it twice; when the world is at fault, the same batch is tried again for ever.
 
 mod attempt;
 mod deaths;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Settler {
         records: &[Record],
         held: &Held,
     ) -> Settled {
-        let mut condemned = BTreeMap::new();
+        let (mut suspected, mut condemned) = (BTreeSet::new(), BTreeMap::new());
         let mut patience = Patience::new();
         // The parts that are not settled yet, the next one last.
         let mut open = Vec::from([Range { start: 0, end: records.len() }]);
@@ -86,7 +86,9 @@ impl Settler {
                     open.extend(around(&range, index));
                 }
                 Failure::SomeRecord(cause) if range.len() == 1 => {
-                    wait = condemned.insert(range.start, cause).is_some();
+                    // The first time it may have met another transaction at the same row (a unique or foreign key).
+                    let is_known = !suspected.insert(range.start);
+                    wait = is_known && condemned.insert(range.start, cause).is_some();
                     open.push(range);
                 }
                 Failure::SomeRecord(_) => open.extend(halves(&range)),

@@ -104,6 +104,23 @@ async fn a_missing_right_or_column_is_waited_out() {
     bank.close().await;
 }
 
+/// As when two transactions meet at one row: the second attempt succeeds.
+#[tokio::test]
+async fn a_record_that_the_database_refuses_once_is_applied() {
+    let mut bank = Bank::open().await;
+    // A sequence is not rolled back, so only the first attempt is refused.
+    let refuse_once = "CREATE SEQUENCE attempts;
+         CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF nextval('attempts') = 1 THEN RAISE unique_violation; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER refuse_once BEFORE INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION refuse_once()";
+    bank.pool("ledger").execute(refuse_once).await.unwrap();
+    bank.produce("deposits", 0, &[Raw::deposit("alice", 1, 1)]).await;
+    bank.run_ledger();
+    bank.booked_once_and_in_order(1).await;
+    assert!(bank.letters().await.is_empty());
+    bank.close().await;
+}
+
 #[tokio::test]
 async fn too_many_dead_letters_in_a_row_are_a_bad_deployment() {
     let mut bank = Bank::planned(Plan { dead_letter_limit: 3, ..Plan::default() }).await;
