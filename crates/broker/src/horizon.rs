@@ -3,6 +3,8 @@
 //! Most effects can follow an event whenever it arrives. One that leaves the system and rests on a level ("it is back in
 //! stock") must not rest on an old one, after an outage of this service or of Kafka. It asks first.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,11 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked whether the positions have come as far as the log was.
 const POLL: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// After this long it is asked whether there is anything to read where the positions stand.
+const LONG: Duration = Duration::from_secs(2);
+
+/// Where a position stands, and the end of its log, between which there is no record.
+type Holes = BTreeMap<Partition, Range<i64>>;
 
 /// Follows how far a topic has been read, by whichever instance.
 #[derive(Debug)]
@@ -48,9 +55,9 @@ impl Horizon {
     }
 
     async fn follow(&self) {
-        let mut reader: Option<Arc<Reader>> = None;
+        let (mut reader, mut holes) = (None, Holes::new());
         loop {
-            match self.look(&mut reader).await {
+            match self.look(&mut reader, &mut holes).await {
                 Ok(Some(asked)) => *self.lock() = Some(asked),
                 Ok(None) => {}
                 Err(error) => {
@@ -64,7 +71,11 @@ impl Horizon {
     }
 
     /// Asks where the log ends, and waits until it has been read that far; `None`: it takes too long.
-    async fn look(&self, reader: &mut Option<Arc<Reader>>) -> Result<Option<Instant>, KafkaError> {
+    async fn look(
+        &self,
+        reader: &mut Option<Arc<Reader>>,
+        holes: &mut Holes,
+    ) -> Result<Option<Instant>, KafkaError> {
         let asked = Instant::now();
         let settings = self.outbox.settings().clone();
         let reader = match reader {
@@ -75,18 +86,40 @@ impl Horizon {
         let asks = move || logs::of_topic(&reader, &settings, topic, TIMEOUT);
         let Some(logs) = kafka::blocking(asks).await.transpose()?.flatten() else { return Ok(None) };
         let partitions: Vec<Partition> = logs.keys().cloned().collect();
+        let mut is_probed = false;
         while asked.elapsed() < AGE {
-            match positions::read(self.outbox.pool(), &partitions).await {
-                Ok(positions) if have_come(&positions, &logs) => return Ok(Some(asked)),
-                Ok(_) => {}
+            let unread = match positions::read(self.outbox.pool(), &partitions).await {
+                Ok(positions) => unread(&positions, &logs, holes),
                 Err(error) => {
                     tracing::debug!(%error, "positions cannot be read");
                     return Ok(None);
                 }
+            };
+            if unread.is_empty() {
+                return Ok(Some(asked));
             }
-            tokio::time::sleep(POLL).await;
+            if asked.elapsed() >= LONG && !std::mem::replace(&mut is_probed, true) {
+                holes.extend(self.probe(unread).await?);
+            } else {
+                tokio::time::sleep(POLL).await;
+            }
         }
         Ok(None)
+    }
+
+    /// Those of the unread ranges that hold no record: no position will ever pass them.
+    async fn probe(&self, unread: Holes) -> Result<Holes, KafkaError> {
+        let settings = self.outbox.settings().clone();
+        let probe = move || {
+            let mut holes = Holes::new();
+            for (partition, range) in unread {
+                if logs::has_no_record_from(&settings, &partition, range.start, TIMEOUT)? {
+                    holes.insert(partition, range);
+                }
+            }
+            Ok(holes)
+        };
+        kafka::blocking(probe).await.unwrap_or(Err(KafkaError::Canceled))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
@@ -94,12 +127,13 @@ impl Horizon {
     }
 }
 
-/// Whether every log has been read as far as it went.
-fn have_come(positions: &Positions, logs: &Logs) -> bool {
-    logs.iter().all(|(partition, log)| {
+/// What has not been read of the logs, but for `holes`.
+fn unread(positions: &Positions, logs: &Logs, holes: &Holes) -> Holes {
+    let unread = logs.iter().map(|(partition, log)| {
         let next = positions.get(partition).map_or(BEGINNING, |position| position.next);
-        log.is_empty() || next >= log.end
-    })
+        (partition.clone(), next.max(log.start)..log.end)
+    });
+    unread.filter(|(partition, range)| !range.is_empty() && holes.get(partition) != Some(range)).collect()
 }
 
 #[cfg(test)]
@@ -111,9 +145,14 @@ mod tests {
     fn a_log_counts_as_read_when_the_position_stands_at_its_end() {
         let partition = |number| ("stock".to_owned(), number);
         let logs: Logs = [(partition(0), 0..5), (partition(1), 3..3)].into();
-        let at = |next| Positions::from([(partition(0), Position::at(next))]);
-        assert!(have_come(&at(5), &logs) && have_come(&at(6), &logs));
-        assert!(!have_come(&at(4), &logs) && !have_come(&at(BEGINNING), &logs));
-        assert!(!have_come(&Positions::new(), &logs));
+        let unread = |next, holes: &Holes| {
+            unread(&Positions::from([(partition(0), Position::at(next))]), &logs, holes)
+        };
+        let none = Holes::new();
+        assert!(unread(5, &none).is_empty() && unread(6, &none).is_empty());
+        assert_eq!(unread(4, &none), Holes::from([(partition(0), 4..5)]));
+        assert_eq!(unread(BEGINNING, &none), Holes::from([(partition(0), 0..5)]));
+        let marker = Holes::from([(partition(0), 4..5)]);
+        assert!(unread(4, &marker).is_empty() && !unread(3, &marker).is_empty());
     }
 }

@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use time::OffsetDateTime;
 
-use crate::kafka::Reader;
+use crate::kafka::{self, Quiet, Reader};
 use crate::positions::{BEGINNING, Partition};
 use crate::settings::Settings;
 
@@ -34,6 +34,28 @@ pub(crate) fn of_topic(
         Err(KafkaError::MetadataFetch(code)) if is_unknown(code) => Ok(None),
         Ok(logs) if logs.len() < partitions.len() => Ok(None),
         logs => logs.map(Some),
+    }
+}
+
+/// Whether the log of a partition has no record at `offset` or behind it, but a transaction's marker, or what compaction has
+/// left. Blocks.
+pub(crate) fn has_no_record_from(
+    settings: &Settings,
+    (topic, number): &Partition,
+    offset: i64,
+    timeout: Duration,
+) -> Result<bool, KafkaError> {
+    let mut client = kafka::client(settings);
+    client.set("group.id", settings.group()).set("enable.auto.commit", "false");
+    client.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
+    let reader: Reader = client.create_with_context(Quiet)?;
+    let mut from = TopicPartitionList::with_capacity(1);
+    from.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(offset))?;
+    reader.assign(&from)?;
+    match reader.poll(timeout) {
+        Some(Err(KafkaError::PartitionEOF(_))) => Ok(true),
+        Some(Err(error)) => Err(error),
+        Some(Ok(_)) | None => Ok(false),
     }
 }
 

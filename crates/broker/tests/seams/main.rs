@@ -15,6 +15,7 @@ mod support;
 mod consumers;
 mod crash;
 mod growth;
+mod horizon;
 mod lost;
 mod order;
 mod outage;

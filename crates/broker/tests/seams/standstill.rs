@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use broker::{Appends, Consumer, ConsumerStatus, Failure, Fold, Received, Rejected, Subscription, Tx};
 use envelope::Sequence;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -49,29 +48,12 @@ impl Fold for Hanging {
     }
 }
 
-impl Bank {
-    /// Writes a record in a transaction, whose marker stands behind it: an offset at which there is no record.
-    async fn produce_in_a_transaction(&self, topic: &str, partition: i32, key: &str) {
-        let (topic, key, mut config) = (self.topic(topic), key.to_owned(), self.client());
-        config.set("transactional.id", &topic);
-        let write = move || {
-            let timeout = Duration::from_secs(20);
-            let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
-            producer.init_transactions(timeout).unwrap();
-            producer.begin_transaction().unwrap();
-            let record = BaseRecord::<str, [u8]>::to(&topic).partition(partition).key(&key).payload(b"{}");
-            producer.send(record).map_err(|(error, _)| error).unwrap();
-            producer.commit_transaction(timeout).unwrap();
-        };
-        tokio::task::spawn_blocking(write).await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_handler_that_hangs_is_reported_and_a_transactions_marker_is_not() {
     let mut bank = Bank::open().await;
     bank.relay("ledger");
-    bank.produce_in_a_transaction("deposits", 1, "somebody").await;
+    let poison = Raw { key: Some(b"somebody".to_vec()), value: Some(b"{}".to_vec()), headers: Vec::new() };
+    bank.produce_in_a_transaction("deposits", 1, &[poison]).await;
     bank.produce("deposits", 0, &[Raw::deposit("alice", 1, 1)]).await;
     let hangs = Arc::new(AtomicBool::new(true));
     let subscriptions = vec![Subscription::new(Hanging(Arc::clone(&hangs)))];

@@ -13,6 +13,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use super::Bank;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const TRANSACTION: &str = "transactional.id";
 
 /// A record as it is written or read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +81,27 @@ impl Bank {
 
     /// Writes these records, in order, to one partition.
     pub(crate) async fn produce(&self, topic: &str, partition: i32, records: &[Raw]) {
-        let (topic, records) = (self.topic(topic), records.to_vec());
         let mut config = self.client();
         config.set("message.max.bytes", "20000000").set("compression.type", "gzip");
+        self.produce_with(config, topic, partition, records).await;
+    }
+
+    /// The same in one transaction of Kafka: the broker writes its marker behind them.
+    pub(crate) async fn produce_in_a_transaction(&self, topic: &str, partition: i32, records: &[Raw]) {
+        let mut config = self.client();
+        config.set(TRANSACTION, self.topic("outsider"));
+        self.produce_with(config, topic, partition, records).await;
+    }
+
+    async fn produce_with(&self, config: ClientConfig, topic: &str, partition: i32, records: &[Raw]) {
+        let (topic, records) = (self.topic(topic), records.to_vec());
         let write = move || {
             let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+            let in_transaction = config.get(TRANSACTION).is_some();
+            if in_transaction {
+                producer.init_transactions(PATIENCE).unwrap();
+                producer.begin_transaction().unwrap();
+            }
             for raw in &records {
                 let headers = raw.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
                     headers.insert(Header { key, value: Some(value) })
@@ -93,6 +110,9 @@ impl Bank {
                 record.key = raw.key.as_deref();
                 record.payload = raw.value.as_deref();
                 producer.send(record).map_err(|(error, _)| error).unwrap();
+            }
+            if in_transaction {
+                producer.commit_transaction(PATIENCE).unwrap();
             }
             producer.flush(PATIENCE).unwrap();
         };
