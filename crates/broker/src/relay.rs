@@ -6,6 +6,7 @@
 
 mod chains;
 pub(crate) mod depth;
+mod late;
 mod refusals;
 mod rows;
 mod turn;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::chains::Chains;
+use self::late::Late;
 use self::refusals::Outages;
 use crate::kafka;
 use crate::lease::Lease;
@@ -59,6 +61,7 @@ pub struct Relay {
     lease: Lease,
     chains: Chains,
     outages: Outages,
+    late: Late,
     /// Acknowledged by Kafka, not yet deleted.
     delivered: Vec<i64>,
     acknowledgements: mpsc::UnboundedReceiver<Acknowledgement>,
@@ -84,6 +87,7 @@ impl Relay {
             status: watch::Sender::default(),
             chains: Chains::default(),
             outages: Outages::default(),
+            late: Late::default(),
             delivered: Vec::new(),
             acknowledgements,
             sender,
@@ -150,8 +154,9 @@ impl Relay {
     }
 
     /// What the old one had in flight is refused when it goes, and sent again.
-    fn replace(&self, producer: &mut Producer) -> Result<(), TopicsError> {
+    fn replace(&mut self, producer: &mut Producer) -> Result<(), TopicsError> {
         let old = std::mem::replace(producer, self.producer()?);
+        self.late.expect(self.chains.sent().cloned());
         std::thread::spawn(move || drop(old));
         Ok(())
     }

@@ -29,7 +29,11 @@ impl Relay {
             Instant::now() + STANDBY
         };
         let news = self.wait(until, stop).await;
-        self.settle(news).await
+        self.settle(news).await?;
+        while let Some((topic, key)) = self.late.due(Instant::now()) {
+            self.repair(&topic, key.as_deref()).await;
+        }
+        Ok(())
     }
 
     /// Adds rows that are not held yet, and decides when to look again.
@@ -132,6 +136,7 @@ impl Relay {
                 continue;
             };
             metrics::counter!("relay_published_total", "topic" => row.topic.clone()).increment(1);
+            self.late.published(&row.topic, row.key.as_deref(), Instant::now());
             if deleted.binary_search(&id).is_err() {
                 tracing::warn!(
                     topic = row.topic,
@@ -173,7 +178,7 @@ impl Relay {
         });
     }
 
-    /// Our late repetition may now be the last record of its key; on a compacted topic the state must be.
+    /// A late repetition may be the last record of its key now; on a compacted topic the state must be.
     async fn repair(&self, topic: &str, key: Option<&[u8]>) {
         let owner = self.compacted.iter().find(|owner| owner.topic().name == topic);
         let key = key.and_then(|key| std::str::from_utf8(key).ok());
