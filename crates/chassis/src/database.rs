@@ -3,6 +3,7 @@
 
 mod grants;
 mod schema;
+mod sessions;
 
 use std::time::Duration;
 
@@ -68,6 +69,12 @@ pub enum DatabaseError {
         /// The migration.
         version: i64,
     },
+    /// A pooler shares sessions of Postgres between connections, without their prepared statements.
+    #[error(
+        "a pooler in transaction mode stands before Postgres, and prepared statements do not work through it: use its \
+         session mode, or PgBouncer from 1.21 with max_prepared_statements"
+    )]
+    Pooled,
     /// The process was told to stop while it waited.
     #[error("stopped while waiting for Postgres")]
     Stopped,

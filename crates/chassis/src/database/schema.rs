@@ -3,7 +3,7 @@
 use sqlx::migrate::{Migrate, Migration, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
-use super::{Database, DatabaseError, grants};
+use super::{Database, DatabaseError, grants, sessions};
 
 /// Brings the schema to this version (`owner` is `MIGRATE_DATABASE_URL`), then gives the service's role what it
 /// needs and no more, and its time-outs. Repeating it changes nothing; a newer schema is left as it is.
@@ -38,9 +38,11 @@ fn accepting_newer(migrator: &Migrator) -> Migrator {
     copy
 }
 
-/// Checks that every migration of this binary is applied, and as it is; further ones are a newer version's. `program` is
+/// Checks that prepared statements work, and that every migration of this binary is applied, and as it is; further ones are
+/// a newer version's. `program` is
 /// how an operator calls what migrates.
 pub async fn verify(program: &str, migrators: &[&Migrator], pool: &PgPool) -> Result<(), DatabaseError> {
+    sessions::verify(pool).await?;
     let mut connection = pool.acquire().await?;
     for migrator in migrators {
         let missing = |what: String| DatabaseError::Schema { what, program: program.to_owned() };
