@@ -8,6 +8,7 @@
     reason = "a test helper panics"
 )]
 
+mod clock;
 mod collector;
 mod forge;
 mod mail;
@@ -22,6 +23,7 @@ use stack::{Builder, System};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use clock::WrongClock;
 pub use collector::{Collector, Recorded};
 pub use forge::{Forged, run};
 pub use mail::{At, Inbox, Mail, Reaction};

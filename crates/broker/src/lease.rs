@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 /// How long a lease lasts without being renewed; also the longest that another waits to take over.
 const TERM: Duration = Duration::from_secs(4);
+/// A lease that ends later than this was taken while the database's clock was ahead; it is free, or nobody could take it over
+/// until the clock has come that far.
+const FURTHEST: Duration = TERM.saturating_mul(2);
 const RENEW_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -48,13 +51,15 @@ impl Lease {
             VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
             WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()
+               OR lease.expires_at > clock_timestamp() + $5 * interval '1 millisecond'
                OR ($4 AND substr(uuid_send(lease.holder), 1, 8) = substr(uuid_send(excluded.holder), 1, 8))
             RETURNING true AS "taken!"
             "#,
             self.name,
             self.holder,
-            f64::from(u32::try_from(TERM.as_millis()).unwrap_or(u32::MAX)),
+            milliseconds(TERM),
             self.asked.is_none(),
+            milliseconds(FURTHEST),
         )
         .fetch_optional(pool)
         .await?;
@@ -71,6 +76,10 @@ impl Lease {
             .await?;
         Ok(())
     }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// The upper half is the same for the same name, the lower one random.

@@ -140,7 +140,9 @@ async fn step(outbox: &Outbox, owner: &dyn Compacted) -> Result<(), Failure> {
     .execute(&mut *tx)
     .await?;
     let due = sqlx::query!(
-        "SELECT after_key FROM broker.republishes WHERE topic = $1 AND due_at <= now() FOR UPDATE SKIP LOCKED",
+        // No round begins more than a day ahead: what is due later was written while the database's clock was ahead.
+        "SELECT after_key FROM broker.republishes
+         WHERE topic = $1 AND (due_at <= now() OR due_at > now() + interval '25 hours') FOR UPDATE SKIP LOCKED",
         topic
     )
     .fetch_optional(&mut *tx)
@@ -157,7 +159,7 @@ async fn step(outbox: &Outbox, owner: &dyn Compacted) -> Result<(), Failure> {
              due_at = CASE
                  WHEN $2::text IS NOT NULL THEN now()
                  WHEN after_key IS NULL THEN now() + interval '1 day'
-                 ELSE greatest(now(), began_at + interval '1 day')
+                 ELSE greatest(now(), least(began_at, now()) + interval '1 day')
              END,
              began_at = CASE WHEN after_key IS NULL THEN now() ELSE began_at END
          WHERE topic = $1",

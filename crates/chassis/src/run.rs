@@ -66,6 +66,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
     let health = health.ready("http", port_check(server.occupancy()));
     let health = history.watched_by(health);
+    let health = tasks.iter().fold(health, watch_task);
     spawn(&mut running, server.serve(door, routes.layer(gate), stop.clone()));
     // Its own slots, so that operators see what happens on the other port.
     let ops_server = Server::new("ops", Bounds::ops(), TrustedProxies::default());
@@ -86,7 +87,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let sound = history.sound();
     running.spawn(async { Ok(relay.run_once(sound, to_relay).await?) });
     running.spawn(history.then(async { Ok(consumer.run(to_consume).await?) }));
-    for Task { name, serves, start } in tasks {
+    for Task { name, serves, start, .. } in tasks {
         tracing::debug!(task = name, serves, "started");
         if serves {
             spawn(&mut running, start(stop.clone()));
@@ -156,6 +157,16 @@ fn port_check(
         let detail = json!({"connections": open, "slots": slots, "saturated": is_saturated});
         std::future::ready(Finding::new(!is_saturated, detail))
     }
+}
+
+/// Adds what a task says of itself.
+fn watch_task(health: Health, task: &Task) -> Health {
+    let Some(stalled) = task.stalled.clone() else { return health };
+    health.consuming(task.name, move || {
+        let stalled = *stalled.borrow();
+        let detail = stalled.then_some("work is due, and none of it is done; the service's log says why");
+        std::future::ready(Finding::new(!stalled, detail))
+    })
 }
 
 /// What the ops port looks at.

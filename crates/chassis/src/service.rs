@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -109,6 +110,7 @@ pub struct Task {
     /// Whether it begins before it is known that the database is not older than what was published.
     pub(crate) serves: bool,
     pub(crate) start: Start,
+    pub(crate) stalled: Option<watch::Receiver<bool>>,
 }
 
 impl Task {
@@ -118,12 +120,18 @@ impl Task {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name, serves: false, start: Box::new(move |stop| Box::pin(run(stop))) }
+        Self { name, serves: false, start: Box::new(move |stop| Box::pin(run(stop))), stalled: None }
     }
 
     /// A task that answers requests: it begins with the API, also without Kafka.
     #[must_use]
     pub fn serving(self) -> Self {
         Self { serves: true, ..self }
+    }
+
+    /// Fails `/health/consuming` while `stalled` is true: work is due, and none of it is done.
+    #[must_use]
+    pub fn watched_by(self, stalled: watch::Receiver<bool>) -> Self {
+        Self { stalled: Some(stalled), ..self }
     }
 }

@@ -179,6 +179,7 @@ impl Local {
             run: &run_dir(home),
             password: &secrets(home)?.get("postgres")?,
             durability: postgres::Durability::PowerCut,
+            environment: &[],
         };
         Ok(postgres::prepare(installed, &settings).await?)
     }

@@ -44,6 +44,8 @@ pub struct Settings<'a> {
     pub password: &'a str,
     /// The failure that committed data must survive.
     pub durability: Durability,
+    /// What the server has in its environment beside the usual.
+    pub environment: &'a [(&'a str, String)],
 }
 
 /// Creates the cluster unless it exists, and returns the daemon.
@@ -54,10 +56,11 @@ pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<D
     } else {
         init(installed, settings, user).await?;
     }
+    let more = settings.environment.iter().map(|(name, value)| ((*name).to_owned(), value.into()));
     let launch = Launch {
         program: installed.postgres.join("bin/postgres"),
         arguments: arguments(settings),
-        environment: environment::postgres(),
+        environment: environment::postgres().into_iter().chain(more).collect(),
         folder: None,
         user,
     };

@@ -41,15 +41,20 @@ impl Servers {
         Ok(Arc::new(Self::start(None, None).await?))
     }
 
+    /// Starts a private pair whose Postgres has these environment variables too.
+    pub async fn private_with(postgres: &[(&str, String)]) -> Result<Self> {
+        Self::start_private(None, None, Durability::Kill, postgres).await
+    }
+
     /// Starts a private pair for a measurement: Postgres syncs to disk, as by default.
     pub async fn durable() -> Result<Self> {
-        Self::start_private(None, None, Durability::PowerCut).await
+        Self::start_private(None, None, Durability::PowerCut, &[]).await
     }
 
     /// Starts the servers that are not given.
     pub async fn start(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
         let (Some(brokers), Some(postgres_url)) = (&brokers, &postgres_url) else {
-            return Self::start_private(brokers, postgres_url, Durability::Kill).await;
+            return Self::start_private(brokers, postgres_url, Durability::Kill, &[]).await;
         };
         let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
         Ok(Self { brokers, postgres_url, kafka: None, postgres: None, scratch: None })
@@ -59,6 +64,7 @@ impl Servers {
         brokers: Option<String>,
         postgres_url: Option<String>,
         durability: Durability,
+        environment: &[(&str, String)],
     ) -> Result<Self> {
         let home = Home::find()?;
         let scratch = Scratch::new(&home)?;
@@ -76,6 +82,7 @@ impl Servers {
             run: scratch.dir(),
             password: &password,
             durability,
+            environment,
         };
         let start_kafka = async {
             let Some(given) = brokers else {

@@ -73,6 +73,7 @@ impl Databases {
             run: scratch.dir(),
             password: &password,
             durability: Durability::Kill,
+            environment: &[],
         };
         let daemon = postgres::prepare(&installed, &settings).await?;
         let admin = postgres::admin_url(port, &password);

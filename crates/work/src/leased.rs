@@ -4,51 +4,18 @@
 //! result counts only where the token is still the claim's: whoever was frozen past its lease is overtaken, and what it
 //! then brings is discarded.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// What a service supplies.
-pub trait Queue: Send + Sync + 'static {
-    /// A claimed row; it carries its token.
-    type Job: Send + Sync + 'static;
-    /// What the call outside brought.
-    type Outcome: Send + 'static;
-
-    /// The queue's name in logs and metrics.
-    const NAME: &'static str;
-
-    /// Claims at most `limit` rows that are due, under `token`, for `lease`; a claim whose lease is over is due again.
-    fn claim(
-        &self,
-        token: Uuid,
-        limit: i64,
-        lease: Duration,
-    ) -> impl Future<Output = sqlx::Result<Vec<Self::Job>>> + Send;
-
-    /// Calls outside. It is given the worker's deadline; [`timed_out`](Self::timed_out) tells what its end means.
-    fn perform(&self, job: &Self::Job) -> impl Future<Output = Self::Outcome> + Send;
-
-    /// Extends the claim of a call that is under way to `lease` from now; `false` when the claim is another's by now. A
-    /// queue whose deadline is longer than its lease must have its own; with a shorter one there is nothing to extend.
-    fn renew(&self, _job: &Self::Job, _lease: Duration) -> impl Future<Output = sqlx::Result<bool>> + Send {
-        std::future::ready(Ok(true))
-    }
-
-    /// The outcome of a call that did not end in time, or whose claim was lost: not known.
-    fn timed_out(&self, job: &Self::Job) -> Self::Outcome;
-
-    /// Writes results in one transaction, each only where the row's token is the job's, and releases the claims.
-    fn record(&self, done: &[(Self::Job, Self::Outcome)]) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// How many rows are due now.
-    fn ready(&self) -> impl Future<Output = sqlx::Result<i64>> + Send;
-}
+use crate::furthest;
+use crate::progress::Progress;
+use crate::queue::Queue;
 
 /// Works on a queue until it is stopped.
 pub struct Worker<Q> {
@@ -58,6 +25,9 @@ pub struct Worker<Q> {
     concurrency: usize,
     lease: Duration,
     deadline: Duration,
+    /// Results written so far.
+    results: AtomicU64,
+    stalled: watch::Sender<bool>,
 }
 
 /// How long a call may take whose row is claimed for `lease`: four fifths, so that its result is written before another
@@ -72,12 +42,18 @@ pub const fn call_deadline(lease: Duration) -> Duration {
 
 /// How often rows that become due by time alone are looked for.
 const POLL: Duration = Duration::from_millis(500);
+/// How often rows are looked for that are due too late. Finding none costs one look at the end of an index.
+const HASTEN: Duration = Duration::from_secs(5);
+/// How often it is looked whether the queue moves.
+const WATCH: Duration = Duration::from_secs(1);
 const RECORD_AGAIN: Duration = Duration::from_millis(300);
 
 impl<Q: Queue> Worker<Q> {
     /// A worker on `queue`, woken by `wake`, with at most `concurrency` calls at a time, each shorter than `lease`.
     pub fn new(queue: Q, wake: Arc<Notify>, concurrency: usize, lease: Duration) -> Self {
-        Self { queue: Arc::new(queue), wake, concurrency, lease, deadline: call_deadline(lease) }
+        let (results, stalled) = (AtomicU64::new(0), watch::Sender::new(false));
+        let deadline = call_deadline(lease);
+        Self { queue: Arc::new(queue), wake, concurrency, lease, deadline, results, stalled }
     }
 
     /// Lets a call take up to `deadline`, whatever the lease: the claim is renewed every third of the lease while the call
@@ -87,12 +63,58 @@ impl<Q: Queue> Worker<Q> {
         Self { deadline, ..self }
     }
 
+    /// Follows whether work is due and no result is written, for 30 seconds beyond the queue's longest pause.
+    pub fn stalled(&self) -> watch::Receiver<bool> {
+        self.stalled.subscribe()
+    }
+
     /// Runs until `stop`; then gives calls that are under way one more lease to end, and records their results.
     pub async fn run(self, stop: CancellationToken) {
         metrics::describe_gauge!("work_ready", "Calls that are due and not under way, by queue.");
+        tokio::join!(self.work(&stop), stop.run_until_cancelled(self.watch()));
+    }
+
+    /// Apart from the work itself, which may be what stands still.
+    async fn watch(&self) {
+        let mut progress = Progress::default();
+        loop {
+            tokio::time::sleep(WATCH).await;
+            let is_due = match self.queue.ready().await {
+                Ok(ready) => {
+                    gauge(Q::NAME, ready);
+                    ready > 0
+                }
+                // Without the database nothing can move, and that is told elsewhere.
+                Err(_) => false,
+            };
+            let results = self.results.load(Ordering::Relaxed);
+            self.report(progress.look(Instant::now(), is_due, results, Q::LONGEST_PAUSE));
+        }
+    }
+
+    /// Shows whether the queue is stalled; logs when that begins and ends.
+    fn report(&self, stalled: bool) {
+        if self.stalled.send_replace(stalled) == stalled {
+            return;
+        }
+        if stalled {
+            tracing::error!(
+                queue = Q::NAME,
+                "work is due, and no result of it has been written for a long time"
+            );
+        } else {
+            tracing::info!(queue = Q::NAME, "work goes on");
+        }
+    }
+
+    async fn work(&self, stop: &CancellationToken) {
         let mut calls = JoinSet::new();
-        let mut failing = false;
+        let (mut failing, mut hasten_at) = (false, Instant::now());
         while !stop.is_cancelled() {
+            if Instant::now() >= hasten_at {
+                self.hasten().await;
+                hasten_at = Instant::now() + HASTEN;
+            }
             let free = self.concurrency - calls.len();
             let claimed = if free > 0 { self.claim(free, &mut calls, &mut failing).await } else { 0 };
             // A full claim: there is more, as soon as a call ends.
@@ -101,7 +123,7 @@ impl<Q: Queue> Worker<Q> {
                 () = stop.cancelled() => {}
                 Some(first) = calls.join_next() => self.record(first, &mut calls).await,
                 () = self.wake.notified(), if look_again => {}
-                () = tokio::time::sleep(POLL), if look_again => self.gauge().await,
+                () = tokio::time::sleep(POLL), if look_again => {}
             }
         }
         let drained = async {
@@ -142,7 +164,22 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    /// Writes the result of `first` and of all calls that have ended by now, until the database takes them.
+    async fn hasten(&self) {
+        match self.queue.hasten(furthest(Q::LONGEST_PAUSE)).await {
+            Ok(0) => {}
+            Ok(rows) => {
+                tracing::warn!(
+                    queue = Q::NAME,
+                    rows,
+                    "work was due too late: a clock was wrong; it is due now"
+                );
+            }
+            Err(error) => tracing::debug!(queue = Q::NAME, %error, "due times cannot be looked at"),
+        }
+    }
+
+    /// Writes the result of `first` and of all calls that have ended by now, until the database takes them. When the database
+    /// refuses some of them, the others are written all the same: their calls must not be made again.
     async fn record(
         &self,
         first: Result<(Q::Job, Q::Outcome), tokio::task::JoinError>,
@@ -159,22 +196,29 @@ impl<Q: Queue> Worker<Q> {
             }
             ended = calls.try_join_next();
         }
-        while let Err(error) = self.queue.record(&done).await {
-            if is_refused(&error) {
-                tracing::error!(queue = Q::NAME, %error, "results are refused; their leases end by themselves");
-                return;
+        let mut open = vec![&done[..]];
+        while let Some(part) = open.pop() {
+            let Err(error) = self.queue.record(part).await else {
+                self.results.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            if !is_refused(&error) {
+                tracing::warn!(queue = Q::NAME, %error, "results cannot be written; trying again");
+                tokio::time::sleep(RECORD_AGAIN).await;
+                open.push(part);
+            } else if part.len() > 1 {
+                let (first, second) = part.split_at(part.len() / 2);
+                open.extend([second, first]);
+            } else {
+                tracing::error!(queue = Q::NAME, %error, "a result is refused; its call is made again when its lease ends");
             }
-            tracing::warn!(queue = Q::NAME, %error, "results cannot be written; trying again");
-            tokio::time::sleep(RECORD_AGAIN).await;
         }
     }
+}
 
-    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-    async fn gauge(&self) {
-        if let Ok(ready) = self.queue.ready().await {
-            metrics::gauge!("work_ready", "queue" => Q::NAME).set(ready as f64);
-        }
-    }
+#[expect(clippy::cast_precision_loss, reason = "a gauge")]
+fn gauge(queue: &'static str, ready: i64) {
+    metrics::gauge!("work_ready", "queue" => queue).set(ready as f64);
 }
 
 /// Makes the call of `job`, and keeps its claim meanwhile. A call that takes longer than `deadline`, or whose claim is

@@ -9,7 +9,6 @@ use broker::Outbox;
 use events::Channel;
 use events::values::EmailAddress;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -103,9 +102,8 @@ async fn erase(
     Json(wanted): Json<Erasure>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let mut tx = app.outbox.begin().await?;
-    let (address, now) = ([wanted.email.expose()], OffsetDateTime::now_utc());
     let customers = deliver::contacts::lock(&mut tx, &wanted.email).await?;
-    erasure::erase(&mut tx, &address, &[now], &customers).await?;
+    erasure::erase(&mut tx, &[wanted.email.expose()], &customers).await?;
     deliver::contacts::erase(&mut tx, &customers).await?;
     deliver::queue::hasten(&mut tx, &customers).await?;
     tx.commit().await?;

@@ -2,11 +2,12 @@
 //! it, again and again until the channel has taken it or never will.
 //!
 //! `content` is what a message says, `announce` what is worth a message, `delivery` what follows from an attempt: pure
-//! all three. `queue` and `contacts` are the SQL, `worker` joins queue and channel, `letter` renders the templates.
+//! all three. `queue`, `claims` and `contacts` are the SQL, `worker` joins queue and channel, `letter` renders the templates.
 
 pub(crate) mod announce;
 pub(crate) mod api;
 pub(crate) mod channel;
+pub(crate) mod claims;
 pub(crate) mod contacts;
 pub(crate) mod content;
 pub(crate) mod delivery;

@@ -75,29 +75,23 @@ pub fn service() -> Service<Config> {
 }
 
 fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
-    metrics::describe_counter!(
-        "deliveries_total",
-        "Messages that were sent or given up, by kind, channel and status."
-    );
-    metrics::describe_counter!(
-        "wishes_dropped_total",
-        "Orders' wishes to be told that came to nothing, by reason: refused, mailbox_waits, mailbox_limit."
-    );
-    metrics::describe_counter!(
-        "deliveries_limited_total",
-        "Messages that were not sent, or are sent later, because their recipient was sent enough of their kind, by kind."
-    );
+    describe();
     let Context { config, common, outbox } = context;
     let linker = Linker { tokens: Tokens::new(config.token_key.keys()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
     let letters =
         Arc::new(Letters::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);
     let pages = Arc::new(Pages::new(shop.clone()).context("the templates cannot be read")?);
-    let (mut parts, waves) = (Parts::default(), Arc::new(Notify::new()));
+    let mut parts = Parts::default();
     let horizon = Arc::new(Horizon::new(outbox.clone(), events::STOCK));
     let news = Arc::new(News::new(Arc::clone(&horizon)));
+    parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
     let (channels, senders) = channels(&mut parts, &config, &outbox, &letters, &news, &linker.tokens)?;
-
+    let adoption = Adoption {
+        tokens: linker.tokens.clone(),
+        channels: Arc::clone(&channels),
+        per_hour: config.subscriptions_per_address_per_hour,
+    };
     let running = Waves {
         outbox: outbox.clone(),
         channels: Arc::clone(&channels),
@@ -106,29 +100,8 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         senders: Arc::clone(&senders),
         news,
     };
-    let (wake, expiring) = (Arc::clone(&waves), outbox.clone());
+    let Woken { waves, wishes } = notify_me(&mut parts, running, &adoption);
     let (pool, retention) = (outbox.pool().clone(), common.topic_retention.time());
-    parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
-    parts.tasks.push(Task::new("waves", move |stop| running.run(wake, stop)));
-    let adoption = Adoption {
-        tokens: linker.tokens.clone(),
-        channels: Arc::clone(&channels),
-        per_hour: config.subscriptions_per_address_per_hour,
-    };
-    let (reconciling, wishes) = (adoption.clone(), Arc::new(Notify::new()));
-    parts.tasks.push(Task::new("expiry", move |stop| expiry::run(expiring, reconciling, stop)));
-    let (asking, woken) = (
-        Wishes {
-            outbox: outbox.clone(),
-            tokens: linker.tokens.clone(),
-            channels: Arc::clone(&channels),
-            senders: Arc::clone(&senders),
-        },
-        Arc::clone(&wishes),
-    );
-    parts.tasks.push(Task::new("wishes", move |stop| asking.run(woken, stop)));
-    let (claimed, tokens) = (outbox.pool().clone(), linker.tokens.clone());
-    parts.tasks.push(Task::new("reclaim", move |stop| reclaim::run(claimed, tokens, stop)));
     parts.tasks.push(Task::new("purge", move |stop| purge::run(pool, retention, stop)));
 
     let consumers = Consumers {
@@ -166,6 +139,47 @@ fn waits() -> Vec<Waits> {
             find: |pool, waiting| Box::pin(waiting::for_orders(pool, waiting)),
         },
     ]
+}
+
+/// Describes what is counted.
+fn describe() {
+    metrics::describe_counter!(
+        "deliveries_total",
+        "Messages that were sent or given up, by kind, channel and status."
+    );
+    metrics::describe_counter!(
+        "wishes_dropped_total",
+        "Orders' wishes to be told that came to nothing, by reason: refused, mailbox_waits, mailbox_limit."
+    );
+    metrics::describe_counter!(
+        "deliveries_limited_total",
+        "Messages that were not sent, or are sent later, because their recipient was sent enough of their kind, by kind."
+    );
+}
+
+/// What wakes the workers of Notify Me.
+struct Woken {
+    waves: Arc<Notify>,
+    wishes: Arc<Notify>,
+}
+
+/// Adds the workers of Notify Me: the waves, the wishes of the form, and what time does to subscriptions.
+fn notify_me(parts: &mut Parts, waves: Waves, adoption: &Adoption) -> Woken {
+    let (outbox, interval, tokens) = (waves.outbox.clone(), waves.interval, adoption.tokens.clone());
+    let wishes = Wishes {
+        outbox: outbox.clone(),
+        tokens: tokens.clone(),
+        channels: Arc::clone(&waves.channels),
+        senders: Arc::clone(&waves.senders),
+    };
+    let woken = Woken { waves: Arc::new(Notify::new()), wishes: Arc::new(Notify::new()) };
+    let (wake_waves, wake_wishes) = (Arc::clone(&woken.waves), Arc::clone(&woken.wishes));
+    let (pool, adoption) = (outbox.pool().clone(), adoption.clone());
+    parts.tasks.push(Task::new("waves", move |stop| waves.run(wake_waves, stop)));
+    parts.tasks.push(Task::new("wishes", move |stop| wishes.run(wake_wishes, stop)));
+    parts.tasks.push(Task::new("expiry", move |stop| expiry::run(outbox, adoption, interval, stop)));
+    parts.tasks.push(Task::new("reclaim", move |stop| reclaim::run(pool, tokens, stop)));
+    woken
 }
 
 /// The channels that are on, and what wakes their senders.
@@ -208,7 +222,8 @@ fn send<C: deliver::channel::Channel>(
     let (outbox, news) = (outbox.clone(), Arc::clone(news));
     let sender = Sender { channel, outbox, tells, news, quota, claims: AtomicUsize::default() };
     let worker = Worker::new(sender, Arc::clone(&wake), concurrency, C::LEASE).with_deadline(C::DEADLINE);
-    parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)));
+    let stalled = worker.stalled();
+    parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)).watched_by(stalled));
     wake
 }
 

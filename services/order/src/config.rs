@@ -13,7 +13,8 @@ pub struct Config {
     #[command(flatten)]
     pub token_key: TokenKey,
 
-    /// How long an order waits for payment and inventory before it is cancelled, as 24h or 90s; from 1s
+    /// How long an order waits for payment and inventory before it is cancelled, as 24h or 90s; from 1s. A shorter time than
+    /// before counts from the start of the service for the orders that wait already
     #[arg(long, env, default_value = "24h", value_parser = patience, value_name = "DURATION")]
     pub order_expires_after: Duration,
 

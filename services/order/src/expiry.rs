@@ -16,23 +16,23 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Orders in one transaction.
 const CHUNK: usize = 100;
 
-/// Runs until `stop`.
-pub(crate) async fn run(outbox: Outbox, stop: CancellationToken) {
-    work::every("expiry", INTERVAL, &Notify::new(), stop, || expire_all(outbox.clone())).await;
+/// Runs until `stop`; orders wait for `patience`.
+pub(crate) async fn run(outbox: Outbox, patience: Duration, stop: CancellationToken) {
+    work::every("expiry", INTERVAL, &Notify::new(), stop, || expire_all(outbox.clone(), patience)).await;
 }
 
 /// Cancels all orders that have waited too long.
-async fn expire_all(outbox: Outbox) -> Result<(), Failure> {
+async fn expire_all(outbox: Outbox, patience: Duration) -> Result<(), Failure> {
+    store::orders::limit_waits(outbox.pool(), patience).await?;
     while expire(&outbox).await? == CHUNK {}
     Ok(())
 }
 
 /// Cancels some of the orders that have waited too long, and says how many.
 async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
-    let now = OffsetDateTime::now_utc();
     let mut tx = outbox.begin().await?;
     let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
-    let mut traces: BTreeMap<Uuid, Option<String>> = store::orders::lock_due(&mut tx, now, limit).await?;
+    let mut traces: BTreeMap<Uuid, Option<String>> = store::orders::lock_due(&mut tx, limit).await?;
     if traces.is_empty() {
         return Ok(0);
     }

@@ -96,7 +96,7 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         ],
         tasks: vec![
             Task::new("placing", move |stop| writer.run(stop)).serving(),
-            Task::new("expiry", move |stop| expiry::run(outbox, stop)),
+            Task::new("expiry", move |stop| expiry::run(outbox, config.order_expires_after, stop)),
             Task::new("purge", move |stop| purge(pool, stop)),
         ],
     })

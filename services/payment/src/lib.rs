@@ -53,6 +53,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let (gateway, remote) = gateway::connect(pool.clone(), config.gateway_latency);
     let wake = Arc::new(Notify::new());
     let worker = worker::worker(outbox, gateway, Arc::clone(&wake));
+    let stalled = worker.stalled();
     let api = Api { books: Books::new(pool.clone()), pool, admin_token: common.operators()? };
     Ok(Parts {
         api: api::routes(api),
@@ -65,7 +66,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
             find: |pool, waiting| Box::pin(store::waiting(pool, waiting)),
         }],
         tasks: vec![
-            Task::new("worker", |stop| worker.run(stop)),
+            Task::new("worker", |stop| worker.run(stop)).watched_by(stalled),
             // It answers until nobody asks any more.
             Task::new("gateway", |_| remote.run()).serving(),
         ],

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::{Entry, Payment, Status};
 
-pub(crate) use queue::{Claimed, claim, lock_claimed, ready};
+pub(crate) use queue::{Claimed, claim, hasten, lock_claimed, ready};
 pub(crate) use write::{Written, complete, insert, update};
 
 use rows::{Row, undecodable};

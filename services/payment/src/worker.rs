@@ -40,6 +40,7 @@ impl Queue for Payments {
     type Outcome = Outcome;
 
     const NAME: &'static str = "payments";
+    const LONGEST_PAUSE: Duration = LONGEST_PAUSE;
 
     async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Claimed>> {
         store::claim(self.outbox.pool(), token, limit, lease).await
@@ -84,6 +85,10 @@ impl Queue for Payments {
         tx.commit().await?;
         self.watch(done.iter().map(|(_, outcome)| outcome));
         Ok(())
+    }
+
+    async fn hasten(&self, bound: Duration) -> sqlx::Result<u64> {
+        store::hasten(self.outbox.pool(), bound).await
     }
 
     async fn ready(&self) -> sqlx::Result<i64> {

@@ -5,6 +5,7 @@
 mod addresses;
 mod back_in_stock;
 mod cancellations;
+mod clocks;
 mod commands;
 mod crashes;
 mod described;

@@ -1,9 +1,43 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use super::*;
 
 const LEASE: Duration = Duration::from_millis(60);
+
+/// The job whose result the database refuses.
+const REFUSED: &str = "refused";
+
+/// A value that Postgres does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid byte sequence")]
+struct Refusal;
+
+impl sqlx::error::DatabaseError for Refusal {
+    fn message(&self) -> &'static str {
+        "invalid byte sequence"
+    }
+
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        Some("22021".into())
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> sqlx::error::ErrorKind {
+        sqlx::error::ErrorKind::Other
+    }
+}
 
 /// One job, whose call ends when its claim was renewed so often.
 #[derive(Default)]
@@ -23,6 +57,7 @@ impl Queue for Slow {
     type Outcome = bool;
 
     const NAME: &'static str = "slow";
+    const LONGEST_PAUSE: Duration = Duration::ZERO;
 
     async fn claim(&self, _: Uuid, _: i64, _: Duration) -> sqlx::Result<Vec<Self::Job>> {
         Ok(std::mem::take(&mut *self.jobs.lock().unwrap()))
@@ -46,8 +81,15 @@ impl Queue for Slow {
     }
 
     async fn record(&self, done: &[(Self::Job, bool)]) -> sqlx::Result<()> {
+        if done.iter().any(|(job, _)| *job == REFUSED) {
+            return Err(sqlx::Error::Database(Box::new(Refusal)));
+        }
         self.recorded.lock().unwrap().extend(done);
         Ok(())
+    }
+
+    async fn hasten(&self, _: Duration) -> sqlx::Result<u64> {
+        Ok(0)
     }
 
     async fn ready(&self) -> sqlx::Result<i64> {
@@ -89,4 +131,21 @@ async fn a_call_whose_claim_is_lost_is_dropped() {
 #[tokio::test]
 async fn a_call_ends_at_its_deadline_whatever_its_claim() {
     assert!(!work(Slow { ends_after: u32::MAX, ..Slow::default() }, LEASE * 2).await);
+}
+
+#[tokio::test]
+async fn a_refused_result_takes_no_other_with_it() {
+    let queue = Slow::default();
+    let recorded = Arc::clone(&queue.recorded);
+    let worker = Worker::new(queue, Arc::default(), 5, LEASE);
+    let mut calls = JoinSet::new();
+    for job in ["second", REFUSED, "third", "fourth"] {
+        calls.spawn(async move { (job, true) });
+    }
+    // On this runtime of one thread they have all ended by then.
+    tokio::task::yield_now().await;
+    worker.record(Ok(("first", true)), &mut calls).await;
+    let mut jobs: Vec<_> = recorded.lock().unwrap().iter().map(|(job, _)| *job).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, ["first", "fourth", "second", "third"]);
 }

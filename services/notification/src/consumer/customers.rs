@@ -22,9 +22,9 @@ pub(crate) struct Customers(pub Consumers);
 pub(crate) struct State {
     contacts: Contacts,
     arrived: BTreeMap<CustomerId, Cause>,
-    /// Who was erased, by address where it was known, and when.
+    /// Who was erased, and the addresses that were known of them.
     erased: Vec<Uuid>,
-    addresses: Vec<(EmailAddress, OffsetDateTime)>,
+    addresses: Vec<EmailAddress>,
 }
 
 impl Fold for Customers {
@@ -57,7 +57,7 @@ impl Fold for Customers {
                 state.arrived.remove(&customer);
                 state.erased.push(customer.uuid());
                 if let Reach::At(address) = before {
-                    state.addresses.push((address, received.time));
+                    state.addresses.push(address);
                 }
             }
             _ => {
@@ -70,9 +70,8 @@ impl Fold for Customers {
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         // First: what is counted of an erased subscriber is found by the address.
         if !state.erased.is_empty() {
-            let (addresses, times): (Vec<&str>, Vec<OffsetDateTime>) =
-                state.addresses.iter().map(|(address, at)| (address.expose(), *at)).unzip();
-            erasure::erase(tx, &addresses, &times, &state.erased).await?;
+            let addresses: Vec<&str> = state.addresses.iter().map(EmailAddress::expose).collect();
+            erasure::erase(tx, &addresses, &state.erased).await?;
         }
         contacts::save(tx, &state.contacts).await?;
         self.0.adoption.adopt(tx, &state.arrived).await?;

@@ -132,8 +132,7 @@ fn subscribe(
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
     let make = |line: &mut crate::deliver::content::Short| {
         let id = *line.subscription.insert(SubscriptionId::new(now));
-        let made =
-            Made { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted, at: now };
+        let made = Made { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
         (made, received.cause())
     };
     short.iter_mut().map(make).collect()

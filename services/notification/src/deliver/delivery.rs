@@ -104,6 +104,9 @@ const LONGEST: Duration = Duration::from_mins(1);
 const MOST_DEFERRALS: u32 = 7200;
 /// How long a message waits whose recipient has had enough of its kind.
 const PUT_OFF: Duration = Duration::from_mins(10);
+/// The longest that any delivery waits for its next attempt.
+pub(crate) const LONGEST_PAUSE: Duration = PUT_OFF;
+const _: () = assert!(LONGEST.as_secs() <= LONGEST_PAUSE.as_secs());
 /// The cause of what was not sent because its recipient was sent enough of its kind.
 pub(crate) const TOO_MANY: &str =
     "the recipient was sent as many messages of this kind within an hour as are allowed";

@@ -1,18 +1,15 @@
-//! The deliveries in the database: made due by a transaction, claimed by a worker, settled by what the attempt came to.
-
-use std::time::Duration;
+//! The deliveries in the database: made due by a transaction, claimed by a worker (`claims`), settled by what the attempt came
+//! to.
 
 use broker::{Cause, Outbox, Tx};
 use envelope::Sequence;
 use events::Channel;
-use events::values::{CustomerId, DeliveryId, EmailAddress, OrderId, Sku, SubscriptionId};
-use sqlx::PgPool;
+use events::values::{CustomerId, DeliveryId, OrderId, Sku, SubscriptionId};
 use sqlx::types::Json;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content::{Content, channel_name, kind_name};
-use super::delivery::{self, Delivery, Due, Recipient, TOO_MANY, Tries, Verdict};
+use super::delivery::{self, Delivery, Due, TOO_MANY, Verdict};
 use crate::notify_me::outcome;
 
 /// Writes a delivery a message and channel. What an order, or a subscriber of a restock, was told
@@ -93,108 +90,6 @@ pub(crate) async fn hasten(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// What a worker asks for.
-pub(crate) struct Claim {
-    pub channel: Channel,
-    pub token: Uuid,
-    pub lease: Duration,
-    pub class: Class,
-}
-
-/// Which messages come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// One person's act has caused it, and that person waits for it.
-    Personal,
-    /// A wave's: that something is back in stock.
-    Bulk,
-}
-
-/// Claims at most `limit` deliveries of a class that are due, the longest due first, each with its recipient as known now. What an
-/// order is told stays in order: a delivery waits for the one before it.
-pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Result<Vec<Delivery>> {
-    let rows = sqlx::query!(
-        r#"
-        WITH quick AS (
-            -- A claim that a power cut forgets is made again: no need to wait for the disk.
-            SELECT set_config('synchronous_commit', 'off', true)
-        ), due AS (
-            SELECT id FROM deliveries AS candidate
-            WHERE channel = $1 AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
-              AND (kind = 'back_in_stock') = $5
-              AND NOT EXISTS (
-                  SELECT FROM deliveries AS before
-                  WHERE before.order_id = candidate.order_id AND before.channel = $1
-                    AND before.id < candidate.id AND before.finished_at IS NULL)
-            ORDER BY next_at, id
-            LIMIT $3
-            FOR UPDATE SKIP LOCKED
-        ), claimed AS (
-            UPDATE deliveries SET token = $2, leased_until = now() + make_interval(secs => $4), attempts = attempts + 1
-            FROM due, quick WHERE deliveries.id = due.id
-            RETURNING deliveries.id, traceparent, data, attempts, deferrals, order_id, customer_id, subscription_id, kind, deliveries.sku
-        )
-        SELECT claimed.id AS "id!", claimed.traceparent, data AS "data!: Json<Content>", attempts AS "attempts!", deferrals AS "deferrals!",
-               COALESCE(subscriptions.email, contacts.email) AS "email?",
-               contacts.erased_at IS NOT NULL OR COALESCE(state = 'erased', false) AS "erased!",
-               kind = 'back_in_stock' AND state = 'waiting'
-                   AND (COALESCE(available, 0) < quantity OR NOT COALESCE(listed, false) OR EXISTS (
-                       SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)) AS "sold_out?"
-        FROM claimed
-        LEFT JOIN subscriptions ON subscriptions.id = claimed.subscription_id
-        LEFT JOIN stock ON stock.sku = claimed.sku
-        LEFT JOIN products ON products.sku = claimed.sku
-        LEFT JOIN orders ON orders.order_id = claimed.order_id AND claimed.customer_id IS NULL
-        LEFT JOIN contacts ON contacts.customer_id = COALESCE(claimed.customer_id, orders.customer_id)
-        ORDER BY claimed.id
-        "#,
-        channel_name(claim.channel),
-        claim.token,
-        limit,
-        claim.lease.as_secs_f64(),
-        claim.class == Class::Bulk,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Delivery {
-            id: row.id.into(),
-            content: row.data.0,
-            tries: Tries { attempts: count(row.attempts), deferrals: count(row.deferrals) },
-            recipient: recipient(row.email, row.erased),
-            sold_out: row.sold_out.unwrap_or(false),
-            over_limit: false,
-            traceparent: row.traceparent,
-            token: claim.token,
-        })
-        .collect())
-}
-
-fn count(number: i32) -> u32 {
-    u32::try_from(number).unwrap_or_default()
-}
-
-fn recipient(email: Option<String>, erased: bool) -> Recipient {
-    match email.map(|email| EmailAddress::from_older(&email)) {
-        Some(Ok(address)) => Recipient::Known(address),
-        None if erased => Recipient::Erased,
-        // The table holds parsed addresses only.
-        Some(Err(_)) | None => Recipient::Unknown,
-    }
-}
-
-/// Extends a claim to `lease` from now; `false`: it does not hold any more.
-pub(crate) async fn renew(pool: &PgPool, delivery: &Delivery, lease: Duration) -> sqlx::Result<bool> {
-    let renewed = sqlx::query!(
-        "UPDATE deliveries SET leased_until = now() + make_interval(secs => $3) WHERE id = $1 AND token = $2",
-        delivery.id.uuid(),
-        delivery.token,
-        lease.as_secs_f64(),
-    );
-    Ok(renewed.execute(pool).await?.rows_affected() > 0)
-}
-
 /// A delivery whose verdict was written: its claim still held.
 struct Settled {
     id: Uuid,
@@ -217,7 +112,7 @@ pub(crate) async fn settle(
     if tells {
         let held =
             |(delivery, _): &&(&Delivery, Verdict)| settled.iter().any(|row| row.id == delivery.id.uuid());
-        outcome::apply(&mut tx, verdicts.iter().filter(held), OffsetDateTime::now_utc()).await?;
+        outcome::apply(&mut tx, verdicts.iter().filter(held)).await?;
     }
     for row in &settled {
         let id = DeliveryId::from(row.id);
@@ -284,15 +179,5 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         &put_off,
     )
     .fetch_all(&mut **tx)
-    .await
-}
-
-/// How many deliveries of `channel` are due now.
-pub(crate) async fn ready(pool: &PgPool, channel: Channel) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "ready!" FROM deliveries WHERE channel = $1 AND next_at <= now() AND token IS NULL"#,
-        channel_name(channel),
-    )
-    .fetch_one(pool)
     .await
 }

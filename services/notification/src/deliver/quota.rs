@@ -1,11 +1,13 @@
 //! How many messages of a kind one mailbox gets in an hour, over all instances. An order names an address that its sender
 //! need not own: without a limit, five hundred orders are five hundred mails to a stranger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use events::values::DeliveryId;
 use sqlx::PgPool;
+use work::furthest;
 
 use super::content::kind_name;
 use super::delivery::{Delivery, Recipient};
@@ -20,7 +22,7 @@ pub(crate) struct Quota {
 }
 
 /// What is stored of a mailbox, and a kind.
-type Key = (Vec<u8>, &'static str);
+type Key = (Vec<u8>, String);
 
 impl Quota {
     /// Counts the deliveries that are tried for the first time, and returns those over the limit.
@@ -33,7 +35,7 @@ impl Quota {
         for delivery in deliveries.iter().filter(|delivery| delivery.tries.attempts <= 1) {
             if let Recipient::Known(address) = &delivery.recipient {
                 let mailbox = self.tokens.mailbox(address).bytes().to_vec();
-                let key = (mailbox, kind_name(delivery.content.kind()));
+                let key = (mailbox, kind_name(delivery.content.kind()).to_owned());
                 by_key.entry(key).or_default().push(delivery.id);
             }
         }
@@ -50,10 +52,11 @@ impl Quota {
     }
 }
 
-/// Adds these deliveries to what their mailboxes' hours hold, and returns the new counts. The keys are locked in order.
-async fn count(pool: &PgPool, by_key: &BTreeMap<Key, Vec<DeliveryId>>) -> sqlx::Result<BTreeMap<Key, usize>> {
+/// Adds these deliveries to what their mailboxes' hours hold, and returns the new counts. The keys are locked in order. An
+/// hour that begins in the future was written while the database's clock was ahead; a new one begins.
+async fn count(pool: &PgPool, by_key: &BTreeMap<Key, Vec<DeliveryId>>) -> sqlx::Result<HashMap<Key, usize>> {
     let mailboxes: Vec<Vec<u8>> = by_key.keys().map(|(mailbox, _)| mailbox.clone()).collect();
-    let kinds: Vec<&str> = by_key.keys().map(|(_, kind)| *kind).collect();
+    let kinds: Vec<&str> = by_key.keys().map(|(_, kind)| kind.as_str()).collect();
     let new: Vec<i32> = by_key.values().map(|ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)).collect();
     let rows = sqlx::query!(
         r#"
@@ -61,20 +64,24 @@ async fn count(pool: &PgPool, by_key: &BTreeMap<Key, Vec<DeliveryId>>) -> sqlx::
         SELECT mailbox, kind, new, now() FROM unnest($1::bytea[], $2::text[], $3::integer[]) AS due (mailbox, kind, new)
         ORDER BY mailbox, kind
         ON CONFLICT (mailbox, kind) DO UPDATE SET
-            begun = CASE WHEN counted.since <= excluded.since - interval '1 hour' THEN 0 ELSE counted.begun END + excluded.begun,
-            since = CASE WHEN counted.since <= excluded.since - interval '1 hour' THEN excluded.since ELSE counted.since END
+            begun = excluded.begun + CASE
+                WHEN counted.since BETWEEN now() - interval '1 hour' AND now() + make_interval(secs => $4) THEN counted.begun
+                ELSE 0 END,
+            since = CASE
+                WHEN counted.since BETWEEN now() - interval '1 hour' AND now() + make_interval(secs => $4) THEN counted.since
+                ELSE now() END
         RETURNING mailbox, kind, begun
         "#,
         &mailboxes,
         &kinds as &[&str],
         &new,
+        furthest(Duration::ZERO).as_secs_f64(),
     )
     .fetch_all(pool)
     .await?;
-    let counts = rows.into_iter().filter_map(|row| {
-        let (key, _) =
-            by_key.iter().find(|((mailbox, kind), _)| *mailbox == row.mailbox && *kind == row.kind)?;
-        Some((key.clone(), usize::try_from(row.begun).unwrap_or_default()))
+    let counts = rows.into_iter().map(|row| {
+        let begun = usize::try_from(row.begun).unwrap_or_default();
+        ((row.mailbox, row.kind), begun)
     });
     Ok(counts.collect())
 }
@@ -84,10 +91,12 @@ pub(crate) async fn forget(pool: &PgPool, limit: i64) -> sqlx::Result<u64> {
     let forgotten = sqlx::query!(
         r#"
         DELETE FROM mail_counts WHERE (mailbox, kind) IN (
-            SELECT mailbox, kind FROM mail_counts WHERE since <= now() - interval '1 hour'
+            SELECT mailbox, kind FROM mail_counts
+            WHERE since <= now() - interval '1 hour' OR since > now() + make_interval(secs => $2)
             LIMIT $1 FOR UPDATE SKIP LOCKED)
         "#,
         limit,
+        furthest(Duration::ZERO).as_secs_f64(),
     );
     Ok(forgotten.execute(pool).await?.rows_affected())
 }

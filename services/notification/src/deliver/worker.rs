@@ -10,9 +10,10 @@ use uuid::Uuid;
 use work::Queue;
 
 use super::channel::Channel;
+use super::claims::{self, Class};
 use super::content::{Content, channel_name, kind_name};
-use super::delivery::{Attempt, Delivery, ERASED, Recipient, TOO_MANY, Verdict, verdict};
-use super::queue::{self, Class};
+use super::delivery::{Attempt, Delivery, ERASED, LONGEST_PAUSE, Recipient, TOO_MANY, Verdict, verdict};
+use super::queue;
 use super::quota::Quota;
 use crate::notify_me::news::News;
 
@@ -55,6 +56,7 @@ impl<C: Channel> Queue for Sender<C> {
     type Outcome = Attempt;
 
     const NAME: &'static str = C::QUEUE;
+    const LONGEST_PAUSE: Duration = LONGEST_PAUSE;
 
     async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Delivery>> {
         let limit = self.channel.room(limit);
@@ -65,8 +67,8 @@ impl<C: Channel> Queue for Sender<C> {
         for class in order(self.claims.fetch_add(1, Ordering::Relaxed)) {
             let room = limit - i64::try_from(claimed.len()).unwrap_or(i64::MAX);
             if room > 0 && (class == Class::Personal || self.news.may_be_told()) {
-                let claim = queue::Claim { channel: C::CHANNEL, token, lease, class };
-                claimed.extend(queue::claim(self.outbox.pool(), &claim, room).await?);
+                let claim = claims::Claim { channel: C::CHANNEL, token, lease, class };
+                claimed.extend(claims::claim(self.outbox.pool(), &claim, room).await?);
             }
         }
         self.limit(&mut claimed).await?;
@@ -91,7 +93,7 @@ impl<C: Channel> Queue for Sender<C> {
     }
 
     async fn renew(&self, delivery: &Delivery, lease: Duration) -> sqlx::Result<bool> {
-        queue::renew(self.outbox.pool(), delivery, lease).await
+        claims::renew(self.outbox.pool(), delivery, lease).await
     }
 
     fn timed_out(&self, _delivery: &Delivery) -> Attempt {
@@ -109,8 +111,12 @@ impl<C: Channel> Queue for Sender<C> {
         Ok(())
     }
 
+    async fn hasten(&self, bound: Duration) -> sqlx::Result<u64> {
+        claims::hasten(self.outbox.pool(), C::CHANNEL, bound).await
+    }
+
     async fn ready(&self) -> sqlx::Result<i64> {
-        queue::ready(self.outbox.pool(), C::CHANNEL).await
+        claims::ready(self.outbox.pool(), C::CHANNEL).await
     }
 }
 

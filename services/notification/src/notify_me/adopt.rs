@@ -39,7 +39,8 @@ pub(super) struct Found {
     name: Option<String>,
     quantity: i32,
     state: String,
-    consented_at: Option<OffsetDateTime>,
+    /// When it was asked for, as `arrivals` counts; `None` when an order's word is not enough.
+    arrival: Option<i64>,
     activated_at: Option<OffsetDateTime>,
 }
 
@@ -88,7 +89,8 @@ impl Adoption {
         let rows = sqlx::query!(
             r#"
             SELECT subscriptions.id, subscriptions.customer_id AS "customer_id!", contacts.email AS "email!", order_id, sku,
-                   products.name AS "name?", quantity, state, consented_at, activated_at
+                   products.name AS "name?", quantity, state, activated_at,
+                   CASE WHEN consented_at IS NOT NULL THEN arrival END AS "arrival?"
             FROM subscriptions JOIN contacts USING (customer_id) LEFT JOIN products USING (sku)
             WHERE customer_id = ANY($1) AND subscriptions.email IS NULL AND contacts.email IS NOT NULL
               AND state IN ('pending', 'waiting')
@@ -111,7 +113,7 @@ impl Adoption {
                 name: row.name,
                 quantity: row.quantity,
                 state: row.state,
-                consented_at: row.consented_at,
+                arrival: row.arrival,
                 activated_at: row.activated_at,
             })
         });
@@ -152,8 +154,7 @@ impl Adoption {
             row.announce(tx, cause.clone())?;
         }
         let now = OffsetDateTime::now_utc();
-        let asks =
-            found.state == "pending" && questions::may_ask(tx, &found.mailbox, &found.sku, now).await?;
+        let asks = found.state == "pending" && questions::may_ask(tx, &found.mailbox, &found.sku).await?;
         Ok(asks.then(|| found.question(cause, now)).flatten())
     }
 }
@@ -197,11 +198,11 @@ async fn address(tx: &mut Tx, found: &Found) -> sqlx::Result<Option<Confirmed>> 
 async fn merge_into_waiting(tx: &mut Tx, found: &Found, into: Uuid) -> sqlx::Result<()> {
     subscriptions::merge(tx, found.id, into).await?;
     sqlx::query!(
-        "UPDATE subscriptions SET activated_at = LEAST(activated_at, $2), wished_at = GREATEST(wished_at, $3)
+        "UPDATE subscriptions SET activated_at = LEAST(activated_at, $2), arrival = GREATEST(arrival, $3)
          WHERE id = $1 AND state = 'waiting'",
         into,
         found.activated_at,
-        found.consented_at,
+        found.arrival,
     )
     .execute(&mut **tx)
     .await?;

@@ -3,7 +3,6 @@
 
 use broker::Tx;
 use events::values::{CustomerId, OrderId, Quantity, Sku, SubscriptionId};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::subscriptions::{CONFIRM_WITHIN, Consent, WAITS, quantity};
@@ -18,7 +17,6 @@ pub(crate) struct Made {
     pub customer: CustomerId,
     pub sku: Sku,
     pub quantity: Quantity,
-    pub at: OffsetDateTime,
 }
 
 /// Writes the subscriptions that were not made before: they wait at once where an order's word is trusted, else the
@@ -36,18 +34,17 @@ pub(crate) async fn insert(
     let customers: Vec<Uuid> = made.iter().map(|made| made.customer.uuid()).collect();
     let skus: Vec<&str> = made.iter().map(|made| made.sku.as_str()).collect();
     let quantities: Vec<i32> = made.iter().map(|made| quantity(made.quantity)).collect();
-    let times: Vec<OffsetDateTime> = made.iter().map(|made| made.at).collect();
     let hashes: Vec<String> = made.iter().map(|made| tokens.claim_hash(made.id).into()).collect();
     let waits = if trusted { WAITS } else { CONFIRM_WITHIN };
     sqlx::query!(
         r#"
         INSERT INTO subscriptions (id, order_id, customer_id, sku, quantity, claim, created_at, expires_at,
                                    state, consent, consented_at, activated_at, asked_round)
-        SELECT id, order_id, customer_id, sku, quantity, claim, at, at + make_interval(secs => $8),
-               CASE WHEN $9 THEN 'waiting' ELSE 'pending' END, CASE WHEN $9 THEN $10 END,
-               CASE WHEN $9 THEN at END, CASE WHEN $9 THEN at END, CASE WHEN $9 THEN 0 ELSE 1 END
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::timestamptz[])
-             AS made (id, order_id, customer_id, sku, quantity, claim, at)
+        SELECT id, order_id, customer_id, sku, quantity, claim, now(), now() + make_interval(secs => $7),
+               CASE WHEN $8 THEN 'waiting' ELSE 'pending' END, CASE WHEN $8 THEN $9 END,
+               CASE WHEN $8 THEN now() END, CASE WHEN $8 THEN now() END, CASE WHEN $8 THEN 0 ELSE 1 END
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[])
+             AS made (id, order_id, customer_id, sku, quantity, claim)
         ON CONFLICT (order_id, sku) WHERE order_id IS NOT NULL DO UPDATE
         -- A restored database has it from the log, which does not say whose it is.
         SET customer_id = excluded.customer_id
@@ -59,7 +56,6 @@ pub(crate) async fn insert(
         &skus as &[&str],
         &quantities,
         &hashes,
-        &times,
         waits.as_seconds_f64(),
         trusted,
         Consent::Order.name(),

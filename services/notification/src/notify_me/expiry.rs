@@ -6,21 +6,32 @@ use std::time::Duration;
 use broker::{Cause, Outbox};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use work::furthest;
 
 use super::adopt::{self, Adoption};
-use super::{purchases, questions, subscriptions};
+use super::{purchases, questions, stock, subscriptions};
 
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Rows a step: short transactions.
 const STEP: i64 = 500;
 
-/// Runs until `stop`.
-pub(crate) async fn run(outbox: Outbox, adoption: Adoption, stop: CancellationToken) {
-    work::every("expiry", INTERVAL, &Notify::new(), stop, || turn(&outbox, &adoption)).await;
+/// Runs until `stop`; no wave is due later than `wave_interval` from now.
+pub(crate) async fn run(
+    outbox: Outbox,
+    adoption: Adoption,
+    wave_interval: Duration,
+    stop: CancellationToken,
+) {
+    let turn = || turn(&outbox, &adoption, wave_interval);
+    work::every("expiry", INTERVAL, &Notify::new(), stop, turn).await;
 }
 
-async fn turn(outbox: &Outbox, adoption: &Adoption) -> sqlx::Result<()> {
+async fn turn(outbox: &Outbox, adoption: &Adoption, wave_interval: Duration) -> sqlx::Result<()> {
+    let products = stock::hasten(outbox.pool(), furthest(wave_interval)).await?;
+    if products > 0 {
+        tracing::warn!(products, "waves were due too late: a clock was wrong; they are due now");
+    }
     reconcile(outbox, adoption).await?;
     while lapse(outbox).await? {}
     while forget(outbox).await? {}

@@ -1,7 +1,10 @@
 //! Wishes of orders that come to nothing: anybody can order with anybody's address, so what its owner has refused counts for
 //! more, and a mailbox has so many such wishes and no more.
 
+use std::time::Duration;
+
 use broker::Tx;
+use work::furthest;
 
 use super::adopt::Found;
 use super::{refusals, subscriptions};
@@ -27,12 +30,16 @@ pub(super) async fn find(
     let counts = sqlx::query!(
         r#"
         SELECT count(*) FILTER (WHERE sku = $2 AND state IN ('pending', 'waiting') AND email <> $3) AS "twins!",
-               count(*) FILTER (WHERE order_id IS NOT NULL AND created_at > now() - interval '1 hour') AS "lately!"
+               count(*) FILTER (WHERE order_id IS NOT NULL
+                                  AND created_at BETWEEN now() - interval '1 hour' AND now() + make_interval(secs => $4))
+                   AS "lately!"
         FROM subscriptions WHERE mailbox = $1
         "#,
         found.mailbox.bytes(),
         found.sku,
         found.email.expose(),
+        // Those of the future were made while the database's clock was ahead.
+        furthest(Duration::ZERO).as_secs_f64(),
     )
     .fetch_one(&mut **tx)
     .await?;

@@ -2,7 +2,6 @@
 //! back in place when the stock was gone before, off the list when it can never arrive.
 
 use broker::Tx;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::stock;
@@ -36,7 +35,6 @@ pub(crate) async fn lock(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx
 pub(crate) async fn apply<'a>(
     tx: &mut Tx,
     verdicts: impl Iterator<Item = &'a (&'a Delivery, Verdict)>,
-    now: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let (mut told, mut restocks, mut held, mut undeliverable) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -53,19 +51,18 @@ pub(crate) async fn apply<'a>(
         }
     }
     if !told.is_empty() {
-        tell(tx, &told, &restocks, now).await?;
+        tell(tx, &told, &restocks).await?;
     }
     if !held.is_empty() || !undeliverable.is_empty() {
         sqlx::query!(
             r#"
             UPDATE subscriptions
             SET queued_at = NULL, state = CASE WHEN id = ANY($2) THEN 'lapsed' ELSE state END,
-                ended_at = CASE WHEN id = ANY($2) THEN $3 ELSE ended_at END
+                ended_at = CASE WHEN id = ANY($2) THEN now() ELSE ended_at END
             WHERE (id = ANY($1) OR id = ANY($2)) AND state = 'waiting'
             "#,
             &held,
             &undeliverable,
-            now,
         )
         .execute(&mut **tx)
         .await?;
@@ -74,12 +71,12 @@ pub(crate) async fn apply<'a>(
 }
 
 /// Told: leaves the queue. What another channel held back of it can go.
-async fn tell(tx: &mut Tx, told: &[Uuid], restocks: &[i64], now: OffsetDateTime) -> sqlx::Result<()> {
+async fn tell(tx: &mut Tx, told: &[Uuid], restocks: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         WITH told AS (
             UPDATE subscriptions
-            SET state = 'notified', queued_at = NULL, told_restocks = told.restocks, notified_at = $3
+            SET state = 'notified', queued_at = NULL, told_restocks = told.restocks, notified_at = now()
             FROM unnest($1::uuid[], $2::bigint[]) AS told (id, restocks)
             WHERE subscriptions.id = told.id AND state = 'waiting'
             RETURNING subscriptions.id
@@ -89,7 +86,6 @@ async fn tell(tx: &mut Tx, told: &[Uuid], restocks: &[i64], now: OffsetDateTime)
         "#,
         told,
         restocks,
-        now,
     )
     .execute(&mut **tx)
     .await?;

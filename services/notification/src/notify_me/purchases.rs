@@ -101,7 +101,7 @@ pub(crate) async fn forget(pool: &PgPool, limit: i64) -> sqlx::Result<u64> {
         r#"
         DELETE FROM purchases WHERE (order_id, sku) IN (
             SELECT order_id, sku FROM purchases AS candidate
-            WHERE bought_at < now() - interval '1 hour'
+            WHERE arrived_at < now() - interval '1 hour'
               AND EXISTS (SELECT FROM contacts WHERE contacts.customer_id = candidate.customer_id)
               AND NOT EXISTS (
                   SELECT FROM standing_purchases AS standing
@@ -153,8 +153,8 @@ pub(crate) async fn convert(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result
             ORDER BY subscriptions.id FOR UPDATE OF subscriptions
         )
         UPDATE subscriptions
-        SET state = 'converted', queued_at = NULL, ended_at = COALESCE(ended_at, hit.at),
-            notified_at = COALESCE(notified_at, hit.at), converted_at = hit.at, converted_by = hit.order_id,
+        SET state = 'converted', queued_at = NULL, ended_at = COALESCE(ended_at, now()),
+            notified_at = COALESCE(notified_at, now()), converted_at = hit.at, converted_by = hit.order_id,
             units = hit.units, version = version + 1
         FROM hit WHERE subscriptions.id = hit.id
         RETURNING subscriptions.id, hit.claim AS "claim!", version

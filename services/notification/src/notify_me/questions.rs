@@ -3,7 +3,8 @@
 
 use broker::Tx;
 use sqlx::PgPool;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
+use work::furthest;
 
 use super::tokens::Mailbox;
 
@@ -21,28 +22,26 @@ fn pause(asked: i32) -> Duration {
 }
 
 /// Whether the next question may be put now, and counts it then. The caller holds the lock of mailbox and product.
-pub(crate) async fn may_ask(
-    tx: &mut Tx,
-    mailbox: &Mailbox,
-    sku: &str,
-    now: OffsetDateTime,
-) -> sqlx::Result<bool> {
+pub(crate) async fn may_ask(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<bool> {
     let open = sqlx::query!(
-        "SELECT asked, last_at FROM questions WHERE mailbox = $1 AND sku = $2",
+        r#"
+        SELECT asked, extract(epoch FROM now() - last_at)::float8 AS "since!" FROM questions WHERE mailbox = $1 AND sku = $2
+        "#,
         mailbox.bytes(),
         sku
     )
     .fetch_optional(&mut **tx)
     .await?;
-    if open.is_some_and(|open| now < open.last_at + pause(open.asked)) {
+    // A question of the future was put while the database's clock was ahead: its pause is over.
+    let earliest = -furthest(std::time::Duration::ZERO).as_secs_f64();
+    if open.is_some_and(|open| (earliest..pause(open.asked).as_seconds_f64()).contains(&open.since)) {
         return Ok(false);
     }
     sqlx::query!(
-        "INSERT INTO questions (mailbox, sku, asked, last_at) VALUES ($1, $2, 1, $3)
+        "INSERT INTO questions (mailbox, sku, asked, last_at) VALUES ($1, $2, 1, now())
          ON CONFLICT (mailbox, sku) DO UPDATE SET asked = questions.asked + 1, last_at = excluded.last_at",
         mailbox.bytes(),
         sku,
-        now,
     )
     .execute(&mut **tx)
     .await?;

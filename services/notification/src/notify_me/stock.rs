@@ -2,11 +2,13 @@
 //! its waves run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use broker::{Cause, Tx};
 use envelope::Sequence;
 use events::StockLevel;
 use events::values::Sku;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// The stock of a batch, by product.
@@ -107,6 +109,18 @@ pub(crate) async fn look_again(tx: &mut Tx, skus: &[&str]) -> sqlx::Result<()> {
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Makes due now the waves that are to be due later than `bound` from now, and returns how many products that concerned.
+pub(crate) async fn hasten(pool: &PgPool, bound: Duration) -> sqlx::Result<u64> {
+    let hastened = sqlx::query!(
+        r#"
+        UPDATE stock SET wave_at = now()
+        WHERE sku IN (SELECT sku FROM stock WHERE wave_at > now() + make_interval(secs => $1) FOR UPDATE SKIP LOCKED)
+        "#,
+        bound.as_secs_f64(),
+    );
+    Ok(hastened.execute(pool).await?.rows_affected())
 }
 
 #[cfg(test)]

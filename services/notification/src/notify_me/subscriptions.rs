@@ -1,5 +1,5 @@
 //! Subscriptions in the database: asked for, confirmed, ended. Locks are taken in the order stock, address, subscription,
-//! delivery, here and everywhere.
+//! delivery, here and everywhere. All times are by the clock of the database, which also compares them.
 
 use broker::{Cause, Tx};
 use events::values::{EmailAddress, OrderId, Quantity, Sku, SubscriptionId};
@@ -73,7 +73,7 @@ pub(crate) async fn ask(
     let (mailbox, sku) = (tokens.mailbox(&wish.email), wish.sku.as_str());
     lock_mailbox(tx, &wish.email, sku).await?;
     let refused = refusals::of(&mut **tx, &mailbox, sku).await?.any();
-    if refused || is_confirmed(tx, wish).await? || !questions::may_ask(tx, &mailbox, sku, now).await? {
+    if refused || is_confirmed(tx, wish).await? || !questions::may_ask(tx, &mailbox, sku).await? {
         return Ok(None);
     }
     let id = SubscriptionId::new(now);
@@ -82,7 +82,7 @@ pub(crate) async fn ask(
         r#"
         INSERT INTO subscriptions (id, sku, email, mailbox, quantity, state, asked_round, created_at, expires_at, claim,
                                    told_restocks)
-        VALUES ($1, $2, $3, $8, $4, 'pending', 1, $5, $6, $7,
+        VALUES ($1, $2, $3, $7, $4, 'pending', 1, now(), now() + make_interval(secs => $5), $6,
                 (SELECT max(told_restocks) FROM subscriptions WHERE email = $3 AND sku = $2))
         ON CONFLICT (email, sku) WHERE state IN ('pending', 'waiting') DO UPDATE
         SET asked_round = subscriptions.asked_round + 1, mailbox = excluded.mailbox,
@@ -93,8 +93,7 @@ pub(crate) async fn ask(
         wish.sku.as_str(),
         wish.email.expose(),
         quantity(wish.quantity),
-        now,
-        now + CONFIRM_WITHIN,
+        CONFIRM_WITHIN.as_seconds_f64(),
         claim.as_str(),
         mailbox.bytes(),
     )
@@ -150,13 +149,13 @@ pub(crate) async fn join(
         r#"
         INSERT INTO subscriptions (id, sku, email, mailbox, order_id, quantity, state, consent, consented_at, created_at,
                                    activated_at, expires_at, claim, version, told_restocks)
-        SELECT $1, $2, $3, $10, $4, $5, 'waiting', $6, $7, $7, $7, $8, $9, 1,
+        SELECT $1, $2, $3, $9, $4, $5, 'waiting', $6, now(), now(), now(), now() + make_interval(secs => $7), $8, 1,
                (SELECT max(told_restocks) FROM subscriptions WHERE email = $3 AND sku = $2)
         WHERE NOT EXISTS (SELECT FROM subscriptions WHERE order_id = $4 AND sku = $2)
         ON CONFLICT (email, sku) WHERE state IN ('pending', 'waiting') DO UPDATE
         SET state = 'waiting', quantity = excluded.quantity, consent = excluded.consent, mailbox = excluded.mailbox,
             consented_at = excluded.consented_at, expires_at = excluded.expires_at, version = subscriptions.version + 1,
-            activated_at = COALESCE(subscriptions.activated_at, excluded.activated_at)
+            activated_at = COALESCE(subscriptions.activated_at, excluded.activated_at), arrival = excluded.arrival
         WHERE subscriptions.state = 'pending' OR subscriptions.consent = 'order' OR EXISTS (
             SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id)
         RETURNING id, sku, quantity, order_id, version
@@ -167,8 +166,7 @@ pub(crate) async fn join(
         order.map(OrderId::uuid),
         quantity(wish.quantity),
         consent.name(),
-        now,
-        now + WAITS,
+        WAITS.as_seconds_f64(),
         claim.as_str(),
         mailbox.bytes(),
     )
@@ -192,13 +190,7 @@ pub(crate) struct Answer {
 }
 
 /// Applies an answer; given again, or to a question that was followed by an answered one, it changes nothing.
-pub(crate) async fn confirm(
-    tx: &mut Tx,
-    tokens: &Tokens,
-    cause: Cause,
-    answer: Answer,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
+pub(crate) async fn confirm(tx: &mut Tx, tokens: &Tokens, cause: Cause, answer: Answer) -> sqlx::Result<()> {
     let Some(standing) = standing(&mut **tx, answer.subscription).await? else { return Ok(()) };
     stock::look_again(tx, &[&standing.sku]).await?;
     // A question put for a subscription that was merged into another confirms that one, and asks no more of it.
@@ -208,16 +200,15 @@ pub(crate) async fn confirm(
         r#"
         UPDATE subscriptions
         SET state = 'waiting', quantity = $3, confirmed_round = GREATEST(confirmed_round, $2),
-            consent = $6, consented_at = $4, activated_at = COALESCE(activated_at, $4),
-            expires_at = $5, version = version + 1
+            consent = $5, consented_at = now(), activated_at = COALESCE(activated_at, now()),
+            expires_at = now() + make_interval(secs => $4), version = version + 1, arrival = nextval('arrivals')
         WHERE id = $1 AND (state = 'pending' OR (state = 'waiting' AND (confirmed_round < $2 OR consent = 'order')))
         RETURNING id, sku, quantity, order_id, version
         "#,
         standing.id,
         round,
         quantity(answer.quantity),
-        now,
-        now + WAITS,
+        WAITS.as_seconds_f64(),
         Consent::DoubleOptIn.name(),
     )
     .fetch_optional(&mut **tx)
@@ -230,18 +221,17 @@ pub(crate) async fn confirm(
 }
 
 /// Ends a subscription at its owner's wish, whatever has become of it; what is on its way is called back.
-pub(crate) async fn unsubscribe(tx: &mut Tx, id: SubscriptionId, now: OffsetDateTime) -> sqlx::Result<()> {
+pub(crate) async fn unsubscribe(tx: &mut Tx, id: SubscriptionId) -> sqlx::Result<()> {
     let Some(standing) = standing(&mut **tx, id).await? else { return Ok(()) };
     let ended = sqlx::query!(
         r#"
         UPDATE subscriptions
-        SET state = 'unsubscribed', queued_at = NULL, ended_at = COALESCE(ended_at, $2),
+        SET state = 'unsubscribed', queued_at = NULL, ended_at = COALESCE(ended_at, now()),
             bought_at = COALESCE(bought_at, (SELECT min(bought.bought_at) FROM standing_purchases AS bought
                                              WHERE bought.subscription_id = subscriptions.id))
         WHERE id = $1 AND state IN ('pending', 'waiting', 'notified', 'lapsed')
         "#,
         standing.id,
-        now,
     )
     .execute(&mut **tx)
     .await?;

@@ -3,7 +3,6 @@
 
 use broker::{Cause, Tx};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::confirmed::Confirmed;
@@ -15,7 +14,8 @@ use super::subscriptions;
 struct Active {
     id: Uuid,
     state: String,
-    consented_at: Option<OffsetDateTime>,
+    /// When it was asked for, as `arrivals` counts; `None` when that was not confirmed.
+    arrival: Option<i64>,
 }
 
 /// Merges the subscription `id` with the active one that `email` has for `sku`, if both are active: the one that is
@@ -30,7 +30,7 @@ pub(crate) async fn unite(tx: &mut Tx, id: Uuid, email: &str, sku: &str) -> sqlx
     let active = sqlx::query_as!(
         Active,
         r#"
-        SELECT id, state, consented_at FROM subscriptions
+        SELECT id, state, CASE WHEN consented_at IS NOT NULL THEN arrival END AS "arrival?" FROM subscriptions
         WHERE (id = $1 OR (email = $2 AND sku = $3)) AND state IN ('pending', 'waiting')
         ORDER BY id FOR UPDATE
         "#,
@@ -76,7 +76,7 @@ async fn take_over(
         "#,
         into.id,
         from.id,
-        from.consented_at > into.consented_at,
+        from.arrival > into.arrival,
     )
     .fetch_optional(connection)
     .await

@@ -11,10 +11,12 @@ use std::time::Duration;
 use broker::{Cause, Outbox, Tx};
 use events::Channel;
 use events::values::{Quantity, Sku, SubscriptionId};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use work::furthest;
 
 use super::budget::{self, Candidate};
 use super::news::News;
@@ -26,6 +28,8 @@ use crate::deliver::queue;
 
 /// Those told in one transaction, at most: memory stays flat, and nobody waits long for the lock.
 const CHUNK: i64 = 500;
+/// How long a product waits whose wave failed.
+const PUT_OFF: Duration = Duration::from_secs(10);
 /// How often it is looked for products that have become due by time alone.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -62,10 +66,20 @@ impl Waves {
         Ok(())
     }
 
-    /// Queues the next messages of one product that is due; `false`: none was.
+    /// Queues the next messages of one product that is due; `false`: none was. A product whose wave fails is put off: the
+    /// others do not wait until it is repaired.
     async fn chunk(&self, now: OffsetDateTime) -> sqlx::Result<bool> {
         let mut tx = self.outbox.begin().await?;
         let Some(product) = due(&mut tx).await? else { return Ok(false) };
+        if let Err(error) = self.wave(tx, &product, now).await {
+            // While the database is away this fails too.
+            put_off(self.outbox.pool(), &product.sku).await?;
+            tracing::warn!(sku = product.sku, %error, "the wave of a product failed; the others go on, it is tried again");
+        }
+        Ok(true)
+    }
+
+    async fn wave(&self, mut tx: Tx, product: &Product, now: OffsetDateTime) -> sqlx::Result<()> {
         let spent = spent(&mut tx, &product.sku, self.interval).await?;
         let left = budget::budget(self.factor, product.available, spent.queued, spent.told_lately);
         let soon = match self.channels.last() {
@@ -75,10 +89,9 @@ impl Waves {
             _ => false,
         };
         let candidates =
-            if product.listed && left > 0 { candidates(&mut tx, &product).await? } else { Vec::new() };
+            if product.listed && left > 0 { candidates(&mut tx, product).await? } else { Vec::new() };
         let (chosen, left) = budget::choose(&candidates, product.available, left);
-        let queued =
-            if chosen.is_empty() { 0 } else { self.enqueue(&mut tx, &product, &chosen, now).await? };
+        let queued = if chosen.is_empty() { 0 } else { self.enqueue(&mut tx, product, &chosen, now).await? };
         let more = left > 0 && i64::try_from(candidates.len()).is_ok_and(|count| count == CHUNK);
         reschedule(&mut tx, &product.sku, Next { more, soon, interval: self.interval }).await?;
         tx.commit().await?;
@@ -91,7 +104,7 @@ impl Waves {
                 "back in stock: telling"
             );
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Puts the messages to those chosen into the queue. One that was held back is armed again, for this restock now.
@@ -192,6 +205,16 @@ async fn due(tx: &mut Tx) -> sqlx::Result<Option<Product>> {
     .await
 }
 
+/// Looks at a product again after a pause.
+async fn put_off(pool: &PgPool, sku: &str) -> sqlx::Result<()> {
+    let put_off = sqlx::query!(
+        "UPDATE stock SET wave_at = now() + make_interval(secs => $2) WHERE sku = $1 AND wave_at <= now()",
+        sku,
+        PUT_OFF.as_secs_f64(),
+    );
+    put_off.execute(pool).await.map(drop)
+}
+
 /// What a wave's budget has been spent on already, in units.
 struct Spent {
     queued: i64,
@@ -205,10 +228,12 @@ async fn spent(tx: &mut Tx, sku: &str, interval: Duration) -> sqlx::Result<Spent
         SELECT (SELECT COALESCE(sum(quantity), 0)::bigint FROM subscriptions
                 WHERE sku = $1 AND queued_at IS NOT NULL) AS "queued!",
                (SELECT COALESCE(sum(quantity), 0)::bigint FROM subscriptions
-                WHERE sku = $1 AND notified_at > now() - make_interval(secs => $2)) AS "told_lately!"
+                WHERE sku = $1 AND notified_at > now() - make_interval(secs => $2)
+                  AND notified_at <= now() + make_interval(secs => $3)) AS "told_lately!"
         "#,
         sku,
         interval.as_secs_f64(),
+        furthest(Duration::ZERO).as_secs_f64(),
     )
     .fetch_one(&mut **tx)
     .await
@@ -257,7 +282,8 @@ async fn reschedule(tx: &mut Tx, sku: &str, next: Next) -> sqlx::Result<()> {
                       SELECT FROM standing_purchases AS bought WHERE bought.subscription_id = subscriptions.id))
             THEN GREATEST(now() + interval '1 second', make_interval(secs => $3) + COALESCE(
                 (SELECT min(notified_at) FROM subscriptions
-                 WHERE subscriptions.sku = $1 AND notified_at > now() - make_interval(secs => $3)), now())) END
+                 WHERE subscriptions.sku = $1 AND notified_at > now() - make_interval(secs => $3)
+                   AND notified_at <= now()), now())) END
         WHERE sku = $1
         "#,
         sku,

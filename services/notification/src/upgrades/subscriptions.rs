@@ -3,7 +3,6 @@
 use broker::Tx;
 use events::values::EmailAddress;
 use futures::future::BoxFuture;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{BATCH, Last, behind};
@@ -35,7 +34,7 @@ pub(super) fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a,
                 Err(_) => {
                     let subscription_id = row.id;
                     tracing::warn!(%subscription_id, "subscription erased: what was stored is no e-mail address by today's rules");
-                    erasure::erase(tx, &[row.email.as_str()], &[OffsetDateTime::now_utc()], &[]).await?;
+                    erasure::erase(tx, &[row.email.as_str()], &[]).await?;
                 }
             }
         }

@@ -8,7 +8,7 @@ use envelope::Sequence;
 use events::values::{ClaimHash, CustomerId, OrderId};
 use events::{CancelReason, Item, OrderPlaced, ShortLine};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -137,23 +137,35 @@ pub(crate) async fn page(
     orders.collect()
 }
 
-/// At most `limit` orders that have waited until `now` in vain, each with the trace it was placed in. Locked; one that
+/// At most `limit` orders whose time to wait for answers is over, each with the trace it was placed in. Locked; one that
 /// someone else is working on is left to them.
 pub(crate) async fn lock_due(
     connection: &mut PgConnection,
-    now: OffsetDateTime,
     limit: i64,
 ) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
     let due = sqlx::query!(
-        "SELECT id, traceparent FROM orders WHERE status = 'placed' AND expires_at <= $1
-         ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-        now,
+        "SELECT id, traceparent FROM orders WHERE status = 'placed' AND expires_at <= now()
+         ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
         limit,
     );
     Ok(due.fetch_all(connection).await?.into_iter().map(|row| (row.id, row.traceparent)).collect())
 }
 
-/// New orders, each with the trace that it was placed in; they expire `patience` after they were placed.
+/// Lets no order wait longer than `patience` from now: what is to expire later was written while the database's clock was
+/// ahead, or under a longer setting.
+pub(crate) async fn limit_waits(pool: &PgPool, patience: Duration) -> sqlx::Result<()> {
+    let limited = sqlx::query!(
+        "UPDATE orders SET expires_at = now() + make_interval(secs => $1) WHERE id IN (
+             SELECT id FROM orders WHERE status = 'placed' AND expires_at > now() + make_interval(secs => $2)
+             FOR UPDATE SKIP LOCKED)",
+        patience.as_secs_f64(),
+        work::furthest(patience).as_secs_f64(),
+    );
+    limited.execute(pool).await.map(drop)
+}
+
+/// New orders, each with the trace that it was placed in; they expire after `patience`. By the database's clock, which
+/// [`lock_due`] reads too: instances whose own clocks differ must not expire each other's orders.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     orders: &[(&Order, &str)],
@@ -172,7 +184,6 @@ pub(crate) async fn insert(
     let claims: Vec<Option<&str>> =
         placed().map(|placed| placed.claim.as_ref().map(ClaimHash::as_str)).collect();
     let placed_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at).collect();
-    let expires_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at + patience).collect();
     let traces: Vec<&str> = orders.iter().map(|(_, trace)| *trace).collect();
     let histories: Vec<Json<&[Entry]>> =
         orders.iter().map(|(order, _)| Json(order.news.as_slice())).collect();
@@ -181,11 +192,11 @@ pub(crate) async fn insert(
         INSERT INTO orders (id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
                             expires_at, traceparent, history, status, payment, stock, version, updated_at)
         SELECT id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
-               expires_at, traceparent, history, 'placed', 'pending', 'pending', 1, placed_at
+               now() + make_interval(secs => $10), traceparent, history, 'placed', 'pending', 'pending', 1, placed_at
         FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
-                    $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::jsonb[])
+                    $8::text[], $9::timestamptz[], $11::text[], $12::jsonb[])
              AS new (id, customer_id, items, total, currency, payment_method, notify_me,
-                     claim_hash, placed_at, expires_at, traceparent, history)
+                     claim_hash, placed_at, traceparent, history)
         "#,
         &ids,
         &customers,
@@ -196,7 +207,7 @@ pub(crate) async fn insert(
         &notify,
         &claims as &[Option<&str>],
         &placed_at,
-        &expires_at,
+        patience.as_secs_f64(),
         &traces as &[&str],
         &histories as &[Json<&[Entry]>],
     )

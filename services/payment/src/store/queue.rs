@@ -32,7 +32,8 @@ pub(crate) async fn claim(
         r#"
         WITH due AS (
             SELECT id, started FROM payments
-            WHERE operation IS NOT NULL AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+            WHERE operation IS NOT NULL AND next_at <= now()
+              AND (leased_until IS NULL OR leased_until <= now() OR leased_until > now() + make_interval(secs => $4))
             ORDER BY next_at
             LIMIT $2
             FOR UPDATE SKIP LOCKED
@@ -48,6 +49,7 @@ pub(crate) async fn claim(
         token,
         limit,
         lease.as_secs_f64(),
+        work::furthest(lease).as_secs_f64(),
     )
     .fetch_all(pool)
     .await?;
@@ -80,6 +82,19 @@ pub(crate) async fn lock_claimed(
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// Makes due now what is to be due later than `bound` from now, and returns how many payments that were.
+pub(crate) async fn hasten(pool: &PgPool, bound: Duration) -> sqlx::Result<u64> {
+    let hastened = sqlx::query!(
+        r#"
+        UPDATE payments SET next_at = now() WHERE id IN (
+            SELECT id FROM payments
+            WHERE operation IS NOT NULL AND next_at > now() + make_interval(secs => $1) FOR UPDATE SKIP LOCKED)
+        "#,
+        bound.as_secs_f64(),
+    );
+    Ok(hastened.execute(pool).await?.rows_affected())
 }
 
 /// How many payments are due now.

@@ -196,3 +196,25 @@ async fn subscribers_of_a_delisted_product_are_notified_when_it_is_listed_again(
     shop.stock("PEN", 0).await;
     eventually("a is notified", async || (inbox.names_told() == ["a"]).then_some(())).await;
 }
+
+#[tokio::test]
+async fn a_product_whose_wave_fails_does_not_hold_up_the_others() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    for (name, sku) in [("a", "PEN"), ("b", "CUP")] {
+        shop.stock(sku, 0).await;
+        shop.queue(&inbox, &[name], sku).await;
+    }
+    let currency = async |currency: &str| {
+        let sql = format!("UPDATE products SET currency = '{currency}' WHERE sku = 'PEN'");
+        shop.system.in_database("notification", &sql).await.unwrap();
+    };
+    // No price can be read from this: each of its waves fails.
+    currency("none").await;
+    shop.restock("PEN", 5).await;
+    shop.system.settled().await.unwrap();
+    shop.restock("CUP", 5).await;
+    inbox.mail("b@example.com", BACK).await;
+    currency("EUR").await;
+    inbox.mail("a@example.com", BACK).await;
+}

@@ -41,11 +41,9 @@ pub(super) async fn act(
     trace: Traceparent,
 ) -> Result<Response, Problem> {
     let Some((answer, until)) = read(&app, &link) else { return gone(&app) };
-    let now = OffsetDateTime::now_utc();
     let mut tx = app.outbox.begin().await?;
-    if until >= now {
-        subscriptions::confirm(&mut tx, &app.linker.tokens, Cause::traced(Some(trace.0)), answer, now)
-            .await?;
+    if until >= OffsetDateTime::now_utc() {
+        subscriptions::confirm(&mut tx, &app.linker.tokens, Cause::traced(Some(trace.0)), answer).await?;
     }
     let Some(standing) = standing(&mut *tx, answer.subscription).await? else {
         return gone(&app);

@@ -37,7 +37,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
 pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some(id) = read(&app, &link) else { return gone(&app) };
     let (now, mut tx) = (OffsetDateTime::now_utc(), app.outbox.begin().await?);
-    subscriptions::unsubscribe(&mut tx, id, now).await?;
+    subscriptions::unsubscribe(&mut tx, id).await?;
     let Some(standing) = standing(&mut *tx, id).await? else { return gone(&app) };
     if let Some(mailbox) = standing.mailbox(&app.linker.tokens) {
         let scope = Scope::Product(&standing.sku);
