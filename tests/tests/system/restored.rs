@@ -1,6 +1,9 @@
 //! A service's database is put back to an older copy, as after a disk was lost: it is noticed before anything is published,
 //! and `SERVICE restored` repairs it (docs/restore.md).
 
+mod notification;
+mod payment;
+
 use std::time::Duration;
 
 use reqwest::StatusCode;
