@@ -6,7 +6,11 @@ CREATE TABLE broker.generation (
     raised_at       timestamptz,                   -- NULL: never restored
     -- Since when `SERVICE restored` has been at work; NULL: it is not, or has ended. A service does not start on a
     -- database that is half rolled forward.
-    restoring_since timestamptz
+    restoring_since timestamptz,
+    -- By it the service recognises the events that it has published itself: each event's id vouches for the event under
+    -- this key. Copies of the database have it too.
+    origin_key      bytea       NOT NULL DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
+                                CHECK (octet_length(origin_key) = 32)
 );
 INSERT INTO broker.generation DEFAULT VALUES;
 

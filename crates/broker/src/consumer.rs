@@ -123,7 +123,7 @@ impl Consumer {
                     );
                 }
                 Ended::Older(finding) => {
-                    return Err(ConsumerError::Older(history::explain(&self.settings, &finding)));
+                    return Err(ConsumerError::Older(history::explain(&self.settings, &finding, "")));
                 }
                 Ended::Fatal(error) => {
                     fatal.retain(|at| at.elapsed() < FATAL_WINDOW);

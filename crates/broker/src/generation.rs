@@ -1,13 +1,26 @@
-//! The generation of the database: how often it was restored from an older copy.
+//! What tells one database from another and from its older copies: the key by which it recognises its events, and the
+//! generation, that is how often it was restored from an older copy.
 
 use envelope::Generation;
 use sqlx::{PgConnection, PgPool};
 
-/// Reads the generation. The table has one row.
-pub(crate) async fn read(connection: &mut PgConnection) -> sqlx::Result<Generation> {
-    let generation =
-        sqlx::query_scalar!("SELECT generation FROM broker.generation").fetch_one(connection).await?;
-    decode(generation)
+use crate::origin::OriginKey;
+
+/// A database and its copies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lineage {
+    /// How often it was restored.
+    pub generation: Generation,
+    pub key: OriginKey,
+}
+
+/// Reads the lineage. The table has one row.
+pub(crate) async fn read(connection: &mut PgConnection) -> sqlx::Result<Lineage> {
+    let row =
+        sqlx::query!("SELECT generation, origin_key FROM broker.generation").fetch_one(connection).await?;
+    let key = OriginKey::from_bytes(&row.origin_key);
+    let key = key.ok_or_else(|| sqlx::Error::Decode("the origin key has not 32 bytes".into()))?;
+    Ok(Lineage { generation: decode(row.generation)?, key })
 }
 
 /// Says so when the generation is another one than a running service read at its start, or is about to be raised.

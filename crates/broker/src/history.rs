@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::check::explain;
-pub use self::check::{HistorySource, check_history};
-pub use self::restore::{Forwarded, RestoreStep, restore};
+pub use self::check::{HistoryFinding, HistorySource, check_history};
+pub use self::restore::{Forwarded, RestoreOptions, RestoreStep, restore};
 use crate::failure::Failure;
 
 const AGAIN: Duration = Duration::from_millis(250);
@@ -82,7 +82,12 @@ pub async fn watch_history(
                 history.send_replace(DatabaseAge::Sound);
                 return;
             }
-            Ok(Some(finding)) => break finding,
+            Ok(Some(HistoryFinding::ReadMore(finding))) => {
+                tracing::error!("{finding}");
+                history.send_replace(DatabaseAge::Sound);
+                return;
+            }
+            Ok(Some(HistoryFinding::Older(finding))) => break finding,
             Err(error) if !told && since.elapsed() > PATIENCE => {
                 told = true;
                 tracing::warn!(

@@ -20,6 +20,7 @@ mod kafka;
 mod lease;
 mod logs;
 mod metrics;
+mod origin;
 mod outbox;
 mod patience;
 pub mod pause;
@@ -43,7 +44,8 @@ pub use consumer::{Consumer, ConsumerError, ConsumerStatus};
 pub use failure::{Failure, Rejected};
 pub use fold::{Fold, Received, Subscription};
 pub use history::{
-    DatabaseAge, Forwarded, HistoryError, HistorySource, RestoreStep, check_history, restore, watch_history,
+    DatabaseAge, Forwarded, HistoryError, HistoryFinding, HistorySource, RestoreOptions, RestoreStep,
+    check_history, restore, watch_history,
 };
 pub use horizon::Horizon;
 pub use metrics::describe_metrics;

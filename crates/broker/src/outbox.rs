@@ -1,10 +1,12 @@
 //! Events in memory, on their way into the outbox: encoded, checked and stamped with what caused them.
 
-use envelope::{Event, Generation, Headers, Sequence, names};
+use envelope::{Event, Headers, Sequence, names};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::generation::Lineage;
+use crate::origin::Vouched;
 use crate::trace;
 
 /// The most that key, value and headers of an event may come to, in bytes.
@@ -107,16 +109,16 @@ impl HeaderValue {
 #[derive(Debug)]
 pub struct Appends {
     source: String,
-    /// That of the database: with it, each event is newer than all that an earlier one published.
-    generation: Generation,
+    /// That of the database: by its generation each event is newer than all that an earlier one published.
+    lineage: Lineage,
     now: OffsetDateTime,
     cause: Cause,
     pub(crate) rows: Vec<Row>,
 }
 
 impl Appends {
-    pub(crate) fn new(source: String, generation: Generation, now: OffsetDateTime) -> Self {
-        Self { source, generation, now, cause: Cause::default(), rows: Vec::new() }
+    pub(crate) fn new(source: String, lineage: Lineage, now: OffsetDateTime) -> Self {
+        Self { source, lineage, now, cause: Cause::default(), rows: Vec::new() }
     }
 
     /// What causes the events that follow.
@@ -140,12 +142,20 @@ impl Appends {
         if key.is_empty() {
             return Err(AppendError::EmptyKey(ce_type));
         }
+        let number = sequence.to_string();
+        let vouched = Vouched {
+            topic: E::TOPIC.name,
+            key: key.as_bytes(),
+            event_type: ce_type.as_bytes(),
+            sequence: number.as_bytes(),
+            value: value.as_deref(),
+        };
         let headers = Headers {
-            id: Uuid::now_v7(),
+            id: self.lineage.key.id(&vouched),
             source: self.source.clone(),
             event_type: ce_type,
             time: self.now,
-            sequence: sequence.of(self.generation),
+            sequence: sequence.of(self.lineage.generation),
             causation: self.cause.event_id,
             traceparent: Some(self.cause.traceparent.get_or_insert_with(trace::begin).clone()),
         };

@@ -4,13 +4,13 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use envelope::{Cleanup, Event, Generation, Sequence};
+use envelope::{Cleanup, Event, Sequence};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 use uuid::Uuid;
 
-use crate::generation;
+use crate::generation::{self, Lineage};
 use crate::outbox::{AppendError, Appends, Cause, Row};
 use crate::settings::Settings;
 
@@ -24,7 +24,7 @@ struct Inner {
     settings: Settings,
     source: String,
     /// Read once: whoever raises it stops the service before.
-    generation: OnceCell<Generation>,
+    lineage: OnceCell<Lineage>,
     /// Rows waiting, as last counted by the relay.
     depth: AtomicI64,
     /// Wakes the relay after a commit.
@@ -38,7 +38,7 @@ impl Outbox {
             pool,
             source: envelope::source(&settings.service),
             settings: settings.clone(),
-            generation: OnceCell::new(),
+            lineage: OnceCell::new(),
             depth: AtomicI64::new(0),
             wake: Notify::new(),
         }))
@@ -47,18 +47,18 @@ impl Outbox {
     /// Begins a transaction that can append events.
     pub async fn begin(&self) -> sqlx::Result<Tx> {
         let mut transaction = self.0.pool.begin().await?;
-        let generation = self.0.generation.get_or_try_init(|| generation::read(&mut transaction)).await?;
-        let appends = Appends::new(self.0.source.clone(), *generation, OffsetDateTime::now_utc());
+        let lineage = self.0.lineage.get_or_try_init(|| generation::read(&mut transaction)).await?;
+        let appends = Appends::new(self.0.source.clone(), *lineage, OffsetDateTime::now_utc());
         Ok(Tx { transaction, appends, then: Vec::new(), outbox: self.clone() })
     }
 
-    /// The generation of the database, as it was when it was first asked for.
-    pub(crate) async fn generation(&self) -> sqlx::Result<Generation> {
-        if let Some(generation) = self.0.generation.get() {
-            return Ok(*generation);
+    /// The lineage of the database, as it was when it was first asked for.
+    pub(crate) async fn lineage(&self) -> sqlx::Result<Lineage> {
+        if let Some(lineage) = self.0.lineage.get() {
+            return Ok(*lineage);
         }
         let mut connection = self.0.pool.acquire().await?;
-        self.0.generation.get_or_try_init(|| generation::read(&mut connection)).await.copied()
+        self.0.lineage.get_or_try_init(|| generation::read(&mut connection)).await.copied()
     }
 
     /// The database, for what needs no transaction.

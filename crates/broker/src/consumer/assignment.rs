@@ -91,7 +91,7 @@ impl Session<'_> {
         });
         self.older = match fell {
             Some(fell) => Some(fell),
-            None => generation::changed(outbox.pool(), outbox.generation().await?).await?,
+            None => generation::changed(outbox.pool(), outbox.lineage().await?.generation).await?,
         };
         Ok(())
     }

@@ -36,41 +36,53 @@ pub struct HistorySource {
     pub followed: Vec<Topic>,
 }
 
-/// Returns how it is known that the database is older than what was published or read; `None`: it is not.
-pub async fn check_history(source: &HistorySource) -> Result<Option<String>, HistoryError> {
-    let finding = match unfinished(&source.outbox).await? {
-        Some(finding) => Some(finding),
-        None => match unknown_events(source).await? {
-            Some(finding) => Some(finding),
-            None => positions_fell(source).await?,
-        },
-    };
-    Ok(finding.map(|finding| explain(&source.settings, &finding)))
+/// What the comparison has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryFinding {
+    /// The database is older than what was published: the service must not go on. Why, and the command that repairs it.
+    Older(String),
+    /// Kafka remembers more than the database has read, and nothing that was published is missing: the service reads again
+    /// what it had read, which changes nothing.
+    ReadMore(String),
 }
 
-/// The finding with why it is dangerous and what helps.
-pub(crate) fn explain(settings: &Settings, finding: &str) -> String {
+/// Compares the database with what Kafka remembers; `None`: the database knows all of it.
+pub async fn check_history(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
+    let known = match unfinished(&source.outbox).await? {
+        Some(finding) => Some(finding),
+        None => unknown_events(source).await?,
+    };
+    if let Some(finding) = known {
+        return Ok(Some(HistoryFinding::Older(explain(&source.settings, &finding, ""))));
+    }
+    positions_fell(source).await
+}
+
+/// The finding with why it is dangerous and what helps; `options` are those of the command.
+pub(crate) fn explain(settings: &Settings, finding: &str, options: &str) -> String {
     let (service, program) = (&settings.service, &settings.program);
     format!(
         "The database of {service} is older than what {service} has published or read: {finding}. It was restored from an \
          older copy, failed over to a replica that lagged, or made anew. What {service} published now would be dropped by \
          its readers, or contradict what it published before; so it publishes, reads and answers nothing. See what is \
-         missing with: {program} restored --dry-run; then repair it with: {program} restored, and restart {service}"
+         missing with: {program} restored --dry-run{options}; then repair it with: {program} restored{options}, and restart \
+         {service}"
     )
 }
 
 /// A repair that was begun, or one that this process has not seen.
 async fn unfinished(outbox: &Outbox) -> Result<Option<String>, HistoryError> {
-    let expected = outbox.generation().await?;
+    let expected = outbox.lineage().await?.generation;
     Ok(generation::changed(outbox.pool(), expected).await?)
 }
 
 /// An event of the service's own that the database does not know.
 async fn unknown_events(source: &HistorySource) -> Result<Option<String>, HistoryError> {
+    let key = source.outbox.lineage().await?.key;
     for own in &source.own {
         // The log first: what is in it was committed before.
         let mut records: Vec<Record> = Vec::new();
-        let mut log = Log::open(&source.settings, own.topic(), From::Last(LAST)).await?;
+        let mut log = Log::open(&source.settings, own.topic(), From::Last(LAST), Some(key)).await?;
         while let Some(open) = log.take() {
             if let Some((rest, read)) = open.next().await? {
                 records.extend(read);
@@ -100,8 +112,9 @@ fn describe(record: &Record, topic: Topic) -> String {
     )
 }
 
-/// A position that is lower than Kafka's committed offset, which is only ever written after the position.
-async fn positions_fell(source: &HistorySource) -> Result<Option<String>, HistoryError> {
+/// Positions that are lower than Kafka's committed offsets, which are only ever written after the positions. A database
+/// that has no position at all where the group has read is a new one in the place of another.
+async fn positions_fell(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
     let (settings, followed) = (source.settings.clone(), source.followed.clone());
     let committed = kafka::blocking(move || committed(&settings, &followed)).await;
     let committed = committed.ok_or(KafkaError::Canceled)??;
@@ -110,10 +123,21 @@ async fn positions_fell(source: &HistorySource) -> Result<Option<String>, Histor
     let fell = committed
         .into_iter()
         .find(|(partition, committed)| highest.get(partition).is_none_or(|highest| highest < committed));
-    Ok(fell.map(|((topic, number), committed)| {
-        let highest = highest.get(&(topic.clone(), number)).copied().unwrap_or(positions::BEGINNING).max(0);
-        format!("{topic}/{number} was read up to offset {committed}, and the database says {highest}")
-    }))
+    let Some((partition, committed)) = fell else { return Ok(None) };
+    let position = highest.get(&partition).copied().unwrap_or(positions::BEGINNING).max(0);
+    let (topic, number) = partition;
+    let finding =
+        format!("{topic}/{number} was read up to offset {committed}, and the database says {position}");
+    if highest.is_empty() {
+        // Its key is new too: it recognises nothing that the other one has published.
+        return Ok(Some(HistoryFinding::Older(explain(&source.settings, &finding, " --unverified"))));
+    }
+    let (service, program) = (&source.settings.service, &source.settings.program);
+    Ok(Some(HistoryFinding::ReadMore(format!(
+        "{finding}. Either somebody has set the committed offsets of {service}'s group, which it does not use, or its database \
+         is an older copy. It reads again what it had read. All that it has published lately is known to the database; \
+         if it is an older copy, look for what else is missing with: {program} restored --dry-run"
+    ))))
 }
 
 /// Up to where the group has read, as it told Kafka.

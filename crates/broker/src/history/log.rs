@@ -11,6 +11,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use super::HistoryError;
 use crate::kafka::{self, Quiet, Reader};
 use crate::logs;
+use crate::origin::OriginKey;
 use crate::record::Record;
 use crate::settings::Settings;
 
@@ -33,6 +34,9 @@ pub(super) struct Log {
     topic: &'static str,
     /// The end of each partition that is not read to it.
     unread: BTreeMap<i32, i64>,
+    /// Only records with an id that this key made are returned; `None`: all.
+    origin: Option<OriginKey>,
+    foreign: u64,
 }
 
 impl Log {
@@ -41,9 +45,10 @@ impl Log {
         settings: &Settings,
         topic: Topic,
         from: From,
+        origin: Option<OriginKey>,
     ) -> Result<Option<Self>, HistoryError> {
         let settings = settings.clone();
-        let opened = kafka::blocking(move || Self::open_blocking(&settings, topic.name, from)).await;
+        let opened = kafka::blocking(move || Self::open_blocking(&settings, topic.name, from, origin)).await;
         Ok(opened.ok_or(KafkaError::Canceled)??)
     }
 
@@ -51,6 +56,7 @@ impl Log {
         settings: &Settings,
         topic: &'static str,
         from: From,
+        origin: Option<OriginKey>,
     ) -> Result<Option<Self>, KafkaError> {
         let mut client = kafka::client(settings);
         client
@@ -75,7 +81,12 @@ impl Log {
             unread.insert(number, log.end);
         }
         reader.assign(&list)?;
-        Ok(Some(Self { reader, topic, unread }))
+        Ok(Some(Self { reader, topic, unread, origin, foreign: 0 }))
+    }
+
+    /// How many records were left out so far, because this service did not publish them.
+    pub(super) fn foreign(&self) -> u64 {
+        self.foreign
     }
 
     /// The next records, without the generation under which each was published: an aggregate's version is a plain number.
@@ -104,12 +115,14 @@ impl Log {
             let Some(end) = self.unread.get(&number).copied() else { continue };
             if offset < end {
                 let mut record = Record::copy(&message, self.topic);
-                record
-                    .headers
-                    .iter_mut()
-                    .for_each(|headers| headers.retain(|(name, _)| name != names::GENERATION));
-                bytes += record.bytes();
-                records.push(record);
+                if self.origin.is_none_or(|key| key.made(&record)) {
+                    let headers = record.headers.iter_mut();
+                    headers.for_each(|headers| headers.retain(|(name, _)| name != names::GENERATION));
+                    bytes += record.bytes();
+                    records.push(record);
+                } else {
+                    self.foreign += 1;
+                }
             }
             if offset + 1 >= end {
                 self.unread.remove(&number);

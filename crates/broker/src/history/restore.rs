@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::fold::{Outcome, Subscription};
 use crate::lease::Lease;
 use crate::logs;
+use crate::origin::OriginKey;
 use crate::record::Record;
 use crate::republish::{Compacted, Keys};
 use crate::tx::{Outbox, Tx};
@@ -74,24 +75,39 @@ pub struct Forwarded {
     pub lacked: BTreeMap<String, u64>,
     /// The events that could not be applied, counted by cause.
     pub refused: BTreeMap<String, u64>,
+    /// Records that were left out: this service did not publish them, or did so before its database had a key.
+    pub foreign: u64,
 }
 
-/// Repairs the database; with `dry_run` it only reads and counts. `tell` is called with each step.
+/// How to repair.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestoreOptions {
+    /// Only read and count.
+    pub dry_run: bool,
+    /// Take all events of the service's own topics for its own, not only those that the database recognises: it is a new
+    /// one, or a copy from before it had a key.
+    pub unverified: bool,
+}
+
+/// Repairs the database. `tell` is called with each step.
 pub async fn restore(
     source: &HistorySource,
     compacted: &[Arc<dyn Compacted>],
-    dry_run: bool,
+    options: RestoreOptions,
     mut tell: impl FnMut(RestoreStep),
 ) -> Result<(), HistoryError> {
     let pool = source.outbox.pool();
     let mut lease = Lease::new("relay", None);
+    let RestoreOptions { dry_run, unverified } = options;
+    let origin = if unverified { None } else { Some(source.outbox.lineage().await?.key) };
     if !dry_run {
         take(&mut lease, source).await?;
         generation::begin_restore(pool).await?;
     }
     let mut waiting = Waiting::select(source).await?;
     for own in &source.own {
-        let forwarded = roll_forward(source, own, dry_run, &mut lease, &mut waiting, &mut tell).await?;
+        let forwarded =
+            roll_forward(source, own, dry_run, origin, &mut lease, &mut waiting, &mut tell).await?;
         tell(RestoreStep::Forwarded(forwarded));
     }
     tell(RestoreStep::Outbox {
@@ -128,17 +144,20 @@ async fn roll_forward(
     source: &HistorySource,
     own: &Subscription,
     dry_run: bool,
+    origin: Option<OriginKey>,
     lease: &mut Lease,
     waiting: &mut Waiting,
     tell: &mut impl FnMut(RestoreStep),
 ) -> Result<Forwarded, HistoryError> {
     let topic = own.topic();
-    let mut forwarded = Forwarded { topic, records: 0, lacked: BTreeMap::new(), refused: BTreeMap::new() };
-    let mut log = Log::open(&source.settings, topic, From::Beginning).await?;
+    let mut forwarded =
+        Forwarded { topic, records: 0, lacked: BTreeMap::new(), refused: BTreeMap::new(), foreign: 0 };
+    let mut log = Log::open(&source.settings, topic, From::Beginning, origin).await?;
     // A dry run applies everything in one transaction, which is rolled back: later events need the earlier ones.
     let mut dry = if dry_run { Some(begin_dry(&source.outbox).await?) } else { None };
     while let Some(open) = log.take() {
         let Some((rest, records)) = open.next().await? else { break };
+        forwarded.foreign = rest.foreign();
         log = Some(rest);
         waiting.were_published(&records);
         let results = if let Some(tx) = &mut dry {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use broker::{Forwarded, RestoreStep};
+use broker::{Forwarded, RestoreOptions, RestoreStep};
 use clap::Args;
 
 use super::Cli;
@@ -14,6 +14,12 @@ pub(crate) struct Options {
     /// Only say what the database lacks; everything is rolled back
     #[arg(long)]
     dry_run: bool,
+
+    /// Also apply events that the database does not recognise as this service's own, by the key that it has had since it was
+    /// made: it is a new database, or a copy from before databases had a key. Use it only where nobody else may write to
+    /// the topics of this service
+    #[arg(long)]
+    unverified: bool,
 }
 
 pub(super) async fn run<C: Args + Clone>(
@@ -23,11 +29,14 @@ pub(super) async fn run<C: Args + Clone>(
 ) -> anyhow::Result<()> {
     let (parts, outbox, settings) = parts::without_running(service, cli).await?;
     let source = parts.history_source(settings, outbox);
+    let Options { dry_run, unverified } = options;
+    let restore = RestoreOptions { dry_run, unverified };
     let show = |step: RestoreStep| program::say(line(&step));
-    broker::restore(&source, &parts.compacted, options.dry_run, show).await?;
+    broker::restore(&source, &parts.compacted, restore, show).await?;
     let (service, program) = (service.name, cli.common.program(service.name));
-    if options.dry_run {
-        program::say(format_args!("Nothing was changed. To repair the database: {program} restored"));
+    if dry_run {
+        let again = if unverified { " --unverified" } else { "" };
+        program::say(format_args!("Nothing was changed. To repair the database: {program} restored{again}"));
     } else {
         program::say(format_args!(
             "The database is repaired. Start {service}: its positions are older, so it reads again what it had read; what \
@@ -56,7 +65,7 @@ fn line(step: &RestoreStep) -> String {
 }
 
 fn lacked(forwarded: &Forwarded) -> String {
-    let Forwarded { topic, records, lacked, refused } = forwarded;
+    let Forwarded { topic, records, lacked, refused, foreign } = forwarded;
     let total: u64 = lacked.values().sum();
     let mut text = format!("{}: of {records} events the database lacked {total}", topic.name);
     for (event_type, count) in lacked {
@@ -64,6 +73,12 @@ fn lacked(forwarded: &Forwarded) -> String {
     }
     for (cause, count) in refused {
         let _ = write!(text, "\n    {count} could not be applied: {}", escape::text(cause));
+    }
+    if *foreign > 0 {
+        let _ = write!(
+            text,
+            "\n    {foreign} records left out: the database does not recognise them as its own events"
+        );
     }
     text
 }

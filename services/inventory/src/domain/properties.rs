@@ -18,7 +18,7 @@ use super::{Contradiction, Reservation, Shelves, Status, Stock, Warehouse};
 const SKUS: [&str; 4] = ["A", "B", "C", "UNKNOWN"];
 
 /// What happens next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Place(usize),
     Confirm(usize),

@@ -1,0 +1,138 @@
+//! Event ids by which a service recognises the events that it has published itself.
+//!
+//! Anyone who may write to a topic can write an event in the name of its owner. Readers cannot tell, and need not: that is
+//! what Kafka's ACLs are for. The owner must be able to tell, before it takes an event that its database does not know for
+//! one that the database has lost. So the second half of an event's id is a message authentication code (HMAC-SHA256,
+//! truncated to the 62 random bits of a `UUIDv7`) under a key that is kept in the database and its copies alone.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::record::Record;
+
+/// The bytes of a `UUIDv7` before its variant: the time and 12 random bits.
+const TIME: usize = 8;
+
+/// The key of one database.
+#[derive(Clone, Copy)]
+pub(crate) struct OriginKey([u8; 32]);
+
+/// The parts of an event that its id vouches for. The generation is none of them: it is raised while an event waits in the
+/// outbox of a database that is repaired.
+pub(crate) struct Vouched<'a> {
+    /// Without the system's prefix.
+    pub topic: &'a str,
+    pub key: &'a [u8],
+    pub event_type: &'a [u8],
+    /// The number, as in the header.
+    pub sequence: &'a [u8],
+    pub value: Option<&'a [u8]>,
+}
+
+impl OriginKey {
+    /// `None`: not 32 bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Returns a new id for the event.
+    pub(crate) fn id(&self, event: &Vouched<'_>) -> Uuid {
+        self.complete(*Uuid::now_v7().as_bytes(), event)
+    }
+
+    /// Whether the record was published from this database or a copy of it.
+    pub(crate) fn made(&self, record: &Record) -> bool {
+        use envelope::names::{ID, SEQUENCE, TYPE};
+        let id = record.header(ID).and_then(|id| Uuid::try_parse_ascii(id).ok());
+        let (Some(id), Some(key), Some(event_type), Some(sequence)) =
+            (id, record.key.as_deref(), record.header(TYPE), record.header(SEQUENCE))
+        else {
+            return false;
+        };
+        let event =
+            Vouched { topic: &record.topic, key, event_type, sequence, value: record.value.as_deref() };
+        // No secret is compared that could be guessed byte by byte: an answer takes a restart of the service.
+        self.complete(*id.as_bytes(), &event) == id
+    }
+
+    /// The id with this time, whose second half vouches for the event.
+    fn complete(&self, mut id: [u8; 16], event: &Vouched<'_>) -> Uuid {
+        // An HMAC takes a key of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return Uuid::nil() };
+        mac.update(&id[..TIME]);
+        for part in [event.topic.as_bytes(), event.key, event.event_type, event.sequence] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        // A tombstone is not an empty value.
+        mac.update(&[u8::from(event.value.is_some())]);
+        mac.update(event.value.unwrap_or_default());
+        id[TIME..].copy_from_slice(&mac.finalize().into_bytes()[..16 - TIME]);
+        uuid::Builder::from_bytes(id).with_variant(uuid::Variant::RFC4122).into_uuid()
+    }
+}
+
+/// The key is a secret.
+impl fmt::Debug for OriginKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OriginKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envelope::names;
+    use rdkafka::Timestamp;
+
+    use super::*;
+    use crate::outbox::HeaderValue;
+
+    fn event() -> Vouched<'static> {
+        let (key, sequence) = (b"order-1", b"00000000000000000002");
+        Vouched { topic: "orders", key, event_type: b"order.confirmed.v1", sequence, value: Some(b"{}") }
+    }
+
+    fn record(id: Uuid, event: &Vouched<'_>) -> Record {
+        let text = |bytes: &[u8]| HeaderValue::of(Some(bytes));
+        Record {
+            topic: event.topic.to_owned(),
+            partition: 0,
+            offset: 0,
+            timestamp: Timestamp::NotAvailable,
+            key: Some(event.key.to_vec()),
+            value: event.value.map(<[u8]>::to_vec),
+            headers: Some(vec![
+                (names::ID.to_owned(), text(id.to_string().as_bytes())),
+                (names::TYPE.to_owned(), text(event.event_type)),
+                (names::SEQUENCE.to_owned(), text(event.sequence)),
+            ]),
+        }
+    }
+
+    #[test]
+    fn an_id_vouches_for_its_event_alone_and_under_its_key_alone() {
+        let (ours, other) = (OriginKey([1; 32]), OriginKey([2; 32]));
+        let id = ours.id(&event());
+        assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+        assert_ne!(id, ours.id(&event()), "an event that is published again has an id of its own");
+        assert!(ours.made(&record(id, &event())));
+        assert!(!other.made(&record(id, &event())));
+        assert!(!ours.made(&record(Uuid::now_v7(), &event())));
+        for changed in [
+            Vouched { topic: "payments", ..event() },
+            Vouched { key: b"order-2", ..event() },
+            Vouched { event_type: b"order.cancelled.v1", ..event() },
+            Vouched { sequence: b"00000000000000000003", ..event() },
+            Vouched { value: Some(b"{\"a\":1}"), ..event() },
+            Vouched { value: None, ..event() },
+        ] {
+            assert!(!ours.made(&record(id, &changed)), "{}", changed.topic);
+        }
+        let tombstone = Vouched { value: None, ..event() };
+        let id = ours.id(&tombstone);
+        assert!(!ours.made(&record(id, &Vouched { value: Some(b""), ..event() })));
+    }
+}
