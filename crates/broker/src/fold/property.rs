@@ -116,6 +116,7 @@ fn a_batched_fold_does_what_its_records_do_one_by_one() {
     let servers = runtime.block_on(Servers::start(Some(String::new()), None)).unwrap();
     let outbox = runtime.block_on(async {
         let pool = PgPool::connect(servers.postgres_url()).await.unwrap();
+        crate::MIGRATIONS.run(&pool).await.unwrap();
         sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
         Outbox::new(pool, &settings())
     });
