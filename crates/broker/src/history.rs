@@ -8,6 +8,7 @@
 //! generation (`envelope::Generation`).
 
 mod check;
+mod fork;
 mod forward;
 mod log;
 mod restore;

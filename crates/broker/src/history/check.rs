@@ -9,8 +9,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::HistoryError;
-use super::forward;
 use super::log::{From, Log};
+use super::{fork, forward};
 use crate::fold::{Outcome, Subscription};
 use crate::generation;
 use crate::kafka::{self, Quiet, Reader};
@@ -90,11 +90,12 @@ async fn unknown_events(source: &HistorySource) -> Result<Option<String>, Histor
             }
         }
         let mut tx = source.outbox.begin().await?;
-        let results = forward::apply(&mut tx, own, &records).await?;
+        let forked = fork::find(&mut tx, own.topic(), &records).await?;
+        let results = forward::apply(&mut tx, own, &mut records).await?;
         drop(tx);
-        let unknown = records.iter().zip(&results).find(|(_, (outcome, _))| *outcome == Outcome::Applied);
-        if let Some((record, _)) = unknown {
-            return Ok(Some(describe(record, own.topic())));
+        let is_unknown = |(outcome, _): &(Outcome, _)| *outcome == Outcome::Applied;
+        if let Some(index) = forked.or_else(|| results.iter().position(is_unknown)) {
+            return Ok(Some(describe(&records[index], own.topic())));
         }
     }
     Ok(None)

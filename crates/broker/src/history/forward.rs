@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use envelope::names;
 use sqlx::Executor as _;
 
 use crate::failure::Failure;
@@ -11,12 +12,16 @@ use crate::record::Record;
 use crate::tx::Tx;
 
 /// Applies those of `records` that the database lacks, in the caller's transaction, and returns what became of each and
-/// why the refused ones were refused. Nothing is appended: all of it was published once.
+/// why the refused ones were refused. Nothing is appended: all of it was published once. The generations under which they
+/// were published are dropped first: an aggregate's version is a plain number.
 pub(super) async fn apply(
     tx: &mut Tx,
     own: &Subscription,
-    records: &[Record],
+    records: &mut [Record],
 ) -> Result<Vec<(Outcome, Option<String>)>, Failure> {
+    for headers in records.iter_mut().filter_map(|record| record.headers.as_mut()) {
+        headers.retain(|(name, _)| name != names::GENERATION);
+    }
     let mut results = vec![(Outcome::Skipped, None); records.len()];
     let mut condemned = BTreeMap::new();
     // The parts that are not applied yet, the next one last.

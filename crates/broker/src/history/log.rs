@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use envelope::{Topic, names};
+use envelope::Topic;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
@@ -89,8 +89,7 @@ impl Log {
         self.foreign
     }
 
-    /// The next records, without the generation under which each was published: an aggregate's version is a plain number.
-    /// `None`: all are read.
+    /// The next records; `None`: all are read.
     pub(super) async fn next(self) -> Result<Option<(Self, Vec<Record>)>, HistoryError> {
         if self.unread.is_empty() {
             return Ok(None);
@@ -114,10 +113,8 @@ impl Log {
             let (number, offset) = (message.partition(), message.offset());
             let Some(end) = self.unread.get(&number).copied() else { continue };
             if offset < end {
-                let mut record = Record::copy(&message, self.topic);
+                let record = Record::copy(&message, self.topic);
                 if self.origin.is_none_or(|key| key.made(&record)) {
-                    let headers = record.headers.iter_mut();
-                    headers.for_each(|headers| headers.retain(|(name, _)| name != names::GENERATION));
                     bytes += record.bytes();
                     records.push(record);
                 } else {

@@ -156,15 +156,15 @@ async fn roll_forward(
     // A dry run applies everything in one transaction, which is rolled back: later events need the earlier ones.
     let mut dry = if dry_run { Some(begin_dry(&source.outbox).await?) } else { None };
     while let Some(open) = log.take() {
-        let Some((rest, records)) = open.next().await? else { break };
+        let Some((rest, mut records)) = open.next().await? else { break };
         forwarded.foreign = rest.foreign();
         log = Some(rest);
         waiting.were_published(&records);
         let results = if let Some(tx) = &mut dry {
-            forward::apply(tx, own, &records).await?
+            forward::apply(tx, own, &mut records).await?
         } else {
             lease.hold(source.outbox.pool()).await?;
-            apply_for_good(&source.outbox, own, &records).await?
+            apply_for_good(&source.outbox, own, &mut records).await?
         };
         let shown = forwarded.records / PROGRESS;
         forwarded.count(&records, results);
@@ -177,7 +177,11 @@ async fn roll_forward(
 
 type Results = Vec<(Outcome, Option<String>)>;
 
-async fn apply_for_good(outbox: &Outbox, own: &Subscription, records: &[Record]) -> Result<Results, Failure> {
+async fn apply_for_good(
+    outbox: &Outbox,
+    own: &Subscription,
+    records: &mut [Record],
+) -> Result<Results, Failure> {
     let mut tx = outbox.begin().await?;
     let results = forward::apply(&mut tx, own, records).await?;
     tx.commit().await?;
