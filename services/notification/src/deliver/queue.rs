@@ -137,8 +137,11 @@ async fn write(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<V
         .iter()
         .map(|(_, verdict)| matches!(verdict, Verdict::Deferred(..) | Verdict::Waiting(_)))
         .collect();
-    let put_off: Vec<bool> =
-        verdicts.iter().map(|(_, verdict)| matches!(verdict, Verdict::PutOff(_))).collect();
+    // Without a known address a delivery was not tried, and not counted against its mailbox's limit.
+    let put_off: Vec<bool> = verdicts
+        .iter()
+        .map(|(_, verdict)| matches!(verdict, Verdict::PutOff(_) | Verdict::Waiting(_)))
+        .collect();
     let (mut statuses, mut causes, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
     for (_, verdict) in verdicts {
         let (status, cause, pause) = match verdict {
