@@ -1,6 +1,6 @@
 //! Forged events: a client with write access to Kafka can publish them, but the services reject them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stack::System;
 use system_tests::{Forged, Shop, eventually, run};
 
@@ -38,4 +38,31 @@ async fn an_event_whose_source_does_not_own_the_topic_is_a_dead_letter_and_chang
     run(&shop, "order", &["rewind", "payments", "--to", "beginning"]).await.unwrap();
     shop.system.settled().await.unwrap();
     assert_eq!(shop.get(&placed.id).await, before);
+}
+
+#[tokio::test]
+async fn a_forged_event_on_the_owners_topic_is_not_mistaken_for_one_that_the_owners_database_lost() {
+    let shop = Shop::open().await;
+    // The other services answer an order that the order service does not know.
+    shop.system.leave_queues();
+    let id = "01920000-0000-7000-8000-00000000abcd";
+    let item =
+        json!({"sku": "MUG", "name": "Mug", "quantity": 1, "unit_price": {"amount": 100, "currency": "EUR"}});
+    let placed = json!({"order_id": id, "customer_id": id, "items": [item], "payment_method": "pm_card_visa",
+                        "total": {"amount": 100, "currency": "EUR"}, "notify_me": false,
+                        "placed_at": "2026-11-25T08:00:00Z"});
+    let forged = Forged::new("orders", id, "/order", "order.placed.v1").with_value(placed.to_string());
+    shop.publish(&forged).await;
+
+    let order = shop.system.service("order");
+    order.kill();
+    order.start().await.unwrap();
+    let ready = format!("{}/health/ready", shop.system.ops_url("order", 1));
+    let health: Value = shop.http().get(ready).send().await.unwrap().json().await.unwrap();
+    assert_eq!(health["checks"]["history"]["ok"], true, "{health}");
+    shop.stock("PEN", 1).await;
+    let placed = shop.order("PEN", 1, "pm_card_visa").await;
+    shop.confirmed(&placed.id).await;
+    let lacks = run(&shop, "order", &["restored", "--dry-run"]).await.unwrap();
+    assert!(lacks.contains("the database lacked 0") && lacks.contains("1 records left out"), "{lacks}");
 }
