@@ -124,7 +124,7 @@ async fn a_mail_to_a_slow_server_is_sent_once() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     // Six answers take longer than a claim lasts without renewal.
-    inbox.delay(Duration::from_millis(3500));
+    inbox.delay(Duration::from_millis(5500));
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     let row = is_sent(&shop, &placed.id).await;
     assert_eq!(row["attempts"], 1, "{row}");
