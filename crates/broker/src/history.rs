@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the finding is logged while nothing is done about it.
 const REMIND: Duration = Duration::from_mins(10);
 
-/// What is known of a database's history.
+/// The age of a database, compared with what its service has published.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum DatabaseAge {
     /// Kafka or the database has not answered yet.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stack::System;
-use system_tests::{Inbox, Shop, eventually, mailing};
+use system_tests::{Inbox, Shop, eventually, mailing, run};
 
 const LIMIT: usize = 3;
 const ORDERS: usize = 12;
@@ -45,5 +45,34 @@ async fn mails_of_one_kind_are_limited_per_mailbox_and_hour_across_all_instances
         (to_victim().sum::<usize>() == ORDERS).then_some(())
     })
     .await;
+    shop.system.settled().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_limit_holds_for_messages_whose_contact_arrived_after_them() {
+    let inbox = Inbox::open();
+    let builder = System::builder().not_started("notification");
+    let shop = Shop::with(mailing(builder, &inbox, &[("MAILS_PER_RECIPIENT_PER_HOUR", "3")])).await;
+    shop.stock("MUG", 100).await;
+    for number in 0..ORDERS {
+        order_for(&shop, &format!("victim+{number}@example.com")).await;
+    }
+    run(&shop, "notification", &["rewind", "customers", "--to", "end"]).await.unwrap();
+    shop.system.service("notification").start().await.unwrap();
+    let smtp = async |status: &str| {
+        let mut rows = shop.notifications(&format!("kind=order_confirmed&status={status}&limit=200")).await;
+        rows.retain(|row| row["channel"] == "smtp");
+        rows.len()
+    };
+    eventually("all messages wait for their contacts", async || {
+        (smtp("waiting_for_contact").await == ORDERS).then_some(())
+    })
+    .await;
+    run(&shop, "notification", &["rewind", "customers", "--to", "beginning"]).await.unwrap();
+    eventually("the messages beyond the limit have failed", async || {
+        (smtp("failed").await == ORDERS - LIMIT).then_some(())
+    })
+    .await;
+    assert_eq!(smtp("sent").await, LIMIT);
     shop.system.settled().await.unwrap();
 }

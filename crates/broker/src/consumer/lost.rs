@@ -28,7 +28,7 @@ pub(super) struct Lost {
 pub(super) struct Owner {
     /// How an operator calls its program.
     pub program: String,
-    /// What it publishes again: events, or the current state.
+    /// The topic's cleanup policy: after deletion the owner publishes events again, after compaction the current state.
     pub cleanup: Cleanup,
 }
 
@@ -61,7 +61,7 @@ impl Lost {
         Self { partition, position, why, since: OffsetDateTime::now_utc() }
     }
 
-    /// What happened, how much is gone, since when, and the commands that repair it.
+    /// Describes the loss, its size and time, and names the commands that repair it.
     pub(super) fn explain(&self, program: &str, owner: Option<&Owner>) -> String {
         let Self { partition: (topic, number), position, why, since } = self;
         let next = position.next;

@@ -9,13 +9,14 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::HistoryError;
-use super::log::{From, Log};
+use super::log::Log;
 use super::{fork, forward};
 use crate::fold::{Outcome, Subscription};
 use crate::generation;
 use crate::kafka::{self, Quiet, Reader};
 use crate::positions::{self, Partition};
 use crate::record::Record;
+use crate::scan::Start;
 use crate::settings::Settings;
 use crate::tx::Outbox;
 
@@ -23,7 +24,7 @@ use crate::tx::Outbox;
 const LAST: i64 = 8;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What remembers a service's history, and the database that should know it.
+/// The topics and the group that remember a service's history, and the database that should know it.
 #[derive(Clone)]
 pub struct HistorySource {
     /// The service's settings.
@@ -36,13 +37,13 @@ pub struct HistorySource {
     pub followed: Vec<Topic>,
 }
 
-/// What the comparison has found.
+/// A difference between the database and Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryFinding {
     /// The database is older than what was published: the service must not go on. Why, and the command that repairs it.
     Older(String),
-    /// Kafka remembers more than the database has read, and nothing that was published is missing: the service reads again
-    /// what it had read, which changes nothing.
+    /// Kafka remembers more than the database has read, and nothing that was published is missing: the service reads the
+    /// same records again, which changes nothing.
     ReadMore(String),
 }
 
@@ -82,7 +83,7 @@ async fn unknown_events(source: &HistorySource) -> Result<Option<String>, Histor
     for own in &source.own {
         // The log first: what is in it was committed before.
         let mut records: Vec<Record> = Vec::new();
-        let mut log = Log::open(&source.settings, own.topic(), From::Last(LAST), Some(key)).await?;
+        let mut log = Log::open(&source.settings, own.topic(), Start::Last(LAST), Some(key)).await?;
         while let Some(open) = log.take() {
             if let Some((rest, read)) = open.next().await? {
                 records.extend(read);

@@ -23,7 +23,7 @@ pub(super) async fn apply(
         headers.retain(|(name, _)| name != names::GENERATION);
     }
     let mut results = vec![(Outcome::Skipped, None); records.len()];
-    let mut condemned = BTreeMap::new();
+    let mut rejected = BTreeMap::new();
     // The parts that are not applied yet, the next one last.
     let mut open = Vec::from([Range { start: 0, end: records.len() }]);
     while let Some(range) = open.pop() {
@@ -31,7 +31,7 @@ pub(super) async fn apply(
             continue;
         }
         tx.execute("SAVEPOINT part").await?;
-        let part = condemned
+        let part = rejected
             .range(range.clone())
             .map(|(index, cause): (&usize, &String)| (index - range.start, cause.clone()));
         let part = part.collect();
@@ -47,7 +47,7 @@ pub(super) async fn apply(
                 continue;
             }
             Err(Failure::Record { index, cause }) => {
-                condemned.insert(range.start + index, cause);
+                rejected.insert(range.start + index, cause);
                 open.push(range);
             }
             Err(Failure::SomeRecord(cause)) if range.len() == 1 => {

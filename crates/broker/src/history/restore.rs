@@ -12,7 +12,7 @@ use envelope::{Generation, Topic};
 use rdkafka::error::KafkaError;
 use sqlx::Executor as _;
 
-use super::log::{From, Log};
+use super::log::Log;
 use super::{HistoryError, HistorySource, check, forward};
 use crate::failure::Failure;
 use crate::fold::{Outcome, Subscription};
@@ -21,6 +21,7 @@ use crate::logs;
 use crate::origin::OriginKey;
 use crate::record::Record;
 use crate::republish::{Compacted, Keys};
+use crate::scan::Start;
 use crate::tx::{Outbox, Tx};
 use crate::{generation, kafka, positions};
 
@@ -152,7 +153,7 @@ async fn roll_forward(
     let topic = own.topic();
     let mut forwarded =
         Forwarded { topic, records: 0, lacked: BTreeMap::new(), refused: BTreeMap::new(), foreign: 0 };
-    let mut log = Log::open(&source.settings, topic, From::Beginning, origin).await?;
+    let mut log = Log::open(&source.settings, topic, Start::Beginning, origin).await?;
     // A dry run applies everything in one transaction, which is rolled back: later events need the earlier ones.
     let mut dry = if dry_run { Some(begin_dry(&source.outbox).await?) } else { None };
     while let Some(open) = log.take() {

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::fold::{Batch, Guard, Outcome, Subscription};
 use crate::positions::BEGINNING;
 use crate::record::Record;
-use crate::scan::{self, Scanned};
+use crate::scan::{self, Scanned, Start};
 use crate::settings::Settings;
 use crate::tx::Outbox;
 use crate::{kafka, positions};
@@ -133,7 +133,8 @@ fn read(
     mut seen: HashMap<String, Sequence>,
     found: &mpsc::Sender<Record>,
 ) -> Result<Scanned, KafkaError> {
-    scan::scan(settings, topic, since, |record| {
+    let start = since.map_or(Start::Beginning, Start::Since);
+    scan::scan(settings, topic, start, |record| {
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
         let Some(seen) = key.and_then(|key| seen.get_mut(key)) else { return ControlFlow::Continue(()) };
         // What has no sequence is no event of ours: the consumer has made it a dead letter.

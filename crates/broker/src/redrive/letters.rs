@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::RedriveError;
 use crate::kafka;
 use crate::record::Record;
-use crate::scan::{self, Scanned};
+use crate::scan::{self, Scanned, Start};
 use crate::settings::Settings;
 use crate::tx::Outbox;
 
@@ -89,7 +89,7 @@ fn read(
 ) -> Result<Vec<Letter>, RedriveError> {
     let topic = settings.dead_letter_topic();
     let mut letters = Vec::new();
-    let scanned = scan::scan(settings, &topic, None, |record| {
+    let scanned = scan::scan(settings, &topic, Start::Beginning, |record| {
         let letter = Letter::open(&record).filter(|letter| open.remove(&letter.place()).is_some());
         letters.extend(letter.filter(|letter| wanted.include(letter)));
         ControlFlow::Continue(())

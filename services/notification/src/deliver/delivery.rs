@@ -128,7 +128,8 @@ pub(crate) fn verdict(attempt: &Attempt, tries: Tries) -> Verdict {
         Attempt::Blocked(cause) => Verdict::Again(pause(), cause.clone()),
         Attempt::SoldOut => Verdict::Held,
         Attempt::TooMany => Verdict::PutOff(PUT_OFF),
-        Attempt::NoContact => Verdict::Waiting(pause()),
+        // Not an attempt: the pause grows with how often the contact was missing.
+        Attempt::NoContact => Verdict::Waiting(work::backoff(tries.deferrals + 1, FIRST, LONGEST)),
     }
 }
 
@@ -183,5 +184,12 @@ mod tests {
         assert!(matches!(verdict(&blocked, days), Verdict::Again(..)));
         let outage = Tries { attempts: 100_000, deferrals: 0 };
         assert!(matches!(verdict(&full, outage), Verdict::Deferred(..)), "an outage before does not count");
+    }
+
+    #[test]
+    fn a_missing_contact_is_looked_for_less_and_less_often() {
+        let waits = |deferrals| verdict(&Attempt::NoContact, Tries { attempts: 1, deferrals });
+        assert!(matches!(waits(0), Verdict::Waiting(pause) if pause <= FIRST));
+        assert!(matches!(waits(1000), Verdict::Waiting(pause) if pause >= LONGEST / 2), "with its jitter");
     }
 }

@@ -170,6 +170,8 @@ pub(super) async fn apply(tx: &mut Tx, facts: &BTreeMap<SubscriptionId, Facts>) 
             consented_at = CASE WHEN next.state = 'waiting' THEN COALESCE(known.consented_at, told.confirmed_at)
                                 ELSE known.consented_at END,
             activated_at = COALESCE(known.activated_at, told.confirmed_at),
+            -- The consent is newer than all purchases that the copy knows.
+            arrival = CASE WHEN told.confirmed_at IS NULL THEN known.arrival ELSE nextval('arrivals') END,
             confirmed_round = CASE WHEN told.confirmed_at IS NULL THEN known.confirmed_round ELSE known.asked_round END,
             expires_at = GREATEST(known.expires_at, told.confirmed_at + make_interval(secs => $11)),
             queued_at = CASE WHEN next.state = 'waiting' THEN known.queued_at END,
