@@ -31,7 +31,7 @@ impl Shop {
             assert!(matches!(status, 202 | 422 | 503), "{status}: {answer}");
             if status == 422 {
                 // Every call counts towards the client's limit, so the test retries only after the update.
-                self.system.settled().await.unwrap();
+                self.system.quiesce().await.unwrap();
             }
             (status == 202).then(|| assert_eq!(answer, json!({"status": "accepted"})))
         })
@@ -110,14 +110,14 @@ impl Shop {
     /// Waits until the system is idle and a later wave has sent a mail: everyone whom an earlier event concerns has
     /// been queued by then.
     pub async fn a_wave_has_passed(&self, inbox: &Inbox) {
-        self.system.settled().await.unwrap();
+        self.system.quiesce().await.unwrap();
         let number = inbox.told().len();
         let (mark, sku) = (format!("mark-{number}@example.com"), format!("MARK-{number}"));
         self.stock(&sku, 0).await;
         self.subscribe(inbox, &mark, &sku, 1).await;
         self.restock(&sku, 1).await;
         inbox.mail(&mark, BACK).await;
-        self.system.settled().await.unwrap();
+        self.system.quiesce().await.unwrap();
     }
 }
 

@@ -12,10 +12,10 @@ mod alarms;
 mod assignment;
 mod batch;
 mod context;
-mod held;
-mod lost;
 mod monitor;
+mod out_of_range;
 mod progress;
+mod rebalance;
 mod session;
 
 use std::collections::BTreeMap;
@@ -26,9 +26,9 @@ use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::held::Held;
+pub(crate) use self::assignment::Assignment;
 use self::session::{Ended, Session};
-use crate::fold::Subscription;
+use crate::handler::Subscription;
 use crate::history;
 use crate::settings::Settings;
 use crate::topics::{self, TopicsError};
@@ -117,7 +117,7 @@ impl Consumer {
                 Ended::FatalAfterOutage(error) => {
                     tracing::warn!(%error, "while Kafka was away the group gave our place away; joining anew");
                 }
-                Ended::Stranded => {
+                Ended::StaleClient => {
                     tracing::warn!(
                         "Kafka answers, but not the consumer's client any more; building a new one"
                     );

@@ -43,7 +43,7 @@ impl Places {
 
 /// Notes `dead` records with their causes, appends those to the outbox that were not dead before, and returns their
 /// partitions and offsets.
-pub(crate) async fn bury(
+pub(crate) async fn write(
     tx: &mut Tx,
     settings: &Settings,
     topic: Topic,
@@ -110,7 +110,7 @@ async fn insert(
 
 /// Notes that these records of a topic, dead letters once, were applied after all (they were read again, and what killed
 /// them is repaired), so that a redrive does not apply them a second time.
-pub(crate) async fn raise<'a>(
+pub(crate) async fn mark_redriven<'a>(
     tx: &mut Tx,
     settings: &Settings,
     topic: Topic,

@@ -33,7 +33,7 @@ impl Lease {
     }
 
     /// Whether the lease is surely ours at this moment.
-    pub(crate) fn held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() < until)
     }
 
@@ -41,7 +41,7 @@ impl Lease {
     pub(crate) async fn hold(&mut self, pool: &PgPool) -> sqlx::Result<bool> {
         let due = self.asked.is_none_or(|asked| asked.elapsed() >= RENEW_AFTER);
         if !due {
-            return Ok(self.held());
+            return Ok(self.is_held());
         }
         // Counted from before the question, so that our own view ends no later than the database's.
         let asked = Instant::now();
@@ -65,7 +65,7 @@ impl Lease {
         .await?;
         self.asked = Some(asked);
         self.until = taken.map(|_| asked + TERM);
-        Ok(self.held())
+        Ok(self.is_held())
     }
 
     /// Gives the lease back, so that another need not wait for its end.

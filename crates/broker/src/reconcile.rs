@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::search::Search;
 use crate::failure::Failure;
-use crate::fold::Subscription;
+use crate::handler::Subscription;
 use crate::settings::Settings;
 use crate::tx::Outbox;
 

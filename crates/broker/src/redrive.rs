@@ -4,16 +4,16 @@
 //! what was applied since, on purpose), and is noted as done in the same transaction. What fails again stays, until an
 //! operator discards it.
 
-mod letters;
+mod dead_letters;
 
 use std::collections::BTreeMap;
 
 use rdkafka::error::KafkaError;
 
-pub use self::letters::Letters;
-use self::letters::{Kept, Letter};
+pub use self::dead_letters::DeadLetterFilter;
+use self::dead_letters::{Kept, Letter};
 use crate::failure::Failure;
-use crate::fold::{Batch, Guard, Outcome, Subscription};
+use crate::handler::{Batch, Guard, Outcome, Subscription};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::tx::{Outbox, Tx};
@@ -100,11 +100,11 @@ pub async fn redrive(
     settings: &Settings,
     outbox: &Outbox,
     subscriptions: &[Subscription],
-    wanted: &Letters,
+    wanted: &DeadLetterFilter,
     action: Redrive,
     mut tell: impl FnMut(Report),
 ) -> Result<(), RedriveError> {
-    for letter in letters::find(settings, outbox, wanted).await? {
+    for letter in dead_letters::find(settings, outbox, wanted).await? {
         let Record { topic, partition, offset, .. } = &letter.record;
         let result = settle(outbox, subscriptions, &letter, action).await;
         let result = result.map_err(|failure| RedriveError::World {
@@ -173,8 +173,8 @@ async fn settle(
 /// Handles a record once more. `StillDead`: the transaction is spoiled.
 async fn handle(tx: &mut Tx, subscription: &Subscription, record: &Record) -> Result<Redriven, Failure> {
     let batch =
-        Batch { records: std::slice::from_ref(record), condemned: &BTreeMap::new(), guard: Guard::Off };
-    let handled = match subscription.handle(tx, batch).await {
+        Batch { records: std::slice::from_ref(record), rejected: &BTreeMap::new(), guard: Guard::Off };
+    let handled = match subscription.apply(tx, batch).await {
         Ok(handled) => handled,
         Err(Failure::Record { cause, .. } | Failure::SomeRecord(cause)) => {
             return Ok(Redriven::StillDead(cause));

@@ -1,15 +1,15 @@
 //! The relay: moves rows from the outbox to Kafka, and sends row n+1 of a key only after row n is acknowledged and gone.
 //!
 //! So the first appearance of each event is in commit order per key with any number of relays, whatever times out or is
-//! frozen; what comes late is a repetition. A lease only saves work. Rows in flight stay in memory as [`Chains`]; the
+//! frozen; what comes late is a repetition. A lease only saves work. Rows in flight stay in memory as [`InFlight`]; the
 //! loop selects what it does not hold, sends the front of each chain, and deletes what was acknowledged.
 
-mod chains;
 pub(crate) mod depth;
+mod in_flight;
 mod late;
 mod refusals;
 mod rows;
-mod turn;
+mod tick;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,16 +18,16 @@ use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::chains::Chains;
+use self::in_flight::InFlight;
 use self::late::Late;
 use self::refusals::Outages;
+use crate::backoff::Backoff;
 use crate::kafka;
 use crate::lease::Lease;
-use crate::patience::Patience;
 use crate::producer::{Acknowledgement, Producer};
 use crate::republish::Compacted;
 use crate::settings::Settings;
-use crate::stranded::Stranded;
+use crate::stale_client::StaleClient;
 use crate::topics::TopicsError;
 use crate::tx::Outbox;
 
@@ -59,14 +59,14 @@ pub struct Relay {
     compacted: Vec<Arc<dyn Compacted>>,
     status: watch::Sender<RelayStatus>,
     lease: Lease,
-    chains: Chains,
+    in_flight: InFlight,
     outages: Outages,
     late: Late,
     /// Acknowledged by Kafka, not yet deleted.
     delivered: Vec<i64>,
     acknowledgements: mpsc::UnboundedReceiver<Acknowledgement>,
     sender: mpsc::UnboundedSender<Acknowledgement>,
-    stranded: Stranded,
+    stale_client: StaleClient,
     /// The producer does not find a Kafka that is there.
     is_stranded: bool,
     poll: Duration,
@@ -78,14 +78,14 @@ impl Relay {
     pub fn new(settings: Settings, outbox: Outbox, compacted: Vec<Arc<dyn Compacted>>) -> Self {
         let (sender, acknowledgements) = mpsc::unbounded_channel();
         Self {
-            stranded: Stranded::new(settings.clone()),
+            stale_client: StaleClient::new(settings.clone()),
             is_stranded: false,
             lease: Lease::new("relay", settings.instance.as_deref()),
             settings,
             outbox,
             compacted,
             status: watch::Sender::default(),
-            chains: Chains::default(),
+            in_flight: InFlight::default(),
             outages: Outages::default(),
             late: Late::default(),
             delivered: Vec::new(),
@@ -137,7 +137,7 @@ impl Relay {
                 Ok(()) if outage.take().is_some() => tracing::info!("the outbox can be read again"),
                 Ok(()) => {}
                 Err(error) => {
-                    let pause = patience(&mut outage, &error).pause();
+                    let pause = backoff(&mut outage, &error).pause();
                     let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
@@ -156,7 +156,7 @@ impl Relay {
     /// What the old one had in flight is refused when it goes, and sent again.
     fn replace(&mut self, producer: &mut Producer) -> Result<(), TopicsError> {
         let old = std::mem::replace(producer, self.producer()?);
-        self.late.expect(self.chains.sent().cloned());
+        self.late.expect(self.in_flight.sent().cloned());
         std::thread::spawn(move || drop(old));
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Relay {
         if changed {
             tracing::debug!(leading, "relay lease");
             // What another relay did meanwhile is not known: start from what the outbox says.
-            self.chains.forget_waiting();
+            self.in_flight.forget_waiting();
             self.outages.clear();
             self.report();
             self.look_at = Instant::now();
@@ -201,9 +201,9 @@ impl Relay {
 }
 
 /// That of this outage, whose beginning is told once.
-fn patience<'a>(outage: &'a mut Option<Patience>, error: &sqlx::Error) -> &'a mut Patience {
+fn backoff<'a>(outage: &'a mut Option<Backoff>, error: &sqlx::Error) -> &'a mut Backoff {
     outage.get_or_insert_with(|| {
         tracing::warn!(%error, "the outbox cannot be read; tried until it can");
-        Patience::new()
+        Backoff::new()
     })
 }

@@ -14,7 +14,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, global};
 use uuid::Uuid;
 
-use crate::fold::Outcome;
+use crate::handler::Outcome;
 use crate::record::Record;
 
 /// The records of a committed batch that had an effect.

@@ -158,7 +158,7 @@ impl System {
     }
 
     /// Waits until the system is idle: outboxes, lag and dead letters are at zero.
-    pub async fn settled(&self) -> Result<()> {
+    pub async fn quiesce(&self) -> Result<()> {
         let deadline = Instant::now() + IDLE_TIMEOUT;
         let mut before = None;
         loop {
@@ -233,7 +233,7 @@ impl Drop for System {
         let idle = if failing || self.leave_queues.load(Ordering::Relaxed) {
             Ok(())
         } else {
-            finish(self.settled())
+            finish(self.quiesce())
         };
         if failing || idle.is_err() {
             self.show_logs();

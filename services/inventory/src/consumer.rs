@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use broker::{Appends, Cause, Failure, Fold, Received, Rejected, Tx};
+use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{OrderId, Sku};
 use events::{OrderEvent, ReservationEvent, ShortLine, StockEvent};
-use time::OffsetDateTime;
 
 use crate::domain::{Contradiction, Reservation, Warehouse};
 use crate::store;
@@ -26,7 +25,7 @@ pub(crate) struct Batch {
     answers: Vec<(ReservationEvent, Cause)>,
 }
 
-impl Fold for Orders {
+impl Handler for Orders {
     type Event = OrderEvent;
     type State = Batch;
 
@@ -57,27 +56,21 @@ impl Fold for Orders {
         })
     }
 
-    fn seen<'s>(&self, state: &'s mut Batch, event: &OrderEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut Batch, event: &OrderEvent) -> Option<&'s mut Sequence> {
         state.warehouse.reservations.get_mut(&event.order_id()).map(|reservation| &mut reservation.seen)
     }
 
-    fn decide(
-        &self,
-        state: &mut Batch,
-        received: &Received<OrderEvent>,
-        _now: OffsetDateTime,
-        out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let order_id = received.event.order_id();
-        let answer = state.warehouse.apply(&received.event)?;
+    fn handle(&self, state: &mut Batch, mut incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
+        let order_id = incoming.event.order_id();
+        let answer = state.warehouse.apply(&incoming.event)?;
         let Some(reservation) = state.warehouse.reservations.get_mut(&order_id) else {
             return Ok(());
         };
-        reservation.seen = reservation.seen.max(received.sequence);
+        reservation.seen = reservation.seen.max(incoming.sequence);
         state.touched.insert(order_id);
         if let Some(answer) = answer {
-            out.append(reservation.version, &answer)?;
-            state.answers.push((answer, received.cause()));
+            incoming.append(reservation.version, &answer)?;
+            state.answers.push((answer, incoming.cause()));
         }
         Ok(())
     }

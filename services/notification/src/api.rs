@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use web::{AdminToken, Json, Operator, Origins, Problem};
 
 use crate::deliver;
-use crate::deliver::letter::{Letters, Shop};
+use crate::deliver::templates::{MailTemplates, Shop};
 use crate::notify_me::limits::Limits;
 use crate::notify_me::links::Linker;
 use crate::notify_me::pages::{self, Pages};
@@ -27,7 +27,7 @@ use crate::notify_me::{erasure, report, subscribe};
 pub(crate) struct App {
     pub outbox: Outbox,
     pub admin: AdminToken,
-    pub letters: Arc<Letters>,
+    pub letters: Arc<MailTemplates>,
     pub pages: Arc<Pages>,
     pub linker: Linker,
     pub shop: Shop,

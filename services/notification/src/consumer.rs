@@ -1,4 +1,4 @@
-//! What the service follows, a fold a topic: load, decide, save; the rest is `broker::Fold`.
+//! What the service follows, a fold a topic: load, decide, save; the rest is `broker::Handler`.
 
 mod customers;
 mod orders;

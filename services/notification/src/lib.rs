@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
-use broker::{History, Horizon, Outbox, Subscription, Waits};
+use broker::{CaughtUp, History, Outbox, Subscription, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::Channel;
 use lettre::message::Mailbox;
@@ -32,9 +32,9 @@ use crate::consumer::Consumers;
 use crate::deliver::channel::Channel as _;
 use crate::deliver::channel::log::Log;
 use crate::deliver::channel::smtp::Smtp;
-use crate::deliver::letter::{Letters, Shop};
 use crate::deliver::purge;
 use crate::deliver::quota::Quota;
+use crate::deliver::templates::{MailTemplates, Shop};
 use crate::deliver::worker::Sender;
 use crate::notify_me::adopt::Adoption;
 use crate::notify_me::expiry;
@@ -80,12 +80,12 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let linker = Linker { tokens: Tokens::new(config.token_key.keys()?), public_url: common.public_url() };
     let shop = Shop { name: config.shop_name.clone(), url: config.shop_url.clone() };
     let letters =
-        Arc::new(Letters::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);
+        Arc::new(MailTemplates::new(shop.clone(), linker.clone()).context("the templates cannot be read")?);
     let pages = Arc::new(Pages::new(shop.clone()).context("the templates cannot be read")?);
     let mut parts = Parts::default();
-    let horizon = Arc::new(Horizon::new(outbox.clone(), events::STOCK));
-    let news = Arc::new(News::new(Arc::clone(&horizon)));
-    parts.tasks.push(Task::new("horizon", async move |stop| horizon.run(stop).await));
+    let caught_up = Arc::new(CaughtUp::new(outbox.clone(), events::STOCK));
+    let news = Arc::new(News::new(Arc::clone(&caught_up)));
+    parts.tasks.push(Task::new("caught_up", async move |stop| caught_up.run(stop).await));
     let (channels, senders) = channels(&mut parts, &config, &outbox, &letters, &news, &linker.tokens)?;
     let adoption = Adoption {
         tokens: linker.tokens.clone(),
@@ -190,7 +190,7 @@ fn channels(
     parts: &mut Parts,
     config: &Config,
     outbox: &Outbox,
-    letters: &Arc<Letters>,
+    letters: &Arc<MailTemplates>,
     news: &Arc<News>,
     tokens: &Tokens,
 ) -> anyhow::Result<Channels> {

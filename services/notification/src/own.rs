@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{DeliveryId, Sku, SubscriptionId};
 use events::{Channel, NotificationEvent};
@@ -46,7 +46,7 @@ pub(crate) struct State {
     left_out: Sequence,
 }
 
-impl Fold for Notifications {
+impl Handler for Notifications {
     type Event = NotificationEvent;
     type State = State;
 
@@ -74,7 +74,7 @@ impl Fold for Notifications {
         })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &NotificationEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &NotificationEvent) -> Option<&'s mut Sequence> {
         match event {
             NotificationEvent::SubscriptionConfirmed(confirmed) => {
                 state.subscriptions.get_mut(&confirmed.subscription_id)
@@ -91,15 +91,9 @@ impl Fold for Notifications {
         }
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<NotificationEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let (sequence, at) = (received.sequence, received.time);
-        match &received.event {
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, NotificationEvent>) -> Result<(), Rejected> {
+        let (sequence, at) = (incoming.sequence, incoming.time);
+        match &incoming.event {
             NotificationEvent::Sent(sent) => state.tell(Told::sent(sent, sequence, at), self.tells),
             NotificationEvent::Failed(failed) => state.tell(Told::failed(failed, sequence, at), self.tells),
             NotificationEvent::SubscriptionConfirmed(confirmed) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{OrderId, Sku};
 use events::{OrderEvent, PaymentEvent, ProductEvent, ReservationEvent};
@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use crate::announce::Announcement;
 use crate::domain::Order;
-use crate::store::{self, products::Copy};
+use crate::store::{self, products::ProductSnapshot};
 
 /// Payment's answers.
 pub(crate) struct Payments;
 
-impl Fold for Payments {
+impl Handler for Payments {
     type Event = PaymentEvent;
     type State = Orders;
 
@@ -24,19 +24,13 @@ impl Fold for Payments {
         Orders::load(tx, batch.iter().map(|received| received.event.order_id())).await
     }
 
-    fn seen<'s>(&self, orders: &'s mut Orders, event: &PaymentEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, orders: &'s mut Orders, event: &PaymentEvent) -> Option<&'s mut Sequence> {
         orders.known.get_mut(&event.order_id()).map(|order| &mut order.seen_payments)
     }
 
-    fn decide(
-        &self,
-        orders: &mut Orders,
-        received: &Received<PaymentEvent>,
-        now: OffsetDateTime,
-        out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let event = &received.event;
-        orders.hear(event.order_id(), received, out, |order| order.hear_payment(event, now))
+    fn handle(&self, orders: &mut Orders, incoming: Incoming<'_, PaymentEvent>) -> Result<(), Rejected> {
+        let event = &incoming.received.event;
+        orders.apply(event.order_id(), incoming, |order, now| order.hear_payment(event, now))
     }
 
     async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
@@ -47,7 +41,7 @@ impl Fold for Payments {
 /// Inventory's answers.
 pub(crate) struct Reservations;
 
-impl Fold for Reservations {
+impl Handler for Reservations {
     type Event = ReservationEvent;
     type State = Orders;
 
@@ -55,19 +49,17 @@ impl Fold for Reservations {
         Orders::load(tx, batch.iter().map(|received| received.event.order_id())).await
     }
 
-    fn seen<'s>(&self, orders: &'s mut Orders, event: &ReservationEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(
+        &self,
+        orders: &'s mut Orders,
+        event: &ReservationEvent,
+    ) -> Option<&'s mut Sequence> {
         orders.known.get_mut(&event.order_id()).map(|order| &mut order.seen_reservations)
     }
 
-    fn decide(
-        &self,
-        orders: &mut Orders,
-        received: &Received<ReservationEvent>,
-        now: OffsetDateTime,
-        out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let event = &received.event;
-        orders.hear(event.order_id(), received, out, |order| order.hear_reservation(event, now))
+    fn handle(&self, orders: &mut Orders, incoming: Incoming<'_, ReservationEvent>) -> Result<(), Rejected> {
+        let event = &incoming.received.event;
+        orders.apply(event.order_id(), incoming, |order, now| order.hear_reservation(event, now))
     }
 
     async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
@@ -89,18 +81,17 @@ impl Orders {
         Ok(Self { known, told: Vec::new() })
     }
 
-    /// What an order makes of an event; a decision is published, and told once it is committed.
-    fn hear<E>(
+    /// Applies an event to its order. Publishes the decision, if there is one, and logs it after the commit.
+    fn apply<E>(
         &mut self,
         id: OrderId,
-        received: &Received<E>,
-        out: &mut Appends,
-        hear: impl FnOnce(&mut Order) -> Option<OrderEvent>,
+        mut incoming: Incoming<'_, E>,
+        apply: impl FnOnce(&mut Order, OffsetDateTime) -> Option<OrderEvent>,
     ) -> Result<(), Rejected> {
         let order = self.known.get_mut(&id).ok_or_else(|| Rejected("unknown order".to_owned()))?;
-        if let Some(decision) = hear(order) {
-            out.append(order.version, &decision)?;
-            self.told.push(Announcement::of(order, received.traceparent.clone()));
+        if let Some(decision) = apply(order, incoming.now) {
+            incoming.append(order.version, &decision)?;
+            self.told.push(Announcement::of(order, incoming.traceparent.clone()));
         }
         Ok(())
     }
@@ -119,31 +110,29 @@ impl Orders {
 /// The catalogue.
 pub(crate) struct Products;
 
-impl Fold for Products {
+impl Handler for Products {
     type Event = ProductEvent;
-    type State = BTreeMap<Sku, Copy>;
+    type State = BTreeMap<Sku, ProductSnapshot>;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<ProductEvent>]) -> Result<Self::State, Failure> {
         let skus: Vec<&str> = batch.iter().map(|received| received.event.product().sku.as_str()).collect();
         Ok(store::products::load(tx, &skus).await?)
     }
 
-    fn seen<'s>(&self, copies: &'s mut Self::State, event: &ProductEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(
+        &self,
+        copies: &'s mut Self::State,
+        event: &ProductEvent,
+    ) -> Option<&'s mut Sequence> {
         copies.get_mut(&event.product().sku).map(|copy| &mut copy.seen)
     }
 
-    fn decide(
-        &self,
-        copies: &mut Self::State,
-        received: &Received<ProductEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let product = received.event.product();
-        let copy = Copy {
+    fn handle(&self, copies: &mut Self::State, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
+        let product = incoming.event.product();
+        let copy = ProductSnapshot {
             product: product.clone(),
-            listed: matches!(received.event, ProductEvent::Listed(_)),
-            seen: received.sequence,
+            listed: matches!(incoming.event, ProductEvent::Listed(_)),
+            seen: incoming.sequence,
         };
         copies.insert(product.sku.clone(), copy);
         Ok(())

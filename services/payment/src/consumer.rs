@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::OrderId;
 use events::{OrderEvent, PaymentEvent};
@@ -45,7 +45,7 @@ enum State {
     New,
 }
 
-impl Fold for Orders {
+impl Handler for Orders {
     type Event = OrderEvent;
     type State = Payments;
 
@@ -60,27 +60,21 @@ impl Fold for Orders {
         Ok(Payments { known: known.collect(), answered: Vec::new() })
     }
 
-    fn seen<'s>(&self, state: &'s mut Payments, event: &OrderEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut Payments, event: &OrderEvent) -> Option<&'s mut Sequence> {
         state.known.get_mut(&event.order_id()).map(|known| &mut known.payment.seen_orders)
     }
 
-    fn decide(
-        &self,
-        state: &mut Payments,
-        received: &Received<OrderEvent>,
-        now: OffsetDateTime,
-        out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let order_id = received.event.order_id();
-        let asked = asked(received);
-        let event = match (state.known.get_mut(&order_id), &received.event) {
-            (Some(known), event) => known.hear(event, asked, now),
+    fn handle(&self, state: &mut Payments, mut incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
+        let order_id = incoming.event.order_id();
+        let asked = asked(incoming.received);
+        let event = match (state.known.get_mut(&order_id), &incoming.event) {
+            (Some(known), event) => known.hear(event, asked, incoming.now),
             (None, OrderEvent::Placed(order)) => {
-                state.known.insert(order_id, Known::new(Payment::placed(order, asked, now)));
+                state.known.insert(order_id, Known::new(Payment::placed(order, asked, incoming.now)));
                 None
             }
             (None, OrderEvent::Cancelled(order)) => {
-                let (payment, event) = Payment::closed(order, asked, now);
+                let (payment, event) = Payment::closed(order, asked, incoming.now);
                 state.known.insert(order_id, Known::new(payment));
                 Some(event)
             }
@@ -89,8 +83,8 @@ impl Fold for Orders {
             }
         };
         if let (Some(event), Some(known)) = (event, state.known.get(&order_id)) {
-            out.append(known.payment.version, &event)?;
-            state.answered.push((event, received.traceparent.clone()));
+            incoming.append(known.payment.version, &event)?;
+            state.answered.push((event, incoming.traceparent.clone()));
         }
         Ok(())
     }

@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::PaymentEvent;
 use events::values::OrderId;
-use time::OffsetDateTime;
 
 use crate::domain::Payment;
 use crate::gateway;
@@ -30,7 +29,7 @@ pub(crate) struct State {
     new: BTreeMap<OrderId, Payment>,
 }
 
-impl Fold for Payments {
+impl Handler for Payments {
     type Event = PaymentEvent;
     type State = State;
 
@@ -42,23 +41,17 @@ impl Fold for Payments {
         Ok(State { known: known.collect(), new: BTreeMap::new() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &PaymentEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &PaymentEvent) -> Option<&'s mut Sequence> {
         state.get(event.order_id()).map(|payment| &mut payment.version)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<PaymentEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let order_id = received.event.order_id();
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, PaymentEvent>) -> Result<(), Rejected> {
+        let order_id = incoming.event.order_id();
         if state.get(order_id).is_none() {
-            state.new.insert(order_id, Payment::unknown(&received.event));
+            state.new.insert(order_id, Payment::unknown(&incoming.event));
         }
         if let Some(payment) = state.get(order_id) {
-            payment.recover(&received.event, received.sequence, received.time);
+            payment.recover(&incoming.event, incoming.sequence, incoming.time);
         }
         Ok(())
     }

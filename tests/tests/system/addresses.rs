@@ -35,7 +35,7 @@ async fn erase(shop: &Shop, email: &str) {
 
 /// Checks that no database contains the domain of the address in any spelling.
 async fn is_nowhere(shop: &Shop) {
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     for part in ["xn--bcher-kva", "bücher", "bu\u{308}cher"] {
         assert_eq!(tables_with(shop, part).await, [""; 0], "{part:?}");
     }
@@ -49,12 +49,12 @@ async fn all_spellings_of_an_address_are_one_customer_and_each_of_them_erases_it
     for spelling in SPELLINGS {
         assert_eq!(customer_of(&shop, spelling).await, customer, "{spelling:?}");
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert!(!tables_with(&shop, CANONICAL).await.is_empty(), "the canonical form is stored");
     erase(&shop, SPELLINGS[1]).await;
     is_nowhere(&shop).await;
     assert_ne!(customer_of(&shop, CANONICAL).await, customer);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 /// Replaces the stored `email` by the spelling that an earlier version stored.
@@ -73,7 +73,7 @@ async fn migrate(shop: &Shop) {
         migrate.arg("migrate").env("MIGRATE_DATABASE_URL", shop.system.database_url(service));
         assert!(migrate.status().await.unwrap().success(), "{service}");
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn migrate_merges_customers_and_subscriptions_whose_addresses_are_equal() 
         shop.subscribe(&inbox, email, "PEN", 1).await;
     }
     shop.reports("PEN", &json!({"waiting": 2})).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     for (email, older) in older {
         respell(&shop, email, older).await;
     }
@@ -115,10 +115,10 @@ async fn migrate_erases_a_customer_whose_stored_address_is_invalid() {
     let shop = Shop::open().await;
     shop.stock("MUG", 50).await;
     let customer = customer_of(&shop, "a@example.com").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     respell(&shop, "a@example.com", "a@no_domain.example").await;
     migrate(&shop).await;
     assert_eq!(tables_with(&shop, "no_domain").await, [""; 0]);
     assert_ne!(customer_of(&shop, "a@example.com").await, customer);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

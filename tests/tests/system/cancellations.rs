@@ -49,7 +49,7 @@ async fn an_order_without_an_answer_of_payment_expires_and_is_voided_when_paymen
         assert_eq!(payment["charges"], serde_json::json!([]), "{payment}");
         shop.told(id, "order_cancelled").await;
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn an_order_without_an_answer_of_inventory_expires_with_the_reason_of_paym
         assert_eq!(count(&order, "stock.released.v1"), 1, "{order}");
     }
     assert_eq!(shop.available("MUG").await, 5);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn only_the_orders_token_or_the_operators_token_cancels_it() {
     })
     .await;
     assert_eq!(order["reason"], "customer_request", "{order}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -137,5 +137,5 @@ async fn a_cancellation_is_accepted_at_any_time_and_idempotent() {
     let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
     shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
     assert_eq!(cancelled(&shop, &declined).await["reason"], "payment_declined");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -61,7 +61,7 @@ async fn ends_as_it_should(wrong: [(&str, i64); 4]) {
     assert_eq!(cancel.bearer_auth(&waiting.cancel_token).send().await.unwrap().status(), 202);
     shop.ends(&waiting.id, ["cancelled", "refunded", "released"]).await;
     shop.told(&waiting.id, "order_refunded").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 async fn an_erased_customer_is_not_told(shop: &Shop, inbox: &Inbox) {
@@ -128,5 +128,5 @@ async fn what_is_due_does_not_wait_until_the_clock_of_postgres_has_caught_up_wit
     shop.confirmed(&order.id).await;
     inbox.mail("ada@example.com", BACK).await;
     shop.told(&order.id, "order_confirmed").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

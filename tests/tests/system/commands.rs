@@ -21,7 +21,7 @@ async fn a_rewind_or_republish_of_a_running_service_has_no_effect_twice() {
     let order = shop.order("MUG", 2, "pm_card_visa").await;
     let before = shop.confirmed(&order.id).await;
     shop.told(&order.id, "order_confirmed").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     for (service, topic) in [
         ("payment", "orders"),
         ("inventory", "orders"),
@@ -34,7 +34,7 @@ async fn a_rewind_or_republish_of_a_running_service_has_no_effect_twice() {
     }
     let said = run(&shop, "inventory", &["republish", "products"]).await.unwrap();
     assert!(said.ends_with("products: all appended; a running inventory publishes them\n"), "{said}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(shop.get(&order.id).await, before);
     assert_eq!(shop.available("MUG").await, 3);
     assert_eq!(shop.notifications(&format!("order_id={}", order.id)).await.len(), 1);

@@ -27,7 +27,7 @@ async fn orders_survive_a_kill_of(service: &str) {
         assert_eq!(told.len(), 1, "one row per channel: {told:?}");
     }
     assert_eq!(shop.available("MUG").await, 1000 - i64::try_from(orders.len()).unwrap());
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn only_pages_of_the_allowed_origins_may_post_the_form() {
     let shop = Shop::with(builder).await;
     shop.stock("PEN", 0).await;
     // Waits until the notification service knows the product.
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let form = shop.at("notification", "/subscriptions");
     let allowed = async |method: reqwest::Method, origin: &str| {
         let asked = shop.http().request(method, &form).header("origin", origin);

@@ -78,7 +78,7 @@ async fn an_erased_customer_is_in_no_database_and_no_topic_and_may_order_again()
     inbox.mail(ADA, first["id"].as_str().unwrap()).await;
     shop.ends(sold_out["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
     eventually("she waits for the pen", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert!(!tables_with(&shop, ADA).await.is_empty(), "the search finds existing data");
     let holders = topics_with(&shop, ADA).await;
     assert_eq!(holders, [shop.system.topic("customers")], "the address is on one topic only");
@@ -104,18 +104,18 @@ async fn an_erased_customer_is_in_no_database_and_no_topic_and_may_order_again()
     // A rewind does not bring the customer back.
     let mut rewind = shop.system.command("notification");
     assert!(rewind.args(["rewind", "customers", "--to", "beginning"]).status().await.unwrap().success());
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     is_nowhere(&shop, ADA).await;
     let mails = inbox.of(ADA).len();
     shop.restock("PEN", 5).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(inbox.of(ADA).len(), mails, "no back-in-stock mail to an erased customer");
 
     let later = order(&shop, "PEN").await;
     assert_ne!(shop.customer_of(later["id"].as_str().unwrap()).await, customer);
     shop.confirmed(later["id"].as_str().unwrap()).await;
     inbox.mail(ADA, later["id"].as_str().unwrap()).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn an_address_is_erased_whether_it_ordered_or_only_subscribed() {
     let first = order(&shop, "MUG").await;
     inbox.mail(ADA, first["id"].as_str().unwrap()).await;
     eventually("one waits", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 
     let customer = shop.customer_of(first["id"].as_str().unwrap()).await;
     erase_address(&shop, "order", "ADA.Lovelace@example.COM").await;
@@ -148,7 +148,7 @@ async fn an_address_is_erased_whether_it_ordered_or_only_subscribed() {
     inbox.mail(ADA, later["id"].as_str().unwrap()).await;
     shop.wish(EVE, "PEN", 1).await;
     eventually("a new confirmation request to Eve", async || (inbox.of(EVE).len() == 2).then_some(())).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_queued_mail_is_not_sent_to_an_erased_address() {
     assert_eq!(failed["cause"], "erased", "{failed}");
     inbox.refuse(false);
     is_nowhere(&shop, ADA).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(inbox.of(ADA).len(), 0);
 }
 
@@ -192,7 +192,7 @@ async fn an_erasure_removes_the_address_at_once_even_while_kafka_is_down() {
 
     shop.system.kafka().start().await.unwrap();
     shop.confirmed(placed["id"].as_str().unwrap()).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
     let of_customer = |record: &&topics::Record| record.key == customer.as_bytes();
     let last = records.iter().rfind(of_customer).expect("the tombstone was published");

@@ -127,7 +127,7 @@ async fn money_and_stock_add_up_after_each_service_was_killed_under_load() {
             }
         }
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     for (sku, quantity) in STOCK {
         let sold = committed.get(sku).copied().unwrap_or_default();
         assert_eq!(shop.available(sku).await + sold, quantity, "{sku}: restocked = available + committed");

@@ -36,7 +36,7 @@ async fn an_event_whose_source_does_not_own_the_topic_is_a_dead_letter_and_chang
     shop.system.service("payment").start().await.unwrap();
     let before = shop.confirmed(&placed.id).await;
     run(&shop, "order", &["rewind", "payments", "--to", "beginning"]).await.unwrap();
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(shop.get(&placed.id).await, before);
 }
 

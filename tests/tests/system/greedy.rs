@@ -54,7 +54,7 @@ async fn half_sent_bodies_and_large_heads_stay_within_a_containers_memory() {
         assert!(most < LIMIT, "{most} bytes with {count}");
         drop((&mut sending).await.unwrap());
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -71,5 +71,5 @@ async fn a_saturated_port_does_not_affect_the_port_for_health_and_metrics() {
     assert!(port["detail"]["connections"].as_u64() <= port["detail"]["slots"].as_u64(), "{body}");
     assert_eq!(shop.http().get(shop.at("order", "/orders/none")).send().await.unwrap().status(), 404);
     drop(readers);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -130,7 +130,7 @@ async fn every_endpoint_refuses_malformed_bodies_with_the_right_status() {
             shop.http().request(endpoint.method.clone(), shop.at(endpoint.service, endpoint.path)).body("{}");
         problem(shop.operator(untyped).send().await.unwrap(), 415).await;
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn every_endpoint_points_at_the_invalid_field() {
             }
         }
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn an_array_is_not_accepted_as_an_object() {
         let refused = endpoint.refuses(&shop, 422, JSON, with(&endpoint.body, place, array).as_bytes()).await;
         assert_eq!(refused["errors"][0]["pointer"], place, "{refused}");
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn hostile_paths_queries_and_headers_are_refused() {
         let request = request.header("idempotency-key", key.as_bytes()).body(body.clone());
         problem(request.send().await.unwrap(), 400).await;
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 /// Sends only the head of a request, and returns the answer.
@@ -271,5 +271,5 @@ async fn the_token_is_checked_before_the_body_arrives() {
             assert!(answer.to_lowercase().contains("\r\nwww-authenticate: bearer\r\n"), "{answer}");
         }
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -32,7 +32,7 @@ async fn a_repeated_order_gets_the_same_answer_byte_for_byte() {
     assert_eq!(post(&shop, "key-1", &body(2)).await.status(), 422, "the same key with another body");
     assert_eq!(post(&shop, "not visible: \t", &body(1)).await.status(), 400);
     assert_eq!(shop.available("MUG").await, 9);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn thirty_concurrent_requests_with_one_key_are_one_order() {
     assert_eq!(ids.len(), 1, "{ids:?}");
     shop.confirmed(ids.first().unwrap()).await;
     assert_eq!(shop.available("MUG").await, 99);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_repeated_restock_with_a_key_counts_once() {
     assert_eq!(post(5).await.bytes().await.unwrap(), first);
     assert_eq!(post(6).await.status(), 422);
     assert_eq!(shop.available("MUG").await, 5);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -105,5 +105,5 @@ async fn a_retry_after_a_crash_returns_the_order_whose_answer_was_lost() {
         shop.confirmed(id).await;
     }
     assert_eq!(shop.available("MUG").await, 80);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -31,7 +31,7 @@ async fn a_client_that_orders_too_often_gets_429_with_retry_after() {
     problem(order("192.0.2.2").await, 422).await;
     let get = shop.http().get(shop.at("order", "/orders/nonsense")).header("x-forwarded-for", "192.0.2.1");
     problem(get.send().await.unwrap(), 404).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn subscriptions_are_limited_per_client_and_per_address() {
     let builder = builder.env("notification", "SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "2");
     let shop = Shop::with(builder.env("notification", "TRUSTED_PROXIES", "127.0.0.0/8")).await;
     shop.stock("MUG", 0).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let subscribe = async |client: &str, email: &str| {
         let post =
             shop.http().post(shop.at("notification", "/subscriptions")).header("x-forwarded-for", client);
@@ -55,5 +55,5 @@ async fn subscriptions_are_limited_per_client_and_per_address() {
     }
     too_many(subscribe("192.0.2.1", "e@example.com").await).await;
     assert_eq!(subscribe("192.0.2.3", "e@example.com").await.status(), 202);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -45,7 +45,7 @@ async fn mails_of_one_kind_are_limited_per_mailbox_and_hour_across_all_instances
         (to_victim().sum::<usize>() == ORDERS).then_some(())
     })
     .await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -74,5 +74,5 @@ async fn the_limit_holds_for_messages_whose_contact_arrived_after_them() {
     })
     .await;
     assert_eq!(smtp("sent").await, LIMIT);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

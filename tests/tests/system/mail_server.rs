@@ -128,7 +128,7 @@ async fn a_mail_to_a_slow_server_is_sent_once() {
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     let row = is_sent(&shop, &placed.id).await;
     assert_eq!(row["attempts"], 1, "{row}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!((inbox.of(ADA).len(), inbox.said("MAIL").len()), (1, 1));
 }
 
@@ -245,7 +245,7 @@ async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
     inbox.mail(ADA, &first).await;
     is_sent(&shop, &first).await;
     assert_eq!(resend(&shop, &json!({"order_id": first})).await["armed"], 0, "a sent message is not resent");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!((inbox.of(ADA).len(), inbox.of("eve@example.com").len()), (1, 0));
     assert_eq!(history(&shop, id).await, ["notification.failed.v1 1", "notification.sent.v1 2"]);
 
@@ -254,7 +254,7 @@ async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
     let said = system_tests::run(&shop, "notification", &republish).await.unwrap();
     let line = format!("notifications {id}: 1 cannot be rebuilt, 2 notification.sent.v1\n");
     assert!(said.starts_with(&line), "{said}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(history(&shop, id).await[2..], ["notification.sent.v1 2"]);
 }
 

@@ -34,7 +34,7 @@ async fn came_once(shop: &Shop, inbox: &Inbox, id: &str) {
         (rows.len() == 2 && rows.iter().all(|row| row["status"] == "sent")).then_some(())
     })
     .await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(inbox.of(ADA).len(), 1);
     for offer in inbox.offered(ADA) {
         assert_eq!(offer.header("Message-ID").unwrap(), mail.header("Message-ID").unwrap());
@@ -118,7 +118,7 @@ async fn a_permanently_rejected_mail_is_not_retried() {
     restart(&shop).await;
     let next = shop.order("MUG", 1, "pm_card_visa").await;
     inbox.mail(ADA, &next.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!((inbox.of(ADA).len(), inbox.said("RCPT").len()), (1, 2));
 }
 
@@ -126,7 +126,7 @@ async fn a_permanently_rejected_mail_is_not_retried() {
 async fn a_mail_waits_until_its_address_is_known() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     shop.system.service("notification").kill();
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
@@ -205,5 +205,5 @@ async fn the_operator_can_filter_messages_and_sees_only_masked_addresses() {
         );
     }
     problem(shop.http().get(shop.at("notification", "/notifications")).send().await.unwrap(), 401).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -33,7 +33,7 @@ async fn wrong_tokens_are_rate_limited_while_the_right_one_is_accepted() {
         shop.http().post(&cancel).bearer_auth(&order.cancel_token).send().await.unwrap().status(),
         202
     );
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn each_action_of_an_operator_is_logged() {
         order.contains("operator=admin") && order.contains("path=/erasures") && !order.contains("eve@"),
         "{order}"
     );
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn after_a_change_of_the_token_key_old_and_new_links_work() {
         mail.link(BACK).rsplit('/').next().unwrap().to_owned()
     };
     let old = claim("OLD").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     // Simulates that the claims of waiting subscribers were made with another TOKEN_KEY.
     let made_before = "UPDATE subscriptions SET claim = md5(id::text) WHERE sku = 'NEW'";
     shop.system.in_database("notification", made_before).await.unwrap();
@@ -118,5 +118,5 @@ async fn after_a_change_of_the_token_key_old_and_new_links_work() {
         assert_eq!(shop.try_order(None, &body).await.0, StatusCode::ACCEPTED.as_u16());
         shop.reports(sku, &json!({"converted": 1})).await;
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

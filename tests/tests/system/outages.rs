@@ -27,7 +27,7 @@ async fn orders_are_accepted_while_kafka_is_down() {
     for order in &orders {
         shop.confirmed(&order.id).await;
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -55,5 +55,5 @@ async fn without_postgres_orders_are_refused_within_three_seconds_and_accepted_a
     .await;
     shop.confirmed(after["id"].as_str().unwrap()).await;
     shop.confirmed(&before.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -19,7 +19,7 @@ async fn a_paid_order_in_stock_is_confirmed_and_announced() {
 
     let told = shop.told(&placed.id, "order_confirmed").await;
     assert_eq!(told["recipient"], "a***@example.com");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_declined_payment_cancels_the_order_and_releases_its_stock() {
     assert_eq!(order["reason"], "payment_declined");
     assert_eq!(shop.available("MUG").await, 3);
     shop.told(&placed.id, "order_cancelled").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_sold_out_order_is_cancelled_and_its_payment_voided() {
     assert_eq!(order["reason"], "out_of_stock");
     assert_eq!(shop.available("MUG").await, 1);
     shop.told(&placed.id, "order_cancelled").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -57,5 +57,5 @@ async fn an_order_refused_by_payment_and_inventory_is_out_of_stock() {
     let order = shop.ends(&placed.id, ["cancelled", "declined", "rejected"]).await;
     assert_eq!(order["reason"], "out_of_stock");
     shop.told(&placed.id, "order_cancelled").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -29,5 +29,5 @@ async fn of_500_concurrent_orders_for_50_units_exactly_50_are_confirmed() {
     }
     assert_eq!((confirmed, sold_out), (50, 450));
     assert_eq!(shop.available("HOT").await, 0);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -22,7 +22,7 @@ async fn a_call_that_times_out_charges_once_and_the_order_is_confirmed() {
     let payment = books(&shop, &placed.id).await;
     assert_eq!(payment["charges"].as_array().unwrap().len(), 1, "{payment}");
     assert_eq!((sum(&payment["charges"]), sum(&payment["refunds"])), (1299, 0));
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_gateway_that_fails_twice_is_called_again() {
     shop.confirmed(&placed.id).await;
     let payment = books(&shop, &placed.id).await;
     assert_eq!(sum(&payment["charges"]), 1299, "{payment}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_capture_that_fails_permanently_cancels_the_order_and_releases_its_sto
     assert_eq!(order["reason"], "payment_failed");
     assert_eq!(sum(&books(&shop, &placed.id).await["charges"]), 0);
     assert_eq!(shop.available("MUG").await, 5);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn an_unknown_payment_method_is_declined() {
     let placed = shop.order("MUG", 1, "pm_of_another_planet").await;
     let order = shop.ends(&placed.id, ["cancelled", "declined", "released"]).await;
     assert_eq!(order["reason"], "payment_declined");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_confirmed_order_that_its_customer_cancels_is_refunded() {
     let payment = books(&shop, &placed.id).await;
     assert_eq!((sum(&payment["charges"]), sum(&payment["refunds"])), (2598, 2598));
     shop.told(&placed.id, "order_refunded").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn while_the_gateway_is_down_orders_wait_and_continue_afterwards() {
     .await;
     switch(false).await;
     shop.confirmed(&placed.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -142,5 +142,5 @@ async fn a_latency_beyond_the_calls_deadline_is_refused_and_a_timed_out_call_is_
     .await;
     assert_eq!(set(0).await.status(), 200);
     shop.confirmed(&placed.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -62,7 +62,7 @@ async fn invalid_input_gets_a_problem_that_points_at_the_field() {
         let problem = problem(answer, 422).await;
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn invisible_characters_are_refused_in_names_and_addresses() {
             assert!(detail.contains("cannot be seen"), "{detail}");
         }
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn an_order_shows_its_customer_only_to_the_operator() {
     let customer = shop.customer_of(id).await;
     assert_eq!(customer.chars().nth(14), Some('4'), "a random UUID reveals no time: {customer}");
     shop.ends(id, ["cancelled", "refunded", "released"]).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn an_order_that_payment_never_saw_is_published_again_by_its_owner() {
 
     let confirmed = shop.confirmed(&order.id).await;
     shop.told(&order.id, "order_confirmed").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(payment(&shop, &order.id).await["charges"].as_array().unwrap().len(), 1);
     assert_eq!(shop.available("MUG").await, 3, "inventory ignored the repetition");
     assert_eq!(shop.notifications(&format!("order_id={}", order.id)).await.len(), 1);
@@ -106,7 +106,7 @@ async fn an_answer_that_order_skipped_is_found_and_applied() {
 
     shop.confirmed(&order.id).await;
     shop.told(&order.id, "order_confirmed").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(payment(&shop, &order.id).await["charges"].as_array().unwrap().len(), 1);
     assert_eq!(shop.available("MUG").await, 3);
 }
@@ -129,7 +129,7 @@ async fn a_contact_that_notification_skipped_is_found_and_its_customer_gets_the_
     let found = run(&shop, "notification", &["reconcile", "--older-than", "0s"]).await.unwrap();
     assert!(found.contains("@0 customer.registered.v1, applied now\n"), "{found}");
     shop.told(&order.id, "order_confirmed").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn what_is_published_again_is_what_was_published_and_readers_ignore_it() {
     assert_eq!(cancel.bearer_auth(&cancelled.cancel_token).send().await.unwrap().status(), 202);
     shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
     shop.told(&cancelled.id, "order_refunded").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 
     let ids = [&bought.id, &declined.id, &sold_out.id, &cancelled.id];
     let mut orders = Vec::new();
@@ -166,7 +166,7 @@ async fn what_is_published_again_is_what_was_published_and_readers_ignore_it() {
         let appended = run(&shop, service, &["republish", topic, "--since", "1h"]).await.unwrap();
         assert!(appended.contains(&format!("{topic}: {keys} keys appended")), "{appended}");
         let twice = before.into_keys().map(|record| (record, 2)).collect::<BTreeMap<_, _>>();
-        shop.system.settled().await.unwrap();
+        shop.system.quiesce().await.unwrap();
         assert_eq!(records(&shop, topic).await, twice);
     }
     for (id, before) in ids.into_iter().zip(orders) {
@@ -197,7 +197,7 @@ async fn what_readers_may_have_forgotten_is_published_again_only_by_its_key() {
     assert!(since.ends_with("orders: nothing to publish\n"), "{since}");
     let by_key = run(&shop, "order", &["republish", "orders", "--key", &order.id]).await.unwrap();
     assert!(by_key.contains("1 order.placed.v1, 2 order.confirmed.v1\norders: 1 key appended"), "{by_key}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(shop.notifications(&format!("order_id={}", order.id)).await.len(), 1);
 }
 
@@ -219,5 +219,5 @@ async fn what_a_row_cannot_tell_is_named() {
         "{said}"
     );
     assert!(said.ends_with("reservations: nothing to publish\n"), "{said}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

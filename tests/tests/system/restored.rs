@@ -96,7 +96,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     shop.confirmed(&placed.id).await;
     let erase = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "eve@example.com"}));
     assert_eq!(shop.operator(erase).send().await.unwrap().status(), StatusCode::ACCEPTED);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let told = (messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await);
 
     restore(&shop, "order").await;
@@ -117,7 +117,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     assert_eq!(order["reason"], "customer_request");
     shop.confirmed(&placed.id).await;
     shop.confirmed(&kept.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert!(
         system_tests::tables_with(&shop, "eve@example.com").await.is_empty(),
         "who was erased stays erased"
@@ -133,7 +133,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     // What is decided from now on is newer than all before, whatever its number.
     assert_eq!(cancel(&shop, &kept).await, StatusCode::ACCEPTED);
     shop.ends(&kept.id, ["cancelled", "refunded", "released"]).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn what_a_customer_cancels_on_an_older_copy_while_kafka_is_away_is_not_cap
     is_held(&shop, "order").await;
     repair(&shop, "order").await;
     shop.ends(&placed.id, ["cancelled", "refunded", "released"]).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_database_that_was_made_anew_is_not_taken_for_a_new_shop() {
     restore(&shop, "notification").await;
     is_held(&shop, "notification").await;
     repair(&shop, "notification").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_service_whose_database_goes_back_while_it_runs_ends_and_reads_again_w
     shop.stock("MUG", 10).await;
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     // As after a failover to a replica that lagged.
     let back =
         "UPDATE broker.positions SET next_offset = next_offset - 1, last_offset = NULL WHERE next_offset > 0";
@@ -202,7 +202,7 @@ async fn a_service_whose_database_goes_back_while_it_runs_ends_and_reads_again_w
     assert!(inventory.output().contains("It reads again what it had read"), "{}", inventory.output());
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 async fn product(shop: &Shop, sku: &str) -> Value {
@@ -230,7 +230,7 @@ async fn inventorys_database_from_an_older_copy_has_the_prices_and_the_stock_tha
     shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
     let placed = shop.order("MUG", 3, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let before = (product(&shop, "MUG").await, product(&shop, "PEN").await);
     assert_eq!(before.0["available"], 10 - 1 + 20 - 3, "{}", before.0);
     let told = messages(&shop, &placed.id).await;
@@ -238,7 +238,7 @@ async fn inventorys_database_from_an_older_copy_has_the_prices_and_the_stock_tha
     restore(&shop, "inventory").await;
     is_held(&shop, "inventory").await;
     repair(&shop, "inventory").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!((product(&shop, "MUG").await, product(&shop, "PEN").await), before);
     for (placed, end) in [
         (&kept, ["confirmed", "captured", "committed"]),
@@ -259,5 +259,5 @@ async fn inventorys_database_from_an_older_copy_has_the_prices_and_the_stock_tha
         (order["total"]["amount"] == 1100).then_some(())
     })
     .await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -63,7 +63,7 @@ async fn a_service_may_only_write_rows_in_its_own_database() {
             assert_eq!(code, NO_RIGHT, "{service} in the database of {other}: {refused}");
         }
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn the_schemas_refuse_rows_that_violate_an_invariant() {
     let placed = shop.order("MUG", 2, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
     shop.told(&placed.id, "order_confirmed").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let twice = |table: &str, key: &str| {
         format!("INSERT INTO {table} SELECT * FROM {table} WHERE {key} = '{}'", placed.id)
     };
@@ -114,5 +114,5 @@ async fn the_schemas_refuse_rows_that_violate_an_invariant() {
         let url = shop.system.service_database_url(service);
         assert_eq!(refusal(url, &statement).await, code, "{service}: {statement}");
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -24,7 +24,7 @@ async fn two_instances_of_each_service_share_the_partitions_and_process_each_ord
         assert_eq!(told.len(), 1, "{told:?}");
     }
     assert_eq!(shop.available("MUG").await, 900);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 /// Returns the number of partitions that an instance reports in its health.

@@ -47,7 +47,7 @@ async fn thirty_concurrent_restocks_with_one_key_count_once() {
     problem(shop.operator(post).send().await.unwrap(), 422).await;
     join_all((0..10).map(|_| shop.restock("PEN", 1))).await;
     assert_eq!(shop.available("PEN").await, 10);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_stock_take_sets_the_stock_but_not_below_the_reserved_quantity() {
     assert_eq!(counted, json!({"sku": "MUG", "on_hand": 0, "reserved": 0, "available": 0}));
     problem(call(&shop, Method::PUT, "/products/NO-SUCH/stock", Some(json!({"on_hand": 1}))).await, 404)
         .await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_delisted_product_takes_no_orders_and_keeps_its_stock() {
     eventually("no new orders", async || (!is_sold(&shop, "MUG").await).then_some(())).await;
     let subscribe = shop.http().post(shop.at("notification", "/subscriptions"));
     let subscribe = subscribe.json(&json!({"email": "ada@example.com", "sku": "MUG"}));
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let refused = problem(subscribe.send().await.unwrap(), 422).await;
     assert_eq!(refused["errors"][0]["pointer"], "/sku");
 
@@ -113,7 +113,7 @@ async fn a_delisted_product_takes_no_orders_and_keeps_its_stock() {
     eventually("orders again", async || is_sold(&shop, "MUG").await.then_some(())).await;
     let free = shop.order("MUG", 1, "pm_card_visa").await;
     assert_eq!(shop.confirmed(&free.id).await["total"]["amount"], 0);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -130,5 +130,5 @@ async fn lists_are_paginated() {
         path = format!("/products?limit=3&cursor={next}");
     }
     assert_eq!(seen, ["ABC", "DEF", "G"]);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

@@ -95,7 +95,7 @@ async fn without_its_database_every_endpoint_answers_503_within_three_seconds() 
     })
     .await;
     shop.confirmed(after["id"].as_str().unwrap()).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn with_a_full_outbox_writes_are_refused_and_reads_are_answered() {
     shop.stock("MUG", 1000).await;
     let first = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&first.id).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     shop.system.kafka().kill();
     let body = json!({"email": "ada@example.com", "payment_method": "pm_card_visa",
                       "items": [{"sku": "MUG", "quantity": 1}]});
@@ -135,5 +135,5 @@ async fn with_a_full_outbox_writes_are_refused_and_reads_are_answered() {
     })
     .await;
     shop.confirmed(last["id"].as_str().unwrap()).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

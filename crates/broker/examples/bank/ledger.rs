@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
-use broker::{Appends, Cause, Compacted, Failure, Fold, Keys, Received, Rejected, Tx};
+use broker::{Cause, Compacted, Failure, Handler, Incoming, Keys, Received, Rejected, Tx};
 use envelope::{Event as _, Sequence, Topic};
-use time::OffsetDateTime;
 
 use super::events::{Account, Balance, Balances, Deposits, Made};
 
@@ -39,7 +38,7 @@ struct Booking {
     memo: String,
 }
 
-impl Fold for Ledger {
+impl Handler for Ledger {
     type Event = Deposits;
     type State = Accounts;
 
@@ -58,19 +57,13 @@ impl Fold for Ledger {
         Ok(Accounts { by_id, bookings: Vec::new() })
     }
 
-    fn seen<'s>(&self, accounts: &'s mut Accounts, event: &Deposits) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, accounts: &'s mut Accounts, event: &Deposits) -> Option<&'s mut Sequence> {
         accounts.by_id.get_mut(&event.key()).map(|account| &mut account.seen)
     }
 
-    fn decide(
-        &self,
-        accounts: &mut Accounts,
-        received: &Received<Deposits>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let account = accounts.by_id.entry(received.event.key()).or_default();
-        match &received.event {
+    fn handle(&self, accounts: &mut Accounts, incoming: Incoming<'_, Deposits>) -> Result<(), Rejected> {
+        let account = accounts.by_id.entry(incoming.event.key()).or_default();
+        match &incoming.event {
             Deposits::Made(Made { amount, .. }) if *amount <= 0 => {
                 return Err(Rejected(format!("a deposit of {amount}")));
             }
@@ -78,7 +71,7 @@ impl Fold for Ledger {
                 account.balance += amount;
                 accounts.bookings.push(Booking {
                     account: id.clone(),
-                    deposit: received.sequence,
+                    deposit: incoming.sequence,
                     amount: *amount,
                     memo: memo.clone(),
                 });

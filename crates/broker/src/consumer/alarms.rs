@@ -6,8 +6,8 @@ use std::time::Instant;
 use envelope::Topic;
 use time::OffsetDateTime;
 
-use super::held::Held;
-use super::lost::{Lost, Owner};
+use super::assignment::Assignment;
+use super::out_of_range::{OffsetOutOfRange, Owner};
 use super::progress::{Progress, REPORT};
 use crate::positions::Partition;
 use crate::settings::Settings;
@@ -41,7 +41,7 @@ impl Alarms {
     /// positions of those that have something to read, `ends` the ends of the logs.
     pub(super) fn watch_progress(
         &mut self,
-        held: &Held,
+        assignment: &Assignment,
         behind: &BTreeMap<Partition, i64>,
         ends: &BTreeMap<Partition, i64>,
         service: &str,
@@ -49,7 +49,7 @@ impl Alarms {
         let still = self.progress.look(Instant::now(), behind);
         if !still.assign_again.is_empty() {
             tracing::info!(partitions = ?still.assign_again, "partitions stand still; assigning them again");
-            held.want(still.assign_again);
+            assignment.want(still.assign_again);
         }
         self.still.retain(|partition, _| still.report.contains(partition));
         for partition in still.report {
@@ -66,8 +66,8 @@ impl Alarms {
     }
 
     /// Reports the partitions that are lost, of these topics.
-    pub(super) fn report_lost(&mut self, lost: &[Lost], settings: &Settings, topics: &[Topic]) {
-        let alarm = |lost: &Lost| {
+    pub(super) fn report_lost(&mut self, lost: &[OffsetOutOfRange], settings: &Settings, topics: &[Topic]) {
+        let alarm = |lost: &OffsetOutOfRange| {
             let topic = topics.iter().find(|topic| topic.name == lost.partition.0);
             let owner = topic
                 .map(|topic| Owner { program: settings.program_of(topic.owner), cleanup: topic.cleanup });

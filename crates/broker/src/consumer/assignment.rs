@@ -1,162 +1,176 @@
-//! Which partitions a session reads, and from where.
+//! What a member of the group holds: its partitions, where each is read on, and which of them cannot be.
+//!
+//! Shared between the loop that reads, the applier that moves on, and the monitor that measures against Kafka's logs.
+//! A partition is read from the record before its position, which must be the one that was applied: offsets alone do not
+//! show a log that was cut or made anew and has grown past the position since.
+
+mod judge;
+mod reading;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
+use envelope::Cleanup;
+use tokio::sync::Notify;
 
-use super::context::Rebalance;
-use super::session::Session;
-use crate::generation;
-use crate::positions::{self, Partition, Position, Positions};
+use self::reading::{Check, Reading, Saw};
+use super::out_of_range::OffsetOutOfRange;
+use crate::positions::{self, Partition, Positions, Step};
+use crate::record::Identity;
 
-const POSITIONS_AGAIN: Duration = Duration::from_millis(500);
+#[derive(Debug, Default)]
+pub(crate) struct Assignment {
+    inner: Mutex<Inner>,
+    /// Something was noticed that the monitor must compare with Kafka's logs.
+    suspected: Notify,
+    /// Some partitions are to be read again from the record before their positions.
+    wanted: Notify,
+}
 
-impl Session<'_> {
-    pub(super) async fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), KafkaError> {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = self.partitions(&list);
-                tracing::debug!(count = partitions.len(), "partitions assigned");
-                let Some(positions) = self.read_positions(&partitions).await else {
-                    return Ok(());
-                };
-                self.held.assign(positions);
-                self.consumer.0.incremental_assign(&self.list(&self.held.begin(&partitions)))?;
-            }
-            Rebalance::Revoke(list) => {
-                let partitions = self.partitions(&list);
-                tracing::debug!(count = partitions.len(), "partitions revoked");
-                self.held.revoke(&partitions);
-                self.batch.void(&partitions);
-                self.consumer.0.incremental_unassign(&list)?;
-            }
-        }
-        let partitions = self.held.count();
-        self.status
-            .send_if_modified(|status| std::mem::replace(&mut status.partitions, partitions) != partitions);
-        Ok(())
+#[derive(Debug, Default)]
+struct Inner {
+    /// The group has answered.
+    joined: bool,
+    partitions: BTreeMap<Partition, Reading>,
+    /// Kafka refused a position, and it does not say of which partition.
+    suspected: bool,
+    again: BTreeSet<Partition>,
+}
+
+impl Assignment {
+    pub(super) fn positions(&self) -> Positions {
+        let inner = self.lock();
+        let position =
+            |(partition, reading): (&Partition, &Reading)| (partition.clone(), reading.position.clone());
+        inner.partitions.iter().map(position).collect()
     }
 
-    /// Reads the held positions again; where the database says something else, reading goes on there. Verifies the logs
-    /// of partitions where nothing happened for `idle`.
-    pub(super) async fn refresh(&mut self, idle: Duration) -> Result<(), KafkaError> {
-        if self.went_back().await {
-            return Ok(());
-        }
-        let held = self.held.positions();
-        let partitions: Vec<Partition> = held.keys().cloned().collect();
-        match positions::read(self.owner.outbox.pool(), &partitions).await {
-            Ok(positions) => {
-                let moved =
-                    |(partition, position): &(Partition, Position)| held.get(partition) != Some(position);
-                let moved: BTreeSet<Partition> =
-                    positions.into_iter().filter(moved).map(|(partition, _)| partition).collect();
-                if !moved.is_empty() {
-                    tracing::info!(partitions = moved.len(), "positions were moved; reading on from there");
-                    self.read_on(moved).await?;
-                }
-            }
-            // The next batch will tell it, if there is one.
-            Err(error) => tracing::debug!(%error, "positions cannot be read"),
-        }
-        self.start_reading(&self.held.idle(idle))
+    /// How many partitions are held; `None` until the group has answered.
+    pub(super) fn count(&self) -> Option<usize> {
+        let inner = self.lock();
+        inner.joined.then_some(inner.partitions.len())
     }
 
-    /// Whether the database went back in time: a position is lower than the one that was committed, and no operator rewound
-    /// it; or the database was repaired while this process ran. The session ends then.
-    async fn went_back(&mut self) -> bool {
-        if let Err(error) = self.look_back().await {
-            tracing::debug!(%error, "the generation or the positions cannot be read");
-        }
-        self.older.is_some()
+    /// These partitions are held from now on, or read on elsewhere; whatever was found out about them before is void.
+    pub(super) fn assign(&self, positions: Positions) {
+        let mut inner = self.lock();
+        inner.joined = true;
+        let readings = positions.into_iter().map(|(partition, position)| (partition, Reading::new(position)));
+        inner.partitions.extend(readings);
     }
 
-    async fn look_back(&mut self) -> sqlx::Result<()> {
-        let outbox = &self.owner.outbox;
-        let held = self.held.positions();
-        let partitions: Vec<Partition> = held.keys().cloned().collect();
-        let highest = positions::highest(outbox.pool(), &partitions).await?;
-        let fell = held.iter().find_map(|(partition, position)| {
-            let (topic, number) = partition;
-            let highest = highest.get(partition).copied().unwrap_or(positions::BEGINNING);
-            (highest < position.next).then(|| {
-                format!(
-                    "{topic}/{number} was read up to offset {}, and the database says {highest}",
-                    position.next
-                )
-            })
-        });
-        self.older = match fell {
-            Some(fell) => Some(fell),
-            None => generation::changed(outbox.pool(), outbox.lineage().await?.generation).await?,
+    pub(super) fn revoke(&self, partitions: &BTreeSet<Partition>) {
+        self.lock().partitions.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// Begins to read these partitions, as far as they are held and not lost, and returns from which offset each: that
+    /// of the record before its position where that is known and still kept.
+    pub(super) fn begin<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a Partition>,
+    ) -> BTreeMap<Partition, i64> {
+        let mut inner = self.lock();
+        let mut begin = |partition: &Partition| {
+            let from = inner.partitions.get_mut(partition)?.begin(partition)?;
+            Some((partition.clone(), from))
         };
-        Ok(())
+        partitions.into_iter().filter_map(&mut begin).collect()
     }
 
-    /// Reads these partitions on from where the database says.
-    pub(super) async fn read_on(&mut self, partitions: BTreeSet<Partition>) -> Result<(), KafkaError> {
-        if self.went_back().await {
-            return Ok(());
+    /// Whether the record at `offset` is to be applied. It is not when it stands before the position, as the record
+    /// does by which the log is verified.
+    pub(super) fn admits(
+        &self,
+        partition: &Partition,
+        offset: i64,
+        cleanup: Cleanup,
+        identity: impl FnOnce() -> Identity,
+    ) -> bool {
+        let mut inner = self.lock();
+        let Some(reading) = inner.partitions.get_mut(partition) else { return false };
+        let saw = reading.see(partition, offset, cleanup, identity);
+        if saw == Saw::Suspicious {
+            self.suspected.notify_one();
         }
-        let Some(positions) = self.read_positions(&partitions).await else {
-            return Ok(());
+        saw == Saw::Next
+    }
+
+    /// The steps that carry each partition from where it is to `next`.
+    pub(crate) fn steps(&self, next: Positions) -> Vec<Step> {
+        let inner = self.lock();
+        let step = |(partition, next)| {
+            let held = inner.partitions.get(&partition);
+            let expected = held.map_or(positions::BEGINNING, |reading| reading.position.next);
+            Step { partition, expected, next }
         };
-        self.held.assign(positions);
-        self.start_reading(&partitions)
+        next.into_iter().map(step).collect()
     }
 
-    /// Reads all partitions again from the record before their positions.
-    pub(super) async fn verify_all(&mut self) -> Result<(), KafkaError> {
-        // What the group has decided comes first: it waits for an answer to that.
-        while let Ok(rebalance) = self.rebalances.try_recv() {
-            self.rebalance(rebalance).await?;
-        }
-        self.start_reading(&self.held.positions().into_keys().collect())
-    }
-
-    /// Reads these partitions again, as far as they are held and not lost, from the record before their positions.
-    ///
-    /// A seek fails on partitions that were only just assigned; giving them up and taking them again never does, and
-    /// drops what was fetched ahead.
-    pub(super) fn start_reading(&self, partitions: &BTreeSet<Partition>) -> Result<(), KafkaError> {
-        let from = self.held.begin(partitions);
-        if from.is_empty() {
-            return Ok(());
-        }
-        let list = self.list(&from);
-        self.consumer.0.incremental_unassign(&list)?;
-        self.consumer.0.incremental_assign(&list)
-    }
-
-    /// Reads positions until the database answers; `None`: the process is to stop.
-    async fn read_positions(&self, partitions: &BTreeSet<Partition>) -> Option<Positions> {
-        let partitions: Vec<Partition> = partitions.iter().cloned().collect();
-        loop {
-            match positions::read(self.owner.outbox.pool(), &partitions).await {
-                Ok(positions) => return Some(positions),
-                Err(error) => tracing::warn!(%error, "positions cannot be read; trying again"),
+    /// These steps are committed.
+    pub(crate) fn advance(&self, steps: Vec<Step>) {
+        let mut inner = self.lock();
+        for Step { partition, next, .. } in steps {
+            if let Some(reading) = inner.partitions.get_mut(&partition) {
+                reading.position = next;
+                reading.check = Check::Passed(Instant::now());
             }
-            self.stop.run_until_cancelled(tokio::time::sleep(POSITIONS_AGAIN)).await?;
         }
     }
 
-    fn partitions(&self, list: &TopicPartitionList) -> BTreeSet<Partition> {
-        let ours = |topic: &str| self.owner.settings.without_prefix(topic).map(str::to_owned);
-        let elements = list.elements();
-        elements.iter().filter_map(|element| Some((ours(element.topic())?, element.partition()))).collect()
+    /// The partitions whose logs were not compared with the last applied record for this long.
+    pub(super) fn idle(&self, long: Duration) -> BTreeSet<Partition> {
+        let inner = self.lock();
+        let idle = inner.partitions.iter().filter(|(_, reading)| reading.is_idle(long));
+        idle.map(|(partition, _)| partition.clone()).collect()
     }
 
-    /// These offsets, as librdkafka takes them.
-    pub(super) fn list(&self, offsets: &BTreeMap<Partition, i64>) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in offsets {
-            let topic = self.owner.settings.topic_name(topic);
-            // Fails for offsets below -2 only, which the schema refuses.
-            let _ = list.add_partition_offset(&topic, *partition, Offset::from_raw(*offset));
-        }
-        list
+    /// Of the positions, those of partitions that have records to read up to the given ends of their logs. `fetched` says
+    /// whether librdkafka has fetched all before an end: then what was not handed over is no record.
+    pub(super) fn behind(
+        &self,
+        ends: &BTreeMap<Partition, i64>,
+        fetched: impl Fn(&Partition, i64) -> bool,
+    ) -> BTreeMap<Partition, i64> {
+        let inner = self.lock();
+        let is_behind = |(partition, end): &(&Partition, &i64)| {
+            let reading = inner.partitions.get(*partition)?;
+            let next = reading.position.next;
+            let is_hole = fetched(partition, **end) && !reading.has_records_in_hand();
+            (reading.lost.is_none() && next < **end && !is_hole).then(|| ((*partition).clone(), next))
+        };
+        ends.iter().filter_map(|found| is_behind(&found)).collect()
+    }
+
+    /// Kafka refused a position; it does not say of which partition.
+    pub(super) fn suspect(&self) {
+        self.lock().suspected = true;
+        self.suspected.notify_one();
+    }
+
+    pub(super) async fn suspicion(&self) {
+        self.suspected.notified().await;
+    }
+
+    /// Has these partitions read again from the record before their positions.
+    pub(super) fn want(&self, partitions: impl IntoIterator<Item = Partition>) {
+        self.lock().again.extend(partitions);
+        self.wanted.notify_one();
+    }
+
+    /// Waits until some are to be read again, and returns them.
+    pub(super) async fn wanted(&self) -> BTreeSet<Partition> {
+        self.wanted.notified().await;
+        std::mem::take(&mut self.lock().again)
+    }
+
+    pub(super) fn lost(&self) -> Vec<OffsetOutOfRange> {
+        self.lock().partitions.values().filter_map(|reading| reading.lost.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::ConsumerStatus;
 use super::alarms::Alarms;
+use super::assignment::Assignment;
 use super::context::Context;
-use super::held::Held;
 use crate::logs::{self, Logs};
 use crate::positions::{Partition, Positions};
 use crate::settings::Settings;
-use crate::stranded::Stranded;
+use crate::stale_client::StaleClient;
 use crate::topics::{self, TopicsError};
 use crate::{kafka, pause};
 
@@ -29,10 +29,10 @@ pub(super) struct Monitor {
     pub settings: Settings,
     pub topics: Vec<Topic>,
     pub consumer: Arc<StreamConsumer<Context>>,
-    pub held: Arc<Held>,
+    pub assignment: Arc<Assignment>,
     pub status: watch::Sender<ConsumerStatus>,
     /// Says that this client does not find Kafka any more, which is there.
-    pub stranded: CancellationToken,
+    pub stale_client: CancellationToken,
     pub alarms: Alarms,
 }
 
@@ -41,19 +41,19 @@ impl Monitor {
     /// at some time.
     pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
         let mut outage = false;
-        let mut stranded = Stranded::new(self.settings.clone());
+        let mut stale_client = StaleClient::new(self.settings.clone());
         loop {
             if self.look().await {
-                stranded.reached();
+                stale_client.reached();
             } else {
                 outage = true;
-                if stranded.missed().await {
-                    self.stranded.cancel();
+                if stale_client.missed().await {
+                    self.stale_client.cancel();
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => return outage,
-                () = self.held.suspicion() => {}
+                () = self.assignment.suspicion() => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
@@ -61,12 +61,12 @@ impl Monitor {
 
     /// Whether Kafka answered.
     async fn look(&mut self) -> bool {
-        let suspected = self.held.take_suspicion();
+        let suspected = self.assignment.take_suspicion();
         if suspected {
             pause::at("monitor.suspects").await;
         }
         // Kafka is asked after the positions were read: a position that has moved on meanwhile is not beyond the end.
-        let positions = self.held.positions();
+        let positions = self.assignment.positions();
         let partitions: Vec<Partition> = positions.keys().cloned().collect();
         let (consumer, settings, topics) =
             (Arc::clone(&self.consumer), self.settings.clone(), self.topics.clone());
@@ -87,7 +87,7 @@ impl Monitor {
         } else {
             self.alarms.excuse();
             if suspected {
-                self.held.keep_suspicion();
+                self.assignment.keep_suspicion();
             }
         }
         let Some(found) = found else { return false };
@@ -98,16 +98,16 @@ impl Monitor {
 
     fn compare(&mut self, positions: &Positions, logs: &Logs, suspected: bool) {
         gauge_lag(positions, logs);
-        self.held.judge(positions, logs, suspected);
-        self.alarms.report_lost(&self.held.lost(), &self.settings, &self.topics);
+        self.assignment.judge(positions, logs, suspected);
+        self.alarms.report_lost(&self.assignment.lost(), &self.settings, &self.topics);
         if self.status.borrow().stuck.is_some() {
             return self.alarms.excuse();
         }
         let ends: BTreeMap<_, _> = logs.iter().map(|(partition, log)| (partition.clone(), log.end)).collect();
-        let behind = self.held.behind(&ends, |(topic, number), end| {
+        let behind = self.assignment.behind(&ends, |(topic, number), end| {
             self.consumer.context().has_fetched(&self.settings.topic_name(topic), *number, end)
         });
-        self.alarms.watch_progress(&self.held, &behind, &ends, &self.settings.service);
+        self.alarms.watch_progress(&self.assignment, &behind, &ends, &self.settings.service);
     }
 
     fn tell(&mut self, found: Result<(), TopicsError>) {

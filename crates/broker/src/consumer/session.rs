@@ -12,14 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::alarms::Alarms;
+use super::assignment::Assignment;
 use super::batch::Batch;
 use super::context::{Context, Rebalance};
-use super::held::Held;
 use super::monitor::Monitor;
 use super::{Consumer, ConsumerStatus};
+use crate::apply::{Applied, Applier};
 use crate::positions::Partition;
 use crate::record::{Identity, Record};
-use crate::settle::{Settled, Settler};
 use crate::{kafka, pause};
 
 /// How often the positions are read again.
@@ -39,7 +39,7 @@ pub(super) enum Ended {
     /// The same, and Kafka did not answer for a while before.
     FatalAfterOutage(KafkaError),
     /// The client does not find a Kafka that is there.
-    Stranded,
+    StaleClient,
     /// The database is older than what this process has read, or was repaired meanwhile: so much is known of it.
     Older(String),
 }
@@ -50,8 +50,8 @@ pub(super) struct Session<'a> {
     pub(super) stop: CancellationToken,
     pub(super) consumer: Member,
     pub(super) rebalances: mpsc::UnboundedReceiver<Rebalance>,
-    settler: Settler,
-    pub(super) held: Arc<Held>,
+    applier: Applier,
+    pub(super) assignment: Arc<Assignment>,
     pub(super) batch: Batch,
     /// How it is known that the database went back in time.
     pub(super) older: Option<String>,
@@ -65,15 +65,15 @@ impl<'a> Session<'a> {
         let names = owner.settings.names_of(&owner.topics());
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let status = owner.status.clone();
-        let held = Arc::<Held>::default();
+        let assignment = Arc::<Assignment>::default();
         Ok(Self {
-            settler: Settler::new(owner.settings.clone(), owner.outbox.clone(), status.clone(), stop.clone()),
+            applier: Applier::new(owner.settings.clone(), owner.outbox.clone(), status.clone(), stop.clone()),
             owner,
             status,
             stop,
             consumer: Member(Arc::new(consumer)),
             rebalances,
-            held,
+            assignment,
             batch: Batch::default(),
             older: None,
         })
@@ -81,8 +81,8 @@ impl<'a> Session<'a> {
 
     pub(super) async fn run(mut self) -> Ended {
         let left = CancellationToken::new();
-        let stranded = CancellationToken::new();
-        let monitor = tokio::spawn(self.monitor(stranded.clone()).run(left.clone()));
+        let stale_client = CancellationToken::new();
+        let monitor = tokio::spawn(self.monitor(stale_client.clone()).run(left.clone()));
         // Also when this future is dropped.
         let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
@@ -92,10 +92,10 @@ impl<'a> Session<'a> {
             let turn = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break Ended::Stopped,
-                () = stranded.cancelled() => break Ended::Stranded,
+                () = stale_client.cancelled() => break Ended::StaleClient,
                 Some(rebalance) = self.rebalances.recv() => self.rebalance(rebalance).await,
                 _ = refresh.tick() => self.refresh(IDLE).await,
-                again = self.held.wanted() => self.start_reading(&again),
+                again = self.assignment.wanted() => self.start_reading(&again),
                 received = consumer.recv() => self.receive(received).await,
             };
             // What the next connection brings may be of another log.
@@ -119,14 +119,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn monitor(&self, stranded: CancellationToken) -> Monitor {
+    fn monitor(&self, stale_client: CancellationToken) -> Monitor {
         Monitor {
             settings: self.owner.settings.clone(),
             topics: self.owner.topics(),
             consumer: Arc::clone(&self.consumer.0),
-            held: Arc::clone(&self.held),
+            assignment: Arc::clone(&self.assignment),
             status: self.status.clone(),
-            stranded,
+            stale_client,
             alarms: Alarms::default(),
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         };
         let (partition, cleanup) = ((topic.to_owned(), message.partition()), subscription.topic().cleanup);
         let identity = || Identity::of(&Record::copy(message, topic), message.topic());
-        if self.held.admits(&partition, message.offset(), cleanup, identity) {
+        if self.assignment.admits(&partition, message.offset(), cleanup, identity) {
             self.batch.push(Record::copy(message, topic));
         }
     }
@@ -175,16 +175,16 @@ impl<'a> Session<'a> {
             let Some(subscription) = self.owner.subscriptions.get(&topic) else {
                 continue;
             };
-            match self.settler.settle(subscription, &records, &self.held).await {
-                Settled::Done => self.store_offsets(&records),
-                Settled::Stale => {
+            match self.applier.settle(subscription, &records, &self.assignment).await {
+                Applied::Done => self.store_offsets(&records),
+                Applied::Stale => {
                     tracing::info!(topic, "the position was moved by someone else; reading on from there");
                     // What is left of the batch is void, and librdkafka will not bring it again by itself: all its
                     // partitions are read on from where the database says, not only the one that was moved.
                     let left = records.iter().chain(topics.values().flatten());
                     return self.read_on(left.map(Record::origin).collect()).await;
                 }
-                Settled::Stopped => return Ok(()),
+                Applied::Stopped => return Ok(()),
             }
         }
         Ok(())
@@ -194,7 +194,7 @@ impl<'a> Session<'a> {
     fn store_offsets(&self, records: &[Record]) {
         let partitions: BTreeSet<Partition> = records.iter().map(Record::origin).collect();
         let positions =
-            self.held.positions().into_iter().map(|(partition, position)| (partition, position.next));
+            self.assignment.positions().into_iter().map(|(partition, position)| (partition, position.next));
         let is_read = |(partition, next): &(Partition, i64)| *next >= 0 && partitions.contains(partition);
         let offsets: BTreeMap<Partition, i64> = positions.filter(is_read).collect();
         // `_STATE` when a partition is gone meanwhile: whoever has it now stores its own.
@@ -206,7 +206,9 @@ impl<'a> Session<'a> {
         use RDKafkaErrorCode::{AutoOffsetReset, PollExceeded, UnknownTopicOrPartition};
         match error {
             KafkaError::MessageConsumptionFatal(_) => return Err(error),
-            KafkaError::MessageConsumption(AutoOffsetReset | UnknownTopicOrPartition) => self.held.suspect(),
+            KafkaError::MessageConsumption(AutoOffsetReset | UnknownTopicOrPartition) => {
+                self.assignment.suspect()
+            }
             KafkaError::MessageConsumption(PollExceeded) => {
                 tracing::info!("waited so long that the group went on without us; joining again");
             }

@@ -7,7 +7,7 @@ use envelope::names;
 use sqlx::Executor as _;
 
 use crate::failure::Failure;
-use crate::fold::{Batch, Guard, Outcome, Subscription};
+use crate::handler::{Batch, Guard, Outcome, Subscription};
 use crate::record::Record;
 use crate::tx::Tx;
 
@@ -35,8 +35,8 @@ pub(super) async fn apply(
             .range(range.clone())
             .map(|(index, cause): (&usize, &String)| (index - range.start, cause.clone()));
         let part = part.collect();
-        let batch = Batch { records: &records[range.clone()], condemned: &part, guard: Guard::On };
-        let handled = own.handle(tx, batch).await;
+        let batch = Batch { records: &records[range.clone()], rejected: &part, guard: Guard::On };
+        let handled = own.apply(tx, batch).await;
         tx.forget_appends();
         match handled {
             Ok(mut handled) => {

@@ -15,7 +15,7 @@ use sqlx::Executor as _;
 use super::log::Log;
 use super::{HistoryError, HistorySource, check, forward};
 use crate::failure::Failure;
-use crate::fold::{Outcome, Subscription};
+use crate::handler::{Outcome, Subscription};
 use crate::lease::Lease;
 use crate::logs;
 use crate::origin::OriginKey;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Answer, Awaited, Place, ReconcileError};
 use crate::failure::Failure;
-use crate::fold::{Batch, Guard, Outcome, Subscription};
+use crate::handler::{Batch, Guard, Outcome, Subscription};
 use crate::positions::BEGINNING;
 use crate::record::Record;
 use crate::scan::{self, Scanned, Start};
@@ -101,9 +101,9 @@ impl Search<'_> {
     /// Applies a record in a transaction of its own; `None`: its type is not known here.
     async fn apply(&self, record: &Record, place: Place) -> Result<Option<Answer>, Failure> {
         let mut tx = self.outbox.begin().await?;
-        let (records, condemned) = (std::slice::from_ref(record), &BTreeMap::new());
-        let batch = Batch { records, condemned, guard: Guard::On };
-        let handled = match self.subscription.handle(&mut tx, batch).await {
+        let (records, rejected) = (std::slice::from_ref(record), &BTreeMap::new());
+        let batch = Batch { records, rejected, guard: Guard::On };
+        let handled = match self.subscription.apply(&mut tx, batch).await {
             Ok(handled) => handled,
             Err(Failure::Record { cause, .. } | Failure::SomeRecord(cause)) => {
                 return Ok(Some(Answer::Refused(place, cause)));

@@ -6,7 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::chains::ChainKey;
+use super::in_flight::ChainKey;
 
 /// A broker that has just taken a record of the new connection has read the old one, whose client is gone, long before.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
-use super::chains::Chains;
+use super::in_flight::InFlight;
 use crate::outbox::{HeaderList, Row};
 
 /// How many rows one look fetches at most.
@@ -18,9 +18,9 @@ const BYTES: i64 = 4 << 20;
 /// Always from the oldest on, never after a last id seen: ids are not given out in commit order, and a transaction that
 /// commits late would be skipped. NOT IN, and not `<> ALL` or NOT EXISTS: it alone hashes what is held whatever the
 /// planner knew of the arrays; the others compare each row with each of them, which is all a backlog's time.
-pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(i64, Row)>> {
-    let (topics, keys): (Vec<_>, Vec<_>) = chains.closed().cloned().unzip();
-    let closed_topics: Vec<String> = chains.closed_topics().cloned().collect();
+pub(super) async fn select(pool: &PgPool, in_flight: &InFlight) -> sqlx::Result<Vec<(i64, Row)>> {
+    let (topics, keys): (Vec<_>, Vec<_>) = in_flight.closed().cloned().unzip();
+    let closed_topics: Vec<String> = in_flight.closed_topics().cloned().collect();
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id!", topic AS "topic!", key, value, headers AS "headers!: Json<HeaderList>"
@@ -42,7 +42,7 @@ pub(super) async fn select(pool: &PgPool, chains: &Chains) -> sqlx::Result<Vec<(
         WHERE bytes_before < $5::bigint
         ORDER BY id
         "#,
-        &chains.ids(),
+        &in_flight.ids(),
         &topics,
         &keys as &[Option<Vec<u8>>],
         i64::try_from(LIMIT).unwrap_or(i64::MAX),

@@ -12,10 +12,10 @@ mod till;
 
 mod support;
 
+mod caught_up;
 mod consumers;
 mod crash;
 mod growth;
-mod horizon;
 mod lost;
 mod order;
 mod outage;

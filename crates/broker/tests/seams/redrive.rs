@@ -1,6 +1,6 @@
 //! Dead letters handled again, once what killed them is repaired.
 
-use broker::{Letters, Redrive, RedriveError, Redriven, Report, RewindTo, Subscription};
+use broker::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, RewindTo, Subscription};
 use envelope::Event as _;
 use sqlx::Executor as _;
 use time::OffsetDateTime;
@@ -12,11 +12,15 @@ use crate::support::{Bank, Raw, says, until};
 const TOO_MUCH: i64 = 2_000_000;
 
 impl Bank {
-    async fn redrive(&self, wanted: Letters, action: Redrive) -> Vec<Report> {
+    async fn redrive(&self, wanted: DeadLetterFilter, action: Redrive) -> Vec<Report> {
         self.try_redrive(wanted, action).await.unwrap()
     }
 
-    async fn try_redrive(&self, wanted: Letters, action: Redrive) -> Result<Vec<Report>, RedriveError> {
+    async fn try_redrive(
+        &self,
+        wanted: DeadLetterFilter,
+        action: Redrive,
+    ) -> Result<Vec<Report>, RedriveError> {
         let mut reports = Vec::new();
         let subscriptions = [Subscription::new(Ledger)];
         let tell = |report| reports.push(report);
@@ -67,12 +71,12 @@ async fn with_dead_letters() -> Bank {
 async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     let bank = with_dead_letters().await;
     assert!(matches!(
-        bank.redrive(Letters::default(), Redrive::Handle).await[0].result,
+        bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await[0].result,
         Redriven::StillDead(_)
     ));
     bank.repair().await;
 
-    let found = bank.redrive(Letters::default(), Redrive::DryRun).await;
+    let found = bank.redrive(DeadLetterFilter::default(), Redrive::DryRun).await;
     assert_eq!(results(&found), [&Redriven::Found; 3]);
     let origins: Vec<_> = found.iter().map(|report| report.origin.clone()).collect();
     assert_eq!(origins, [0, 1, 2].map(|offset| ("deposits".to_owned(), 0, offset)));
@@ -80,13 +84,13 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     assert!(found[0].cause.contains("bookings_amount_check"));
     assert_eq!(bank.balance("alice").await, 1, "a dry run changes nothing");
 
-    let redriven = bank.redrive(Letters::default(), Redrive::Handle).await;
+    let redriven = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
     let bad = Redriven::StillDead("a deposit of -1".into());
     assert_eq!(results(&redriven), [&Redriven::Applied, &Redriven::Applied, &bad]);
     assert_eq!(bank.balance("alice").await, TOO_MUCH + 1, "older than what was applied since, and applied");
 
     assert_eq!(
-        results(&bank.redrive(Letters::default(), Redrive::Handle).await),
+        results(&bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await),
         [&bad],
         "the others are done"
     );
@@ -101,21 +105,21 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
 async fn only_those_that_are_wanted() {
     let bank = with_dead_letters().await;
     bank.repair().await;
-    let all = Letters::default;
+    let all = DeadLetterFilter::default;
     let now = OffsetDateTime::now_utc();
     for (wanted, expected) in [
-        (Letters { topic: Some("deposits".into()), ..all() }, 3),
-        (Letters { topic: Some("balances".into()), ..all() }, 0),
-        (Letters { event_type: Some("deposit.made.v1".into()), ..all() }, 3),
-        (Letters { event_type: Some("account.closed.v1".into()), ..all() }, 0),
-        (Letters { key: Some("alice".into()), ..all() }, 2),
-        (Letters { since: Some(now - time::Duration::hours(1)), ..all() }, 3),
-        (Letters { since: Some(now + time::Duration::hours(1)), ..all() }, 0),
+        (DeadLetterFilter { topic: Some("deposits".into()), ..all() }, 3),
+        (DeadLetterFilter { topic: Some("balances".into()), ..all() }, 0),
+        (DeadLetterFilter { event_type: Some("deposit.made.v1".into()), ..all() }, 3),
+        (DeadLetterFilter { event_type: Some("account.closed.v1".into()), ..all() }, 0),
+        (DeadLetterFilter { key: Some("alice".into()), ..all() }, 2),
+        (DeadLetterFilter { since: Some(now - time::Duration::hours(1)), ..all() }, 3),
+        (DeadLetterFilter { since: Some(now + time::Duration::hours(1)), ..all() }, 0),
     ] {
         let found = bank.redrive(wanted.clone(), Redrive::DryRun).await.len();
         assert_eq!(found, expected, "{wanted:?}");
     }
-    let bobs = Letters { key: Some("bob".into()), ..all() };
+    let bobs = DeadLetterFilter { key: Some("bob".into()), ..all() };
     assert_eq!(results(&bank.redrive(bobs, Redrive::Handle).await), [&Redriven::Applied]);
     assert_eq!(bank.balance("alice").await, 1, "what was not wanted is as it was");
     bank.close().await;
@@ -126,11 +130,11 @@ async fn what_the_database_cannot_do_is_told_with_the_letter_at_which_it_stopped
     let bank = with_dead_letters().await;
     bank.repair().await;
     bank.pool("ledger").execute("ALTER TABLE bookings RENAME memo TO lost").await.unwrap();
-    let stopped = bank.try_redrive(Letters::default(), Redrive::Handle).await.unwrap_err();
+    let stopped = bank.try_redrive(DeadLetterFilter::default(), Redrive::Handle).await.unwrap_err();
     let told = stopped.to_string();
     assert!(told.starts_with("stopped at deposits/0@0: ") && told.contains("memo"), "{told}");
     bank.pool("ledger").execute("ALTER TABLE bookings RENAME lost TO memo").await.unwrap();
-    let redriven = bank.redrive(Letters::default(), Redrive::Handle).await;
+    let redriven = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
     assert_eq!(results(&redriven)[..2], [&Redriven::Applied; 2], "none was taken for dead because of it");
     bank.close().await;
 }
@@ -139,7 +143,7 @@ async fn what_the_database_cannot_do_is_told_with_the_letter_at_which_it_stopped
 async fn without_its_topic_it_says_what_to_run() {
     let bank = with_dead_letters().await;
     bank.delete_topics(&["dlq.ledger"]).await;
-    let told = bank.try_redrive(Letters::default(), Redrive::Handle).await.unwrap_err().to_string();
+    let told = bank.try_redrive(DeadLetterFilter::default(), Redrive::Handle).await.unwrap_err().to_string();
     assert!(told.contains("dlq.ledger") && told.ends_with("run: ledger migrate"), "{told}");
     broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
     bank.close().await;
@@ -154,7 +158,7 @@ async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
     bank.repair().await;
     bank.rewound_to_the_beginning_and_read().await;
     assert_eq!(bank.balance("alice").await, TOO_MUCH);
-    assert!(bank.redrive(Letters::default(), Redrive::Handle).await.is_empty());
+    assert!(bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await.is_empty());
     assert_eq!(bank.balance("alice").await, TOO_MUCH);
     bank.close().await;
 }
@@ -163,12 +167,12 @@ async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
 async fn what_can_never_be_repaired_is_discarded_and_stays_so() {
     let bank = with_dead_letters().await;
     bank.repair().await;
-    let alices = || Letters { key: Some("alice".into()), ..Letters::default() };
+    let alices = || DeadLetterFilter { key: Some("alice".into()), ..DeadLetterFilter::default() };
     let discarded = bank.redrive(alices(), Redrive::Discard).await;
     assert_eq!(results(&discarded), [&Redriven::Discarded; 2]);
     assert!(bank.redrive(alices(), Redrive::Handle).await.is_empty());
     assert_eq!(bank.balance("alice").await, 1, "they were not applied");
-    let rest = bank.redrive(Letters::default(), Redrive::Handle).await;
+    let rest = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
     assert_eq!(results(&rest), [&Redriven::Applied], "bob's was not meant");
     assert_eq!(bank.letters().await.len(), 3, "the topic keeps what was discarded");
     bank.close().await;
@@ -180,14 +184,14 @@ async fn those_that_the_topic_keeps_no_longer_are_told_and_can_be_discarded() {
     let bank = with_dead_letters().await;
     bank.delete_topics(&["dlq.ledger"]).await;
     broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
-    let found = bank.redrive(Letters::default(), Redrive::Handle).await;
+    let found = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
     assert_eq!(results(&found), [&Redriven::Missing; 3]);
     assert!(found[0].cause.contains("bookings_amount_check"), "what is known of it is told");
-    let alices = Letters { key: Some("alice".into()), ..Letters::default() };
+    let alices = DeadLetterFilter { key: Some("alice".into()), ..DeadLetterFilter::default() };
     assert!(bank.redrive(alices, Redrive::Discard).await.is_empty(), "whose they are is not known");
-    let discarded = bank.redrive(Letters::default(), Redrive::Discard).await;
+    let discarded = bank.redrive(DeadLetterFilter::default(), Redrive::Discard).await;
     assert_eq!(results(&discarded), [&Redriven::Discarded; 3]);
-    assert!(bank.redrive(Letters::default(), Redrive::DryRun).await.is_empty());
+    assert!(bank.redrive(DeadLetterFilter::default(), Redrive::DryRun).await.is_empty());
     bank.close().await;
 }
 
@@ -208,7 +212,7 @@ async fn a_topic_that_is_made_anew_has_dead_letters_of_its_own() {
     until("what is good is booked", async || bank.bookings().await == 1).await;
     until("what is bad is dead", async || bank.letters().await.len() == 3).await;
 
-    let found = bank.redrive(Letters::default(), Redrive::DryRun).await;
+    let found = bank.redrive(DeadLetterFilter::default(), Redrive::DryRun).await;
     assert_eq!(results(&found), [&Redriven::Found; 3], "the good one does not stand for the dead one");
     let offsets: Vec<_> = found.iter().map(|report| report.origin.2).collect();
     assert_eq!(offsets, [0, 1, 1]);
@@ -217,7 +221,7 @@ async fn a_topic_that_is_made_anew_has_dead_letters_of_its_own() {
     bank.close().await;
 }
 
-/// Letters of an older version have no digest: they stand for the record at their place.
+/// DeadLetterFilter of an older version have no digest: they stand for the record at their place.
 #[tokio::test]
 async fn a_dead_letter_of_an_older_version_is_found_by_its_place() {
     let mut bank = Bank::open().await;
@@ -230,6 +234,6 @@ async fn a_dead_letter_of_an_older_version_is_found_by_its_place() {
     bank.repair().await;
     bank.rewound_to_the_beginning_and_read().await;
     assert_eq!(bank.balance("alice").await, TOO_MUCH);
-    assert!(bank.redrive(Letters::default(), Redrive::DryRun).await.is_empty(), "it is done");
+    assert!(bank.redrive(DeadLetterFilter::default(), Redrive::DryRun).await.is_empty(), "it is done");
     bank.close().await;
 }

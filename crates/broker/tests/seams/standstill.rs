@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use broker::{Appends, Consumer, ConsumerStatus, Failure, Fold, Received, Rejected, Subscription, Tx};
+use broker::{Consumer, ConsumerStatus, Failure, Handler, Incoming, Received, Rejected, Subscription, Tx};
 use envelope::Sequence;
-use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::Deposits;
@@ -16,7 +15,7 @@ use crate::support::{Bank, Raw, says};
 /// The ledger, which comes to no end while it hangs.
 struct Hanging(Arc<AtomicBool>);
 
-impl Fold for Hanging {
+impl Handler for Hanging {
     type Event = Deposits;
     type State = Accounts;
 
@@ -29,18 +28,12 @@ impl Fold for Hanging {
         Ledger.load(tx, batch).await
     }
 
-    fn seen<'s>(&self, accounts: &'s mut Accounts, event: &Deposits) -> Option<&'s mut Sequence> {
-        Ledger.seen(accounts, event)
+    fn last_sequence<'s>(&self, accounts: &'s mut Accounts, event: &Deposits) -> Option<&'s mut Sequence> {
+        Ledger.last_sequence(accounts, event)
     }
 
-    fn decide(
-        &self,
-        accounts: &mut Accounts,
-        received: &Received<Deposits>,
-        now: OffsetDateTime,
-        out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        Ledger.decide(accounts, received, now, out)
+    fn handle(&self, accounts: &mut Accounts, incoming: Incoming<'_, Deposits>) -> Result<(), Rejected> {
+        Ledger.handle(accounts, incoming)
     }
 
     async fn save(&self, tx: &mut Tx, accounts: Accounts) -> Result<(), Failure> {

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use broker::{
-    Appends, Consumer, Failure, Fold, Letters, Received, Redrive, Redriven, Rejected, Report, Subscription,
-    Tx,
+    Consumer, DeadLetterFilter, Failure, Handler, Incoming, Received, Redrive, Redriven, Rejected, Report,
+    Subscription, Tx,
 };
 use envelope::{Cleanup, Event, Sequence, Topic};
 use serde::{Deserialize, Serialize};
 use sqlx::Executor as _;
-use time::OffsetDateTime;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{Bank, Raw, until};
@@ -44,7 +43,7 @@ impl<const PERSONAL: bool> Event for Named<PERSONAL> {
 /// Keeps each name.
 struct Names<const PERSONAL: bool>;
 
-impl<const PERSONAL: bool> Fold for Names<PERSONAL> {
+impl<const PERSONAL: bool> Handler for Names<PERSONAL> {
     type Event = Named<PERSONAL>;
     type State = BTreeMap<String, (Option<String>, Sequence)>;
 
@@ -57,18 +56,12 @@ impl<const PERSONAL: bool> Fold for Names<PERSONAL> {
         Ok(names)
     }
 
-    fn seen<'s>(&self, names: &'s mut Self::State, event: &Self::Event) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, names: &'s mut Self::State, event: &Self::Event) -> Option<&'s mut Sequence> {
         names.get_mut(&event.key()).map(|(_, seen)| seen)
     }
 
-    fn decide(
-        &self,
-        names: &mut Self::State,
-        received: &Received<Self::Event>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let Named::Given(Name { id, name }) = &received.event;
+    fn handle(&self, names: &mut Self::State, incoming: Incoming<'_, Self::Event>) -> Result<(), Rejected> {
+        let Named::Given(Name { id, name }) = &incoming.event;
         names.entry(id.clone()).or_default().0 = Some(name.clone());
         Ok(())
     }
@@ -115,7 +108,7 @@ async fn redrive<const PERSONAL: bool>(bank: &Bank) -> Vec<Redriven> {
         &bank.settings("ledger"),
         &bank.ledger,
         &subscriptions,
-        &Letters::default(),
+        &DeadLetterFilter::default(),
         Redrive::Handle,
         tell,
     )

@@ -1,7 +1,7 @@
 //! `SERVICE redrive`
 
 use anyhow::Context as _;
-use broker::{Letters, Redrive, Redriven, Report};
+use broker::{DeadLetterFilter, Redrive, Redriven, Report};
 use clap::Args;
 use time::OffsetDateTime;
 
@@ -43,7 +43,7 @@ pub(super) async fn run<C: Args + Clone>(
         let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
         parts::expect_one_of(topic, "is not a topic that this service follows", followed)?;
     }
-    let wanted = Letters {
+    let wanted = DeadLetterFilter {
         topic: options.topic,
         event_type: options.event_type,
         key: options.key,

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::ProductEvent;
 use events::values::Sku;
-use time::OffsetDateTime;
 
 use crate::store::products::{self, Row};
 
@@ -19,7 +18,7 @@ pub(super) struct State {
     told: BTreeMap<Sku, Row>,
 }
 
-impl Fold for Products {
+impl Handler for Products {
     type Event = ProductEvent;
     type State = State;
 
@@ -30,19 +29,13 @@ impl Fold for Products {
         Ok(State { rows, told: BTreeMap::new() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &ProductEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &ProductEvent) -> Option<&'s mut Sequence> {
         let sku = &event.product().sku;
         state.told.get_mut(sku).or_else(|| state.rows.get_mut(sku)).map(|row| &mut row.version)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<ProductEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let row = Row::told(&received.event, received.sequence);
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
+        let row = Row::told(&incoming.event, incoming.sequence);
         state.told.insert(row.product.sku.clone(), row);
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{OrderId, Sku};
 use events::{Line, ReservationEvent};
-use time::OffsetDateTime;
 
 use crate::domain::Warehouse;
 use crate::store;
@@ -24,7 +23,7 @@ pub(super) struct State {
     moved: BTreeSet<Sku>,
 }
 
-impl Fold for Reservations {
+impl Handler for Reservations {
     type Event = ReservationEvent;
     type State = State;
 
@@ -42,20 +41,14 @@ impl Fold for Reservations {
         Ok(State { warehouse, stored, touched: BTreeSet::new(), moved: BTreeSet::new() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &ReservationEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &ReservationEvent) -> Option<&'s mut Sequence> {
         let reservation = state.warehouse.reservations.get_mut(&event.order_id());
         reservation.map(|reservation| &mut reservation.version)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<ReservationEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let order = received.event.order_id();
-        state.warehouse.recover(&received.event, received.sequence);
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, ReservationEvent>) -> Result<(), Rejected> {
+        let order = incoming.event.order_id();
+        state.warehouse.recover(&incoming.event, incoming.sequence);
         state.touched.insert(order);
         let lines = state.warehouse.reservations.get(&order).map(|reservation| &reservation.lines);
         let moved = lines.into_iter().flatten().map(|Line { sku, .. }| sku.clone());

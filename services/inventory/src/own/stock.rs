@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::StockEvent;
 use events::values::Sku;
-use time::OffsetDateTime;
 
 use crate::domain::Shelves;
 use crate::store;
@@ -20,7 +19,7 @@ pub(super) struct State {
     told: BTreeSet<Sku>,
 }
 
-impl Fold for Levels {
+impl Handler for Levels {
     type Event = StockEvent;
     type State = State;
 
@@ -30,21 +29,15 @@ impl Fold for Levels {
         Ok(State { shelves: store::stock::lock(tx, &skus).await?, told: BTreeSet::new() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &StockEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &StockEvent) -> Option<&'s mut Sequence> {
         state.shelves.0.get_mut(&event.level().sku).map(|stock| &mut stock.version)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<StockEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let sku = &received.event.level().sku;
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, StockEvent>) -> Result<(), Rejected> {
+        let sku = &incoming.event.level().sku;
         // `products` is rolled forward before, and each of its products has a shelf.
         if let Some(stock) = state.shelves.0.get_mut(sku) {
-            stock.recover(&received.event, received.sequence);
+            stock.recover(&incoming.event, incoming.sequence);
             state.told.insert(sku.clone());
         }
         Ok(())

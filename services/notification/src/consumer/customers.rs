@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use broker::{Appends, Cause, Failure, Fold, Received, Rejected, Tx};
+use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::CustomerEvent;
 use events::values::{CustomerId, EmailAddress};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Consumers;
@@ -27,7 +26,7 @@ pub(crate) struct State {
     addresses: Vec<EmailAddress>,
 }
 
-impl Fold for Customers {
+impl Handler for Customers {
     type Event = CustomerEvent;
     type State = State;
 
@@ -36,21 +35,15 @@ impl Fold for Customers {
         Ok(State { contacts: contacts::load(tx, &ids).await?, ..State::default() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
         Some(&mut state.contacts.entry(event.customer_id()).or_default().seen)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<CustomerEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let customer = received.event.customer_id();
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, CustomerEvent>) -> Result<(), Rejected> {
+        let customer = incoming.event.customer_id();
         let contact = state.contacts.entry(customer).or_default();
         let before = contact.reach.clone();
-        contact.reach.apply(&received.event);
+        contact.reach.apply(&incoming.event);
         match (before, &contact.reach) {
             (Reach::Erased, _) => {}
             (before, Reach::Erased) => {
@@ -61,7 +54,7 @@ impl Fold for Customers {
                 }
             }
             _ => {
-                state.arrived.insert(customer, received.cause());
+                state.arrived.insert(customer, incoming.cause());
             }
         }
         Ok(())

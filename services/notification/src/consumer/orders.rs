@@ -1,7 +1,7 @@
 //! Topic `orders`: an order's outcome becomes a message a channel; what it was short of may become a subscription, and
 //! what it bought ends one.
 
-use broker::{Appends, Cause, Failure, Fold, Received, Rejected, Tx};
+use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{CustomerId, OrderId, SubscriptionId};
 use events::{OrderConfirmed, OrderEvent};
@@ -34,7 +34,7 @@ pub(crate) struct State {
     standing: Standing,
 }
 
-impl Fold for Orders {
+impl Handler for Orders {
     type Event = OrderEvent;
     type State = State;
 
@@ -43,18 +43,12 @@ impl Fold for Orders {
         Ok(State { orders: orders::load(tx, &ids).await?, ..State::default() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
         Some(&mut state.orders.entry(event.order_id()).or_default().seen)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<OrderEvent>,
-        now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let event = &received.event;
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
+        let event = &incoming.event;
         let order = state.orders.entry(event.order_id()).or_default();
         let customer = announce::customer(event);
         if order.customer.replace(customer).is_none() && order.refunded {
@@ -62,10 +56,10 @@ impl Fold for Orders {
         }
         match event {
             OrderEvent::Confirmed(confirmed) => {
-                let lines = bought(confirmed, received);
+                let lines = bought(confirmed, incoming.received);
                 state.purchases.extend(lines.iter().cloned());
                 // A redrive may bring it after the cancellation that followed it.
-                if order.seen <= received.sequence {
+                if order.seen <= incoming.sequence {
                     state.standing.confirmed(confirmed.order_id, lines);
                 }
             }
@@ -73,8 +67,13 @@ impl Fold for Orders {
             OrderEvent::Placed(_) => {}
         }
         if let Some(mut content) = announce::of_order(event) {
-            state.made.extend(subscribe(&mut content, customer, received, now));
-            state.due.push(Due { content, customer: Some(customer), cause: received.cause(), at: now });
+            state.made.extend(subscribe(&mut content, customer, incoming.received, incoming.now));
+            state.due.push(Due {
+                content,
+                customer: Some(customer),
+                cause: incoming.cause(),
+                at: incoming.now,
+            });
         }
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! Topic `payments`: money that went back becomes a message a channel. Whose it is, the order's events say; topics have
 //! no common order, so a refund may be known first.
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::PaymentEvent;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Consumers;
@@ -21,7 +20,7 @@ pub(crate) struct State {
     due: Vec<Due>,
 }
 
-impl Fold for Payments {
+impl Handler for Payments {
     type Event = PaymentEvent;
     type State = State;
 
@@ -36,21 +35,20 @@ impl Fold for Payments {
 
     /// A refund happens once an order; that it was seen is remembered instead of a sequence, so that the many other
     /// events of a payment write nothing here.
-    fn seen<'s>(&self, _state: &'s mut State, _event: &PaymentEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, _state: &'s mut State, _event: &PaymentEvent) -> Option<&'s mut Sequence> {
         None
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<PaymentEvent>,
-        now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let Some(content) = announce::of_payment(&received.event) else { return Ok(()) };
-        let order = state.orders.entry(received.event.order_id()).or_default();
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, PaymentEvent>) -> Result<(), Rejected> {
+        let Some(content) = announce::of_payment(&incoming.event) else { return Ok(()) };
+        let order = state.orders.entry(incoming.event.order_id()).or_default();
         if !std::mem::replace(&mut order.refunded, true) {
-            state.due.push(Due { content, customer: order.customer, cause: received.cause(), at: now });
+            state.due.push(Due {
+                content,
+                customer: order.customer,
+                cause: incoming.cause(),
+                at: incoming.now,
+            });
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Topic `products`: the copy of the catalogue.
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::ProductEvent;
-use time::OffsetDateTime;
 
 use super::Consumers;
 use crate::notify_me::products::{self, Products};
@@ -11,7 +10,7 @@ use crate::notify_me::products::{self, Products};
 /// The fold of `products`.
 pub(crate) struct Catalogue(pub Consumers);
 
-impl Fold for Catalogue {
+impl Handler for Catalogue {
     type Event = ProductEvent;
     type State = Products;
 
@@ -21,19 +20,13 @@ impl Fold for Catalogue {
         Ok(products::load(tx, &skus).await?)
     }
 
-    fn seen<'s>(&self, state: &'s mut Products, event: &ProductEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut Products, event: &ProductEvent) -> Option<&'s mut Sequence> {
         Some(&mut state.entry(event.product().sku.clone()).or_default().seen)
     }
 
-    fn decide(
-        &self,
-        state: &mut Products,
-        received: &Received<ProductEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let copy = state.entry(received.event.product().sku.clone()).or_default();
-        copy.state = Some(received.event.clone());
+    fn handle(&self, state: &mut Products, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
+        let copy = state.entry(incoming.event.product().sku.clone()).or_default();
+        copy.state = Some(incoming.event.clone());
         Ok(())
     }
 

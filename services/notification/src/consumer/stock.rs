@@ -1,9 +1,8 @@
 //! Topic `stock`: the copy of the levels; one that has risen is due for a wave.
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::StockEvent;
-use time::OffsetDateTime;
 
 use super::Consumers;
 use crate::notify_me::stock::{self, Levels};
@@ -11,7 +10,7 @@ use crate::notify_me::stock::{self, Levels};
 /// The fold of `stock`.
 pub(crate) struct Stock(pub Consumers);
 
-impl Fold for Stock {
+impl Handler for Stock {
     type Event = StockEvent;
     type State = Levels;
 
@@ -20,19 +19,13 @@ impl Fold for Stock {
         Ok(stock::load(tx, &skus).await?)
     }
 
-    fn seen<'s>(&self, state: &'s mut Levels, event: &StockEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut Levels, event: &StockEvent) -> Option<&'s mut Sequence> {
         Some(&mut state.entry(event.level().sku.clone()).or_default().seen)
     }
 
-    fn decide(
-        &self,
-        state: &mut Levels,
-        received: &Received<StockEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let level = received.event.level();
-        state.entry(level.sku.clone()).or_default().apply(level, received.cause());
+    fn handle(&self, state: &mut Levels, incoming: Incoming<'_, StockEvent>) -> Result<(), Rejected> {
+        let level = incoming.event.level();
+        state.entry(level.sku.clone()).or_default().apply(level, incoming.cause());
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use web::{Json, Operator, Page, Paging, PagingParams, Problem, Query};
 
 use super::content::kind_name;
-use super::letter::Letters;
 use super::list::{self, Filter, Row};
+use super::templates::MailTemplates;
 use crate::api::App;
 
 /// Where a delivery stands.
@@ -103,7 +103,7 @@ pub(crate) async fn notifications(
     Ok(Json(paging.page(rows, |row| row.id).map(|row| view(row, &app.letters))))
 }
 
-fn view(row: Row, letters: &Arc<Letters>) -> Notification {
+fn view(row: Row, letters: &Arc<MailTemplates>) -> Notification {
     let content = &row.content.0;
     let status = match row.status.as_str() {
         "sent" => Status::Sent,

@@ -5,23 +5,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use broker::Horizon;
+use broker::CaughtUp;
 
 /// Shared by the waves, which look, and the senders, which wait for that.
 #[derive(Debug)]
 pub(crate) struct News {
-    horizon: Arc<Horizon>,
+    caught_up: Arc<CaughtUp>,
     looked: AtomicBool,
 }
 
 impl News {
-    pub(crate) fn new(horizon: Arc<Horizon>) -> Self {
-        Self { horizon, looked: AtomicBool::new(false) }
+    pub(crate) fn new(caught_up: Arc<CaughtUp>) -> Self {
+        Self { caught_up, looked: AtomicBool::new(false) }
     }
 
     /// The levels are as new as the log: waves may look.
     pub(crate) fn are_read(&self) -> bool {
-        let current = self.horizon.is_current();
+        let current = self.caught_up.is_current();
         if !current {
             self.looked.store(false, Ordering::Relaxed);
         }
@@ -35,6 +35,6 @@ impl News {
 
     /// Who is being told may be told.
     pub(crate) fn may_be_told(&self) -> bool {
-        self.looked.load(Ordering::Relaxed) && self.horizon.is_current()
+        self.looked.load(Ordering::Relaxed) && self.caught_up.is_current()
     }
 }

@@ -9,11 +9,11 @@ use events::{Product, ProductEvent};
 use sqlx::PgExecutor;
 
 /// The products of a batch.
-pub(crate) type Products = BTreeMap<Sku, Copy>;
+pub(crate) type Products = BTreeMap<Sku, ProductSnapshot>;
 
 /// What is known of a product.
 #[derive(Debug, Default)]
-pub(crate) struct Copy {
+pub(crate) struct ProductSnapshot {
     /// `None`: not heard of yet.
     pub state: Option<ProductEvent>,
     /// The last sequence seen of topic `products`.
@@ -30,7 +30,7 @@ pub(crate) async fn load(tx: &mut Tx, skus: &[String]) -> sqlx::Result<Products>
     .await?;
     let rows = rows.into_iter().filter_map(|row| {
         let seen = Sequence::from_i64(row.seen_products).unwrap_or_default();
-        Some((row.sku.parse().ok()?, Copy { state: None, seen }))
+        Some((row.sku.parse().ok()?, ProductSnapshot { state: None, seen }))
     });
     Ok(rows.collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::{Event as _, Sequence};
 use events::CustomerEvent;
 use events::values::CustomerId;
@@ -22,7 +22,7 @@ pub(crate) struct State {
     facts: Vec<(CustomerEvent, OffsetDateTime)>,
 }
 
-impl Fold for Customers {
+impl Handler for Customers {
     type Event = CustomerEvent;
     type State = State;
 
@@ -31,21 +31,15 @@ impl Fold for Customers {
         Ok(State { versions: store::forward::versions(tx, &ids).await?, facts: Vec::new() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
         state.versions.get_mut(&event.customer_id())
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<CustomerEvent>,
-        now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let id = received.event.customer_id();
-        state.versions.insert(id, received.sequence);
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, CustomerEvent>) -> Result<(), Rejected> {
+        let id = incoming.event.customer_id();
+        state.versions.insert(id, incoming.sequence);
         state.facts.retain(|(event, _)| event.customer_id() != id);
-        state.facts.push((received.event.clone(), now));
+        state.facts.push((incoming.event.clone(), incoming.now));
         Ok(())
     }
 

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use broker::{Appends, Failure, Fold, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::OrderEvent;
 use events::values::OrderId;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::Order;
@@ -28,7 +27,7 @@ pub(crate) struct State {
     changed: BTreeSet<OrderId>,
 }
 
-impl Fold for Orders {
+impl Handler for Orders {
     type Event = OrderEvent;
     type State = State;
 
@@ -39,30 +38,24 @@ impl Fold for Orders {
         Ok(State { known, ..State::default() })
     }
 
-    fn seen<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
+    fn last_sequence<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
         state.known.get_mut(&event.order_id()).map(|order| &mut order.version)
     }
 
-    fn decide(
-        &self,
-        state: &mut State,
-        received: &Received<OrderEvent>,
-        _now: OffsetDateTime,
-        _out: &mut Appends,
-    ) -> Result<(), Rejected> {
-        let id = received.event.order_id();
+    fn handle(&self, state: &mut State, incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
+        let id = incoming.event.order_id();
         if let Some(order) = state.known.get_mut(&id) {
-            order.was_published(&received.event, received.time.truncate_to_microsecond());
+            order.was_published(&incoming.event, incoming.time.truncate_to_microsecond());
             state.changed.insert(id);
             return Ok(());
         }
-        let OrderEvent::Placed(placed) = &received.event else {
+        let OrderEvent::Placed(placed) = &incoming.event else {
             return Err(Rejected(
                 "the order is unknown, and its order.placed.v1 is not in the topic any more".into(),
             ));
         };
         let (order, _) = Order::place(placed.clone());
-        state.missing.push((order.clone(), received.traceparent.clone().unwrap_or_default()));
+        state.missing.push((order.clone(), incoming.traceparent.clone().unwrap_or_default()));
         // What follows it in the batch is saved like the changes of an order that was there.
         state.known.insert(id, Order { news: Vec::new(), ..order });
         Ok(())

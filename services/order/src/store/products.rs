@@ -12,7 +12,7 @@ use crate::domain::pricing::{Catalogue, Offer};
 
 /// A product as it was told last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Copy {
+pub(crate) struct ProductSnapshot {
     /// What it is.
     pub(crate) product: Product,
     /// Whether it can be ordered.
@@ -37,7 +37,10 @@ pub(crate) async fn catalogue(connection: &mut PgConnection, skus: &[&str]) -> s
 }
 
 /// The products of `skus` that there are, locked.
-pub(crate) async fn load(connection: &mut PgConnection, skus: &[&str]) -> sqlx::Result<BTreeMap<Sku, Copy>> {
+pub(crate) async fn load(
+    connection: &mut PgConnection,
+    skus: &[&str],
+) -> sqlx::Result<BTreeMap<Sku, ProductSnapshot>> {
     let rows = sqlx::query!(
         "SELECT sku, name, price, currency, listed, seen FROM products WHERE sku = ANY ($1) ORDER BY sku FOR UPDATE",
         skus as &[&str],
@@ -51,13 +54,16 @@ pub(crate) async fn load(connection: &mut PgConnection, skus: &[&str]) -> sqlx::
             price: money(row.price, &row.currency)?,
         };
         let seen = Sequence::from_i64(row.seen).unwrap_or(Sequence::NONE);
-        copies.insert(sku, Copy { product, listed: row.listed, seen });
+        copies.insert(sku, ProductSnapshot { product, listed: row.listed, seen });
     }
     Ok(copies)
 }
 
 /// Writes products, new ones and known ones.
-pub(crate) async fn save(connection: &mut PgConnection, copies: &BTreeMap<Sku, Copy>) -> sqlx::Result<()> {
+pub(crate) async fn save(
+    connection: &mut PgConnection,
+    copies: &BTreeMap<Sku, ProductSnapshot>,
+) -> sqlx::Result<()> {
     let products = || copies.values().map(|copy| &copy.product);
     let skus: Vec<&str> = copies.keys().map(Sku::as_str).collect();
     let names: Vec<&str> = products().map(|product| product.name.as_str()).collect();

@@ -44,7 +44,7 @@ async fn a_sold_out_order_leads_to_a_back_in_stock_mail_and_the_next_order_count
     shop.reports("PEN", &all).await;
     // A second order with the same claim does not count.
     buy(&shop, &second).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     shop.reports("PEN", &all).await;
     // Every record has a trace, and the records of the back-in-stock messages name the restock as their cause.
     let records = topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();

@@ -29,7 +29,7 @@ async fn queue(shop: &Shop, inbox: &Inbox) {
 /// same `Message-ID`.
 async fn all_are_notified_once(shop: &Shop, inbox: &Inbox, repeated: usize) {
     shop.reports("PEN", &json!({"waiting": 0, "notified": SUBSCRIBERS})).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let rows = shop.notifications("sku=PEN&kind=back_in_stock&limit=200").await;
     let sent = |channel: &str| {
         let of_it = |row: &&Value| row["channel"] == channel && row["status"] == "sent";

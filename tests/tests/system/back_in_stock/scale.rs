@@ -128,7 +128,7 @@ async fn ten_thousand_are_notified_once_in_order_while_orders_are_placed() {
     let told = started.elapsed().as_secs_f64();
     let mails = inbox.told();
     shop.reports("PEN", &json!({"notified": SUBSCRIBERS, "waiting": 0})).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 
     let numbers: Vec<usize> = mails.iter().map(number).collect();
     let mut once = numbers.clone();

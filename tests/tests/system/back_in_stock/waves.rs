@@ -102,7 +102,7 @@ async fn a_queued_mail_is_held_while_the_product_is_sold_out_and_sent_when_a_uni
     shop.restock("PEN", 1).await;
     shop.refused("PEN", 1).await;
     let order = buy(&shop, 1).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     inbox.refuse(false);
     shop.a_wave_has_passed(&inbox).await;
     assert!(inbox.names_told().is_empty(), "a mail for a sold-out product");
@@ -129,7 +129,7 @@ async fn a_long_outage_of_the_mail_server_is_not_followed_by_a_flood_of_mails() 
     assert_eq!(shop.report("PEN").await["notified"], 0, "only an accepted mail counts");
     // The units are sold meanwhile: there is nothing left to announce.
     buy(&shop, 2).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     inbox.refuse(false);
     shop.a_wave_has_passed(&inbox).await;
     assert!(inbox.names_told().is_empty());
@@ -147,7 +147,7 @@ async fn when_the_stock_falls_while_mails_are_queued_the_last_subscribers_wait_a
     assert_eq!(shop.mails_about("PEN").await.len(), 6);
     buy(&shop, 4).await;
     // A wave must check the new stock before mails flow again.
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     eventually("the last subscribers wait again", async || {
         shop.system.service("notification").output().contains("back in line").then_some(())
     })
@@ -212,7 +212,7 @@ async fn a_product_whose_wave_fails_does_not_hold_up_the_others() {
     // No price can be read from this: each of its waves fails.
     currency("none").await;
     shop.restock("PEN", 5).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     shop.restock("CUP", 5).await;
     inbox.mail("b@example.com", BACK).await;
     currency("EUR").await;

@@ -31,7 +31,7 @@ async fn notifications_database_from_an_older_copy_tells_nobody_twice() {
     shop.stock("MUG", 10).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["ann", "ben"], "PEN").await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     back_up(&shop, "notification").await;
 
     let bought = shop.order("MUG", 1, "pm_card_visa").await;
@@ -47,14 +47,14 @@ async fn notifications_database_from_an_older_copy_tells_nobody_twice() {
     inbox.receives(3).await;
     shop.a_wave_has_passed(&inbox).await;
     assert_eq!(inbox.names_told(), ["ann", "ben", "cid"]);
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     let (before, mails) = (messages(&shop).await, inbox.count());
 
     restore(&shop, "notification").await;
     is_held(&shop, "notification").await;
     let lacks = repair(&shop, "notification").await;
     assert!(lacks.contains("notification.sent.v1") && lacks.contains("subscription.confirmed.v1"), "{lacks}");
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     assert_eq!(messages(&shop).await, before);
     assert_eq!(inbox.count(), mails, "nobody is told twice");
 

@@ -34,7 +34,7 @@ async fn payments_database_from_an_older_copy_charges_nobody_twice() {
     }
     let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
     shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 
     restore(&shop, "payment").await;
     is_held(&shop, "payment").await;
@@ -42,7 +42,7 @@ async fn payments_database_from_an_older_copy_charges_nobody_twice() {
     for lacked in ["3 payment.captured.v1", "1 payment.declined.v1", "1 payment.refunded.v1"] {
         assert!(lacks.contains(lacked), "{lacked} in {lacks}");
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
     for order in placed.iter().chain([&kept]) {
         shop.confirmed(&order.id).await;
         assert_eq!(charges_and_refunds(&shop, &order.id).await, (1, 0));
@@ -57,5 +57,5 @@ async fn payments_database_from_an_older_copy_charges_nobody_twice() {
         shop.ends(&order.id, ["cancelled", "refunded", "released"]).await;
         assert_eq!(charges_and_refunds(&shop, &order.id).await, (1, 1));
     }
-    shop.system.settled().await.unwrap();
+    shop.system.quiesce().await.unwrap();
 }

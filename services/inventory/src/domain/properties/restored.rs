@@ -84,7 +84,7 @@ impl History {
         self.levels.retain(|(event, version)| last(&all, &event.level().sku) == Some(*version));
     }
 
-    /// The copy, rolled forward in the order of `own::subscriptions`; a repetition is recognised as `broker::Fold` does it.
+    /// The copy, rolled forward in the order of `own::subscriptions`; a repetition is recognised as `broker::Handler` does it.
     fn rolled_forward(&self) -> Warehouse {
         let mut warehouse = copy_of(&self.copy);
         for (event, sequence) in &self.reservations {

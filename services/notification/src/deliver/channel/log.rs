@@ -10,12 +10,12 @@ use events::values::EmailAddress;
 use super::Channel;
 use crate::deliver::content::kind_name;
 use crate::deliver::delivery::{Attempt, Delivery};
-use crate::deliver::letter::Letters;
+use crate::deliver::templates::MailTemplates;
 
 /// Writes messages to the log.
 pub(crate) struct Log {
     /// `None`: a line is enough.
-    pub letters: Option<Arc<Letters>>,
+    pub letters: Option<Arc<MailTemplates>>,
 }
 
 impl Channel for Log {

@@ -6,7 +6,7 @@
 
 mod hello;
 mod kept;
-mod letter;
+mod message;
 mod refusal;
 mod server;
 mod session;
@@ -31,10 +31,10 @@ use self::standing::{Attempting, Standing};
 use self::trouble::Trouble;
 use super::Channel;
 use crate::deliver::delivery::{Attempt, Delivery};
-use crate::deliver::letter::Letters;
+use crate::deliver::templates::MailTemplates;
 
 pub(crate) use self::hello::HelloName;
-pub(crate) use self::letter::mailbox;
+pub(crate) use self::message::mailbox;
 
 /// How long it may take to hand a mail over, from the connection to the answer to DATA: what RFC 5321 (4.5.3.2) grants a
 /// single answer.
@@ -48,7 +48,7 @@ const SLOW: Duration = Duration::from_mins(1);
 pub(crate) struct Smtp {
     server: Server,
     from: Mailbox,
-    letters: Arc<Letters>,
+    letters: Arc<MailTemplates>,
     /// Mails at the same time, each over a connection of its own.
     connections: usize,
     kept: Kept,
@@ -64,7 +64,7 @@ impl Smtp {
         hello: Option<HelloName>,
         connections: usize,
         from: Mailbox,
-        letters: Arc<Letters>,
+        letters: Arc<MailTemplates>,
     ) -> Result<Self, BadUrl> {
         let server = Server::parse(url.expose_secret(), hello)?;
         let (kept, standing) = (Kept::default(), Standing::default());
@@ -172,7 +172,7 @@ impl Channel for Smtp {
     }
 
     async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
-        let letter = match letter::letter(delivery, &self.from, to, &self.letters) {
+        let letter = match message::letter(delivery, &self.from, to, &self.letters) {
             Ok(letter) => letter,
             // The server never sees it; a corrected template or setting brings it on its way.
             Err(error) => {

@@ -7,7 +7,7 @@ use minijinja::{Environment, Error};
 use serde::Serialize;
 use web::Problem;
 
-use crate::deliver::letter::{Shop, escape};
+use crate::deliver::templates::{Shop, escape};
 
 /// The pages, ready to be filled.
 pub(crate) struct Pages {

@@ -22,10 +22,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) type ChainKey = (String, Option<Vec<u8>>);
 
 #[derive(Debug, Default)]
-pub(super) struct Chains {
+pub(super) struct InFlight {
     by_key: HashMap<ChainKey, Chain>,
     /// Which chain the row with this id is in.
-    held: HashMap<i64, ChainKey>,
+    keys: HashMap<i64, ChainKey>,
     /// Chains whose front has not been sent.
     idle: HashSet<ChainKey>,
     bytes: usize,
@@ -55,10 +55,10 @@ impl Refused {
     }
 }
 
-impl Chains {
+impl InFlight {
     pub(super) fn push(&mut self, id: i64, row: Row) {
         let key: ChainKey = (row.topic.clone(), row.key.clone());
-        self.held.insert(id, key.clone());
+        self.keys.insert(id, key.clone());
         self.bytes += row.bytes();
         let chain = self.by_key.entry(key.clone()).or_default();
         if chain.rows.is_empty() {
@@ -69,8 +69,8 @@ impl Chains {
 
     /// The fronts that may be sent now.
     pub(super) fn ready(&self, now: Instant) -> Vec<i64> {
-        let chains = self.idle.iter().filter_map(|key| self.by_key.get(key));
-        let due = chains.filter(|chain| chain.retry_at.is_none_or(|at| at <= now));
+        let in_flight = self.idle.iter().filter_map(|key| self.by_key.get(key));
+        let due = in_flight.filter(|chain| chain.retry_at.is_none_or(|at| at <= now));
         let mut fronts: Vec<i64> = due.filter_map(|chain| chain.rows.front()).map(|(id, _)| *id).collect();
         fronts.sort_unstable();
         fronts
@@ -78,20 +78,20 @@ impl Chains {
 
     /// Those of `ids` that were refused before.
     pub(super) fn refused(&self, ids: &[i64]) -> Vec<i64> {
-        let chain = |id: &i64| self.by_key.get(self.held.get(id)?);
+        let chain = |id: &i64| self.by_key.get(self.keys.get(id)?);
         ids.iter().copied().filter(|id| chain(id).is_some_and(|chain| chain.refusals > 0)).collect()
     }
 
     /// Takes the front with this id into flight.
     pub(super) fn send(&mut self, id: i64) -> Option<&Row> {
-        let key = self.held.get(&id)?;
+        let key = self.keys.get(&id)?;
         self.idle.remove(key);
         self.by_key.get(key)?.rows.front().map(|(_, row)| row)
     }
 
     /// The row is gone, published or withdrawn; the next of its key may go. `None` when it is not held any more.
     pub(super) fn finish(&mut self, id: i64) -> Option<Row> {
-        let key = self.held.remove(&id)?;
+        let key = self.keys.remove(&id)?;
         let chain = self.by_key.get_mut(&key)?;
         let (_, row) = chain.rows.pop_front()?;
         self.bytes -= row.bytes();
@@ -111,7 +111,7 @@ impl Chains {
     /// Keeps a refused row to be sent again after a pause, without the rows behind it: they stay in the outbox. The whole
     /// key goes back there when its topic holds as many refused keys as it may.
     pub(super) fn refuse(&mut self, id: i64, refusal: Refusal) {
-        let Some(key) = self.held.get(&id).cloned() else { return };
+        let Some(key) = self.keys.get(&id).cloned() else { return };
         let Some(chain) = self.by_key.get_mut(&key) else { return };
         let known = chain.refusal.replace(refusal).is_some();
         let pause = (FIRST_PAUSE * 2_u32.saturating_pow(chain.refusals)).min(LONGEST_PAUSE);
@@ -129,7 +129,7 @@ impl Chains {
             kept
         };
         for (id, row) in chain.rows.drain(kept..) {
-            self.held.remove(&id);
+            self.keys.remove(&id);
             self.bytes -= row.bytes();
         }
         if kept == 1 {
@@ -152,7 +152,7 @@ impl Chains {
 
     /// The topic of a row that is held.
     pub(super) fn topic(&self, id: i64) -> Option<&str> {
-        self.held.get(&id).map(|(topic, _)| topic.as_str())
+        self.keys.get(&id).map(|(topic, _)| topic.as_str())
     }
 
     /// When the first refused row goes again.
@@ -164,7 +164,7 @@ impl Chains {
     pub(super) fn is_full(&self) -> bool {
         let (keys, bytes) =
             self.refused.values().fold((0, 0), |(keys, bytes), of| (keys + of.keys, bytes + of.bytes));
-        self.held.len() - keys >= CAPACITY || self.bytes - bytes >= CAPACITY_BYTES
+        self.keys.len() - keys >= CAPACITY || self.bytes - bytes >= CAPACITY_BYTES
     }
 
     /// Topics that take no more rows for now: Kafka refuses as many of their keys as are held.
@@ -174,7 +174,7 @@ impl Chains {
 
     /// The ids that are held: not to be selected again.
     pub(super) fn ids(&self) -> Vec<i64> {
-        self.held.keys().copied().collect()
+        self.keys.keys().copied().collect()
     }
 
     /// Keys that take no more rows for now: what is behind them would only fill the relay.
@@ -196,7 +196,7 @@ impl Chains {
         }
         let in_flight: HashSet<i64> =
             self.by_key.values().filter_map(|chain| Some(chain.rows.front()?.0)).collect();
-        self.held.retain(|id, _| in_flight.contains(id));
+        self.keys.retain(|id, _| in_flight.contains(id));
         self.bytes = self.by_key.values().flat_map(|chain| &chain.rows).map(|(_, row)| row.bytes()).sum();
     }
 }

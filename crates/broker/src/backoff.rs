@@ -9,9 +9,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The pauses of one outage; the next one begins with a new value.
 #[derive(Debug)]
-pub(crate) struct Patience(ExponentialBackoff);
+pub(crate) struct Backoff(ExponentialBackoff);
 
-impl Patience {
+impl Backoff {
     pub(crate) fn new() -> Self {
         let pauses = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST);
         Self(pauses.with_jitter().without_max_times().build())

@@ -4,7 +4,7 @@
 //! down to it, and it alone goes to the dead letters, if Postgres refuses it twice; when the world is at fault, the same batch is tried again for ever.
 
 mod attempt;
-mod deaths;
+mod dead_letter_limit;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,19 +15,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempt;
-use self::deaths::Deaths;
+use self::dead_letter_limit::DeadLetterLimit;
 use self::report::Regenerations;
-use crate::consumer::{ConsumerStatus, Held};
+use crate::backoff::Backoff;
+use crate::consumer::{Assignment, ConsumerStatus};
 use crate::failure::Failure;
-use crate::fold::Subscription;
-use crate::patience::Patience;
+use crate::handler::Subscription;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::tx::Outbox;
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
+pub(crate) enum Applied {
     /// All of it is in the database.
     Done,
     /// Someone else was here meanwhile: read the positions again. What was settled before that counts.
@@ -36,24 +36,24 @@ pub(crate) enum Settled {
     Stopped,
 }
 
-pub(crate) struct Settler {
+pub(crate) struct Applier {
     settings: Settings,
     outbox: Outbox,
     status: watch::Sender<ConsumerStatus>,
     stop: CancellationToken,
-    deaths: Deaths,
+    dead_letter_limit: DeadLetterLimit,
     regenerations: Regenerations,
 }
 
-impl Settler {
+impl Applier {
     pub(crate) fn new(
         settings: Settings,
         outbox: Outbox,
         status: watch::Sender<ConsumerStatus>,
         stop: CancellationToken,
     ) -> Self {
-        let deaths = Deaths::limited_to(settings.dead_letter_limit);
-        Self { settings, outbox, status, stop, deaths, regenerations: Regenerations::default() }
+        let dead_letter_limit = DeadLetterLimit::limited_to(settings.dead_letter_limit);
+        Self { settings, outbox, status, stop, dead_letter_limit, regenerations: Regenerations::default() }
     }
 
     /// Settles `records`, all of one topic and in log order, and moves the positions on.
@@ -61,19 +61,19 @@ impl Settler {
         &mut self,
         subscription: &Subscription,
         records: &[Record],
-        held: &Held,
-    ) -> Settled {
-        let (mut suspected, mut condemned) = (BTreeSet::new(), BTreeMap::new());
-        let mut patience = Patience::new();
+        assignment: &Assignment,
+    ) -> Applied {
+        let (mut suspected, mut rejected) = (BTreeSet::new(), BTreeMap::new());
+        let mut backoff = Backoff::new();
         // The parts that are not settled yet, the next one last.
         let mut open = Vec::from([Range { start: 0, end: records.len() }]);
         while let Some(range) = open.pop() {
-            let failure = match self.attempt(subscription, records, &range, &condemned, held).await {
+            let failure = match self.attempt(subscription, records, &range, &rejected, assignment).await {
                 Attempt::Done => {
-                    patience = Patience::new();
+                    backoff = Backoff::new();
                     continue;
                 }
-                Attempt::Stale => return Settled::Stale,
+                Attempt::Stale => return Applied::Stale,
                 Attempt::Failed(failure) => failure,
             };
             self.tell(subscription, &failure);
@@ -82,13 +82,13 @@ impl Settler {
                 Failure::Record { index, cause } => {
                     let index = range.start + index;
                     // Condemned already, and at fault again: then it is not the record.
-                    wait = condemned.insert(index, cause).is_some();
+                    wait = rejected.insert(index, cause).is_some();
                     open.extend(around(&range, index));
                 }
                 Failure::SomeRecord(cause) if range.len() == 1 => {
                     // The first time it may have met another transaction at the same row (a unique or foreign key).
                     let is_known = !suspected.insert(range.start);
-                    wait = is_known && condemned.insert(range.start, cause).is_some();
+                    wait = is_known && rejected.insert(range.start, cause).is_some();
                     open.push(range);
                 }
                 Failure::SomeRecord(_) => open.extend(halves(&range)),
@@ -101,11 +101,11 @@ impl Settler {
                     open.push(range);
                 }
             }
-            if wait && !self.wait_out(patience.pause()).await {
-                return Settled::Stopped;
+            if wait && !self.wait_out(backoff.pause()).await {
+                return Applied::Stopped;
             }
         }
-        Settled::Done
+        Applied::Done
     }
 
     /// Says, once per kind of trouble, why a batch does not go on.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use envelope::Cleanup;
 
-use crate::consumer::lost::{Lost, Why};
+use crate::consumer::out_of_range::{OffsetOutOfRange, Why};
 use crate::positions::{Partition, Position};
 use crate::record::Identity;
 
@@ -16,7 +16,7 @@ pub(super) struct Reading {
     pub check: Check,
     /// Where the log began when Kafka was last asked.
     pub start: Option<i64>,
-    pub lost: Option<Lost>,
+    pub lost: Option<OffsetOutOfRange>,
 }
 
 /// Whether the log still has the last applied record right before the position.
@@ -126,7 +126,7 @@ impl Reading {
     }
 
     pub(super) fn lose(&mut self, partition: &Partition, why: Why) {
-        self.lost = Some(Lost::new(partition, &self.position, why));
+        self.lost = Some(OffsetOutOfRange::new(partition, &self.position, why));
     }
 
     pub(super) fn is_idle(&self, long: Duration) -> bool {

@@ -80,14 +80,14 @@ struct Left {
 }
 
 /// Folds the records in batches of these sizes, again and again, in a transaction that is rolled back.
-async fn fold(outbox: &Outbox, records: &[Record], sizes: &[usize]) -> Left {
+async fn apply(outbox: &Outbox, records: &[Record], sizes: &[usize]) -> Left {
     let mut tx = outbox.begin().await.unwrap();
     let ledger = Subscription::new(Ledger);
     let (mut outcomes, mut rest, mut sizes) = (Vec::new(), records, sizes.iter().cycle());
     while !rest.is_empty() {
         let (batch, behind) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
-        let batch = Batch { records: batch, condemned: &BTreeMap::new(), guard: Guard::On };
-        outcomes.extend(ledger.handle(&mut tx, batch).await.unwrap().outcomes);
+        let batch = Batch { records: batch, rejected: &BTreeMap::new(), guard: Guard::On };
+        outcomes.extend(ledger.apply(&mut tx, batch).await.unwrap().outcomes);
         rest = behind;
     }
     let published = std::mem::take(&mut tx.appends().rows);
@@ -127,9 +127,9 @@ fn a_batched_fold_does_what_its_records_do_one_by_one() {
         let records: Vec<Record> =
             history.into_iter().enumerate().map(|(offset, step)| record(offset, step)).collect();
         runtime.block_on(async {
-            let one_by_one = fold(&outbox, &records, &[1]).await;
-            prop_assert_eq!(&fold(&outbox, &records, &sizes).await, &one_by_one);
-            prop_assert_eq!(&fold(&outbox, &records, &[records.len()]).await, &one_by_one);
+            let one_by_one = apply(&outbox, &records, &[1]).await;
+            prop_assert_eq!(&apply(&outbox, &records, &sizes).await, &one_by_one);
+            prop_assert_eq!(&apply(&outbox, &records, &[records.len()]).await, &one_by_one);
             Ok(())
         })
     });

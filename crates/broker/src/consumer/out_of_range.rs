@@ -15,7 +15,7 @@ use crate::record::Identity;
 const MARGIN: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct OffsetOutOfRange {
     pub partition: Partition,
     pub position: Position,
     pub why: Why,
@@ -55,7 +55,7 @@ impl Why {
     }
 }
 
-impl Lost {
+impl OffsetOutOfRange {
     pub(super) fn new(partition: &Partition, position: &Position, why: Why) -> Self {
         let (partition, position) = (partition.clone(), position.clone());
         Self { partition, position, why, since: OffsetDateTime::now_utc() }
@@ -126,7 +126,7 @@ mod tests {
 
     fn lost(position: &Position, why: Why) -> String {
         let owner = Owner { program: "till".to_owned(), cleanup: Cleanup::Delete };
-        Lost::new(&("t".to_owned(), 4), position, why).explain("ledger", Some(&owner))
+        OffsetOutOfRange::new(&("t".to_owned(), 4), position, why).explain("ledger", Some(&owner))
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::content::{Content, kind_name};
 use crate::notify_me::links::{Linker, Links};
 
 /// The templates, ready to be filled.
-pub(crate) struct Letters {
+pub(crate) struct MailTemplates {
     environment: Environment<'static>,
     shop: Shop,
     linker: Linker,
@@ -60,7 +60,7 @@ const TEMPLATES: [(&str, &str); 13] = [
     ("back_in_stock.html", include_str!("../../templates/back_in_stock.html")),
 ];
 
-impl Letters {
+impl MailTemplates {
     /// Reads the templates.
     pub(crate) fn new(shop: Shop, linker: Linker) -> Result<Self, Error> {
         let mut environment = Environment::new();

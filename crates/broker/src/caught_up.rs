@@ -31,15 +31,15 @@ type Holes = BTreeMap<Partition, Range<i64>>;
 
 /// Follows how far a topic has been read, by whichever instance.
 #[derive(Debug)]
-pub struct Horizon {
+pub struct CaughtUp {
     outbox: Outbox,
     topic: Topic,
     /// When the log was asked that has been read to its end since.
     read_as_of: Mutex<Option<Instant>>,
 }
 
-impl Horizon {
-    /// The horizon of `topic` in the database of `outbox`; [`run`](Self::run) keeps it.
+impl CaughtUp {
+    /// The caught_up of `topic` in the database of `outbox`; [`run`](Self::run) keeps it.
     pub fn new(outbox: Outbox, topic: Topic) -> Self {
         Self { outbox, topic, read_as_of: Mutex::default() }
     }
@@ -62,7 +62,7 @@ impl Horizon {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(topic = self.topic.name, %error, "the log's end is not known");
-                    // It may be the client that has lost Kafka, see `stranded`.
+                    // It may be the client that has lost Kafka, see `stale_client`.
                     reader = None;
                 }
             }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use super::deaths::TOO_MANY;
-use super::{Settler, report};
-use crate::consumer::Held;
+use super::dead_letter_limit::TOO_MANY;
+use super::{Applier, report};
+use crate::consumer::Assignment;
 use crate::dead_letter;
 use crate::failure::Failure;
-use crate::fold::{Batch, Guard, Handled, Outcome, Subscription};
+use crate::handler::{Batch, Guard, Handled, Outcome, Subscription};
 use crate::pause;
 use crate::positions::{self, Advanced, Position, Positions, Step};
 use crate::record::Record;
@@ -29,29 +29,29 @@ struct Committed {
     deaths_in_a_row: u64,
 }
 
-impl Settler {
+impl Applier {
     /// Settles the `range` of `records` in one transaction, or nothing.
     pub(super) async fn attempt(
         &mut self,
         subscription: &Subscription,
         records: &[Record],
         range: &Range<usize>,
-        condemned: &BTreeMap<usize, String>,
-        held: &Held,
+        rejected: &BTreeMap<usize, String>,
+        assignment: &Assignment,
     ) -> Attempt {
         let started = Instant::now();
         let records = &records[range.clone()];
-        let condemned = condemned.range(range.clone()).map(|(at, cause)| (at - range.start, cause.clone()));
-        let condemned = condemned.collect();
-        let batch = Batch { records, condemned: &condemned, guard: Guard::On };
-        let steps = held.steps(ends(records, &self.settings.topic_name(subscription.topic().name)));
+        let rejected = rejected.range(range.clone()).map(|(at, cause)| (at - range.start, cause.clone()));
+        let rejected = rejected.collect();
+        let batch = Batch { records, rejected: &rejected, guard: Guard::On };
+        let steps = assignment.steps(ends(records, &self.settings.topic_name(subscription.topic().name)));
         let committed = match self.transact(subscription, batch, &steps).await {
             Ok(Some(committed)) => committed,
             Ok(None) => return Attempt::Stale,
             Err(failure) => return Attempt::Failed(failure),
         };
-        held.advance(steps);
-        self.deaths.set(subscription.topic().name, committed.deaths_in_a_row);
+        assignment.advance(steps);
+        self.dead_letter_limit.set(subscription.topic().name, committed.deaths_in_a_row);
         self.status.send_if_modified(|status| status.stuck.take().is_some());
         let took = started.elapsed();
         report::count(subscription, records, &committed.handled, committed.new_letters, took);
@@ -73,16 +73,17 @@ impl Settler {
         if advanced == Advanced::Stale {
             return Ok(None);
         }
-        let handled = subscription.handle(&mut tx, batch).await?;
+        let handled = subscription.apply(&mut tx, batch).await?;
         let dead: Vec<_> =
             handled.causes.iter().map(|(index, cause)| (&batch.records[*index], cause.as_str())).collect();
-        let new_letters = dead_letter::bury(&mut tx, &self.settings, topic, &dead).await?;
+        let new_letters = dead_letter::write(&mut tx, &self.settings, topic, &dead).await?;
         // Who was dead before says nothing about the deployment.
         let is_news = |(record, outcome): &(&Record, &Outcome)| {
             **outcome != Outcome::Dead || new_letters.contains(&(record.partition, record.offset))
         };
         let outcomes = batch.records.iter().zip(&handled.outcomes).filter(is_news);
-        let Some(deaths_in_a_row) = self.deaths.after(topic.name, outcomes.map(|(_, outcome)| *outcome))
+        let Some(deaths_in_a_row) =
+            self.dead_letter_limit.after(topic.name, outcomes.map(|(_, outcome)| *outcome))
         else {
             return Err(Failure::Retry(TOO_MANY.into()));
         };
@@ -90,7 +91,7 @@ impl Settler {
             let applied = batch.records.iter().zip(&handled.outcomes);
             let applied = applied.filter(|(_, outcome)| **outcome == Outcome::Applied);
             let applied = applied.map(|(record, _)| record);
-            dead_letter::raise(&mut tx, &self.settings, topic, applied).await?;
+            dead_letter::mark_redriven(&mut tx, &self.settings, topic, applied).await?;
         }
         pause::at("consumer.applied").await;
         tx.commit().await?;

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::Held;
+use super::Assignment;
 use super::reading::{Check, Reading};
-use crate::consumer::lost::Why;
+use crate::consumer::out_of_range::Why;
 use crate::logs::Logs;
 use crate::positions::{Partition, Positions};
 
-impl Held {
+impl Assignment {
     /// Whether Kafka refused a position since this was last asked.
     pub(in crate::consumer) fn take_suspicion(&self) -> bool {
         std::mem::take(&mut self.lock().suspected)

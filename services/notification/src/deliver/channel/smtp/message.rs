@@ -8,7 +8,7 @@ use lettre::{Address, Message};
 
 use super::session::Letter;
 use crate::deliver::delivery::Delivery;
-use crate::deliver::letter::Letters;
+use crate::deliver::templates::MailTemplates;
 
 /// Why there is no mail to be sent.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub(super) fn letter(
     delivery: &Delivery,
     from: &Mailbox,
     to: &EmailAddress,
-    letters: &Letters,
+    letters: &MailTemplates,
 ) -> Result<Letter, Unmailable> {
     let content = &delivery.content;
     let (text, html) = (letters.text(content)?, letters.html(content)?);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use envelope::names;
 
-use crate::fold::{Handled, Outcome, Subscription};
+use crate::handler::{Handled, Outcome, Subscription};
 use crate::record::Record;
 
 /// In characters.

@@ -19,14 +19,14 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// So often in a row Kafka has answered another client, and not ours.
 const OFTEN: u32 = 2;
 
-pub(crate) struct Stranded {
+pub(crate) struct StaleClient {
     settings: Settings,
     asked: Instant,
     asking: Option<JoinHandle<bool>>,
     answered: u32,
 }
 
-impl Stranded {
+impl StaleClient {
     pub(crate) fn new(settings: Settings) -> Self {
         Self { settings, asked: Instant::now(), asking: None, answered: 0 }
     }

@@ -17,7 +17,7 @@ use crate::tx::Outbox;
 
 /// Which dead letters to handle; what is `None` does not matter.
 #[derive(Debug, Clone, Default)]
-pub struct Letters {
+pub struct DeadLetterFilter {
     /// Of this topic.
     pub topic: Option<String>,
     /// Of this type.
@@ -54,7 +54,7 @@ type Place = (String, i32, i64, Vec<u8>);
 pub(super) async fn find(
     settings: &Settings,
     outbox: &Outbox,
-    wanted: &Letters,
+    wanted: &DeadLetterFilter,
 ) -> Result<Vec<Letter>, RedriveError> {
     let open = open(outbox).await?;
     if open.is_empty() {
@@ -85,7 +85,7 @@ async fn open(outbox: &Outbox) -> Result<BTreeMap<Place, Letter>, RedriveError> 
 fn read(
     settings: &Settings,
     mut open: BTreeMap<Place, Letter>,
-    wanted: &Letters,
+    wanted: &DeadLetterFilter,
 ) -> Result<Vec<Letter>, RedriveError> {
     let topic = settings.dead_letter_topic();
     let mut letters = Vec::new();
@@ -103,7 +103,7 @@ fn read(
     Ok(letters)
 }
 
-impl Letters {
+impl DeadLetterFilter {
     fn include(&self, letter: &Letter) -> bool {
         let record = &letter.record;
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());

@@ -19,7 +19,7 @@ impl Relay {
     pub(super) async fn turn(&mut self, producer: &Producer, stop: &CancellationToken) -> sqlx::Result<()> {
         let until = if self.lead().await? {
             // Also when an acknowledgement has woken it: what does not fit must stay in the outbox.
-            if !self.chains.is_full() && Instant::now() >= self.look_at {
+            if !self.in_flight.is_full() && Instant::now() >= self.look_at {
                 self.fetch().await?;
             }
             self.send(producer).await?;
@@ -29,7 +29,7 @@ impl Relay {
             Instant::now() + STANDBY
         };
         let news = self.wait(until, stop).await;
-        self.settle(news).await?;
+        self.acknowledge(news).await?;
         while let Some((topic, key)) = self.late.due(Instant::now()) {
             self.repair(&topic, key.as_deref()).await;
         }
@@ -38,12 +38,12 @@ impl Relay {
 
     /// Adds rows that are not held yet, and decides when to look again.
     async fn fetch(&mut self) -> sqlx::Result<()> {
-        let rows = rows::select(self.outbox.pool(), &self.chains).await?;
+        let rows = rows::select(self.outbox.pool(), &self.in_flight).await?;
         self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
         let more = rows.len() >= rows::LIMIT;
         self.look_at = Instant::now() + if more { Duration::ZERO } else { self.poll };
         for (id, row) in rows {
-            self.chains.push(id, row);
+            self.in_flight.push(id, row);
         }
         Ok(())
     }
@@ -52,16 +52,16 @@ impl Relay {
     /// since must not send.
     async fn send(&mut self, producer: &Producer) -> sqlx::Result<()> {
         self.drop_withdrawn().await?;
-        let ready = self.chains.ready(Instant::now());
+        let ready = self.in_flight.ready(Instant::now());
         if !ready.is_empty() {
             pause::at("relay.fetched").await;
         }
         for id in ready {
-            if !self.lease.held() {
+            if !self.lease.is_held() {
                 return Ok(());
             }
             pause::at("relay.sending").await;
-            if let Some(row) = self.chains.send(id) {
+            if let Some(row) = self.in_flight.send(id) {
                 producer.send(id, &self.settings.topic_name(&row.topic), row);
             }
         }
@@ -71,28 +71,28 @@ impl Relay {
     /// Forgets refused rows that are gone from the outbox by now: what was withdrawn while Kafka was away is not published
     /// when it is back.
     async fn drop_withdrawn(&mut self) -> sqlx::Result<()> {
-        let again = self.chains.refused(&self.chains.ready(Instant::now()));
+        let again = self.in_flight.refused(&self.in_flight.ready(Instant::now()));
         if again.is_empty() {
             return Ok(());
         }
         let present = rows::present(self.outbox.pool(), &again).await?;
         for id in again.iter().filter(|id| !present.contains(id)) {
-            self.chains.finish(*id);
+            self.in_flight.finish(*id);
         }
         Ok(())
     }
 
     /// When there is something to do that nobody announces.
     fn next_turn(&self) -> Instant {
-        let look_at = if self.chains.is_full() { None } else { Some(self.look_at) };
+        let look_at = if self.in_flight.is_full() { None } else { Some(self.look_at) };
         let longest = Instant::now() + LONGEST_WAIT;
-        look_at.into_iter().chain(self.chains.next_retry()).min().map_or(longest, |at| at.min(longest))
+        look_at.into_iter().chain(self.in_flight.next_retry()).min().map_or(longest, |at| at.min(longest))
     }
 
     /// Waits for an acknowledgement, a commit, or `until`; returns the acknowledgements that are there.
     async fn wait(&mut self, until: Instant, stop: &CancellationToken) -> Vec<Acknowledgement> {
         let mut news = Vec::new();
-        let takes_more = self.lease.held() && !self.chains.is_full();
+        let takes_more = self.lease.is_held() && !self.in_flight.is_full();
         tokio::select! {
             () = stop.cancelled() => {}
             _ = self.acknowledgements.recv_many(&mut news, rows::LIMIT) => {}
@@ -103,7 +103,7 @@ impl Relay {
     }
 
     /// Deletes what Kafka has, and lets the next row of each key go; a refused row waits, its key behind it.
-    async fn settle(&mut self, news: Vec<Acknowledgement>) -> sqlx::Result<()> {
+    async fn acknowledge(&mut self, news: Vec<Acknowledgement>) -> sqlx::Result<()> {
         let (mut refused, mut answered) = (Vec::new(), false);
         for Acknowledgement { id, result } in news {
             match result {
@@ -112,7 +112,7 @@ impl Relay {
                     self.delivered.push(id);
                 }
                 Err(error) => {
-                    let Some(topic) = self.chains.topic(id) else { continue };
+                    let Some(topic) = self.in_flight.topic(id) else { continue };
                     let refusal = Refusal::of(topic, &error);
                     answered |= refusal != Refusal::Unreachable;
                     refused.push((id, refusal, error.to_string()));
@@ -120,9 +120,9 @@ impl Relay {
             }
         }
         if answered {
-            self.stranded.reached();
+            self.stale_client.reached();
         } else if !refused.is_empty() {
-            self.is_stranded = self.stranded.missed().await;
+            self.is_stranded = self.stale_client.missed().await;
         }
         self.refuse(refused);
         if self.delivered.is_empty() {
@@ -132,7 +132,7 @@ impl Relay {
         // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
         let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
         for id in std::mem::take(&mut self.delivered) {
-            let Some(row) = self.chains.finish(id) else {
+            let Some(row) = self.in_flight.finish(id) else {
                 continue;
             };
             metrics::counter!("relay_published_total", "topic" => row.topic.clone()).increment(1);
@@ -146,7 +146,7 @@ impl Relay {
             }
         }
         if !self.outages.is_empty() {
-            self.outages.keep(&self.chains.refusals());
+            self.outages.keep(&self.in_flight.refusals());
             self.report();
         }
         Ok(())
@@ -159,7 +159,7 @@ impl Relay {
         }
         let mut counts: BTreeMap<Refusal, (String, usize)> = BTreeMap::new();
         for (id, refusal, error) in refused {
-            self.chains.refuse(id, refusal.clone());
+            self.in_flight.refuse(id, refusal.clone());
             counts.entry(refusal).or_insert((error, 0)).1 += 1;
         }
         for (refusal, (error, events)) in counts {

@@ -6,7 +6,7 @@ use envelope::{Arrival, Cleanup, Event, Sequence};
 use time::OffsetDateTime;
 
 use super::parse::{Parsed, parse};
-use super::{Fold, Received};
+use super::{Handler, Incoming, Received};
 use crate::failure::{Failure, Rejected};
 use crate::record::Record;
 use crate::tx::Tx;
@@ -42,7 +42,7 @@ pub(crate) enum Guard {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
     pub records: &'a [Record],
-    pub condemned: &'a BTreeMap<usize, String>,
+    pub rejected: &'a BTreeMap<usize, String>,
     pub guard: Guard,
 }
 
@@ -56,11 +56,15 @@ pub(crate) struct Handled {
     pub regenerated: BTreeSet<usize>,
 }
 
-pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
+pub(super) async fn apply<H: Handler>(
+    handler: &H,
+    tx: &mut Tx,
+    batch: Batch<'_>,
+) -> Result<Handled, Failure> {
     let mut handled = Handled::default();
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
     for (index, record) in batch.records.iter().enumerate() {
-        let parsed = match batch.condemned.get(&index) {
+        let parsed = match batch.rejected.get(&index) {
             Some(cause) => Parsed::Dead(cause.clone()),
             None => parse(record),
         };
@@ -80,11 +84,11 @@ pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Re
     if events.is_empty() {
         return Ok(handled);
     }
-    let mut state = fold.load(tx, &events).await?;
+    let mut state = handler.load(tx, &events).await?;
     // Behind the locks: what several writers note of one row is in the order of time; and no finer than Postgres keeps it.
     let now = OffsetDateTime::now_utc().truncate_to_microsecond();
     for (index, received) in indexes.into_iter().zip(&events) {
-        match arrival(fold, &mut state, received, batch.guard) {
+        match arrival(handler, &mut state, received, batch.guard) {
             Arrival::Repeated => {
                 handled.outcomes[index] = Outcome::Repeated;
                 continue;
@@ -97,21 +101,26 @@ pub(super) async fn fold<F: Fold>(fold: &F, tx: &mut Tx, batch: Batch<'_>) -> Re
             }
             Arrival::Next => {}
         }
-        tx.appends().caused_by(received.cause());
-        fold.decide(&mut state, received, now, tx.appends())
+        handler
+            .handle(&mut state, Incoming::new(received, now, tx.appends()))
             .map_err(|Rejected(cause)| Failure::Record { index, cause })?;
     }
-    fold.save(tx, state).await?;
+    handler.save(tx, state).await?;
     Ok(handled)
 }
 
 /// How the event stands to what its aggregate has seen, which it counts as seen from now on.
-fn arrival<F: Fold>(fold: &F, state: &mut F::State, received: &Received<F::Event>, guard: Guard) -> Arrival {
-    let cleanup = F::Event::TOPIC.cleanup;
-    let Some(seen) = fold.seen(state, &received.event) else {
+fn arrival<H: Handler>(
+    handler: &H,
+    state: &mut H::State,
+    received: &Received<H::Event>,
+    guard: Guard,
+) -> Arrival {
+    let cleanup = H::Event::TOPIC.cleanup;
+    let Some(seen) = handler.last_sequence(state, &received.event) else {
         // Nothing is known of the key.
         return match received.sequence.arrival(Sequence::NONE, cleanup) {
-            Arrival::Gap(missing) if F::FIRST_IS_FIRST => Arrival::Gap(missing),
+            Arrival::Gap(missing) if H::FIRST_IS_FIRST => Arrival::Gap(missing),
             _ => Arrival::Next,
         };
     };
@@ -131,7 +140,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::outbox::Appends;
 
     #[derive(Serialize, Deserialize)]
     enum Deleted {
@@ -156,7 +164,7 @@ mod tests {
     /// Knows the sequence that it has seen, or has no aggregate.
     struct Things<const FIRST_IS_FIRST: bool>;
 
-    impl<const FIRST_IS_FIRST: bool> Fold for Things<FIRST_IS_FIRST> {
+    impl<const FIRST_IS_FIRST: bool> Handler for Things<FIRST_IS_FIRST> {
         type Event = Deleted;
         type State = Option<Sequence>;
 
@@ -166,17 +174,11 @@ mod tests {
             Ok(None)
         }
 
-        fn seen<'s>(&self, state: &'s mut Self::State, _: &Deleted) -> Option<&'s mut Sequence> {
+        fn last_sequence<'s>(&self, state: &'s mut Self::State, _: &Deleted) -> Option<&'s mut Sequence> {
             state.as_mut()
         }
 
-        fn decide(
-            &self,
-            _: &mut Self::State,
-            _: &Received<Deleted>,
-            _: OffsetDateTime,
-            _: &mut Appends,
-        ) -> Result<(), Rejected> {
+        fn handle(&self, _: &mut Self::State, _: Incoming<'_, Deleted>) -> Result<(), Rejected> {
             Ok(())
         }
 
@@ -185,8 +187,8 @@ mod tests {
         }
     }
 
-    fn arrives<F: Fold<Event = Deleted, State = Option<Sequence>>>(
-        fold: &F,
+    fn arrives<H: Handler<Event = Deleted, State = Option<Sequence>>>(
+        handler: &H,
         seen: Option<i64>,
         sequence: i64,
     ) -> Arrival {
@@ -194,7 +196,7 @@ mod tests {
         let (id, time, event) = (Uuid::nil(), OffsetDateTime::UNIX_EPOCH, Deleted::Happened {});
         let received = Received { event, id, sequence, time, traceparent: None };
         let mut state = seen.map(|seen| Sequence::from_i64(seen).unwrap());
-        arrival(fold, &mut state, &received, Guard::On)
+        arrival(handler, &mut state, &received, Guard::On)
     }
 
     #[test]

@@ -7,13 +7,16 @@ use super::*;
 use crate::deliver::content::Short;
 use crate::notify_me::tokens::Tokens;
 
-fn letters() -> Letters {
+fn letters() -> MailTemplates {
     let linker = Linker {
         tokens: Tokens::new(TokenKeys { current: b"a key for tests alone", previous: None }),
         public_url: "https://tell.example".to_owned(),
     };
-    Letters::new(Shop { name: "Ben & Jo".to_owned(), url: Some("https://shop.example".to_owned()) }, linker)
-        .unwrap()
+    MailTemplates::new(
+        Shop { name: "Ben & Jo".to_owned(), url: Some("https://shop.example".to_owned()) },
+        linker,
+    )
+    .unwrap()
 }
 
 fn item(name: &str, quantity: i64) -> Item {

@@ -1,0 +1,166 @@
+//! Handlers: how the events of one topic change a service's aggregates.
+//!
+//! A service implements [`Handler`]: load, handle, save. This module does the rest: it parses records, skips unknown event
+//! types by their header before any SQL, loads all aggregates of a batch at once, handles the events in log order,
+//! recognises repetitions by their sequence, saves, appends, and counts outcomes.
+
+mod batch;
+mod parse;
+#[cfg(test)]
+mod property;
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use envelope::{Event, Sequence, Topic};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub(crate) use self::batch::{Batch, Guard, Handled, Outcome};
+use crate::failure::{Failure, Rejected};
+use crate::outbox::{AppendError, Appends, Cause};
+use crate::tx::Tx;
+
+/// An event as it was read from Kafka.
+#[derive(Debug, Clone)]
+pub struct Received<E> {
+    /// The event.
+    pub event: E,
+    /// The event's id.
+    pub id: Uuid,
+    /// The event's number among the events of its topic and key.
+    pub sequence: Sequence,
+    /// The time of the append, by the publisher's clock.
+    pub time: OffsetDateTime,
+    /// The W3C trace context of the event.
+    pub traceparent: Option<String>,
+}
+
+impl<E> Received<E> {
+    /// Returns this event as the cause of others.
+    pub fn cause(&self) -> Cause {
+        Cause { event_id: Some(self.id), traceparent: self.traceparent.clone() }
+    }
+}
+
+/// One event to handle, and the events that follow from it.
+///
+/// Dereferences to the [`Received`] event.
+#[derive(Debug)]
+pub struct Incoming<'a, E> {
+    /// The event and its headers.
+    pub received: &'a Received<E>,
+    /// The time of the transaction, by the clock of this process, read after the aggregates were locked. The same for all
+    /// events of a batch.
+    pub now: OffsetDateTime,
+    appends: &'a mut Appends,
+}
+
+impl<'a, E> Incoming<'a, E> {
+    pub(crate) fn new(received: &'a Received<E>, now: OffsetDateTime, appends: &'a mut Appends) -> Self {
+        appends.caused_by(received.cause());
+        Self { received, now, appends }
+    }
+
+    /// Appends `event` to the outbox, caused by the one that is handled. `sequence` is the aggregate's new version.
+    pub fn append<A: Event>(&mut self, sequence: Sequence, event: &A) -> Result<Uuid, AppendError> {
+        self.appends.append(sequence, event)
+    }
+}
+
+impl<E> Deref for Incoming<'_, E> {
+    type Target = Received<E>;
+
+    fn deref(&self) -> &Received<E> {
+        self.received
+    }
+}
+
+/// Applies the events of one topic to the aggregates of a service.
+///
+/// An aggregate is one row and one key of the topic that the service publishes; its version is the sequence of its last
+/// event. A handler never commits, calls Kafka, sleeps or reads a clock.
+pub trait Handler: Send + Sync + 'static {
+    /// The events of the topic.
+    type Event: Event;
+    /// The aggregates that a batch needs, and everything else that `handle` reads.
+    type State: Send;
+
+    /// Whether the first event that arrives for a key must be the key's first event. `false` for a handler that stores no
+    /// sequences.
+    const FIRST_IS_FIRST: bool = true;
+
+    /// Loads everything that `batch` needs, and locks it in key order.
+    fn load(
+        &self,
+        tx: &mut Tx,
+        batch: &[Received<Self::Event>],
+    ) -> impl Future<Output = Result<Self::State, Failure>> + Send;
+
+    /// Returns the sequence of the last event of this topic that the event's aggregate has applied. `None`: there is no
+    /// such aggregate yet. Then any event other than the key's first counts as a gap (see
+    /// [`FIRST_IS_FIRST`](Self::FIRST_IS_FIRST)), and `handle` decides what to do with the event.
+    fn last_sequence<'s>(&self, state: &'s mut Self::State, event: &Self::Event) -> Option<&'s mut Sequence>;
+
+    /// Applies one event that was not applied before. Pure: changes `state` and appends events, and does no I/O.
+    fn handle(&self, state: &mut Self::State, incoming: Incoming<'_, Self::Event>) -> Result<(), Rejected>;
+
+    /// Writes the changed `state` in as few statements as possible. May append events that summarize the batch, and
+    /// register work for after the commit ([`Tx::on_commit`]).
+    fn save(&self, tx: &mut Tx, state: Self::State) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A topic that a service consumes, and its handler.
+#[derive(Clone)]
+pub struct Subscription(Arc<dyn AnyHandler>);
+
+impl Subscription {
+    /// Subscribes to the topic of the handler's events.
+    pub fn new(handler: impl Handler) -> Self {
+        Self(Arc::new(handler))
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> Topic {
+        self.0.topic()
+    }
+
+    pub(crate) async fn apply(&self, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
+        self.0.apply(tx, batch).await
+    }
+
+    /// Whether the handler knows the event type `ce_type`.
+    pub(crate) fn knows(&self, ce_type: &str) -> bool {
+        self.0.knows(ce_type)
+    }
+}
+
+trait AnyHandler: Send + Sync {
+    fn topic(&self) -> Topic;
+    fn knows(&self, ce_type: &str) -> bool;
+    fn apply<'a>(
+        &'a self,
+        tx: &'a mut Tx,
+        batch: Batch<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Handled, Failure>> + Send + 'a>>;
+}
+
+impl<H: Handler> AnyHandler for H {
+    fn topic(&self) -> Topic {
+        H::Event::TOPIC
+    }
+
+    fn apply<'a>(
+        &'a self,
+        tx: &'a mut Tx,
+        batch: Batch<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Handled, Failure>> + Send + 'a>> {
+        Box::pin(batch::apply(self, tx, batch))
+    }
+
+    fn knows(&self, ce_type: &str) -> bool {
+        H::Event::knows(ce_type)
+    }
+}
