@@ -206,7 +206,8 @@ async fn niced(attack: &Attack, target: &Target) -> Outcome {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let _ = rustix::process::nice(LOWEST_PRIORITY);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let _ = sender.send(runtime.block_on((attack.run)(target)));
         });
     });
