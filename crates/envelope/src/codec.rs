@@ -144,6 +144,7 @@ mod tests {
         fn an_event_comes_back_as_it_went(by in any::<String>(), closed in any::<bool>()) {
             let event = if closed { Door::Closed(Opened { by }) } else { Door::Opened(Opened { by }) };
             let (ce_type, data) = encode(&event).unwrap();
+            prop_assert_eq!(crate::variant::name(&event), &ce_type);
             prop_assert_eq!(decode::<Door>(&ce_type, &data).unwrap(), event);
         }
 

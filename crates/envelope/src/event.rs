@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Topic, codec};
+use crate::{Topic, codec, variant};
 
 /// All events of one topic: an enum with one newtype variant a type, each renamed to its `ce_type`.
 ///
@@ -37,6 +37,11 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The record's key: events of one key stay in order.
     fn key(&self) -> String;
+
+    /// The event's type, such as `order.placed.v1`: the name that serde gives the variant.
+    fn ce_type(&self) -> &'static str {
+        variant::name(self)
+    }
 
     /// Whether this event is published as a tombstone: headers and no value.
     fn is_tombstone(&self) -> bool {

@@ -9,6 +9,7 @@ mod event;
 mod headers;
 mod sequence;
 mod topic;
+mod variant;
 
 pub use event::{Event, ParseError};
 pub use headers::{Headers, HeadersError, names};

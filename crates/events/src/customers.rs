@@ -59,8 +59,8 @@ impl Event for CustomerEvent {
     }
 
     fn from_tombstone(ce_type: &str, key: &str) -> Option<Self> {
-        let customer_id = key.parse().ok()?;
-        (ce_type == "customer.erased.v1").then_some(Self::Erased(CustomerErased { customer_id }))
+        let erased = Self::Erased(CustomerErased { customer_id: key.parse().ok()? });
+        (erased.ce_type() == ce_type).then_some(erased)
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Values are parsed once, at the edge, and trusted inside. Fields of events may be added, never renamed or retyped:
 //! `golden/` holds one JSON file per event type, and a test fails when one changes or an older one no longer parses.
+//!
+//! Each text is typed once. An event's type is the serde name of its variant ([`envelope::Event::ce_type`] returns it). An
+//! enum that a database stores as text derives strum's `IntoStaticStr` and `EnumString`, here and in the services:
+//! `<&str>::from(value)` writes it, `parse()` reads it.
 
 mod customers;
 mod notifications;

@@ -3,6 +3,7 @@
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 use crate::values::{ClaimHash, DeliveryId, OrderId, Quantity, Sku, SubscriptionId};
@@ -34,8 +35,11 @@ pub enum NotificationEvent {
 }
 
 /// The subject of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum NotificationKind {
     /// The order is confirmed.
     OrderConfirmed,
@@ -53,8 +57,11 @@ pub enum NotificationKind {
 }
 
 /// The channel by which a message leaves the system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Channel {
     /// A line in the log.
     Log,

@@ -2,6 +2,7 @@
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -100,8 +101,9 @@ pub struct OrderCancelled {
 }
 
 /// The reason of a cancellation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum CancelReason {
     /// At least one line had not enough stock.
     OutOfStock,

@@ -2,6 +2,7 @@
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::values::{Money, OrderId};
 
@@ -93,8 +94,9 @@ pub struct PaymentRefunded {
 }
 
 /// The reason why a payment was declined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum DeclineReason {
     /// The card was declined.
     CardDeclined,

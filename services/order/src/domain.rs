@@ -6,7 +6,6 @@ mod past;
 pub(crate) mod pricing;
 #[cfg(test)]
 pub(crate) mod tests;
-mod words;
 
 use envelope::Sequence;
 use events::values::OrderId;
@@ -19,7 +18,6 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 pub(crate) use machine::{Decision, Happening, Payment, State, Status, Stock};
-pub(crate) use words::Word;
 
 const CONFIRMED: &str = "order.confirmed.v1";
 const CANCELLED: &str = "order.cancelled.v1";

@@ -55,7 +55,7 @@ impl<'a> OrderView<'a> {
         Self {
             id: order.id(),
             customer_id: None,
-            status: order.state.status.word(),
+            status: <&str>::from(order.state.status),
             reason: order.reason(),
             payment: order.state.payment,
             stock: order.state.stock,

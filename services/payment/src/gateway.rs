@@ -79,8 +79,8 @@ impl Gateway {
         let mut call = Counted { operation: request.call.label(), outcome: TIMED_OUT };
         let outcome = self.answer(request).await;
         call.outcome = match &outcome {
-            Ok(answer) => answer.label(),
-            Err(failure) => failure.label(),
+            Ok(answer) => <&str>::from(answer),
+            Err(failure) => <&str>::from(failure),
         };
         outcome
     }

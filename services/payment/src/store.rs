@@ -109,7 +109,7 @@ pub(crate) async fn see(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Se
     .await?;
     row.map(|row| {
         Ok(Seen {
-            status: Status::parse(&row.status).ok_or_else(|| undecodable("status", &row.status))?,
+            status: row.status.parse().map_err(|_| undecodable("status", &row.status))?,
             amount: rows::money(row.amount, &row.currency)?,
             attempts: row.attempts,
             history: row.history.0,

@@ -23,7 +23,8 @@ pub(super) enum Hop {
 }
 
 /// The reason why a hop names no client. Logged instead of the value, which may be a person's address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub(super) enum Shape {
     /// `unknown`: the proxy hides its client.
     Unknown,
@@ -35,18 +36,6 @@ pub(super) enum Shape {
     NotText,
     /// Any other value that is not an address.
     NoAddress,
-}
-
-impl Shape {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::NoFor => "no-for",
-            Self::TooLong => "too-long",
-            Self::NotText => "not-text",
-            Self::NoAddress => "no-address",
-        }
-    }
 }
 
 /// Returns the header that names the hops of a request, and the hops, the nearest one first.

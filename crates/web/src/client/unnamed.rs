@@ -19,11 +19,12 @@ static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// Returns the client of a request whose proxy names none.
 pub(super) fn client(header: &'static str, shape: Shape) -> ClientAddress {
-    metrics::counter!("clients_unnamed_total", "header" => header, "shape" => shape.name()).increment(1);
+    metrics::counter!("clients_unnamed_total", "header" => header, "shape" => <&str>::from(shape))
+        .increment(1);
     if is_time_to_warn() {
         tracing::warn!(
             header,
-            shape = shape.name(),
+            shape = <&str>::from(shape),
             "a trusted proxy names no readable client: the limits per client are loose for its requests (they share the \
              budgets of {SHARES} clients); see TRUSTED_PROXIES in --help"
         );

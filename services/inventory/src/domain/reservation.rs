@@ -1,15 +1,15 @@
 //! What is set aside for one order.
 
-use std::str::FromStr;
-
 use envelope::Sequence;
 use events::values::OrderId;
 use events::{
     Line, ReservationEvent, ShortLine, StockCommitted, StockRejected, StockReleased, StockReserved,
 };
+use strum::{EnumString, IntoStaticStr};
 
 /// The state of an order's reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Status {
     /// All lines are set aside.
     Reserved,
@@ -81,34 +81,5 @@ impl Reservation {
     /// Whether goods move when the order's next event comes.
     pub(crate) fn holds_goods(&self) -> bool {
         matches!(self.status, Status::Reserved | Status::Committed)
-    }
-}
-
-impl Status {
-    /// As the database keeps it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Reserved => "reserved",
-            Self::Rejected => "rejected",
-            Self::Committed => "committed",
-            Self::Released => "released",
-            Self::Closed => "closed",
-        }
-    }
-}
-
-/// A status of a newer version of this service.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown status of a reservation")]
-pub(crate) struct UnknownStatus;
-
-impl FromStr for Status {
-    type Err = UnknownStatus;
-
-    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
-        [Self::Reserved, Self::Rejected, Self::Committed, Self::Released, Self::Closed]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(UnknownStatus)
     }
 }

@@ -173,7 +173,7 @@ impl Columns {
     fn of(rows: &[(OrderId, &Reservation)]) -> Self {
         Self {
             orders: rows.iter().map(|(order, _)| order.uuid()).collect(),
-            statuses: rows.iter().map(|(_, reservation)| reservation.status.as_str()).collect(),
+            statuses: rows.iter().map(|(_, reservation)| <&str>::from(reservation.status)).collect(),
             versions: rows.iter().map(|(_, reservation)| reservation.version.to_i64()).collect(),
             seen: rows.iter().map(|(_, reservation)| reservation.seen.to_i64()).collect(),
         }

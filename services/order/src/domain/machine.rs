@@ -21,11 +21,13 @@
 //! for a cancellation that order, payment or inventory no longer knows, and so the order follows them.
 
 use events::CancelReason;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 /// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Status {
     /// Waits for payment and inventory.
     Placed,
@@ -36,8 +38,11 @@ pub(crate) enum Status {
 }
 
 /// What became of the money, as far as it is known here. Only ever moves down this list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Payment {
     /// No answer yet.
     Pending,
@@ -56,8 +61,11 @@ pub(crate) enum Payment {
 }
 
 /// What became of the goods, as far as it is known here. Only ever moves down this list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Stock {
     /// No answer yet.
     Pending,
@@ -102,6 +110,15 @@ pub(crate) enum Decision {
     Confirm,
     /// It will not.
     Cancel(CancelReason),
+}
+
+impl Status {
+    /// Returns the status that a database stores as `text` and `reason`; `None` when they contradict each other.
+    pub(crate) fn from_columns(text: &str, reason: Option<CancelReason>) -> Option<Self> {
+        let cancelled = reason.map(Self::Cancelled);
+        let possible = cancelled.map_or(vec![Self::Placed, Self::Confirmed], |cancelled| vec![cancelled]);
+        possible.into_iter().find(|status| <&str>::from(status) == text)
+    }
 }
 
 impl State {

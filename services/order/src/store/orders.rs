@@ -6,14 +6,14 @@ use std::time::Duration;
 use broker::UuidPage;
 use envelope::Sequence;
 use events::values::{ClaimHash, CustomerId, OrderId};
-use events::{CancelReason, Item, OrderPlaced, ShortLine};
+use events::{Item, OrderPlaced, ShortLine};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{money, undecodable};
-use crate::domain::{Entry, Order, Payment, State, Status, Stock, Word};
+use crate::domain::{Entry, Order, State, Status};
 
 struct Row {
     id: Uuid,
@@ -41,11 +41,11 @@ struct Row {
 
 impl Row {
     fn into_order(self) -> sqlx::Result<Order> {
-        let reason = self.reason.as_deref().map(CancelReason::read).transpose().map_err(undecodable)?;
-        let status =
-            Status::of(&self.status, reason).ok_or_else(|| undecodable("status and reason disagree"))?;
-        let payment = Payment::read(&self.payment).map_err(undecodable)?;
-        let stock = Stock::read(&self.stock).map_err(undecodable)?;
+        let reason = self.reason.as_deref().map(str::parse).transpose().map_err(undecodable)?;
+        let status = Status::from_columns(&self.status, reason)
+            .ok_or_else(|| undecodable("status and reason disagree"))?;
+        let payment = self.payment.parse().map_err(undecodable)?;
+        let stock = self.stock.parse().map_err(undecodable)?;
         let sequence = |number| Sequence::from_i64(number).unwrap_or(Sequence::NONE);
         let placed = OrderPlaced {
             order_id: OrderId::from(self.id),
@@ -219,10 +219,10 @@ pub(crate) async fn insert(
 /// Writes what became of orders that were loaded, and appends their news to their histories.
 pub(crate) async fn save(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<()> {
     let ids: Vec<Uuid> = orders.iter().map(|order| order.id().uuid()).collect();
-    let statuses: Vec<&str> = orders.iter().map(|order| order.state.status.word()).collect();
-    let reasons: Vec<Option<&str>> = orders.iter().map(|order| order.reason().map(Word::word)).collect();
-    let payments: Vec<&str> = orders.iter().map(|order| order.state.payment.word()).collect();
-    let stocks: Vec<&str> = orders.iter().map(|order| order.state.stock.word()).collect();
+    let statuses: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.status)).collect();
+    let reasons: Vec<Option<&str>> = orders.iter().map(|order| order.reason().map(<&str>::from)).collect();
+    let payments: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.payment)).collect();
+    let stocks: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.stock)).collect();
     let shorts: Vec<Json<&[ShortLine]>> = orders.iter().map(|order| Json(order.short.as_slice())).collect();
     let news: Vec<Json<&[Entry]>> = orders.iter().map(|order| Json(order.news.as_slice())).collect();
     let versions: Vec<i64> = orders.iter().map(|order| order.version.to_i64()).collect();

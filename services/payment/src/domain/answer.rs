@@ -1,12 +1,14 @@
 //! What a call to the gateway can bring.
 
 use events::DeclineReason;
+use strum::IntoStaticStr;
 
 /// How a call ended.
 pub type Outcome = Result<Answer, Failure>;
 
 /// What the gateway says has happened to the money.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Answer {
     /// The amount is held, under this name.
     Authorized(String),
@@ -15,6 +17,7 @@ pub enum Answer {
     /// The money was taken.
     Captured,
     /// It will not let us take it, ever.
+    #[strum(serialize = "refused")]
     CaptureRefused,
     /// A capture that may have been sent did not take place.
     NotCaptured,
@@ -25,7 +28,8 @@ pub enum Answer {
 }
 
 /// Why a call brought no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Failure {
     /// An error that the gateway keeps under the idempotency key: no effect, now or later. Another key may do better.
     #[error("the gateway failed")]
@@ -36,30 +40,4 @@ pub enum Failure {
     /// A time-out, a lost connection: the call may have had its effect, or may still have it.
     #[error("the outcome is not known")]
     Unknown,
-}
-
-impl Answer {
-    /// The word in metrics.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Authorized(_) => "authorized",
-            Self::Declined(_) => "declined",
-            Self::Captured => "captured",
-            Self::CaptureRefused => "refused",
-            Self::NotCaptured => "not_captured",
-            Self::Voided => "voided",
-            Self::Refunded => "refunded",
-        }
-    }
-}
-
-impl Failure {
-    /// The word in metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Unavailable => "unavailable",
-            Self::Unknown => "unknown",
-        }
-    }
 }

@@ -39,10 +39,10 @@ impl Call {
     /// The word in metrics.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Authorize { .. } => Operation::Authorize.as_str(),
-            Self::Capture(_) => Operation::Capture.as_str(),
-            Self::Void(_) => Operation::Void.as_str(),
-            Self::Refund(_) => Operation::Refund.as_str(),
+            Self::Authorize { .. } => <&str>::from(Operation::Authorize),
+            Self::Capture(_) => <&str>::from(Operation::Capture),
+            Self::Void(_) => <&str>::from(Operation::Void),
+            Self::Refund(_) => <&str>::from(Operation::Refund),
             Self::FindCapture(_) => "find",
         }
     }
@@ -55,7 +55,7 @@ impl Payment {
         let operation = self.operation?;
         Some(Request {
             order_id: self.order_id,
-            key: format!("{}:{}:{}", self.order_id, operation.as_str(), self.generation),
+            key: format!("{}:{}:{}", self.order_id, <&str>::from(operation), self.generation),
             call: self.call(operation, unresolved)?,
         })
     }

@@ -4,7 +4,7 @@ use envelope::Sequence;
 use events::values::{Money, OrderId};
 use uuid::Uuid;
 
-use crate::domain::{AskedBy, Goal, Operation, Payment, Status};
+use crate::domain::{AskedBy, Payment};
 
 /// The columns that decisions need.
 pub(super) struct Row {
@@ -32,7 +32,7 @@ impl TryFrom<Row> for Payment {
 
     fn try_from(row: Row) -> sqlx::Result<Self> {
         let operation = row.operation.as_deref();
-        let read = |word: &str| Operation::parse(word).ok_or_else(|| undecodable("operation", word));
+        let read = |text: &str| text.parse().map_err(|_| undecodable("operation", text));
         let sequence =
             |number: i64| Sequence::from_i64(number).ok_or_else(|| undecodable("sequence", "negative"));
         let method = row.payment_method.map(TryInto::try_into).transpose();
@@ -40,8 +40,8 @@ impl TryFrom<Row> for Payment {
             order_id: OrderId::from(row.id),
             amount: money(row.amount, &row.currency)?,
             method: method.map_err(|error: events::values::Invalid| sqlx::Error::Decode(error.into()))?,
-            goal: Goal::parse(&row.goal).ok_or_else(|| undecodable("goal", &row.goal))?,
-            status: Status::parse(&row.status).ok_or_else(|| undecodable("status", &row.status))?,
+            goal: row.goal.parse().map_err(|_| undecodable("goal", &row.goal))?,
+            status: row.status.parse().map_err(|_| undecodable("status", &row.status))?,
             gateway_id: row.gateway_id,
             operation: operation.map(read).transpose()?,
             started: row.started,

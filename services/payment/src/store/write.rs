@@ -179,9 +179,9 @@ impl<'a> Columns<'a> {
         let mut columns = Self::default();
         for payment in payments {
             columns.ids.push(payment.order_id.uuid());
-            columns.goals.push(payment.goal.as_str());
-            columns.statuses.push(payment.status.as_str());
-            columns.operations.push(payment.operation.map(crate::domain::Operation::as_str));
+            columns.goals.push(<&str>::from(payment.goal));
+            columns.statuses.push(<&str>::from(payment.status));
+            columns.operations.push(payment.operation.map(<&str>::from));
             columns.versions.push(payment.version.to_i64());
             columns.seen_orders.push(payment.seen_orders.to_i64());
             columns.confirmed_by.push(payment.asked_by.confirmed);
