@@ -15,7 +15,6 @@ pub struct Forged {
     key: String,
     source: String,
     event_type: String,
-    sequence: u64,
     value: String,
 }
 
@@ -23,19 +22,13 @@ impl Forged {
     /// Creates the first event of a key (`ce_sequence` 1), with an empty object as its value.
     pub fn new(topic: &str, key: &str, source: &str, event_type: &str) -> Self {
         let [topic, key, source, event_type] = [topic, key, source, event_type].map(str::to_owned);
-        Self { topic, key, source, event_type, sequence: 1, value: "{}".to_owned() }
+        Self { topic, key, source, event_type, value: "{}".to_owned() }
     }
 
     /// Sets the value.
     #[must_use]
     pub fn with_value(self, value: impl Into<String>) -> Self {
         Self { value: value.into(), ..self }
-    }
-
-    /// Sets `ce_sequence`.
-    #[must_use]
-    pub fn with_sequence(self, sequence: u64) -> Self {
-        Self { sequence, ..self }
     }
 }
 
@@ -45,14 +38,13 @@ impl Shop {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.system.brokers());
         let producer: FutureProducer = config.create().unwrap();
-        let sequence = format!("{:020}", forged.sequence);
         let pairs = [
             ("ce_specversion", "1.0"),
             ("ce_id", "0198c0de-0000-7000-8000-000000000001"),
             ("ce_source", &forged.source),
             ("ce_type", &forged.event_type),
             ("ce_time", "2026-11-25T08:00:00Z"),
-            ("ce_sequence", &sequence),
+            ("ce_sequence", "00000000000000000001"),
         ];
         let headers = pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })

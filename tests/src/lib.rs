@@ -12,6 +12,7 @@ mod clock;
 mod collector;
 mod forge;
 mod mail;
+mod orders;
 mod personal;
 mod problem;
 mod subscribers;
@@ -27,6 +28,7 @@ pub use clock::WrongClock;
 pub use collector::{Collector, Recorded};
 pub use forge::{Forged, run};
 pub use mail::{At, Inbox, Mail, Reaction};
+pub use orders::{Placed, total};
 pub use personal::tables_with;
 pub use problem::problem;
 pub use subscribers::{BACK, mailing};
@@ -37,15 +39,6 @@ pub struct Shop {
     /// The processes, which a test may break.
     pub system: System,
     http: Client,
-}
-
-/// The answer to a placed order.
-#[derive(Debug, Clone)]
-pub struct Placed {
-    /// The order's id.
-    pub id: String,
-    /// The token that cancels the order.
-    pub cancel_token: String,
 }
 
 impl Shop {
@@ -124,17 +117,6 @@ impl Shop {
         }
     }
 
-    /// Places an order and expects 202.
-    pub async fn order(&self, sku: &str, quantity: i64, payment_method: &str) -> Placed {
-        let body = json!({"email": "ada@example.com", "payment_method": payment_method,
-                          "items": [{"sku": sku, "quantity": quantity}]});
-        let (status, order) = self.try_order(None, &body).await;
-        assert_eq!(status, 202, "POST /orders: {order}");
-        let text =
-            |field: &str| order[field].as_str().unwrap_or_else(|| panic!("{field} in {order}")).to_owned();
-        Placed { id: text("id"), cancel_token: text("cancel_token") }
-    }
-
     /// Returns the order that `GET /orders/{id}` shows.
     pub async fn get(&self, id: &str) -> Value {
         let url = format!("{}/orders/{id}", self.system.url("order"));
@@ -165,7 +147,7 @@ impl Shop {
     }
 
     /// Waits until a notification of this kind is sent for the order, and returns it.
-    pub async fn told(&self, id: &str, kind: &str) -> Value {
+    pub async fn notified(&self, id: &str, kind: &str) -> Value {
         eventually(&format!("{kind} of order {id} is sent"), async || {
             let rows = self.notifications(&format!("order_id={id}&kind={kind}")).await;
             rows.into_iter().find(|row| row["status"] == "sent")

@@ -126,7 +126,7 @@ impl Inbox {
     }
 
     /// Returns the back-in-stock mails, in the order of their arrival.
-    pub fn told(&self) -> Vec<Mail> {
+    pub fn back_in_stock(&self) -> Vec<Mail> {
         let mails = self.mails.lock().unwrap();
         mails.iter().filter(|mail| mail.text.contains(BACK)).cloned().collect()
     }
@@ -138,8 +138,9 @@ impl Inbox {
 
     /// Returns the local part of the recipient of each back-in-stock mail, sorted; without those of
     /// `a_wave_has_passed`.
-    pub fn names_told(&self) -> Vec<String> {
-        let names = self.told().into_iter().filter_map(|mail| Some(mail.to.split_once('@')?.0.to_owned()));
+    pub fn notified_names(&self) -> Vec<String> {
+        let names =
+            self.back_in_stock().into_iter().filter_map(|mail| Some(mail.to.split_once('@')?.0.to_owned()));
         let mut names: Vec<String> = names.filter(|name| !name.starts_with("mark-")).collect();
         names.sort_unstable();
         names
@@ -148,7 +149,7 @@ impl Inbox {
     /// Waits until `count` back-in-stock mails have arrived.
     pub async fn receives(&self, count: usize) {
         let what = format!("{count} back-in-stock mails");
-        eventually(&what, async || (self.told().len() >= count).then_some(())).await;
+        eventually(&what, async || (self.back_in_stock().len() >= count).then_some(())).await;
     }
 
     /// Returns the mails that the server accepted for `to`.

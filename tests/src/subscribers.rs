@@ -23,7 +23,7 @@ impl Shop {
     }
 
     /// Subscribes to this quantity of a product; the notification service then sends a confirmation request.
-    pub async fn wish(&self, email: &str, sku: &str, quantity: i64) {
+    pub async fn request_subscription(&self, email: &str, sku: &str, quantity: i64) {
         let form = json!({"email": email, "sku": sku, "quantity": quantity});
         // The notification service has its own copy of the catalogue, which is updated later.
         eventually(&format!("{sku} can be subscribed to"), async || {
@@ -40,9 +40,9 @@ impl Shop {
 
     /// Subscribes to a product, and confirms the subscription with the link in the confirmation request.
     pub async fn subscribe(&self, inbox: &Inbox, email: &str, sku: &str, quantity: i64) {
-        self.wish(email, sku, quantity).await;
+        self.request_subscription(email, sku, quantity).await;
         let confirm = inbox.mail(email, "/subscriptions/confirm").await.link("/subscriptions/confirm");
-        assert_eq!(self.press(&confirm).await, StatusCode::OK);
+        assert_eq!(self.click(&confirm).await, StatusCode::OK);
     }
 
     /// Subscribes each of these names to one piece, in this order.
@@ -54,7 +54,7 @@ impl Shop {
 
     /// Sends a POST to a link, as the one-click button of a mail program (RFC 8058) and the button of the page do.
     /// Returns the status.
-    pub async fn press(&self, link: &str) -> StatusCode {
+    pub async fn click(&self, link: &str) -> StatusCode {
         self.post(link).await.0
     }
 
@@ -111,7 +111,7 @@ impl Shop {
     /// been queued by then.
     pub async fn a_wave_has_passed(&self, inbox: &Inbox) {
         self.system.quiesce().await.unwrap();
-        let number = inbox.told().len();
+        let number = inbox.back_in_stock().len();
         let (mark, sku) = (format!("mark-{number}@example.com"), format!("MARK-{number}"));
         self.stock(&sku, 0).await;
         self.subscribe(inbox, &mark, &sku, 1).await;

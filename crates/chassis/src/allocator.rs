@@ -1,10 +1,9 @@
-//! The allocator of the services: jemalloc, whose background thread gives memory back to the system within a second or two
-//! (`JEMALLOC_SYS_WITH_MALLOC_CONF` in `.cargo/config.toml`). After a flood the C library's allocator keeps most of what it
-//! took.
+//! The allocator of the services: jemalloc, whose background thread returns memory to the system within two seconds
+//! (`JEMALLOC_SYS_WITH_MALLOC_CONF` in `.cargo/config.toml`). The C library's allocator keeps most memory after a flood.
 //!
-//! Resident MB of a server of this workspace (`web::Server` within its usual bounds, one JSON route, 2 cores, x86-64, glibc
-//! 2.36, 2026-11-28): at the start; then the most during, and what was left four seconds after, each of three floods: 400
-//! half-sent bodies of 60 KB, 1,500 of them, and 300 clients with 400 KB of headers.
+//! Resident MB of a server (`web::Server` with its usual bounds, one JSON route, 2 cores, x86-64, glibc 2.36, 2026-11-28): at
+//! the start, then for each of three floods the peak and the rest four seconds later. The floods: 400 half-sent bodies of
+//! 60 KB, 1,500 such bodies, 300 clients with 400 KB of headers.
 //!
 //! | | start | 400 bodies | 1,500 bodies | 300 heads |
 //! |---|---|---|---|---|

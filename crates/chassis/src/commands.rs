@@ -1,4 +1,4 @@
-//! What a service's binary can be told to do: run, or one of an operator's commands.
+//! The command line of a service: without a command it runs; the commands are for operators.
 
 mod reconcile;
 mod redrive;
@@ -18,52 +18,52 @@ pub(crate) struct Cli<C: Args> {
     pub common: Common,
     #[command(flatten)]
     pub config: C,
-    /// Read by [`asked`]: a service has commands of its own too.
+    /// Set by [`asked`], because a service also has commands of its own.
     #[arg(skip)]
     pub command: Option<Asked>,
 }
 
-/// What to do instead of running.
+/// The command that the operator gave.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    /// One of the commands that all services have.
+    /// A command that all services have.
     Common(Command),
-    /// One of the service's own, by its name, with its options.
+    /// A command of this service alone: its name and its options.
     Own(String, ArgMatches),
 }
 
 /// The commands that all services have.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Bring the schema, older rows, the role's time-outs and the topics up to date, with the migrator's rights
+    /// Migrate the schema and older rows, set the role's time-outs and create the topics, with the migrator's rights
     Migrate,
-    /// Check the settings without touching anything: exit code 0, or a message
+    /// Check the settings without connecting to anything: exit code 0, or a message
     Check,
-    /// Tell whether the service on `OPS_LISTEN` is ready: exit code 0 or 1, for container checks
+    /// Ask the service on `OPS_LISTEN` whether it is ready: exit code 0 or 1, for container checks
     Health,
-    /// Handle dead letters again, once what killed them is repaired, and say what came of each
+    /// Handle dead letters again after their cause was repaired, and print the result of each
     ///
-    /// What fails again stays. Done twice it changes nothing.
+    /// Records that fail again stay dead letters. Repeating the command changes nothing.
     Redrive(redrive::Options),
-    /// Set where this service reads on in a topic; it may be running, and repeats change nothing
+    /// Set the position from which this service reads a topic; the service may be running, and repeats change nothing
     Rewind(rewind::Options),
-    /// Publish what a topic of this service has lost again, from the service's own rows; readers ignore what they have seen
+    /// Publish events again that a topic of this service has lost, from the service's own rows; readers ignore repetitions
     ///
-    /// On a compacted topic (products, stock, customers) the current state of all keys, or of `--key`, is published under a
-    /// new sequence. On the others the events of the selected aggregates are rebuilt, each with the sequence that it had: a
-    /// reader that has seen one ignores it, and a reader that has not applies it. The service may be running.
+    /// On a compacted topic (products, stock, customers) the command publishes the current state of all keys, or of `--key`,
+    /// under a new sequence. On the other topics it rebuilds the events of the selected aggregates, each with its original
+    /// sequence: a reader that has applied the event ignores it, any other reader applies it. The service may be running.
     Republish(republish::Options),
-    /// Find the events that this service waits for and has not applied, although the topics hold them, and apply them
+    /// Find and apply the events that this service waits for and has skipped, although the topics hold them
     ///
-    /// Begin with `--dry-run`. Each aggregate that is not finished is looked for on the topics that should bring its next
-    /// event. What this service has skipped is applied; for what a topic does not hold, the command is named that publishes it
-    /// again. The service may be running, and repeats change nothing. Exit code 1: something is left.
+    /// Begin with `--dry-run`. For each aggregate that is not finished, the command searches the topics that should bring its
+    /// next event. It applies events that this service has skipped. For an event that no topic holds, it names the command
+    /// that publishes the event again. The service may be running, and repeats change nothing. Exit code 1: some still wait.
     Reconcile(reconcile::Options),
-    /// Repair a database that was restored from an older copy: add what this service has published since
+    /// Repair a database that was restored from an older copy: add the changes that this service has published since
     ///
-    /// The service must not be running. It reads the topics that this service owns from their beginning, applies what the
-    /// database lacks, and raises the database's generation, so that readers take what is published from then on for newer
-    /// than all before. Done twice it changes nothing more. docs/restore.md has the steps.
+    /// The service must not be running. The command reads the topics that this service owns from their beginning, applies the
+    /// changes that the database lacks, and raises the database's generation: readers treat all later events as newer than all
+    /// earlier ones. Repeating the command changes nothing more. docs/restore.md has the steps.
     Restored(restored::Options),
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingErro
     Ok(read().unwrap_or_else(|error: clap::Error| error.exit()))
 }
 
-/// The command on the command line, if there is one.
+/// Returns the command on the command line, if there is one.
 fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>, clap::Error> {
     let Some((name, options)) = matches.subcommand() else { return Ok(None) };
     let is_own = service.commands.iter().any(|command| command.name() == name);
@@ -96,8 +96,8 @@ fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>,
     }))
 }
 
-/// Carries out a command.
-pub(crate) async fn carry_out<C: Args + Clone>(
+/// Runs a command.
+pub(crate) async fn execute<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
     asked: Asked,
@@ -121,7 +121,7 @@ pub(crate) async fn carry_out<C: Args + Clone>(
     }
 }
 
-/// Carries out one of the service's own commands.
+/// Runs a command that this service alone has.
 async fn own<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
@@ -134,4 +134,9 @@ async fn own<C: Args + Clone>(
         Some(command) => (command.run)(context, options).unwrap_or_else(|error| error.exit()).await,
         None => Ok(()),
     }
+}
+
+/// Prints a line of a command's report. A command that changes something also finishes when the reader of its output has gone.
+fn report(dry_run: bool, line: impl std::fmt::Display) {
+    if dry_run { program::print(line) } else { program::say(line) }
 }

@@ -1,5 +1,5 @@
-//! The service's database: a pool that gives up soon enough for a 503, a visible wait for Postgres at the
-//! start, and the schema, which `migrate` makes and a starting service only verifies.
+//! The service's database: a pool whose timeout allows a 503 within three seconds, a logged wait for Postgres at the start,
+//! and the schema. `migrate` changes the schema; a starting service only verifies it.
 
 mod grants;
 mod schema;
@@ -17,34 +17,34 @@ pub use schema::{migrate, verify};
 
 use crate::ops::Finding;
 
-/// Callers are promised an answer within three seconds, database or not.
+/// The contract promises an answer within three seconds, also without the database.
 const ACQUIRE: Duration = Duration::from_secs(2);
 const CONNECTIONS: u32 = 16;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What is wrong with the database, and what would help. The cause stands in the sentence, so none has a source:
-/// the driver's own chain says everything twice.
+/// An error of the database, with the command or setting that helps. The message contains the cause, so there is no source:
+/// the driver's own chain of errors repeats itself.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The setting is no Postgres URL.
+    /// The setting is not the URL of a Postgres database.
     #[error(
-        "{setting} is no URL of a Postgres database such as postgres://role:password@host:5432/name: {cause}"
+        "{setting} is not the URL of a Postgres database, such as postgres://role:password@host:5432/name: {cause}"
     )]
     Url {
         /// The setting.
         setting: &'static str,
-        /// Why not.
+        /// The parser's error.
         cause: sqlx::Error,
     },
-    /// Postgres is there and refuses us; waiting would not help.
-    #[error("{setting}: Postgres at {place} refuses: {cause}")]
+    /// Postgres answers and refuses the connection; waiting would not help.
+    #[error("{setting}: Postgres at {place} refuses the connection: {cause}")]
     Refused {
         /// The setting.
         setting: &'static str,
         /// Host, port and database.
         place: String,
-        /// Why.
+        /// The error that Postgres returned.
         cause: sqlx::Error,
     },
     /// A query failed.
@@ -53,12 +53,12 @@ pub enum DatabaseError {
     /// A migration failed.
     #[error("the schema could not be changed: {0}")]
     Migrate(MigrateError),
-    /// The schema is not the one that this binary is made for.
+    /// The schema lacks a migration of this binary.
     #[error("the database's schema is not ready for this version ({what}); run: {program} migrate")]
     Schema {
-        /// What is missing or different.
+        /// The missing migration.
         what: String,
-        /// How the service's program is called.
+        /// The command of the service's program.
         program: String,
     },
     /// A migration was changed after it had been applied.
@@ -71,11 +71,11 @@ pub enum DatabaseError {
     },
     /// A pooler shares sessions of Postgres between connections, without their prepared statements.
     #[error(
-        "a pooler in transaction mode stands before Postgres, and prepared statements do not work through it: use its \
-         session mode, or PgBouncer from 1.21 with max_prepared_statements"
+        "prepared statements do not work, because DATABASE_URL leads to a pooler in transaction mode: use its session mode, \
+         or PgBouncer from 1.21 with max_prepared_statements"
     )]
     Pooled,
-    /// The process was told to stop while it waited.
+    /// The process received a signal to stop while it waited.
     #[error("stopped while waiting for Postgres")]
     Stopped,
 }
@@ -92,7 +92,7 @@ impl From<MigrateError> for DatabaseError {
     }
 }
 
-/// A database as a setting names it.
+/// The database that a setting names.
 #[derive(Clone)]
 pub struct Database {
     setting: &'static str,
@@ -100,31 +100,31 @@ pub struct Database {
 }
 
 impl Database {
-    /// Reads the URL that `setting` (`DATABASE_URL`) holds; `application` is what Postgres shows of us.
+    /// Parses `url`, the value of `setting`; `application` is the name of the connections in `pg_stat_activity`.
     pub fn new(setting: &'static str, url: &SecretString, application: &str) -> Result<Self, DatabaseError> {
         let url = url.expose_secret();
         let options = match url.split_once("://") {
             Some(("postgres" | "postgresql", _)) => url.parse::<PgConnectOptions>(),
-            // The driver itself would take any scheme for its own.
+            // The driver itself accepts any scheme.
             _ => Err(sqlx::Error::Configuration("it does not begin with postgres://".into())),
         };
         let options = options.map_err(|cause| DatabaseError::Url { setting, cause })?;
         Ok(Self { setting, options: options.application_name(application) })
     }
 
-    /// The role that connects.
+    /// The name of the role that connects.
     pub fn role(&self) -> &str {
         self.options.get_username()
     }
 
-    /// A pool that connects when it is first used.
+    /// Creates a pool that connects when it is first used.
     pub fn pool(&self) -> PgPool {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
         pool.connect_lazy_with(self.options.clone())
     }
 
-    /// Waits until Postgres answers, with a line in the log for every attempt; an error when it answers that it
-    /// will not have us, or on `stop`.
+    /// Waits until Postgres accepts a connection, and logs every failed attempt. Fails when Postgres refuses the
+    /// connection, and on `stop`.
     pub async fn wait(&self, stop: &CancellationToken) -> Result<(), DatabaseError> {
         let mut wait = FIRST_WAIT;
         loop {
@@ -150,13 +150,14 @@ impl Database {
     }
 }
 
-/// Wrong password or role, no such database: an operator's to mend. "Starting up" and the like pass.
+/// Returns whether only an operator can repair the error: a wrong password or role, or no such database. Others, such as
+/// "the database system is starting up", pass.
 fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
 }
 
-/// Whether the pool's database answers, for [`crate::ops::Health::ready`].
+/// Checks that the pool's database answers, for [`crate::ops::Health::ready`].
 pub(crate) async fn reachable(pool: PgPool) -> Finding {
     match sqlx::query("SELECT 1").execute(&pool).await {
         Ok(_) => Finding::new(true, ()),
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waiting_ends_when_the_process_is_told_to_stop() {
+    async fn waiting_ends_when_the_process_stops() {
         let database =
             Database::new("DATABASE_URL", &"postgres://a@127.0.0.1:1/shop".into(), "order").unwrap();
         let stop = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! Holds a service whose database is older than what it has published or read (`broker::DatabaseAge`).
+//! Holds a service whose database is older than the records that it has published or read (`broker::DatabaseAge`).
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ops::{Finding, Health};
 
-/// How long the first request waits at most: with Kafka there it finds the answer, without Kafka it is served.
+/// The longest that the API waits for the first check. With Kafka the check ends sooner; without Kafka the API serves.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
 
-/// Lets parts of the service begin when the database is known to be sound.
+/// Starts parts of the service once the check has found the database sound.
 #[derive(Clone)]
 pub(crate) struct Gate {
     history: watch::Receiver<DatabaseAge>,
@@ -28,14 +28,14 @@ impl Gate {
         matches!(*self.history.borrow(), DatabaseAge::Older(_))
     }
 
-    /// Waits for an answer, but not for a Kafka that is away.
+    /// Waits for the check's first result, at most [`FIRST_ANSWER`], because Kafka may be down.
     pub(crate) async fn first_answer(&self) {
         let mut history = self.history.clone();
         let answered = async { history.wait_for(|history| *history != DatabaseAge::Unknown).await.map(drop) };
         let _ = tokio::time::timeout(FIRST_ANSWER, self.stop.run_until_cancelled(answered)).await;
     }
 
-    /// Runs `part` from when the database is known to be sound; never when the service is to stop before.
+    /// Runs `part` once the database is found sound, or not at all when the service stops before.
     pub(crate) fn then(
         &self,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -44,7 +44,7 @@ impl Gate {
         async move { if sound.await { part.await } else { Ok(()) } }
     }
 
-    /// Whether the database is known to be sound, as soon as it is; `false`: the service is to stop.
+    /// Waits until the database is found sound; returns `false` when the service stops before.
     pub(crate) fn sound(&self) -> impl Future<Output = bool> + Send + 'static {
         let (mut history, stop) = (self.history.clone(), self.stop.clone());
         async move {
@@ -53,8 +53,8 @@ impl Gate {
         }
     }
 
-    /// Adds what is known to what the ops port tells: ready unless the database is older, consuming once it is sound.
-    pub(crate) fn watched_by(&self, health: Health) -> Health {
+    /// Adds the check to the ops port: ready unless the database is older, consuming once it is sound.
+    pub(crate) fn add_to(&self, health: Health) -> Health {
         health
             .ready("history", self.check(|history| !matches!(history, DatabaseAge::Older(_))))
             .consuming("history", self.check(|history| *history == DatabaseAge::Sound))
@@ -70,7 +70,7 @@ impl Gate {
             let detail = match &*history {
                 DatabaseAge::Sound => Value::Null,
                 DatabaseAge::Unknown => {
-                    "Kafka has not told yet whether the database is older than what was published".into()
+                    "Kafka has not answered yet, so the database's age is not known".into()
                 }
                 DatabaseAge::Older(finding) => finding.as_str().into(),
             };

@@ -1,7 +1,7 @@
-//! Runs a service that is a value: its commands and settings, logs and traces, database, health, metrics and shutdown.
+//! Runs a service from a [`Service`] value: commands, settings, logs, traces, database, health, metrics and shutdown.
 //!
-//! A service says what it is ([`Service`]) and puts its parts together ([`Parts`]); everything else that all services
-//! do alike is here, once.
+//! A service describes itself ([`Service`]) and creates its parts ([`Parts`]). Everything that all services have in common
+//! is here.
 
 #[cfg(target_os = "linux")]
 mod allocator;
@@ -31,7 +31,7 @@ pub use service::{Command, Context, Parts, Service, Task};
 pub use settings::{Common, duration, moment};
 pub use upgrade::{Batch, Upgrade};
 
-/// Does what the command line says: runs the service, or carries out a command.
+/// Runs the service, or the command on the command line.
 pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
     let done = program::ignore_libpq_variables().context("cannot start without libpq's variables (PG…)");
     match done.and_then(|()| start(service)) {
@@ -53,12 +53,12 @@ fn start<C: Args + Clone>(service: &Service<C>) -> anyhow::Result<()> {
         logging::start(cli.common.log_format, &cli.common.rust_log, source, spans)?;
         let result = match &cli.command {
             None => run::run(service, &cli).await,
-            Some(command) => commands::carry_out(service, &cli, command.clone()).await,
+            Some(command) => commands::execute(service, &cli, command.clone()).await,
         };
         telemetry.shutdown().await;
         result
     });
-    // A thread that waits for someone outside is not waited for.
+    // Threads that still wait for another system must not delay the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }

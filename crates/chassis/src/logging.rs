@@ -1,6 +1,5 @@
-//! Log lines: for people (`pretty`) a line an event with what happened first, for machines (`json`) a flat
-//! object a line. What outsiders supplied is escaped in both. Lines go straight to standard output, so none
-//! is lost when the process ends.
+//! Log lines, one per event: `pretty` for people begins with the message, `json` for machines is a flat object. Text of
+//! outsiders is escaped in both. Lines go unbuffered to standard output, so none is lost when the process ends.
 
 mod fields;
 mod json;
@@ -17,16 +16,16 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::settings::LogFormat;
 
-/// Events with this target stand out: `info!(target: NOTICE, text, "to j…@example.org: your order …")`. A field
-/// `text` of several lines is shown below as a block.
+/// The target of highlighted lines: `info!(target: NOTICE, text, "to j…@example.org: your order …")`. A field `text` of
+/// several lines is shown below as a block.
 pub const NOTICE: &str = "notice";
 
-/// Libraries that say more than an operator wants (of rdkafka the broker crate says all there is), and operators' acts,
-/// which are logged whatever the level is; `RUST_LOG` may name them again.
+/// The default levels of libraries that log more than an operator wants (the broker crate reports rdkafka's errors), and of
+/// `audit`, operators' requests, which are logged at every level. `RUST_LOG` can override each.
 const QUIET: &str = "audit=info,librdkafka=warn,rdkafka=off,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
                      opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 
-/// Who is logging.
+/// The service and instance that log.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The service.
@@ -35,13 +34,13 @@ pub struct Source {
     pub instance: Option<String>,
 }
 
-/// Why logging could not start.
+/// The error of a failed start of logging.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// `RUST_LOG` cannot be read.
+    /// `RUST_LOG` is not a valid filter.
     #[error("RUST_LOG: {0}; a level (info) or module=level, comma-separated, is expected")]
     Filter(ParseError),
-    /// Something else was installed before.
+    /// Another subscriber was installed before.
     #[error("logging was started twice")]
     Twice(#[from] TryInitError),
 }
@@ -59,8 +58,8 @@ pub fn start(
     let traced = if spans.is_some() { format!(",{}=debug", web::trace::TARGET) } else { String::new() };
     let filter =
         EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(LoggingError::Filter)?;
-    // A service goes on when the reader of its log has gone; saying so on standard error would panic where that is the
-    // same pipe.
+    // A service continues when the reader of its log has gone. An internal error on standard error would panic where both
+    // outputs are the same pipe.
     let lines = fmt::layer().fmt_fields(JsonFields::new()).log_internal_errors(false);
     let lines = match format {
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),
@@ -72,13 +71,13 @@ pub fn start(
 
 type LineLayer = Box<dyn Layer<Layered<Option<SpanLayer>, Registry>> + Send + Sync>;
 
-/// The filter is one for all, not the lines' own: a layer's own filter remembers, for the thread, what it last refused,
-/// and whoever merely asks whether something is logged (sqlx, after every query) then loses the next line.
+/// Combines the layers under one filter. A per-layer filter remembers, per thread, the last refused event: after code that
+/// only asks whether a level is enabled (sqlx does after every query), the next line would be lost.
 fn joined(spans: Option<SpanLayer>, lines: LineLayer, filter: EnvFilter) -> impl Into<Dispatch> {
     tracing_subscriber::registry().with(spans).with(lines).with(filter)
 }
 
-/// Colours on a terminal, or where `FORCE_COLOR` asks for them; `NO_COLOR` (no-color.org) wins.
+/// Returns whether to colour: on a terminal or with `FORCE_COLOR`, never with `NO_COLOR` (no-color.org).
 fn colour() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
     !set("NO_COLOR") && (set("FORCE_COLOR") || std::io::stdout().is_terminal())
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_what_happened_first() {
+    fn a_pretty_line_begins_with_the_message() {
         let text = pretty(false, || {
             info!(order_id = "0197", total = 12, traceparent = "00-a-b-01", note = "", "order placed");
             error!(cause = "a\x1b[2J b", "no stock");
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_come_only_when_asked_for() {
+    fn colours_are_an_option() {
         assert!(!pretty(false, || error!("x")).contains('\x1b'));
         assert!(pretty(true, || error!("x")).contains("\x1b[1;31mERROR"));
     }
@@ -166,13 +165,13 @@ mod tests {
         let dispatch: Dispatch = joined(None, layer, EnvFilter::new("info,quiet=warn")).into();
         tracing::dispatcher::with_default(&dispatch, || {
             assert!(!tracing::enabled!(target: "quiet", tracing::Level::INFO));
-            info!("heard");
+            info!("logged");
         });
-        assert!(String::from_utf8(lines.0.lock().unwrap().clone()).unwrap().contains("heard"));
+        assert!(String::from_utf8(lines.0.lock().unwrap().clone()).unwrap().contains("logged"));
     }
 
     #[test]
-    fn machines_read_a_flat_object() {
+    fn a_json_line_is_a_flat_object() {
         let lines = Lines::default();
         let layer = fmt::layer().fmt_fields(JsonFields::new()).with_writer(lines.clone());
         let text = said(layer.event_format(json::Json::new(source())).boxed(), &lines, || {
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_outsiders_wrote_steers_no_terminal_and_reaches_machines_as_it_is() {
+    fn hostile_text_is_escaped_and_parses_back_unchanged() {
         let lines = Lines::default();
         let layer = fmt::layer().fmt_fields(JsonFields::new()).with_writer(lines.clone());
         let hostile = "a\u{202e}\u{2028}\u{9b}2J\u{200b}b";

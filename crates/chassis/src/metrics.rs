@@ -1,5 +1,5 @@
-//! Metrics for Prometheus. Any crate counts with the `metrics` macros; here they are kept and written out,
-//! with the process's own (memory, CPU, open files).
+//! Metrics for Prometheus. Every crate counts with the `metrics` macros; this module stores the values and renders them,
+//! together with the process's own (memory, CPU, open files).
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use metrics_process::Collector;
 use tokio_util::sync::CancellationToken;
 
-/// Seconds, from a local acknowledgement to a gateway's time-out.
+/// Buckets in seconds, from a local acknowledgement to a gateway's time-out.
 const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Records or requests that share a transaction.
+/// Buckets of batch sizes: records or requests in one transaction.
 const BATCH: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 /// The metrics of this process.
@@ -26,7 +26,7 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("batch_size".to_owned()), &BATCH)
 }
 
-/// Starts to keep metrics, for the whole process.
+/// Installs the recorder of metrics for the whole process.
 pub(crate) fn install() -> Result<Metrics, BuildError> {
     let handle = builder()?.install_recorder()?;
     let process = Collector::default();
@@ -36,13 +36,13 @@ pub(crate) fn install() -> Result<Metrics, BuildError> {
 }
 
 impl Metrics {
-    /// All of them, in Prometheus' text format.
+    /// Renders all metrics in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
         self.process.collect();
         self.handle.render()
     }
 
-    /// Keeps histograms from growing between two scrapes, until `stop`.
+    /// Bounds the memory of histograms between two scrapes, until `stop`.
     pub(crate) async fn upkeep(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(Duration::from_secs(5));
         while stop.run_until_cancelled(interval.tick()).await.is_some() {

@@ -22,8 +22,8 @@ pub(crate) async fn migrate<C>(service: &Service<C>, common: &Common) -> anyhow:
         upgrade
             .run(&outbox)
             .await
-            .with_context(|| format!("{name} could not be brought to this version's form"))?;
-        tracing::info!("{name} are in this version's form");
+            .with_context(|| format!("{name} could not be upgraded to this version"))?;
+        tracing::info!("{name} are upgraded to this version");
     }
     topics::create(&settings, service.topics).await?;
     tracing::info!("the topics are up to date");

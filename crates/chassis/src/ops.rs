@@ -1,6 +1,7 @@
-//! The ops port: is it alive, ready, consuming; and its metrics. Ready means that this process can keep its
-//! HTTP contract (database and schema; not Kafka: an order service without Kafka still takes orders);
-//! consuming means that it reads all that it should. Both answer 200 or 503, with what was found.
+//! The ops port: `/health/live`, `/health/ready`, `/health/consuming` and `/metrics`.
+//!
+//! Ready means that this process can serve its HTTP API (database and schema; not Kafka: an order service without Kafka
+//! still takes orders). Consuming means that it reads all topics that it should. Both answer 200 or 503, with all findings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +18,21 @@ use serde_json::{Map, Value, json};
 
 use crate::metrics::Metrics;
 
-/// A check that does not come back counts as failed.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A check that takes longer counts as failed.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a check found.
+/// The finding of a check.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Finding {
-    /// As it should be.
+    /// Whether the check passed.
     pub(crate) ok: bool,
-    /// What else there is to tell.
+    /// Details for the operator.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub(crate) detail: Value,
 }
 
 impl Finding {
-    /// Fine, or not, with a detail for whoever looks.
+    /// Creates a finding with a detail for the operator.
     pub(crate) fn new(ok: bool, detail: impl Into<Value>) -> Self {
         Self { ok, detail: detail.into() }
     }
@@ -39,7 +40,7 @@ impl Finding {
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
 
-/// What is looked at when the ops port is asked.
+/// The checks behind the ops port.
 #[derive(Clone, Default)]
 pub(crate) struct Health {
     ready: Vec<(&'static str, Check)>,
@@ -47,7 +48,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Adds something without which the HTTP contract cannot be kept.
+    /// Adds a check without which the HTTP API cannot be served.
     #[must_use]
     pub(crate) fn ready<F>(
         mut self,
@@ -61,7 +62,7 @@ impl Health {
         self
     }
 
-    /// Adds something without which events are not read or published; `/health/ready` tells of it too.
+    /// Adds a check without which events are not read or published; `/health/ready` shows its finding too.
     #[must_use]
     pub(crate) fn consuming<F>(
         mut self,
@@ -83,7 +84,7 @@ where
     Arc::new(move || check().boxed())
 }
 
-/// The ops port's routes.
+/// Builds the ops port's routes.
 pub(crate) fn router(health: Health, metrics: Metrics) -> Router {
     let write =
         move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) };
@@ -99,21 +100,21 @@ fn routes(health: Health) -> Router {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let (needed, told) = tokio::join!(look(&health.ready), look(&health.consuming));
+    let (needed, shown) = tokio::join!(run_checks(&health.ready), run_checks(&health.consuming));
     let ok = all_ok(&needed);
-    answer(ok, needed.into_iter().chain(told))
+    answer(ok, needed.into_iter().chain(shown))
 }
 
 async fn consuming(State(health): State<Health>) -> Response {
-    let found = look(&health.consuming).await;
+    let found = run_checks(&health.consuming).await;
     answer(all_ok(&found), found)
 }
 
 type Found = Vec<(&'static str, Finding)>;
 
-async fn look(checks: &[(&'static str, Check)]) -> Found {
+async fn run_checks(checks: &[(&'static str, Check)]) -> Found {
     let one = async |(name, check): &(&'static str, Check)| {
-        let found = tokio::time::timeout(PATIENCE, check()).await;
+        let found = tokio::time::timeout(TIMEOUT, check()).await;
         (*name, found.unwrap_or_else(|_| Finding::new(false, "no answer within 2 s")))
     };
     join_all(checks.iter().map(one)).await
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_does_not_come_back_is_not_waited_for() {
+    async fn a_check_that_hangs_counts_as_failed() {
         let health = Health::default().ready("database", std::future::pending);
         let (address, stop) = serve(health).await;
         assert!(

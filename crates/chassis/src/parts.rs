@@ -1,4 +1,4 @@
-//! Puts a service's parts together, to run them or to use some of them for an operator's command.
+//! Creates a service's parts, for the running service or for an operator's command.
 
 use anyhow::{Context as _, bail};
 use broker::{MIGRATIONS, Outbox};
@@ -9,7 +9,7 @@ use crate::database::{self, Database};
 use crate::service::{Context, Parts, Service};
 use crate::settings::Common;
 
-/// What the broker must know, from the settings.
+/// Returns the broker's part of the settings.
 pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
     broker::Settings {
         service: name.to_owned(),
@@ -24,7 +24,7 @@ pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
     }
 }
 
-/// The parts of a service on `outbox`; nothing runs yet.
+/// Creates the parts of a service on `outbox`; nothing runs yet.
 pub(crate) fn wire<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
@@ -33,12 +33,12 @@ pub(crate) fn wire<C: Args + Clone>(
     (service.wire)(Context { config: cli.config.clone(), common: cli.common.clone(), outbox: outbox.clone() })
 }
 
-/// Whether the settings are such that the parts can be put together; nothing is asked and nothing runs.
+/// Checks that the parts can be created from the settings; connects to nothing.
 pub(crate) fn check<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
     lazily(service, cli).map(drop)
 }
 
-/// The parts for a command that needs the database now: it does not wait for it.
+/// Creates the parts for a command; fails when the database cannot be used now.
 pub(crate) async fn without_running<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
@@ -50,7 +50,7 @@ pub(crate) async fn without_running<C: Args + Clone>(
     Ok((parts, outbox, settings))
 }
 
-/// The parts, connected to nothing yet.
+/// Creates the parts; connects to nothing.
 fn lazily<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
@@ -61,7 +61,15 @@ fn lazily<C: Args + Clone>(
     Ok((wire(service, cli, &outbox)?, outbox, settings))
 }
 
-/// Refuses a topic that is none of `known`, and says which ones are.
+impl Parts {
+    /// Fails when the service does not consume `topic`.
+    pub(crate) fn expect_consumed(&self, topic: &str) -> anyhow::Result<()> {
+        let consumed = self.subscriptions.iter().map(|subscription| subscription.topic().name);
+        expect_one_of(topic, "is not a topic that this service consumes", consumed)
+    }
+}
+
+/// Fails when `topic` is not one of `known`, and names those.
 pub(crate) fn expect_one_of(
     topic: &str,
     refusal: &str,

@@ -1,5 +1,4 @@
-//! `SERVICE health`: asks this service's own ops port whether it is ready, for container checks, where there
-//! is no curl.
+//! `SERVICE health`: asks this service's own ops port whether it is ready. The containers have no curl.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -7,29 +6,29 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PATIENCE: Duration = Duration::from_secs(4);
-const ANSWER: u64 = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(4);
+const LONGEST_ANSWER: u64 = 64 * 1024;
 
-/// Why a service is not healthy.
+/// The reason that a service is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unhealthy {
-    /// Nobody answers.
+    /// No answer came.
     #[error("no answer from {address}: {cause}")]
     Unreachable {
         /// The ops port.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the connection.
         cause: std::io::Error,
     },
-    /// It answers, but is not ready.
+    /// The service answers that it is not ready.
     #[error("not ready: {0}")]
     NotReady(String),
 }
 
-/// Asks `/health/ready` on the ops port at `listen`; the answer's body is what the service tells of itself.
+/// Asks `/health/ready` on the ops port at `listen`, and returns the body of the answer.
 pub(crate) async fn ready(listen: SocketAddr) -> Result<String, Unhealthy> {
     let address = reachable(listen);
-    let answer = tokio::time::timeout(PATIENCE, ask(address)).await;
+    let answer = tokio::time::timeout(TIMEOUT, ask(address)).await;
     let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
     let answer = answer.map_err(|cause| Unhealthy::Unreachable { address, cause })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
@@ -40,16 +39,16 @@ pub(crate) async fn ready(listen: SocketAddr) -> Result<String, Unhealthy> {
     }
 }
 
-/// HTTP/1.0, so that the answer ends with the connection and comes in one piece.
+/// Sends an HTTP/1.0 request, so that the answer is not chunked and ends with the connection.
 async fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET /health/ready HTTP/1.0\r\n\r\n").await?;
     let mut answer = String::new();
-    stream.take(ANSWER).read_to_string(&mut answer).await?;
+    stream.take(LONGEST_ANSWER).read_to_string(&mut answer).await?;
     Ok(answer)
 }
 
-/// Where a listening address can be reached from this machine.
+/// Returns the address by which this machine reaches a listening address.
 pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),

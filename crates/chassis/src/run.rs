@@ -1,4 +1,4 @@
-//! Runs a service: its doors, its relay, its consumer and its workers, from the start to a bounded end.
+//! Runs a service: its HTTP ports, relay, consumer and workers, from the start to a bounded shutdown.
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ use crate::ops::{Finding, Health};
 use crate::service::{Parts, Service, Task};
 use crate::{metrics, ops, parts, shutdown};
 
-/// What has not ended by then is left behind: everything here survives a kill.
+/// The longest that a shutdown waits for the parts. The rest is abandoned: every part survives a kill.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Files that the process would like to be able to open; many systems allow 1,024 unless a process asks for more.
+/// The number of open files that the process asks for; the default of many systems is 1,024.
 const FILES: u64 = 4096;
 
-/// Parts that run beside each other; the first that cannot go on ends the process.
+/// The parts that run; the first that fails ends the process.
 type Running = JoinSet<anyhow::Result<()>>;
 
-/// Runs `service` until SIGTERM or Ctrl-C, or until a part of it cannot go on.
+/// Runs `service` until SIGTERM or Ctrl-C, or until one of its parts fails.
 pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
     let common = &cli.common;
     let stop = shutdown::on_signal()?;
-    // Both ports first: one that is taken is told at once, not after Postgres has come.
-    let door = web::bind(common.listen, "LISTEN").await?;
-    let ops_door = web::bind(common.ops_listen, "OPS_LISTEN").await?;
+    // Both ports first: an operator learns at once that one is taken, not only when Postgres answers.
+    let listener = web::bind(common.listen, "LISTEN").await?;
+    let ops_listener = web::bind(common.ops_listen, "OPS_LISTEN").await?;
     let metrics = metrics::install()?;
     let settings = parts::broker_settings(service.name, common);
     let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
@@ -65,13 +65,13 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let server = Server::new("api", api_bounds(), common.trusted_proxies.clone());
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
     let health = health.ready("http", port_check(server.occupancy()));
-    let health = history.watched_by(health);
+    let health = history.add_to(health);
     let health = tasks.iter().fold(health, watch_task);
-    spawn(&mut running, server.serve(door, routes.layer(gate), stop.clone()));
-    // Its own slots, so that operators see what happens on the other port.
+    spawn(&mut running, server.serve(listener, routes.layer(gate), stop.clone()));
+    // The ops port has connections of its own, so that it answers while the API's are all busy.
     let ops_server = Server::new("ops", Bounds::ops(), TrustedProxies::default());
     let ops_routes = web::server::plain(ops::router(health, metrics.clone()));
-    spawn(&mut running, ops_server.serve(ops_door, ops_routes, stop.clone()));
+    spawn(&mut running, ops_server.serve(ops_listener, ops_routes, stop.clone()));
     spawn(&mut running, metrics.upkeep(stop.clone()));
     match database.wait(&stop).await {
         Err(DatabaseError::Stopped) => return wait(running, stop).await,
@@ -99,8 +99,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     wait(running, stop).await
 }
 
-/// Until the database and its schema are right, the door answers at once that it cannot answer yet; and on a database that
-/// is older than what was published, that an operator must repair it.
+/// Answers 503 until the database's schema is verified, and while the database is older than the published records.
 async fn until_ready(
     State((is_right, history)): State<(watch::Receiver<bool>, Gate)>,
     request: Request,
@@ -123,7 +122,7 @@ fn spawn(running: &mut Running, part: impl Future<Output = ()> + Send + 'static)
     });
 }
 
-/// Waits until `stop` and then, for a while, until all parts have ended. A part that ends before is a failure.
+/// Waits until `stop`, then at most [`GRACE`] until all parts have ended. A part that fails before stops the service.
 async fn wait(mut running: Running, stop: CancellationToken) -> anyhow::Result<()> {
     let mut failure = None;
     while let Some(Some(ended)) = stop.run_until_cancelled(running.join_next()).await {
@@ -135,12 +134,12 @@ async fn wait(mut running: Running, stop: CancellationToken) -> anyhow::Result<(
     tracing::debug!("stopping");
     let all = async { while running.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, all).await.is_err() {
-        tracing::warn!("not everything ended within {GRACE:?}; the rest is found again after a restart");
+        tracing::warn!("not all parts ended within {GRACE:?}; a restart resumes their work");
     }
     failure.map_or(Ok(()), Err)
 }
 
-/// Bounds within which connections leave enough files to open for Postgres and Kafka.
+/// Returns the API port's bounds: connections may use half of the process's open files, the rest is for Postgres and Kafka.
 fn api_bounds() -> Bounds {
     let bounds = Bounds::api();
     let files = rlimit::increase_nofile_limit(FILES).unwrap_or(FILES);
@@ -148,7 +147,7 @@ fn api_bounds() -> Bounds {
     Bounds { connections: bounds.connections.min(half), ..bounds }
 }
 
-/// Whether the API port still takes new connections.
+/// Checks that the API port still accepts new connections.
 fn port_check(
     occupancy: impl Fn() -> Occupancy + Send + Sync + 'static,
 ) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
@@ -159,17 +158,17 @@ fn port_check(
     }
 }
 
-/// Adds what a task says of itself.
+/// Adds a check that fails while the task is stalled.
 fn watch_task(health: Health, task: &Task) -> Health {
     let Some(stalled) = task.stalled.clone() else { return health };
     health.consuming(task.name, move || {
         let stalled = *stalled.borrow();
-        let detail = stalled.then_some("work is due, and none of it is done; the service's log says why");
+        let detail = stalled.then_some("work is due and none completes; the service's log has the cause");
         std::future::ready(Finding::new(!stalled, detail))
     })
 }
 
-/// What the ops port looks at.
+/// Builds the checks of the database, the consumer and the relay.
 fn health(
     pool: PgPool,
     schema: watch::Receiver<bool>,

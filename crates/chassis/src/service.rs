@@ -1,4 +1,4 @@
-//! A service as a value: its name, what it keeps and follows, and how its parts are wired.
+//! A service as a value: its name, schema and topics, and the function that creates its parts.
 
 use std::sync::Arc;
 
@@ -14,59 +14,59 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::settings::Common;
 use crate::upgrade::Upgrade;
 
-/// What [`crate::run`] runs.
+/// A service for [`crate::run`].
 pub struct Service<C> {
-    /// `order`: the binary's name, its consumer group, the source of its events.
+    /// The name, such as `order`: of the program, of its consumer group, and of the source of its events.
     pub name: &'static str,
-    /// One line for `--help`.
+    /// The description, one line for `--help`.
     pub about: &'static str,
-    /// Where it listens by default; the ops port is 1000 above.
+    /// The default port of the API; the ops port is 1000 above.
     pub port: u16,
-    /// The service's own schema, after the broker's.
+    /// The service's own schema, applied after the broker's.
     pub migrations: &'static Migrator,
-    /// What `migrate` does to older rows after the schema is up to date, in this order.
+    /// The upgrades of older rows that `migrate` applies after the schema, in this order.
     pub upgrades: &'static [Upgrade],
-    /// The topics that it publishes and those that it follows; `migrate` creates them.
+    /// The topics that the service publishes or consumes; `migrate` creates them.
     pub topics: &'static [Topic],
-    /// Puts the parts together; nothing runs yet.
+    /// Creates the parts; nothing runs yet.
     pub wire: fn(Context<C>) -> anyhow::Result<Parts>,
-    /// An operator's commands that this service alone has, beside those that all have.
+    /// The operator's commands that this service alone has.
     pub commands: Vec<Command<C>>,
 }
 
-/// What a service's parts are made of.
+/// The values from which a service creates its parts.
 pub struct Context<C> {
     /// The service's own settings.
     pub config: C,
     /// The settings that all services share.
     pub common: Common,
-    /// Where transactions begin, and the pool.
+    /// The outbox, which begins transactions and has the pool.
     pub outbox: Outbox,
 }
 
 /// A service's parts.
 #[derive(Default)]
 pub struct Parts {
-    /// Its HTTP contract.
+    /// The HTTP API.
     pub api: OpenApiRouter,
-    /// What it follows.
+    /// The topics that the service consumes, each with its handler.
     pub subscriptions: Vec<Subscription>,
-    /// A fold of each topic that it owns, by which a database that was restored from an older copy is rolled forward from
-    /// what was published. `seen` is the aggregate's own version; `decide` takes the event for a fact: it changes the
-    /// state as the event says, appends nothing, announces nothing and calls nobody.
+    /// The topics that the service owns, each with a handler that rolls a restored database forward. There `last_sequence`
+    /// is the aggregate's own version, and `handle` takes the event as a fact: it changes the state as the event says, and
+    /// appends, publishes and calls nothing.
     pub own: Vec<Subscription>,
-    /// The compacted topics that it owns.
+    /// The compacted topics that the service owns.
     pub compacted: Vec<Arc<dyn Compacted>>,
-    /// The topics with cleanup by deletion that it owns, and how their events are rebuilt.
+    /// The other topics that the service owns, each with the query that rebuilds its events.
     pub histories: Vec<History>,
-    /// Its aggregates that wait for an event of a topic that it follows.
+    /// The aggregates that wait for an event of a consumed topic.
     pub waits: Vec<Waits>,
-    /// Its workers.
+    /// The workers.
     pub tasks: Vec<Task>,
 }
 
 impl Parts {
-    /// What remembers the service's history.
+    /// Returns the topics that show what the service has published and read.
     pub(crate) fn history_source(&self, settings: broker::Settings, outbox: Outbox) -> HistorySource {
         let followed = self.subscriptions.iter().map(Subscription::topic).collect();
         HistorySource { settings, outbox, own: self.own.clone(), followed }
@@ -83,8 +83,8 @@ pub(crate) type Run<C> =
     Box<dyn Fn(Context<C>, &ArgMatches) -> clap::error::Result<BoxFuture<'static, anyhow::Result<()>>>>;
 
 impl<C> Command<C> {
-    /// A command called `name`; the options `A` with their comments are its manual. It runs beside the service, which may be
-    /// running or not; the database is there, with the schema that this program expects.
+    /// Creates a command called `name`; the comments of its options `A` are its manual. The service may be running while the
+    /// command runs. The database is verified before.
     pub fn new<A, F>(name: &'static str, about: &'static str, run: fn(Context<C>, A) -> F) -> Self
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -104,18 +104,18 @@ impl<C> Command<C> {
 
 type Start = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
-/// Something that runs beside the rest until it is told to stop.
+/// A worker that runs until its token is cancelled.
 pub struct Task {
     pub(crate) name: &'static str,
-    /// Whether it begins before it is known that the database is not older than what was published.
+    /// Whether the task starts with the API, before the database's age is known.
     pub(crate) serves: bool,
     pub(crate) start: Start,
     pub(crate) stalled: Option<watch::Receiver<bool>>,
 }
 
 impl Task {
-    /// A task called `name` in the log. It begins when it is known that the database is not older than what was published:
-    /// not while Kafka does not answer.
+    /// Creates a task called `name` in the log. The task starts once the database is known not to be older than the published
+    /// records, which needs Kafka.
     pub fn new<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -123,13 +123,13 @@ impl Task {
         Self { name, serves: false, start: Box::new(move |stop| Box::pin(run(stop))), stalled: None }
     }
 
-    /// A task that answers requests: it begins with the API, also without Kafka.
+    /// Starts the task with the API, also without Kafka: it answers requests.
     #[must_use]
     pub fn serving(self) -> Self {
         Self { serves: true, ..self }
     }
 
-    /// Fails `/health/consuming` while `stalled` is true: work is due, and none of it is done.
+    /// Fails `/health/consuming` while `stalled` is true: work is due, and none completes.
     #[must_use]
     pub fn watched_by(self, stalled: watch::Receiver<bool>) -> Self {
         Self { stalled: Some(stalled), ..self }

@@ -1,6 +1,5 @@
-//! Spans for a collector (OTLP over HTTP), made only when `OTEL_EXPORTER_OTLP_ENDPOINT` says where to send
-//! them. Crates make them with the target [`web::trace::TARGET`]; the trace itself (`traceparent`) travels
-//! with requests and events always.
+//! Spans for a collector (OTLP over HTTP), created only when `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Crates create them with
+//! the target [`web::trace::TARGET`]. The trace context (`traceparent`) always travels with requests and events.
 
 use std::time::Duration;
 
@@ -17,13 +16,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::logging::{Source, SpanLayer};
 
-/// A collector that does not answer holds nothing up for longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of a collector that does not answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The exporter; [`Telemetry::shutdown`] sends what is still here.
+/// The exporter; [`Telemetry::shutdown`] sends the remaining spans.
 pub(crate) struct Telemetry(Option<SdkTracerProvider>);
 
-/// Starts the exporter, inside a Tokio runtime; without an endpoint there is none, and no layer.
+/// Starts the exporter and returns its layer; neither exists without an endpoint. Must run inside a Tokio runtime.
 pub(crate) fn start(
     endpoint: Option<&str>,
     source: &Source,
@@ -33,13 +32,13 @@ pub(crate) fn start(
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{endpoint}/v1/traces"))
-        .with_timeout(PATIENCE)
+        .with_timeout(TIMEOUT)
         .build()?;
     let provider = SdkTracerProvider::builder()
         .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
         .with_resource(resource(source))
         .build();
-    // For crates that make their spans by OpenTelemetry's own API.
+    // For crates that create spans with OpenTelemetry's own API.
     opentelemetry::global::set_tracer_provider(provider.clone());
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let layer = tracing_opentelemetry::layer()
@@ -54,12 +53,12 @@ fn resource(source: &Source) -> Resource {
 }
 
 impl Telemetry {
-    /// Sends what is still here, as far as the collector takes it within two seconds.
+    /// Sends the remaining spans, for at most two seconds.
     pub(crate) async fn shutdown(self) {
         let Some(provider) = self.0 else { return };
-        // The exporter runs on this runtime, so waiting for it must not hold a worker of it.
+        // The exporter runs on this runtime, so the blocking wait needs a thread of its own.
         let stopped = tokio::task::spawn_blocking(move || provider.shutdown());
-        if !matches!(tokio::time::timeout(PATIENCE, stopped).await, Ok(Ok(Ok(())))) {
+        if !matches!(tokio::time::timeout(TIMEOUT, stopped).await, Ok(Ok(Ok(())))) {
             tracing::warn!("the last spans did not reach the collector");
         }
     }
@@ -83,7 +82,7 @@ mod tests {
         [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
     const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    /// Takes one request, answers it, and returns it.
+    /// Receives one request, answers it, and returns it.
     async fn collect(listener: TcpListener) -> Vec<u8> {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
@@ -91,7 +90,7 @@ mod tests {
         while !request.windows(TRACE.len()).any(|window| window == TRACE) {
             let length = stream.read(&mut buffer).await.unwrap();
             request.extend_from_slice(&buffer[..length]);
-            assert_ne!(length, 0, "the exporter broke off");
+            assert_ne!(length, 0, "the exporter closed the connection");
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         request
@@ -105,7 +104,7 @@ mod tests {
         let source = Source { service: "order", instance: None };
         let (exporter, layer) = start(Some(&endpoint), &source).unwrap();
 
-        let door = web::server::plain(
+        let api = web::server::plain(
             Router::new().route("/orders/{id}", get(|trace: Traceparent| async { trace.0 })),
         );
         let request =
@@ -113,7 +112,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(layer);
         let response = {
             let _here = tracing::subscriber::set_default(subscriber);
-            door.oneshot(request).await.unwrap()
+            api.oneshot(request).await.unwrap()
         };
         let own = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
         let own = String::from_utf8(own.to_vec()).unwrap();

@@ -1,19 +1,20 @@
-//! Rows that an earlier version wrote, brought to this version's form by `SERVICE migrate`, where SQL alone cannot.
+//! Upgrades of rows that an earlier version wrote, applied by `SERVICE migrate` where SQL alone cannot compute the change.
 
 use std::time::Duration;
 
 use broker::{Failure, Outbox, Tx};
 use futures::future::BoxFuture;
 
-/// How often a batch is tried that another transaction disturbs, and how long the pause between is.
+/// The most attempts of a batch that fails because of another transaction.
 const ATTEMPTS: u32 = 5;
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One kind of rows to bring to this version's form.
+/// The upgrade of one kind of rows.
 ///
-/// `migrate` applies it after the schema's migrations, from the first row to the last, each time that it runs: rows that
-/// are in form already must stay as they are. An instance of the earlier version that runs on meanwhile can write further
-/// old rows; `migrate` is to be run once more when the last one has stopped.
+/// `migrate` applies it after the schema's migrations, from the first row to the last, each time that it runs: the upgrade
+/// must not change rows that already have the new form. An instance of the earlier version that still runs can write
+/// further old rows; run `migrate` once more after the last one has stopped.
 #[derive(Debug, Clone, Copy)]
 pub struct Upgrade {
     /// The name in the log.
@@ -22,8 +23,8 @@ pub struct Upgrade {
     pub batch: Batch,
 }
 
-/// Brings the next rows behind the key `after` (`None`: from the first) to form, and returns the key of the last one that
-/// it looked at; `None`: there was none. What it writes and appends is committed as one transaction.
+/// Upgrades the next rows after the key `after` (`None`: from the first), and returns the key of the last row that it read
+/// (`None`: there was none). Its changes and events are committed in one transaction.
 pub type Batch =
     for<'a> fn(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a, Result<Option<String>, Failure>>;
 
@@ -31,18 +32,18 @@ impl Upgrade {
     /// Applies all batches.
     pub async fn run(&self, outbox: &Outbox) -> Result<(), Failure> {
         let mut after = None;
-        while let Some(last) = self.patiently(outbox, after.as_deref()).await? {
+        while let Some(last) = self.with_retries(outbox, after.as_deref()).await? {
             after = Some(last);
         }
         Ok(())
     }
 
-    async fn patiently(&self, outbox: &Outbox, after: Option<&str>) -> Result<Option<String>, Failure> {
+    async fn with_retries(&self, outbox: &Outbox, after: Option<&str>) -> Result<Option<String>, Failure> {
         let mut attempt = 1;
         loop {
             match self.once(outbox, after).await {
                 Err(error) if attempt < ATTEMPTS => {
-                    tracing::warn!(upgrade = self.name, %error, "a batch failed and is tried again");
+                    tracing::warn!(upgrade = self.name, %error, "a batch of the upgrade failed; retrying in 1 s");
                     tokio::time::sleep(PAUSE).await;
                     attempt += 1;
                 }

@@ -1,7 +1,7 @@
-//! Takes a serde enum apart into type and data, and puts it together again.
+//! Encodes a serde enum as type and data, and decodes it again.
 //!
-//! Serde's derive knows each variant's name, so the enum itself is the registry of types: no table beside it that
-//! could disagree.
+//! Serde's derive knows each variant's name, so the enum itself is the registry of types. A second table could disagree
+//! with it.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ use serde::de::{
 };
 use serde::{Serialize, forward_to_deserialize_any};
 
-/// Why [`decode`] failed.
+/// The error of [`decode`].
 #[derive(Debug)]
 pub(crate) enum Error {
     UnknownType,
     Data(serde_json::Error),
 }
 
-/// The variant's name and its content. Serde writes a newtype variant as `{"name":content}`, and our names need no
-/// escaping, so the two come apart at the first `":`.
+/// Returns the variant's name and its content as JSON. Serde writes a newtype variant as `{"name":content}`; event types
+/// need no escaping, so the name ends at the first `":`.
 pub(crate) fn encode(event: &(impl Serialize + ?Sized)) -> Result<(String, Vec<u8>), serde_json::Error> {
     let tagged = serde_json::to_string(event)?;
     let inner = tagged.strip_prefix("{\"").and_then(|rest| rest.strip_suffix('}'));
@@ -29,12 +29,12 @@ pub(crate) fn encode(event: &(impl Serialize + ?Sized)) -> Result<(String, Vec<u
         .ok_or_else(|| serde::ser::Error::custom("an event is an enum of newtype variants"))
 }
 
-/// The variant called `ce_type`, its content read from `data`.
+/// Decodes the variant called `ce_type`, with its content from `data`.
 pub(crate) fn decode<E: DeserializeOwned>(ce_type: &str, data: &[u8]) -> Result<E, Error> {
     E::deserialize(Tagged { ce_type, data })
 }
 
-/// Shows serde an enum whose variant name and content come from two places.
+/// Presents a variant's name and its content to serde as one enum.
 struct Tagged<'a> {
     ce_type: &'a str,
     data: &'a [u8],
@@ -127,40 +127,40 @@ mod tests {
     use super::*;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    enum Door {
-        #[serde(rename = "door.opened.v1")]
-        Opened(Opened),
-        #[serde(rename = "door.closed.v1")]
-        Closed(Opened),
+    enum Parcel {
+        #[serde(rename = "parcel.sent.v1")]
+        Sent(Sent),
+        #[serde(rename = "parcel.lost.v1")]
+        Lost(Sent),
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Opened {
+    struct Sent {
         by: String,
     }
 
     proptest! {
         #[test]
-        fn an_event_comes_back_as_it_went(by in any::<String>(), closed in any::<bool>()) {
-            let event = if closed { Door::Closed(Opened { by }) } else { Door::Opened(Opened { by }) };
+        fn an_encoded_event_decodes_to_itself(by in any::<String>(), lost in any::<bool>()) {
+            let event = if lost { Parcel::Lost(Sent { by }) } else { Parcel::Sent(Sent { by }) };
             let (ce_type, data) = encode(&event).unwrap();
             prop_assert_eq!(crate::variant::name(&event), &ce_type);
-            prop_assert_eq!(decode::<Door>(&ce_type, &data).unwrap(), event);
+            prop_assert_eq!(decode::<Parcel>(&ce_type, &data).unwrap(), event);
         }
 
         #[test]
-        fn no_value_makes_it_panic(data in any::<Vec<u8>>()) {
-            let _ = decode::<Door>("door.opened.v1", &data);
+        fn no_value_makes_decode_panic(data in any::<Vec<u8>>()) {
+            let _ = decode::<Parcel>("parcel.sent.v1", &data);
         }
     }
 
     #[test]
-    fn an_unknown_type_is_told_from_a_value_that_does_not_parse() {
-        assert!(matches!(decode::<Door>("door.painted.v1", b"{}"), Err(Error::UnknownType)));
+    fn an_unknown_type_and_a_value_that_does_not_parse_are_different_errors() {
+        assert!(matches!(decode::<Parcel>("parcel.painted.v1", b"{}"), Err(Error::UnknownType)));
         for broken in [&b"{}"[..], b"", b"{\"by\":1}", b"{\"by\":\"x\"} trailing", b"[[[["] {
-            assert!(matches!(decode::<Door>("door.opened.v1", broken), Err(Error::Data(_))));
+            assert!(matches!(decode::<Parcel>("parcel.sent.v1", broken), Err(Error::Data(_))));
         }
         let deep = "[".repeat(100_000);
-        assert!(matches!(decode::<Door>("door.opened.v1", deep.as_bytes()), Err(Error::Data(_))));
+        assert!(matches!(decode::<Parcel>("parcel.sent.v1", deep.as_bytes()), Err(Error::Data(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! The context of an event as Kafka headers: `CloudEvents` 1.0, Kafka protocol binding, binary mode.
+//! The metadata of an event as Kafka headers: `CloudEvents` 1.0, Kafka protocol binding, binary mode.
 
 use std::str::FromStr;
 
@@ -10,57 +10,57 @@ use crate::{Generation, OutOfRange, Sequence};
 
 /// The header names of the binding, and the extensions that this system uses (sequence, generation, causation).
 pub mod names {
-    /// Always `1.0`.
+    /// The version of `CloudEvents`, always `1.0`.
     pub const SPEC_VERSION: &str = "ce_specversion";
     /// The event's own id, a `UUIDv7`.
     pub const ID: &str = "ce_id";
-    /// Who published it: `/order`.
+    /// The publishing service: `/order`.
     pub const SOURCE: &str = "ce_source";
-    /// What happened: `order.placed.v1`.
+    /// The event's type: `order.placed.v1`.
     pub const TYPE: &str = "ce_type";
-    /// When it happened, RFC 3339.
+    /// The time at which the event was appended, RFC 3339.
     pub const TIME: &str = "ce_time";
-    /// Its number among the events of its topic and key.
+    /// The event's number among the events of its topic and key.
     pub const SEQUENCE: &str = "ce_sequence";
-    /// How often the publisher's database was restored from an older copy before; absent: never.
+    /// The number of times that the publisher's database was restored from an older copy; absent for 0.
     pub const GENERATION: &str = "ce_generation";
-    /// The id of the event that caused it.
+    /// The id of the event that caused this one.
     pub const CAUSATION: &str = "ce_causationid";
-    /// W3C trace context.
+    /// The W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// The media type of the value.
     pub const CONTENT_TYPE: &str = "content-type";
 }
 
-/// Who published an event, what it is, and where it stands among its siblings.
+/// The metadata of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headers {
-    /// Unique to the event; a repetition carries the same.
+    /// The id, unique to the event; a repetition has the same id.
     pub id: Uuid,
     /// The publishing service as a URI reference: `/order`.
     pub source: String,
     /// The event's type: `order.placed.v1`.
     pub event_type: String,
-    /// When the event was appended, by the publisher's clock.
+    /// The time at which the event was appended, by the publisher's clock.
     pub time: OffsetDateTime,
-    /// Its number, from 1, among the events of its topic and key, and the generation of the publisher's database.
+    /// The number, from 1, among the events of the topic and key, and the generation of the publisher's database.
     pub sequence: Sequence,
-    /// The event that caused this one, where one did.
+    /// The id of the event that caused this one, if any.
     pub causation: Option<Uuid>,
-    /// W3C `traceparent`, where a trace was running.
+    /// The W3C `traceparent`, if a trace was running.
     pub traceparent: Option<String>,
 }
 
-/// Why headers cannot be read.
+/// The error of headers that cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HeadersError {
-    /// A header that every event carries is absent.
+    /// A header that every event has is missing.
     #[error("header {0} is missing")]
     Missing(&'static str),
-    /// A header is there and means nothing.
+    /// A header's value is invalid.
     #[error("header {0} is not readable")]
     Unreadable(&'static str),
-    /// A header should be a number, and is none that counts.
+    /// A header's value is not a number, or out of range.
     #[error("header {0} is not readable: {1}")]
     Number(&'static str, OutOfRange),
 }
@@ -70,7 +70,7 @@ fn number<T: FromStr<Err = OutOfRange>>(name: &'static str, text: &str) -> Resul
 }
 
 impl Headers {
-    /// The headers as name and value, in a fixed order.
+    /// Returns the headers as names and values, in a fixed order.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = vec![
             (names::SPEC_VERSION, "1.0".to_owned()),
@@ -90,10 +90,10 @@ impl Headers {
         pairs
     }
 
-    /// Reads headers through `get`, which gives a header's bytes by name.
+    /// Reads headers through `get`, which returns a header's bytes by name.
     ///
-    /// Strict about what a reader relies on (type, id, source, sequence, generation, version), lenient about the rest, which
-    /// only explains.
+    /// Headers on which consumers rely (type, id, source, sequence, generation, version) must be valid. The others are for
+    /// diagnosis: invalid ones count as missing.
     pub fn read<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, HeadersError> {
         let text = |name| get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let required = |name: &'static str| {
@@ -142,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn come_back_as_they_were_written() {
+    fn written_headers_read_back_unchanged() {
         assert_eq!(read(&headers().pairs()), Ok(headers()));
         assert!(
             !headers().pairs().iter().any(|pair| pair.0 == names::GENERATION),
-            "the first one is not written"
+            "the first generation is not written"
         );
         let sequence = headers().sequence.of("3".parse().unwrap());
         let restored = Headers { sequence, ..headers() };
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_senseless_header_is_named() {
+    fn errors_name_the_missing_or_invalid_header() {
         let without = |name| headers().pairs().into_iter().filter(|pair| pair.0 != name).collect::<Vec<_>>();
         assert_eq!(read(&without(names::ID)), Err(HeadersError::Missing(names::ID)));
         let mut pairs = without(names::SEQUENCE);

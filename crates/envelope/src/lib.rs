@@ -1,8 +1,8 @@
-//! One event on the wire, without any I/O.
+//! The format of one event in Kafka; no I/O.
 //!
-//! An event is a serde enum with one variant a type ([`Event`]); it lives on one [`Topic`], under one key, and travels
-//! in the binary mode of the `CloudEvents` 1.0 Kafka binding: [`Headers`] say what it is, the value is its data alone.
-//! [`Sequence`] numbers the events of a key and is how a reader recognises a repetition.
+//! The events of one [`Topic`] are a serde enum with one variant per type ([`Event`]). A record has the binary mode of the
+//! `CloudEvents` 1.0 Kafka binding: the [`Headers`] are the metadata, the value is the event's data alone. The
+//! [`Sequence`] numbers the events of a key; by it a reader recognises a repetition.
 
 mod codec;
 mod event;

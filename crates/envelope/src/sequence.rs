@@ -5,98 +5,99 @@ use std::str::FromStr;
 
 use crate::Cleanup;
 
-/// How many bits of the database's form hold the number; the generation stands above them.
+/// The lower bits of the database's bigint, which hold the number; the upper bits hold the generation.
 const NUMBER_BITS: u32 = 40;
 const LARGEST_NUMBER: u64 = (1 << NUMBER_BITS) - 1;
 const LARGEST_GENERATION: u32 = (1 << 22) - 1;
 
-/// Counts the events of one topic and key, from 1; 0 stands for "none seen yet".
+/// The number of an event of one topic and key, from 1; 0 stands for "no event yet".
 ///
-/// The number belongs to a generation of the publisher's database. A database that was restored from an older copy counts
-/// on from an older number; its generation is raised then, so that readers take what it publishes for newer than all that
-/// was published before. The order is that of the generations first, then that of the numbers.
+/// The number belongs to a generation of the publisher's database. A database that was restored from an older copy continues
+/// from an older number, so its generation is raised: readers treat its later events as newer than all earlier ones.
+/// Sequences compare by generation first, then by number.
 ///
 /// On the wire the number is 20 decimal digits, zero-padded, so that it sorts as text (`ce_sequence`, the `CloudEvents`
-/// sequence extension); the generation is a header of its own (`ce_generation`), absent for the first one. In a database
-/// both are one bigint. An aggregate's own version is the number alone.
+/// sequence extension); the generation is a header of its own (`ce_generation`), absent for the first generation. In a
+/// database both are one bigint. An aggregate's own version is the number alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sequence(u64);
 
-/// A generation of a database: how often it was restored.
+/// The generation of a database: the number of times that it was restored from an older copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Generation(u32);
 
-/// Why text is no sequence or no generation.
+/// The error of text that is not a sequence or a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfRange {
-    /// The text is no such number.
+    /// The text is not a sequence.
     #[error("it is not a number from 1 to {LARGEST_NUMBER}")]
     Sequence,
-    /// The text is no such number.
+    /// The text is not a generation.
     #[error("it is not a number from 0 to {LARGEST_GENERATION}")]
     Generation,
 }
 
-/// What a record's sequence says, held against the last one seen of its topic and key.
+/// The result of comparing a record's sequence with the last one applied of its topic and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The next one.
+    /// The next event.
     Next,
-    /// Not newer than what was seen: its effect is already there.
+    /// An event that was applied before.
     Repeated,
-    /// Newer by more than one: so many events in between are missing.
+    /// A later event; this many events before it are missing.
     Gap(u64),
-    /// Published after its publisher's database was restored from an older copy: newer, whatever its number.
+    /// An event of a later generation: newer, whatever its number.
     Regenerated,
 }
 
 impl Sequence {
-    /// Nothing seen yet.
+    /// The sequence before the first event.
     pub const NONE: Self = Self(0);
 
-    /// Generation and number as a database keeps them; `None` when the number is none of ours.
+    /// Converts a database's bigint; `None` when it is out of range.
     pub fn from_i64(number: i64) -> Option<Self> {
         let sequence = u64::try_from(number).ok().map(Self)?;
         (sequence.0 >> NUMBER_BITS <= u64::from(LARGEST_GENERATION)).then_some(sequence)
     }
 
-    /// Generation and number as a database keeps them.
+    /// Returns generation and number as one bigint for a database.
     pub fn to_i64(self) -> i64 {
         self.0.cast_signed()
     }
 
-    /// The number of the event after this one, in the same generation.
+    /// Returns the sequence of the next event in the same generation.
     #[must_use]
     pub fn next(self) -> Self {
         // 2⁴⁰ events of one key do not happen.
         Self(if self.number() == LARGEST_NUMBER { self.0 } else { self.0 + 1 })
     }
 
-    /// The number alone.
+    /// Returns the number without the generation.
     pub fn number(self) -> u64 {
         self.0 & LARGEST_NUMBER
     }
 
-    /// The generation alone.
+    /// Returns the generation.
     pub fn generation(self) -> Generation {
         Generation((self.0 >> NUMBER_BITS) as u32)
     }
 
-    /// The same number in another generation.
+    /// Returns the same number in another generation.
     #[must_use]
     pub fn of(self, generation: Generation) -> Self {
         Self(u64::from(generation.0) << NUMBER_BITS | self.number())
     }
 
-    /// Holds this one against the last one `seen`. A compacted topic has gaps by nature, so none is told there.
-    pub fn arrival(self, seen: Self, cleanup: Cleanup) -> Arrival {
-        if seen != Self::NONE && self.generation() > seen.generation() {
+    /// Compares this sequence with the last one that was applied. Compaction removes records, so a compacted topic has no
+    /// [`Arrival::Gap`].
+    pub fn arrival(self, last: Self, cleanup: Cleanup) -> Arrival {
+        if last != Self::NONE && self.generation() > last.generation() {
             return Arrival::Regenerated;
         }
-        if self.generation() < seen.generation() {
+        if self.generation() < last.generation() {
             return Arrival::Repeated;
         }
-        match self.number().saturating_sub(seen.number()) {
+        match self.number().saturating_sub(last.number()) {
             0 => Arrival::Repeated,
             missing @ 2.. if cleanup == Cleanup::Delete => Arrival::Gap(missing - 1),
             _ => Arrival::Next,
@@ -105,23 +106,23 @@ impl Sequence {
 }
 
 impl Generation {
-    /// That of a database that was never restored.
+    /// The generation of a database that was never restored.
     pub const FIRST: Self = Self(0);
 
-    /// As a database keeps it; `None` when it is out of range.
+    /// Converts a database's integer; `None` when it is out of range.
     pub fn from_i32(number: i32) -> Option<Self> {
         u32::try_from(number).ok().filter(|number| *number <= LARGEST_GENERATION).map(Self)
     }
 }
 
-/// The number alone.
+/// Writes the number without the generation.
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:020}", self.number())
     }
 }
 
-/// In the first generation.
+/// Parses a number of the first generation.
 impl FromStr for Sequence {
     type Err = OutOfRange;
 
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn travels_as_twenty_digits() {
+    fn a_sequence_is_written_as_twenty_digits() {
         assert_eq!(sequence(42).to_string(), "00000000000000000042");
         assert_eq!("00000000000000000042".parse(), Ok(sequence(42)));
         assert_eq!(of(7, 42).to_string(), sequence(42).to_string(), "the generation is a header of its own");
@@ -171,8 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_next_from_repetitions_and_gaps() {
-        let arrival = |new, seen| sequence(new).arrival(sequence(seen), Cleanup::Delete);
+    fn an_event_is_next_repeated_or_after_a_gap() {
+        let arrival = |new, last| sequence(new).arrival(sequence(last), Cleanup::Delete);
         assert_eq!(arrival(1, 0), Arrival::Next);
         assert_eq!(arrival(3, 3), Arrival::Repeated);
         assert_eq!(arrival(2, 3), Arrival::Repeated);
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_later_generation_is_newer_whatever_its_number() {
-        let arrival = |new: Sequence, seen| new.arrival(seen, Cleanup::Delete);
+        let arrival = |new: Sequence, last| new.arrival(last, Cleanup::Delete);
         assert_eq!(arrival(of(1, 2), of(0, 2)), Arrival::Regenerated);
         assert_eq!(arrival(of(1, 1), of(0, 3)), Arrival::Regenerated);
         assert_eq!(arrival(of(3, 9), of(1, 3)), Arrival::Regenerated);
@@ -194,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_that_is_not_known_the_number_counts_alone() {
+    fn for_a_new_key_the_generation_does_not_count() {
         assert_eq!(of(4, 1).arrival(Sequence::NONE, Cleanup::Delete), Arrival::Next);
         assert_eq!(of(4, 3).arrival(Sequence::NONE, Cleanup::Delete), Arrival::Gap(2));
     }
 
     #[test]
-    fn a_database_keeps_generation_and_number_as_one() {
+    fn generation_and_number_are_one_bigint() {
         assert_eq!(sequence(42).to_i64(), 42, "the first generation's are plain numbers");
         let last = sequence(i64::try_from(LARGEST_NUMBER).unwrap()).of(Generation(LARGEST_GENERATION));
         for sequence in [of(1, 1), of(5, 42), last] {

@@ -1,13 +1,13 @@
-//! How far ahead a stored time can lie.
+//! The bound of stored times in the future.
 
 use std::time::Duration;
 
-/// How much later one transaction's `now()` can be than another's: that of its beginning.
+/// The most by which the `now()` of two concurrent transactions differs: each is the time of the transaction's beginning.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// The furthest ahead that a due time or a lease can lie where nothing sets one longer than `longest`; with no `longest`,
-/// that of a time which was "now" when it was written. A time further ahead was written while the database's clock was wrong:
-/// it counts as due, or the work would wait until the clock has come that far.
+/// Returns how far in the future a due time or the end of a lease can be when the longest pause or lease is `longest` (zero
+/// for a time that was "now" when it was written). A later time was written while the database's clock was ahead. It
+/// counts as due; otherwise the work would wait until the clock reaches it.
 #[must_use]
 pub const fn furthest(longest: Duration) -> Duration {
     longest.saturating_add(SLACK)

@@ -1,8 +1,8 @@
-//! A queue whose entries are the domain rows themselves, worked on by any number of instances.
+//! A worker on a queue whose entries are the domain rows themselves, shared by any number of instances.
 //!
-//! A claim is a lease and a token (`FOR UPDATE SKIP LOCKED` picks the rows, so instances do not wait for each other). A
-//! result counts only where the token is still the claim's: whoever was frozen past its lease is overtaken, and what it
-//! then brings is discarded.
+//! A claim is a lease and a token (`FOR UPDATE SKIP LOCKED` selects the rows, so instances do not wait for each other). A
+//! result is written only where the row still has the claim's token. When an instance was frozen past its lease, another
+//! instance claims the row, and the result of the first one is discarded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,17 +21,17 @@ use crate::queue::Queue;
 pub struct Worker<Q> {
     queue: Arc<Q>,
     wake: Arc<Notify>,
-    /// Calls at the same time.
+    /// The most concurrent calls.
     concurrency: usize,
     lease: Duration,
     deadline: Duration,
-    /// Results written so far.
+    /// The number of results written so far.
     results: AtomicU64,
     stalled: watch::Sender<bool>,
 }
 
-/// How long a call may take whose row is claimed for `lease`: four fifths, so that its result is written before another
-/// instance may claim the row. A call that takes longer is ended, and counts as [`Queue::timed_out`].
+/// Returns the timeout of a call whose row is claimed for `lease`: four fifths, so that its result is written before another
+/// instance may claim the row. A longer call is dropped, and counts as [`Queue::timed_out`].
 #[must_use]
 pub const fn call_deadline(lease: Duration) -> Duration {
     match lease.checked_div(5) {
@@ -40,41 +40,43 @@ pub const fn call_deadline(lease: Duration) -> Duration {
     }
 }
 
-/// How often rows that become due by time alone are looked for.
+/// The interval of looking for rows that became due.
 const POLL: Duration = Duration::from_millis(500);
-/// How often rows are looked for that are due too late. Finding none costs one look at the end of an index.
+/// The interval of looking for rows that are due too late. Finding none costs one look at the end of an index.
 const HASTEN: Duration = Duration::from_secs(5);
-/// How often it is looked whether the queue moves.
+/// The interval of checking whether the queue moves.
 const WATCH: Duration = Duration::from_secs(1);
+/// The pause before results are written again.
 const RECORD_AGAIN: Duration = Duration::from_millis(300);
 
 impl<Q: Queue> Worker<Q> {
-    /// A worker on `queue`, woken by `wake`, with at most `concurrency` calls at a time, each shorter than `lease`.
+    /// Creates a worker on `queue`, woken by `wake`, with at most `concurrency` calls at a time, each shorter than `lease`.
     pub fn new(queue: Q, wake: Arc<Notify>, concurrency: usize, lease: Duration) -> Self {
         let (results, stalled) = (AtomicU64::new(0), watch::Sender::new(false));
         let deadline = call_deadline(lease);
         Self { queue: Arc::new(queue), wake, concurrency, lease, deadline, results, stalled }
     }
 
-    /// Lets a call take up to `deadline`, whatever the lease: the claim is renewed every third of the lease while the call
-    /// is under way. So a short lease frees the claims of a crashed instance quickly, and a slow call keeps its own.
+    /// Allows calls up to `deadline`, whatever the lease: the worker renews the claim every third of the lease during the
+    /// call. So a short lease frees the claims of a crashed instance quickly, and a slow call keeps its claim.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Follows whether work is due and no result is written, for 30 seconds beyond the queue's longest pause.
+    /// Returns whether the queue is stalled: work is due, and no result was written for 30 seconds beyond the queue's longest
+    /// pause.
     pub fn stalled(&self) -> watch::Receiver<bool> {
         self.stalled.subscribe()
     }
 
-    /// Runs until `stop`; then gives calls that are under way one more lease to end, and records their results.
+    /// Runs until `stop`; then waits at most one lease for the calls in flight, and records their results.
     pub async fn run(self, stop: CancellationToken) {
         metrics::describe_gauge!("work_ready", "Calls that are due and not under way, by queue.");
         tokio::join!(self.work(&stop), stop.run_until_cancelled(self.watch()));
     }
 
-    /// Apart from the work itself, which may be what stands still.
+    /// Watches the queue in a loop of its own, because the loop of the work may be the one that hangs.
     async fn watch(&self) {
         let mut progress = Progress::default();
         loop {
@@ -84,15 +86,15 @@ impl<Q: Queue> Worker<Q> {
                     gauge(Q::NAME, ready);
                     ready > 0
                 }
-                // Without the database nothing can move, and that is told elsewhere.
+                // Without the database nothing can move; `/health/ready` reports that.
                 Err(_) => false,
             };
             let results = self.results.load(Ordering::Relaxed);
-            self.report(progress.look(Instant::now(), is_due, results, Q::LONGEST_PAUSE));
+            self.report(progress.observe(Instant::now(), is_due, results, Q::LONGEST_PAUSE));
         }
     }
 
-    /// Shows whether the queue is stalled; logs when that begins and ends.
+    /// Publishes whether the queue is stalled, and logs each change.
     fn report(&self, stalled: bool) {
         if self.stalled.send_replace(stalled) == stalled {
             return;
@@ -103,7 +105,7 @@ impl<Q: Queue> Worker<Q> {
                 "work is due, and no result of it has been written for a long time"
             );
         } else {
-            tracing::info!(queue = Q::NAME, "work goes on");
+            tracing::info!(queue = Q::NAME, "work continues");
         }
     }
 
@@ -117,13 +119,13 @@ impl<Q: Queue> Worker<Q> {
             }
             let free = self.concurrency - calls.len();
             let claimed = if free > 0 { self.claim(free, &mut calls, &mut failing).await } else { 0 };
-            // A full claim: there is more, as soon as a call ends.
-            let look_again = claimed < free;
+            // After a full claim there may be more rows, but no call is free until one ends.
+            let claimed_all = claimed < free;
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(first) = calls.join_next() => self.record(first, &mut calls).await,
-                () = self.wake.notified(), if look_again => {}
-                () = tokio::time::sleep(POLL), if look_again => {}
+                () = self.wake.notified(), if claimed_all => {}
+                () = tokio::time::sleep(POLL), if claimed_all => {}
             }
         }
         let drained = async {
@@ -134,7 +136,7 @@ impl<Q: Queue> Worker<Q> {
         if tokio::time::timeout(self.lease, drained).await.is_err() {
             tracing::warn!(
                 queue = Q::NAME,
-                "calls did not end, or their results could not be written; they are found again after a restart"
+                "calls did not end, or their results could not be written; a restart resumes them"
             );
         }
     }
@@ -171,15 +173,15 @@ impl<Q: Queue> Worker<Q> {
                 tracing::warn!(
                     queue = Q::NAME,
                     rows,
-                    "work was due too late: a clock was wrong; it is due now"
+                    "work was due too late because a clock was wrong; it is due now"
                 );
             }
-            Err(error) => tracing::debug!(queue = Q::NAME, %error, "due times cannot be looked at"),
+            Err(error) => tracing::debug!(queue = Q::NAME, %error, "due times cannot be checked"),
         }
     }
 
-    /// Writes the result of `first` and of all calls that have ended by now, until the database takes them. When the database
-    /// refuses some of them, the others are written all the same: their calls must not be made again.
+    /// Writes the result of `first` and of all calls that have ended by now, and retries until the database accepts them. When
+    /// the database refuses some of them, the others are written all the same: their calls must not be repeated.
     async fn record(
         &self,
         first: Result<(Q::Job, Q::Outcome), tokio::task::JoinError>,
@@ -210,7 +212,7 @@ impl<Q: Queue> Worker<Q> {
                 let (first, second) = part.split_at(part.len() / 2);
                 open.extend([second, first]);
             } else {
-                tracing::error!(queue = Q::NAME, %error, "a result is refused; its call is made again when its lease ends");
+                tracing::error!(queue = Q::NAME, %error, "the database refuses a result; its call is repeated when its lease ends");
             }
         }
     }
@@ -221,8 +223,8 @@ fn gauge(queue: &'static str, ready: i64) {
     metrics::gauge!("work_ready", "queue" => queue).set(ready as f64);
 }
 
-/// Makes the call of `job`, and keeps its claim meanwhile. A call that takes longer than `deadline`, or whose claim is
-/// lost, is dropped.
+/// Makes the call of `job`, and renews its claim meanwhile. Drops the call when it takes longer than `deadline`, or when the
+/// claim is lost.
 async fn call<Q: Queue>(
     queue: Arc<Q>,
     job: Q::Job,
@@ -231,14 +233,14 @@ async fn call<Q: Queue>(
 ) -> (Q::Job, Q::Outcome) {
     let outcome = tokio::select! {
         called = tokio::time::timeout(deadline, queue.perform(&job)) => called.ok(),
-        () = keep(&*queue, &job, lease) => None,
+        () = renew(&*queue, &job, lease) => None,
     };
     let outcome = outcome.unwrap_or_else(|| queue.timed_out(&job));
     (job, outcome)
 }
 
 /// Renews the claim of `job` every third of the lease; returns when the claim is lost.
-async fn keep<Q: Queue>(queue: &Q, job: &Q::Job, lease: Duration) {
+async fn renew<Q: Queue>(queue: &Q, job: &Q::Job, lease: Duration) {
     loop {
         tokio::time::sleep(lease / 3).await;
         match queue.renew(job, lease).await {
@@ -247,13 +249,13 @@ async fn keep<Q: Queue>(queue: &Q, job: &Q::Job, lease: Duration) {
                 tracing::warn!(queue = Q::NAME, "a claim was lost while its call was under way");
                 return;
             }
-            // Without the database nobody else can claim it either.
+            // Without the database no other instance can claim the row either.
             Err(error) => tracing::debug!(queue = Q::NAME, %error, "a claim cannot be renewed; trying again"),
         }
     }
 }
 
-/// Postgres will never take it (SQLSTATE class 22 or 23): trying again would only hold up the queue.
+/// Returns whether Postgres will never accept the data (SQLSTATE class 22 or 23), so that a retry would only block the queue.
 fn is_refused(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))

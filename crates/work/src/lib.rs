@@ -1,10 +1,10 @@
-//! Work that calls outside: it must survive a crash and cannot be in a transaction.
+//! Calls to other systems, which must survive a crash and cannot be part of a transaction.
 //!
-//! [`Worker`] claims domain rows with a lease and a token, makes the calls side by side, and writes the results back
-//! where the token is still the claim's. [`every`] is for what is no queue: one transaction, every so often.
+//! [`Worker`] claims domain rows with a lease and a token, makes the calls concurrently, and writes each result where the
+//! row still has the claim's token. [`every`] runs periodic work.
 //!
-//! Due times and leases are absolute times of the database's clock, so a clock that was an hour ahead for a moment would make
-//! work wait for an hour. Hence each has a bound, [`furthest`], beyond which it counts as due.
+//! Due times and leases are absolute times of the database's clock. If that clock was an hour ahead for a moment, work would
+//! wait for an hour. So each has a bound, [`furthest`], beyond which it counts as due.
 
 mod backoff;
 mod every;

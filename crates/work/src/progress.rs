@@ -1,12 +1,12 @@
-//! Notices a queue that stands still: work is due, and no result comes, whatever the cause.
+//! Detects a stalled queue: work is due and no result comes, whatever the cause.
 
 use std::time::{Duration, Instant};
 
-/// How long work may be due without one result; a queue's longest pause comes on top, since what is due may have to wait for
-/// what pauses (a message for the one before it).
+/// The time after which a queue counts as stalled, in addition to its longest pause: a row that is due may have to wait for
+/// one that pauses (a message for the one before it).
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Since when a queue stands still.
+/// The time since which a queue has had due work and no result.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     results: u64,
@@ -14,9 +14,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Notes what is seen at this moment: whether work is due, and how many results were written so far. Returns whether the
-    /// queue, whose longest pause this is, counts as stalled.
-    pub(crate) fn look(&mut self, now: Instant, is_due: bool, results: u64, longest_pause: Duration) -> bool {
+    /// Records whether work is due now, and the number of results so far. Returns whether the queue counts as stalled.
+    pub(crate) fn observe(
+        &mut self,
+        now: Instant,
+        is_due: bool,
+        results: u64,
+        longest_pause: Duration,
+    ) -> bool {
         let has_moved = std::mem::replace(&mut self.results, results) != results;
         if !is_due || has_moved {
             self.since = None;
@@ -35,16 +40,16 @@ mod tests {
     #[test]
     fn a_queue_is_stalled_when_work_is_due_and_no_result_comes() {
         let (mut progress, begin) = (Progress::default(), Instant::now());
-        let mut look = |seconds, is_due, results| {
-            progress.look(begin + Duration::from_secs(seconds), is_due, results, Duration::from_secs(10))
+        let mut observe = |seconds, is_due, results| {
+            progress.observe(begin + Duration::from_secs(seconds), is_due, results, Duration::from_secs(10))
         };
-        assert!(!look(0, true, 0));
-        assert!(!look(39, true, 0));
-        assert!(look(40, true, 0));
-        assert!(!look(41, true, 1), "a result came");
-        assert!(!look(80, true, 1));
-        assert!(look(81, true, 1));
-        assert!(!look(82, false, 1), "nothing is due");
-        assert!(!look(121, true, 1));
+        assert!(!observe(0, true, 0));
+        assert!(!observe(39, true, 0));
+        assert!(observe(40, true, 0));
+        assert!(!observe(41, true, 1), "a result came");
+        assert!(!observe(80, true, 1));
+        assert!(observe(81, true, 1));
+        assert!(!observe(82, false, 1), "nothing is due");
+        assert!(!observe(121, true, 1));
     }
 }

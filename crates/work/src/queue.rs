@@ -1,24 +1,24 @@
-//! What a service says of its queue: how its rows are claimed, called and written.
+//! The trait of a service's queue: it claims rows, makes their calls and writes their results.
 
 use std::future::Future;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-/// A queue as a service supplies it.
+/// A service's queue for a [`Worker`](crate::Worker).
 pub trait Queue: Send + Sync + 'static {
-    /// A claimed row; it carries its token.
+    /// A claimed row with its token.
     type Job: Send + Sync + 'static;
-    /// What the call outside brought.
+    /// The result of a call.
     type Outcome: Send + 'static;
 
     /// The queue's name in logs and metrics.
     const NAME: &'static str;
-    /// The longest that a row waits for its next call.
+    /// The longest pause of a row before its next call.
     const LONGEST_PAUSE: Duration;
 
-    /// Claims at most `limit` rows that are due, under `token`, for `lease`; a claim whose lease is over, or ends later than
-    /// [`furthest`](crate::furthest) of `lease`, is due again.
+    /// Claims at most `limit` rows that are due, with `token`, for `lease`. A claimed row is due again when its lease has
+    /// ended, or ends later than [`furthest`](crate::furthest) of `lease`.
     fn claim(
         &self,
         token: Uuid,
@@ -26,25 +26,25 @@ pub trait Queue: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = sqlx::Result<Vec<Self::Job>>> + Send;
 
-    /// Calls outside. It is given the worker's deadline; [`timed_out`](Self::timed_out) tells what its end means.
+    /// Makes the call. The worker drops the call at its deadline; then [`timed_out`](Self::timed_out) is the outcome.
     fn perform(&self, job: &Self::Job) -> impl Future<Output = Self::Outcome> + Send;
 
-    /// Extends the claim of a call that is under way to `lease` from now; `false` when the claim is another's by now. A
-    /// queue whose deadline is longer than its lease must have its own; with a shorter one there is nothing to extend.
+    /// Extends the claim of a call in flight to `lease` from now; returns `false` when another instance has the claim. A queue
+    /// with a deadline longer than its lease must implement this; the default is for shorter deadlines.
     fn renew(&self, _job: &Self::Job, _lease: Duration) -> impl Future<Output = sqlx::Result<bool>> + Send {
         std::future::ready(Ok(true))
     }
 
-    /// The outcome of a call that did not end in time, or whose claim was lost: not known.
+    /// Returns the outcome of a call that was dropped at its deadline, or whose claim was lost: its effect is unknown.
     fn timed_out(&self, job: &Self::Job) -> Self::Outcome;
 
     /// Writes results in one transaction, each only where the row's token is the job's, and releases the claims.
     fn record(&self, done: &[(Self::Job, Self::Outcome)]) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Makes due what is to be due later than `bound` from now, and returns how many rows that were. A statement of its own,
-    /// called now and then: a wider condition in [`claim`](Self::claim) would take the order of its index from it.
+    /// Makes rows due that would be due later than `bound` from now, and returns their number. A statement of its own, called
+    /// every 5 s: with the wider condition, [`claim`](Self::claim) could not use the order of its index.
     fn hasten(&self, bound: Duration) -> impl Future<Output = sqlx::Result<u64>> + Send;
 
-    /// How many rows are due now.
+    /// Returns the number of rows that are due now.
     fn ready(&self) -> impl Future<Output = sqlx::Result<i64>> + Send;
 }

@@ -56,7 +56,7 @@ pub(crate) async fn refused(target: &Target) -> Outcome {
     target.shop.stock("REFUSED", 0).await;
     target.shop.subscribe(&target.inbox, owner, "REFUSED", 1).await;
     let mail = target.inbox.mail(owner, "/subscriptions/unsubscribe").await;
-    target.shop.press(&mail.link("/subscriptions/unsubscribe")).await;
+    target.shop.click(&mail.link("/subscriptions/unsubscribe")).await;
     let before = target.inbox.of(owner).len();
     for number in 0..20 {
         ask(target, &owner.replace('@', &format!("+{number}@")), "REFUSED").await;
@@ -91,8 +91,8 @@ pub(crate) async fn cancelled_order(target: &Target) -> Outcome {
     cancel(target, &strangers).await;
     target.shop.restock("WANTED", 10).await;
     target.shop.a_wave_has_passed(&target.inbox).await;
-    let told = target.inbox.of(owner).iter().filter(|mail| mail.text.contains(BACK)).count();
-    Outcome { found: format!("{told} back-in-stock mails"), held: told == 1 }
+    let notified = target.inbox.of(owner).iter().filter(|mail| mail.text.contains(BACK)).count();
+    Outcome { found: format!("{notified} back-in-stock mails"), held: notified == 1 }
 }
 
 pub(crate) async fn fake_wishes(target: &Target) -> Outcome {
@@ -103,11 +103,12 @@ pub(crate) async fn fake_wishes(target: &Target) -> Outcome {
     target.shop.subscribe(&target.inbox, "real@example.com", "QUEUED", 1).await;
     target.shop.restock("QUEUED", 1).await;
     target.shop.a_wave_has_passed(&target.inbox).await;
-    let told = target.inbox.told().into_iter().map(|mail| mail.to);
-    let told: Vec<String> = told.filter(|to| to == "real@example.com" || to.starts_with("fake-")).collect();
-    let place = told.iter().position(|to| to == "real@example.com");
+    let notified = target.inbox.back_in_stock().into_iter().map(|mail| mail.to);
+    let notified: Vec<String> =
+        notified.filter(|to| to == "real@example.com" || to.starts_with("fake-")).collect();
+    let place = notified.iter().position(|to| to == "real@example.com");
     let place = place.map_or("none".to_owned(), |place| (place + 1).to_string());
-    let found = format!("the subscriber's position among {} notified: {place}", told.len());
+    let found = format!("the subscriber's position among {} notified: {place}", notified.len());
     Outcome { found, held: place == "1" }
 }
 

@@ -103,8 +103,8 @@ async fn migrate_merges_customers_and_subscriptions_whose_addresses_are_equal() 
     shop.restock("PEN", 5).await;
     inbox.mail(CANONICAL, BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    let told = inbox.told().iter().filter(|mail| mail.to == CANONICAL).count();
-    assert_eq!(told, 1, "exactly one back-in-stock mail");
+    let notified = inbox.back_in_stock().iter().filter(|mail| mail.to == CANONICAL).count();
+    assert_eq!(notified, 1, "exactly one back-in-stock mail");
 
     erase(&shop, CANONICAL).await;
     is_nowhere(&shop).await;

@@ -1,20 +1,14 @@
 //! Orders that expire, and orders that their customer cancels.
 
-use reqwest::StatusCode;
 use serde_json::Value;
 use stack::System;
-use system_tests::{Placed, Shop, eventually, problem};
+use system_tests::{Shop, eventually, problem};
 
-async fn cancel(shop: &Shop, id: &str, token: Option<&str>) -> reqwest::Response {
+/// Cancels an order with a token that may be wrong.
+async fn try_cancel(shop: &Shop, id: &str, token: Option<&str>) -> reqwest::Response {
     let request = shop.http().post(shop.at("order", &format!("/orders/{id}/cancel")));
     let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     request.send().await.unwrap()
-}
-
-async fn cancelled(shop: &Shop, Placed { id, cancel_token }: &Placed) -> Value {
-    let answer = cancel(shop, id, Some(cancel_token)).await;
-    assert_eq!(answer.status(), StatusCode::ACCEPTED);
-    answer.json().await.unwrap()
 }
 
 /// Returns how often the order's history contains an event type.
@@ -44,10 +38,9 @@ async fn an_order_without_an_answer_of_payment_expires_and_is_voided_when_paymen
             (1, 1),
             "{order}"
         );
-        let payment = shop.http().get(shop.at("payment", &format!("/payments/{id}")));
-        let payment: Value = shop.operator(payment).send().await.unwrap().json().await.unwrap();
+        let payment = shop.payment(id).await;
         assert_eq!(payment["charges"], serde_json::json!([]), "{payment}");
-        shop.told(id, "order_cancelled").await;
+        shop.notified(id, "order_cancelled").await;
     }
     shop.system.quiesce().await.unwrap();
 }
@@ -82,15 +75,15 @@ async fn only_the_orders_token_or_the_operators_token_cancels_it() {
         (shop.order("MUG", 1, "pm_card_visa").await, shop.order("MUG", 1, "pm_card_visa").await);
     let flipped: String = placed.cancel_token.chars().rev().collect();
     for wrong in [None, Some("wrong"), Some(&*other.cancel_token), Some(&*flipped)] {
-        problem(cancel(&shop, &placed.id, wrong).await, 401).await;
+        problem(try_cancel(&shop, &placed.id, wrong).await, 401).await;
     }
     let absent = "01920000-0000-7000-8000-000000000001";
     for unknown in [absent, "nonsense"] {
-        problem(cancel(&shop, unknown, Some(&placed.cancel_token)).await, 401).await;
-        problem(cancel(&shop, unknown, Some(shop.system.admin_token())).await, 404).await;
+        problem(try_cancel(&shop, unknown, Some(&placed.cancel_token)).await, 401).await;
+        problem(try_cancel(&shop, unknown, Some(shop.system.admin_token())).await, 404).await;
     }
     shop.confirmed(&placed.id).await;
-    assert_eq!(cancel(&shop, &other.id, Some(shop.system.admin_token())).await.status(), 202);
+    assert_eq!(try_cancel(&shop, &other.id, Some(shop.system.admin_token())).await.status(), 202);
     let order = eventually("the operator's cancellation is complete", async || {
         let order = shop.get(&other.id).await;
         (order["stock"] == "released" && order["payment"] != "authorized").then_some(order)
@@ -108,14 +101,14 @@ async fn a_cancellation_is_accepted_at_any_time_and_idempotent() {
     let mut orders = Vec::new();
     for _ in 0..10 {
         let placed = shop.order("MUG", 1, "pm_card_visa").await;
-        let (first, second) = futures::join!(cancelled(&shop, &placed), cancelled(&shop, &placed));
+        let (first, second) = futures::join!(shop.cancel(&placed), shop.cancel(&placed));
         assert_eq!((&first["status"], &second["status"]), (&"cancelled".into(), &"cancelled".into()));
         orders.push(placed);
     }
     // Cancelled after the confirmation: payment and stock are reversed.
     let late = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&late.id).await;
-    cancelled(&shop, &late).await;
+    shop.cancel(&late).await;
     shop.ends(&late.id, ["cancelled", "refunded", "released"]).await;
     orders.push(late);
     for placed in &orders {
@@ -130,12 +123,12 @@ async fn a_cancellation_is_accepted_at_any_time_and_idempotent() {
         let released = count(&order, "stock.released.v1");
         assert_eq!((count(&order, "order.cancelled.v1"), answers, released), (1, 1, 1), "{order}");
         // A repeated cancellation gets the same answer and has no effect.
-        assert_eq!(cancelled(&shop, placed).await["history"], order["history"]);
+        assert_eq!(shop.cancel(placed).await["history"], order["history"]);
     }
     assert_eq!(shop.available("MUG").await, 50);
     // An order that has already ended keeps its reason.
     let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
     shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
-    assert_eq!(cancelled(&shop, &declined).await["reason"], "payment_declined");
+    assert_eq!(shop.cancel(&declined).await["reason"], "payment_declined");
     shop.system.quiesce().await.unwrap();
 }

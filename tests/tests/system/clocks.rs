@@ -2,22 +2,13 @@
 //! waits until they are right.
 #![cfg(target_os = "linux")]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stack::{Servers, System};
 use std::sync::Arc;
 use system_tests::{BACK, Inbox, Placed, Shop, WrongClock, eventually, mailing};
 
 const HOUR: i64 = 60 * 60;
 const CONFIRM: &str = "/subscriptions/confirm";
-
-async fn buy(shop: &Shop, email: &str, sku: &str) -> Placed {
-    let order =
-        json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": sku, "quantity": 1}]});
-    let (status, placed) = shop.try_order(None, &order).await;
-    assert_eq!(status, 202, "{placed}");
-    let text = |field: &str| placed[field].as_str().unwrap().to_owned();
-    Placed { id: text("id"), cancel_token: text("cancel_token") }
-}
 
 async fn gateway(shop: &Shop, outage: bool) {
     let put =
@@ -28,8 +19,7 @@ async fn gateway(shop: &Shop, outage: bool) {
 /// Waits until the gateway was asked in vain for this order's money.
 async fn waits_for_the_gateway(shop: &Shop, order: &Placed) {
     eventually("the gateway was asked in vain", async || {
-        let payment = shop.operator(shop.http().get(shop.at("payment", &format!("/payments/{}", order.id))));
-        let payment: Value = payment.send().await.unwrap().json().await.unwrap_or_default();
+        let payment = shop.payment(&order.id).await;
         (payment["attempts"].as_i64() > Some(0) && payment["status"] == "pending").then_some(())
     })
     .await;
@@ -49,23 +39,23 @@ async fn ends_as_it_should(wrong: [(&str, i64); 4]) {
     shop.stock("MUG", 9).await;
     shop.stock("PEN", 0).await;
     shop.stock("CUP", 0).await;
-    an_erased_customer_is_not_told(&shop, &inbox).await;
+    an_erased_customer_is_not_notified(&shop, &inbox).await;
     a_purchase_counts_from_when_it_was_made(&shop, &inbox).await;
 
     gateway(&shop, true).await;
-    let waiting = buy(&shop, "ada@example.com", "MUG").await;
+    let waiting = shop.order_of("ada@example.com", "MUG", 1, "pm_card_visa").await;
     waits_for_the_gateway(&shop, &waiting).await;
     gateway(&shop, false).await;
     shop.confirmed(&waiting.id).await;
     let cancel = shop.http().post(shop.at("order", &format!("/orders/{}/cancel", waiting.id)));
     assert_eq!(cancel.bearer_auth(&waiting.cancel_token).send().await.unwrap().status(), 202);
     shop.ends(&waiting.id, ["cancelled", "refunded", "released"]).await;
-    shop.told(&waiting.id, "order_refunded").await;
+    shop.notified(&waiting.id, "order_refunded").await;
     shop.system.quiesce().await.unwrap();
 }
 
-async fn an_erased_customer_is_not_told(shop: &Shop, inbox: &Inbox) {
-    let order = buy(shop, "gone@example.com", "MUG").await;
+async fn an_erased_customer_is_not_notified(shop: &Shop, inbox: &Inbox) {
+    let order = shop.order_of("gone@example.com", "MUG", 1, "pm_card_visa").await;
     shop.confirmed(&order.id).await;
     shop.queue(inbox, &["gone", "ada"], "PEN").await;
     let erasure = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "gone@example.com"}));
@@ -74,20 +64,20 @@ async fn an_erased_customer_is_not_told(shop: &Shop, inbox: &Inbox) {
     shop.restock("PEN", 5).await;
     inbox.mail("ada@example.com", BACK).await;
     shop.a_wave_has_passed(inbox).await;
-    assert_eq!(inbox.names_told(), ["ada"]);
+    assert_eq!(inbox.notified_names(), ["ada"]);
 }
 
 async fn a_purchase_counts_from_when_it_was_made(shop: &Shop, inbox: &Inbox) {
     shop.subscribe(inbox, "bea@example.com", "CUP", 5).await;
     shop.restock("CUP", 1).await;
-    shop.confirmed(&buy(shop, "bea@example.com", "CUP").await.id).await;
+    shop.confirmed(&shop.order_of("bea@example.com", "CUP", 1, "pm_card_visa").await.id).await;
     shop.reports("CUP", &json!({"waiting": 0, "bought": 1})).await;
-    shop.wish("bea@example.com", "CUP", 5).await;
+    shop.request_subscription("bea@example.com", "CUP", 5).await;
     let again = eventually("the second question", async || {
         let mails = inbox.of("bea@example.com");
         mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))
     });
-    assert_eq!(shop.press(&again.await).await, 200);
+    assert_eq!(shop.click(&again.await).await, 200);
     shop.reports("CUP", &json!({"waiting": 1, "bought": 0})).await;
 }
 
@@ -117,7 +107,7 @@ async fn what_is_due_does_not_wait_until_the_clock_of_postgres_has_caught_up_wit
     gateway(&shop, true).await;
     inbox.refuse(true);
     clock.set_ahead_by(HOUR);
-    let order = buy(&shop, "ada@example.com", "MUG").await;
+    let order = shop.order_of("ada@example.com", "MUG", 1, "pm_card_visa").await;
     waits_for_the_gateway(&shop, &order).await;
     shop.restock("PEN", 5).await;
     shop.refused("PEN", 1).await;
@@ -127,6 +117,6 @@ async fn what_is_due_does_not_wait_until_the_clock_of_postgres_has_caught_up_wit
     inbox.refuse(false);
     shop.confirmed(&order.id).await;
     inbox.mail("ada@example.com", BACK).await;
-    shop.told(&order.id, "order_confirmed").await;
+    shop.notified(&order.id, "order_confirmed").await;
     shop.system.quiesce().await.unwrap();
 }

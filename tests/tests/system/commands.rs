@@ -20,7 +20,7 @@ async fn a_rewind_or_republish_of_a_running_service_has_no_effect_twice() {
     shop.stock("MUG", 5).await;
     let order = shop.order("MUG", 2, "pm_card_visa").await;
     let before = shop.confirmed(&order.id).await;
-    shop.told(&order.id, "order_confirmed").await;
+    shop.notified(&order.id, "order_confirmed").await;
     shop.system.quiesce().await.unwrap();
     for (service, topic) in [
         ("payment", "orders"),
@@ -77,7 +77,7 @@ async fn dead_letters_that_fail_again_stay_until_they_are_discarded() {
 #[tokio::test]
 async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones() {
     let shop = Shop::open().await;
-    for (command, told) in [
+    for (command, contents) in [
         ("redrive", ["--dry-run", "--discard", "--topic", "--type", "--key", "--since"].as_slice()),
         ("rewind", &["<TOPIC>", "--to", "beginning", "an offset", "2026-11-25T08:00:00Z"]),
         ("republish", &["<TOPIC>", "compacted", "--key", "--since", "--unfinished", "--dry-run"]),
@@ -85,12 +85,12 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
         ("restored", &["--dry-run", "docs/restore.md"]),
     ] {
         let manual = run(&shop, "inventory", &[command, "--help"]).await.unwrap();
-        for expected in told {
+        for expected in contents {
             assert!(manual.contains(expected), "{expected} in {manual}");
         }
     }
-    for (arguments, told) in [
-        (["rewind", "payments", "--to", "end"].as_slice(), "this service follows; those are: orders"),
+    for (arguments, expected) in [
+        (["rewind", "payments", "--to", "end"].as_slice(), "this service consumes; those are: orders"),
         (&["rewind", "orders", "--to", "yesterday"], "beginning, end, an offset or a moment as 2026-"),
         (
             &["rewind", "orders", "--to", "9999"],
@@ -102,21 +102,21 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
         (&["republish", "reservations"], "--key KEY (may be repeated), --since DURATION|TIME"),
         (
             &["republish", "reservations", "--key", "nobody's"],
-            "nothing is known here of these keys of reservations: nobody's",
+            "this service has no rows for these keys of reservations: nobody's",
         ),
         (
             &["republish", "stock", "--key", "NO-SUCH"],
-            "nothing is known here of these keys of stock: NO-SUCH",
+            "this service has no rows for these keys of stock: NO-SUCH",
         ),
         (&["republish", "stock", "--unfinished"], "stock is compacted"),
         (&["reconcile", "--older-than", "soon"], "'--older-than <DURATION>'"),
-        (&["redrive", "--topic", "stock"], "this service follows; those are: orders"),
+        (&["redrive", "--topic", "stock"], "this service consumes; those are: orders"),
         (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),
         (&["--kafka-brokers", "127.0.0.1:1", "rewind", "orders", "--to", "end"], "Kafka does not answer"),
         (&["--log-format", "xml", "check"], "[possible values: pretty, json]"),
     ] {
         let refused = run(&shop, "inventory", arguments).await.unwrap_err();
-        assert!(refused.contains(told), "{arguments:?}: {told} in {refused}");
+        assert!(refused.contains(expected), "{arguments:?}: {expected} in {refused}");
     }
     let refused = run(&shop, "notification", &["--smtp-url", "mail.example.com", "check"]).await.unwrap_err();
     assert!(refused.contains("SMTP_URL is not usable"), "{refused}");

@@ -22,9 +22,9 @@ async fn orders_survive_a_kill_of(service: &str) {
 
     for order in &orders {
         shop.confirmed(&order.id).await;
-        shop.told(&order.id, "order_confirmed").await;
-        let told = shop.notifications(&format!("order_id={}&kind=order_confirmed", order.id)).await;
-        assert_eq!(told.len(), 1, "one row per channel: {told:?}");
+        shop.notified(&order.id, "order_confirmed").await;
+        let rows = shop.notifications(&format!("order_id={}&kind=order_confirmed", order.id)).await;
+        assert_eq!(rows.len(), 1, "one row per channel: {rows:?}");
     }
     assert_eq!(shop.available("MUG").await, 1000 - i64::try_from(orders.len()).unwrap());
     shop.system.quiesce().await.unwrap();

@@ -122,9 +122,9 @@ async fn an_erased_customer_is_in_no_database_and_no_topic_and_may_order_again()
 async fn an_address_is_erased_whether_it_ordered_or_only_subscribed() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
-    shop.wish(EVE, "PEN", 1).await;
+    shop.request_subscription(EVE, "PEN", 1).await;
     let confirm = inbox.mail(EVE, "confirm").await.link("/subscriptions/confirm");
-    assert_eq!(shop.press(&confirm).await, StatusCode::OK);
+    assert_eq!(shop.click(&confirm).await, StatusCode::OK);
     let first = order(&shop, "MUG").await;
     inbox.mail(ADA, first["id"].as_str().unwrap()).await;
     eventually("one waits", async || (waiting(&shop, "PEN").await == 1).then_some(())).await;
@@ -146,7 +146,7 @@ async fn an_address_is_erased_whether_it_ordered_or_only_subscribed() {
     let later = order(&shop, "MUG").await;
     assert_ne!(shop.customer_of(later["id"].as_str().unwrap()).await, customer);
     inbox.mail(ADA, later["id"].as_str().unwrap()).await;
-    shop.wish(EVE, "PEN", 1).await;
+    shop.request_subscription(EVE, "PEN", 1).await;
     eventually("a new confirmation request to Eve", async || (inbox.of(EVE).len() == 2).then_some(())).await;
     shop.system.quiesce().await.unwrap();
 }

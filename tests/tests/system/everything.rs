@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use stack::System;
-use system_tests::{Shop, eventually};
+use system_tests::{Shop, eventually, total};
 
 const LOAD: Duration = Duration::from_secs(30);
 /// The pause of a client between two orders: short enough that orders fall into each crash, long enough to check each.
@@ -69,10 +69,6 @@ async fn killer(shop: &Shop, seed: u64, until: Instant) {
     }
 }
 
-fn sum(entries: &Value) -> i64 {
-    entries.as_array().unwrap().iter().map(|entry| entry["amount"]["amount"].as_i64().unwrap()).sum()
-}
-
 /// Waits until an order is in a final state, and returns it; checks its money against the gateway's own books, and that
 /// the customer was notified once.
 async fn final_state(shop: &Shop, id: &str) -> Value {
@@ -88,14 +84,13 @@ async fn final_state(shop: &Shop, id: &str) -> Value {
         (fulfilled || undone).then_some(order)
     })
     .await;
-    let url = format!("{}/payments/{id}", shop.system.url("payment"));
-    let payment: Value = shop.operator(shop.http().get(url)).send().await.unwrap().json().await.unwrap();
-    let kept = sum(&payment["charges"]) - sum(&payment["refunds"]);
+    let payment = shop.payment(id).await;
+    let kept = total(&payment["charges"]) - total(&payment["refunds"]);
     let confirmed = order["status"] == "confirmed";
     let due = if confirmed { order["total"]["amount"].as_i64().unwrap() } else { 0 };
     assert_eq!(kept, due, "{order} {payment}");
     let kind = if confirmed { "order_confirmed" } else { "order_cancelled" };
-    shop.told(id, kind).await;
+    shop.notified(id, kind).await;
     assert_eq!(shop.notifications(&format!("order_id={id}&kind={kind}")).await.len(), 1, "{order}");
     order
 }

@@ -7,15 +7,6 @@ use system_tests::{Inbox, Shop, eventually, mailing, run};
 const LIMIT: usize = 3;
 const ORDERS: usize = 12;
 
-/// Places an order that names `email` and returns its id.
-async fn order_for(shop: &Shop, email: &str) -> String {
-    let body =
-        json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]});
-    let (status, order) = shop.try_order(None, &body).await;
-    assert_eq!(status, 202, "{order}");
-    order["id"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn mails_of_one_kind_are_limited_per_mailbox_and_hour_across_all_instances() {
     let inbox = Inbox::open();
@@ -25,9 +16,9 @@ async fn mails_of_one_kind_are_limited_per_mailbox_and_hour_across_all_instances
     shop.stock("MUG", 100).await;
     for number in 0..ORDERS {
         // Different addresses of the same mailbox.
-        order_for(&shop, &format!("victim+{number}@example.com")).await;
+        shop.order_of(&format!("victim+{number}@example.com"), "MUG", 1, "pm_card_visa").await;
     }
-    let other = order_for(&shop, "ada@example.com").await;
+    let other = shop.order("MUG", 1, "pm_card_visa").await.id;
     inbox.mail("ada@example.com", &other).await;
     let failed = eventually("the mails beyond the limit have failed", async || {
         let rows = shop.notifications("kind=order_confirmed&status=failed&limit=200").await;
@@ -55,7 +46,7 @@ async fn the_limit_holds_for_messages_whose_contact_arrived_after_them() {
     let shop = Shop::with(mailing(builder, &inbox, &[("MAILS_PER_RECIPIENT_PER_HOUR", "3")])).await;
     shop.stock("MUG", 100).await;
     for number in 0..ORDERS {
-        order_for(&shop, &format!("victim+{number}@example.com")).await;
+        shop.order_of(&format!("victim+{number}@example.com"), "MUG", 1, "pm_card_visa").await;
     }
     run(&shop, "notification", &["rewind", "customers", "--to", "end"]).await.unwrap();
     shop.system.service("notification").start().await.unwrap();

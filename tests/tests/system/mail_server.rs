@@ -61,9 +61,9 @@ async fn a_refusal_of_the_sender_raises_one_alarm_and_the_mail_is_sent_after_the
             Some(log_of(&shop)).filter(|log| log.matches(ALARM).count() == number + 1)
         })
         .await;
-        let (_, told) = log.rsplit_once(ALARM).unwrap();
+        let (_, logged) = log.rsplit_once(ALARM).unwrap();
         let code = words.split(' ').take(2).collect::<Vec<_>>().join(" ");
-        assert!(told.contains(&code) && told.contains("check "), "{told}");
+        assert!(logged.contains(&code) && logged.contains("check "), "{logged}");
         inbox.repair();
         inbox.mail(ADA, &placed.id).await;
         is_sent(&shop, &placed.id).await;
@@ -116,7 +116,7 @@ async fn subscribers_keep_their_positions_while_the_server_refuses_the_sender() 
     inbox.repair();
     inbox.receives(2).await;
     shop.reports("PEN", &json!({"waiting": 0, "notified": 2})).await;
-    assert_eq!(inbox.names_told(), ["grace", "hedy"]);
+    assert_eq!(inbox.notified_names(), ["grace", "hedy"]);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn domains_are_sent_in_ascii_and_ehlo_uses_the_configured_name() {
     let settings =
         [("MAIL_FROM", "Bücher <shop@bücher.example>"), ("SMTP_HELLO_NAME", "mail.bücher.example")];
     let shop = shop_with(&inbox, &settings).await;
-    let placed = order_of(&shop, "pat@bücher.example").await;
+    let placed = shop.order_of("pat@bücher.example", "MUG", 1, "pm_card_visa").await.id;
     let mail = inbox.mail("pat@xn--bcher-kva.example", &placed).await;
     assert_eq!(inbox.said("EHLO")[0], "EHLO mail.xn--bcher-kva.example");
     assert!(inbox.said("MAIL")[0].starts_with("MAIL FROM:<shop@xn--bcher-kva.example>"));
@@ -155,7 +155,7 @@ async fn domains_are_sent_in_ascii_and_ehlo_uses_the_configured_name() {
 async fn an_address_that_needs_smtputf8_gets_mail_only_where_the_server_supports_it() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
-    let placed = order_of(&shop, "pät@example.com").await;
+    let placed = shop.order_of("pät@example.com", "MUG", 1, "pm_card_visa").await.id;
     let row = mail_of(&shop, &placed, "is given up", |row| row["status"] == "failed").await;
     assert!(row["attempts"] == 1 && row["cause"].as_str().unwrap().contains("SMTPUTF8"), "{row}");
     let log = log_of(&shop);
@@ -163,10 +163,10 @@ async fn an_address_that_needs_smtputf8_gets_mail_only_where_the_server_supports
     inbox.announce_utf8();
     // Closes the open connection, on which SMTPUTF8 was not announced.
     inbox.answer(At::Greeting, "421 4.3.2 restarting");
-    let other = order_of(&shop, "ada@example.com").await;
+    let other = shop.order_of("ada@example.com", "MUG", 1, "pm_card_visa").await.id;
     tried(&shop, &other, 1).await;
     inbox.repair();
-    let placed = order_of(&shop, "zoë@example.com").await;
+    let placed = shop.order_of("zoë@example.com", "MUG", 1, "pm_card_visa").await.id;
     inbox.mail("zoë@example.com", &placed).await;
 }
 
@@ -182,15 +182,6 @@ async fn a_missing_starttls_that_the_settings_require_is_named() {
     assert_eq!((&row["status"], &row["cause"]), (&json!("pending"), &json!(cause)));
     let log = log_of(&shop);
     assert!(log.contains("offers no STARTTLS") && !log.contains("cannot be reached"), "{log}");
-}
-
-/// Places an order for this address, and returns its id.
-async fn order_of(shop: &Shop, email: &str) -> String {
-    let order =
-        json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]});
-    let (status, placed) = shop.try_order(None, &order).await;
-    assert_eq!(status, 202, "{placed}");
-    placed["id"].as_str().unwrap().to_owned()
 }
 
 /// Sends `POST /notifications/resend` and returns the answer.
@@ -212,7 +203,10 @@ async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox, &[]).await;
     inbox.answer(At::Recipient, "550 5.1.1 <ada@example.com>: User unknown");
-    let (first, second) = (order_of(&shop, ADA).await, order_of(&shop, "eve@example.com").await);
+    let (first, second) = (
+        shop.order_of(ADA, "MUG", 1, "pm_card_visa").await.id,
+        shop.order_of("eve@example.com", "MUG", 1, "pm_card_visa").await.id,
+    );
     let row = mail_of(&shop, &first, "is given up", |row| row["status"] == "failed").await;
     let cause = "the mail server refused it: 550 5.1.1 at RCPT TO";
     assert_eq!((&row["attempts"], &row["cause"]), (&json!(1), &json!(cause)));
@@ -285,13 +279,13 @@ async fn resend_puts_a_subscriber_whose_mail_failed_back_in_line() {
     shop.reports("PEN", &json!({"waiting": 0, "notified": 0})).await;
     inbox.repair();
     // Hedy subscribes again meanwhile.
-    shop.wish("hedy@example.com", "PEN", 1).await;
+    shop.request_subscription("hedy@example.com", "PEN", 1).await;
     let asked = eventually("a second confirmation request", async || {
         let mails = inbox.of("hedy@example.com").into_iter();
         mails.filter(|mail| mail.text.contains("/subscriptions/confirm")).nth(1)
     })
     .await;
-    assert_eq!(shop.press(&asked.link("/subscriptions/confirm")).await, StatusCode::OK);
+    assert_eq!(shop.click(&asked.link("/subscriptions/confirm")).await, StatusCode::OK);
     let dry = resend(&shop, &json!({"kind": "back_in_stock", "dry_run": true})).await;
     let outcomes = |answer: &Value| {
         let rows = answer["items"].as_array().unwrap();
@@ -302,6 +296,6 @@ async fn resend_puts_a_subscriber_whose_mail_failed_back_in_line() {
     assert_eq!(outcomes(&resend(&shop, &json!({"sku": "PEN"})).await), expected);
     inbox.mail("grace@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["grace", "hedy"]);
+    assert_eq!(inbox.notified_names(), ["grace", "hedy"]);
     shop.reports("PEN", &json!({"waiting": 0, "notified": 2})).await;
 }

@@ -165,10 +165,10 @@ async fn the_operator_can_filter_messages_and_sees_only_masked_addresses() {
     let inbox = Inbox::open();
     let shop = shop_with(&inbox).await;
     let confirmed = shop.order("MUG", 1, "pm_card_visa").await;
-    shop.told(&confirmed.id, "order_confirmed").await;
+    shop.notified(&confirmed.id, "order_confirmed").await;
     let declined = shop.order("MUG", 1, "pm_card_chargeDeclined").await;
-    shop.told(&declined.id, "order_cancelled").await;
-    shop.wish("Grace.Hopper@Example.com", "MUG", 1).await;
+    shop.notified(&declined.id, "order_cancelled").await;
+    shop.request_subscription("Grace.Hopper@Example.com", "MUG", 1).await;
     eventually("all six are sent", async || {
         (shop.notifications("status=sent").await.len() == 6).then_some(())
     })

@@ -17,8 +17,8 @@ async fn a_paid_order_in_stock_is_confirmed_and_announced() {
     }
     assert_eq!(shop.available("MUG").await, 1);
 
-    let told = shop.told(&placed.id, "order_confirmed").await;
-    assert_eq!(told["recipient"], "a***@example.com");
+    let notified = shop.notified(&placed.id, "order_confirmed").await;
+    assert_eq!(notified["recipient"], "a***@example.com");
     shop.system.quiesce().await.unwrap();
 }
 
@@ -31,7 +31,7 @@ async fn a_declined_payment_cancels_the_order_and_releases_its_stock() {
     let order = shop.ends(&placed.id, ["cancelled", "declined", "released"]).await;
     assert_eq!(order["reason"], "payment_declined");
     assert_eq!(shop.available("MUG").await, 3);
-    shop.told(&placed.id, "order_cancelled").await;
+    shop.notified(&placed.id, "order_cancelled").await;
     shop.system.quiesce().await.unwrap();
 }
 
@@ -44,7 +44,7 @@ async fn a_sold_out_order_is_cancelled_and_its_payment_voided() {
     let order = shop.ends(&placed.id, ["cancelled", "voided", "rejected"]).await;
     assert_eq!(order["reason"], "out_of_stock");
     assert_eq!(shop.available("MUG").await, 1);
-    shop.told(&placed.id, "order_cancelled").await;
+    shop.notified(&placed.id, "order_cancelled").await;
     shop.system.quiesce().await.unwrap();
 }
 
@@ -56,6 +56,6 @@ async fn an_order_refused_by_payment_and_inventory_is_out_of_stock() {
 
     let order = shop.ends(&placed.id, ["cancelled", "declined", "rejected"]).await;
     assert_eq!(order["reason"], "out_of_stock");
-    shop.told(&placed.id, "order_cancelled").await;
+    shop.notified(&placed.id, "order_cancelled").await;
     shop.system.quiesce().await.unwrap();
 }

@@ -1,17 +1,7 @@
 //! Behaviours of the payment gateway, their effect on an order, and the gateway's books afterwards.
 
-use serde_json::{Value, json};
-use system_tests::{Shop, eventually, problem, run};
-
-/// Returns the payment that the operator sees, with the gateway's own books.
-async fn books(shop: &Shop, id: &str) -> Value {
-    let url = format!("{}/payments/{id}", shop.system.url("payment"));
-    shop.operator(shop.http().get(url)).send().await.unwrap().json().await.unwrap()
-}
-
-fn sum(entries: &Value) -> i64 {
-    entries.as_array().unwrap().iter().map(|entry| entry["amount"]["amount"].as_i64().unwrap()).sum()
-}
+use serde_json::json;
+use system_tests::{Shop, eventually, problem, run, total};
 
 #[tokio::test]
 async fn a_call_that_times_out_charges_once_and_the_order_is_confirmed() {
@@ -19,9 +9,9 @@ async fn a_call_that_times_out_charges_once_and_the_order_is_confirmed() {
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 1, "pm_timeout").await;
     shop.confirmed(&placed.id).await;
-    let payment = books(&shop, &placed.id).await;
+    let payment = shop.payment(&placed.id).await;
     assert_eq!(payment["charges"].as_array().unwrap().len(), 1, "{payment}");
-    assert_eq!((sum(&payment["charges"]), sum(&payment["refunds"])), (1299, 0));
+    assert_eq!((total(&payment["charges"]), total(&payment["refunds"])), (1299, 0));
     shop.system.quiesce().await.unwrap();
 }
 
@@ -31,8 +21,8 @@ async fn a_gateway_that_fails_twice_is_called_again() {
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 1, "pm_flaky").await;
     shop.confirmed(&placed.id).await;
-    let payment = books(&shop, &placed.id).await;
-    assert_eq!(sum(&payment["charges"]), 1299, "{payment}");
+    let payment = shop.payment(&placed.id).await;
+    assert_eq!(total(&payment["charges"]), 1299, "{payment}");
     shop.system.quiesce().await.unwrap();
 }
 
@@ -43,7 +33,7 @@ async fn a_capture_that_fails_permanently_cancels_the_order_and_releases_its_sto
     let placed = shop.order("MUG", 1, "pm_captureFails").await;
     let order = shop.ends(&placed.id, ["cancelled", "voided", "released"]).await;
     assert_eq!(order["reason"], "payment_failed");
-    assert_eq!(sum(&books(&shop, &placed.id).await["charges"]), 0);
+    assert_eq!(total(&shop.payment(&placed.id).await["charges"]), 0);
     assert_eq!(shop.available("MUG").await, 5);
     shop.system.quiesce().await.unwrap();
 }
@@ -80,9 +70,9 @@ async fn a_confirmed_order_that_its_customer_cancels_is_refunded() {
     }
     let order = shop.ends(&placed.id, ["cancelled", "refunded", "released"]).await;
     assert_eq!(order["reason"], "customer_request");
-    let payment = books(&shop, &placed.id).await;
-    assert_eq!((sum(&payment["charges"]), sum(&payment["refunds"])), (2598, 2598));
-    shop.told(&placed.id, "order_refunded").await;
+    let payment = shop.payment(&placed.id).await;
+    assert_eq!((total(&payment["charges"]), total(&payment["refunds"])), (2598, 2598));
+    shop.notified(&placed.id, "order_refunded").await;
     shop.system.quiesce().await.unwrap();
 }
 
@@ -99,7 +89,7 @@ async fn while_the_gateway_is_down_orders_wait_and_continue_afterwards() {
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     eventually("a call to the gateway has failed", async || {
         let order = shop.get(&placed.id).await;
-        let tried = books(&shop, &placed.id).await["attempts"].as_i64().unwrap_or_default() > 0;
+        let tried = shop.payment(&placed.id).await["attempts"].as_i64().unwrap_or_default() > 0;
         (tried && order["stock"] == "reserved" && order["payment"] == "pending").then_some(())
     })
     .await;

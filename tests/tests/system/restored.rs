@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use stack::System;
-use system_tests::{Placed, Shop, eventually, run};
+use system_tests::{Shop, eventually, run};
 
 const STOPPING: Duration = Duration::from_secs(20);
 
@@ -58,16 +58,6 @@ async fn repair(shop: &Shop, service: &str) -> String {
     lacks
 }
 
-async fn cancel(shop: &Shop, placed: &Placed) -> StatusCode {
-    let cancel = shop.http().post(shop.at("order", &format!("/orders/{}/cancel", placed.id)));
-    cancel.bearer_auth(&placed.cancel_token).send().await.unwrap().status()
-}
-
-async fn payment(shop: &Shop, id: &str) -> Value {
-    let get = shop.http().get(shop.at("payment", &format!("/payments/{id}")));
-    shop.operator(get).send().await.unwrap().json().await.unwrap()
-}
-
 /// The kinds of the messages about an order, each channel by itself.
 async fn messages(shop: &Shop, id: &str) -> Vec<String> {
     let rows = shop.notifications(&format!("order_id={id}")).await;
@@ -90,14 +80,14 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     }
     back_up(&shop, "order").await;
 
-    assert_eq!(cancel(&shop, &cancelled).await, StatusCode::ACCEPTED);
+    shop.cancel(&cancelled).await;
     shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
     let placed = shop.order("MUG", 3, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
     let erase = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "eve@example.com"}));
     assert_eq!(shop.operator(erase).send().await.unwrap().status(), StatusCode::ACCEPTED);
     shop.system.quiesce().await.unwrap();
-    let told = (messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await);
+    let notified = (messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await);
 
     restore(&shop, "order").await;
     is_held(&shop, "order").await;
@@ -124,14 +114,14 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     );
     assert_eq!(shop.available("MUG").await, 10 - 1 - 1 - 3);
     for (id, charges, refunds) in [(&kept.id, 1, 0), (&cancelled.id, 1, 1), (&placed.id, 1, 0)] {
-        let payment = payment(&shop, id).await;
+        let payment = shop.payment(id).await;
         let count = |field: &str| payment[field].as_array().unwrap().len();
         assert_eq!((count("charges"), count("refunds")), (charges, refunds), "{payment}");
     }
-    assert_eq!((messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await), told);
+    assert_eq!((messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await), notified);
 
     // What is decided from now on is newer than all before, whatever its number.
-    assert_eq!(cancel(&shop, &kept).await, StatusCode::ACCEPTED);
+    shop.cancel(&kept).await;
     shop.ends(&kept.id, ["cancelled", "refunded", "released"]).await;
     shop.system.quiesce().await.unwrap();
 }
@@ -172,7 +162,7 @@ async fn a_database_that_was_made_anew_is_not_taken_for_a_new_shop() {
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
     shop.system.service("notification").start().await.unwrap();
-    shop.told(&placed.id, "order_confirmed").await;
+    shop.notified(&placed.id, "order_confirmed").await;
     let restored = run(&shop, "notification", &["restored"]).await.unwrap_err();
     assert!(restored.contains("an instance of notification is running"), "{restored}");
 
@@ -226,14 +216,14 @@ async fn inventorys_database_from_an_older_copy_has_the_prices_and_the_stock_tha
     assert!(shop.operator(put).send().await.unwrap().status().is_success());
     shop.stock("PEN", 4).await;
     shop.restock("MUG", 20).await;
-    assert_eq!(cancel(&shop, &cancelled).await, StatusCode::ACCEPTED);
+    shop.cancel(&cancelled).await;
     shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
     let placed = shop.order("MUG", 3, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
     shop.system.quiesce().await.unwrap();
     let before = (product(&shop, "MUG").await, product(&shop, "PEN").await);
     assert_eq!(before.0["available"], 10 - 1 + 20 - 3, "{}", before.0);
-    let told = messages(&shop, &placed.id).await;
+    let notified = messages(&shop, &placed.id).await;
 
     restore(&shop, "inventory").await;
     is_held(&shop, "inventory").await;
@@ -247,7 +237,7 @@ async fn inventorys_database_from_an_older_copy_has_the_prices_and_the_stock_tha
     ] {
         shop.ends(&placed.id, end).await;
     }
-    assert_eq!(messages(&shop, &placed.id).await, told);
+    assert_eq!(messages(&shop, &placed.id).await, notified);
 
     // No copy of the catalogue or of the stock is stale, and what changes from now on reaches all of them.
     let cheaper = json!({"name": "Cheaper MUG", "price": {"amount": 1100, "currency": "EUR"}});

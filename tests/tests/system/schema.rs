@@ -72,7 +72,7 @@ async fn the_schemas_refuse_rows_that_violate_an_invariant() {
     shop.stock("MUG", 5).await;
     let placed = shop.order("MUG", 2, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    shop.told(&placed.id, "order_confirmed").await;
+    shop.notified(&placed.id, "order_confirmed").await;
     shop.system.quiesce().await.unwrap();
     let twice = |table: &str, key: &str| {
         format!("INSERT INTO {table} SELECT * FROM {table} WHERE {key} = '{}'", placed.id)

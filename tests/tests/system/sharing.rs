@@ -19,9 +19,9 @@ async fn two_instances_of_each_service_share_the_partitions_and_process_each_ord
     let orders = join_all((0..100).map(|_| shop.order("MUG", 1, "pm_card_visa"))).await;
     for order in &orders {
         shop.confirmed(&order.id).await;
-        shop.told(&order.id, "order_confirmed").await;
-        let told = shop.notifications(&format!("order_id={}", order.id)).await;
-        assert_eq!(told.len(), 1, "{told:?}");
+        shop.notified(&order.id, "order_confirmed").await;
+        let rows = shop.notifications(&format!("order_id={}", order.id)).await;
+        assert_eq!(rows.len(), 1, "{rows:?}");
     }
     assert_eq!(shop.available("MUG").await, 900);
     shop.system.quiesce().await.unwrap();

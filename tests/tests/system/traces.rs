@@ -66,8 +66,8 @@ async fn json_logs_contain_order_event_and_trace() {
     shop.stock("MUG", 1000).await;
     let id = traced_order(&shop).await;
     shop.confirmed(&id).await;
-    shop.told(&id, "order_confirmed").await;
-    for (service, told) in [
+    shop.notified(&id, "order_confirmed").await;
+    for (service, expected) in [
         ("order", ["order.placed.v1", "order.confirmed.v1"].as_slice()),
         ("payment", &["payment.authorized.v1", "payment.captured.v1"]),
         ("inventory", &["stock.reserved.v1", "stock.committed.v1"]),
@@ -81,6 +81,6 @@ async fn json_logs_contain_order_event_and_trace() {
             "{service}: {lines:?}"
         );
         let types = lines.iter().filter_map(|line| line["event_type"].as_str());
-        assert_eq!(types.collect::<Vec<_>>(), told, "{service}");
+        assert_eq!(types.collect::<Vec<_>>(), expected, "{service}");
     }
 }

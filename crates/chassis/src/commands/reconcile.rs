@@ -15,10 +15,10 @@ use crate::{parts, settings};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Only say what was found
+    /// Print the findings without applying anything
     #[arg(long)]
     dry_run: bool,
-    /// Only what has waited unchanged for so long, as 10m: what is younger is on its way
+    /// Only aggregates that have waited unchanged for this long, such as 10m: events of younger ones may be on their way
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = settings::duration)]
     older_than: Duration,
 }
@@ -34,29 +34,28 @@ pub(super) async fn run<C: Args + Clone>(
         .checked_sub(older_than.try_into().context("--older-than")?)
         .context("--older-than lies before the beginning of time")?;
     let (mut found, mut left) = (0, 0);
-    let tell = |finding: Finding| {
+    let report = |finding: Finding| {
         found += 1;
         left += u32::from(finding.is_open());
         for line in lines(&finding, service.name, &cli.common) {
-            // A command that changes something finishes it, whether anybody reads on or not.
-            if dry_run { program::print(line) } else { program::say(line) }
+            super::report(dry_run, line);
         }
     };
-    broker::reconcile(&broker, &outbox, &parts.subscriptions, &parts.waits, unchanged_since, dry_run, tell)
+    broker::reconcile(&broker, &outbox, &parts.subscriptions, &parts.waits, unchanged_since, dry_run, report)
         .await
-        .context("what was told above is done; run it again for the rest")?;
+        .context("the lines above are done; run the command again for the rest")?;
     if found == 0 {
         program::say(format_args!("nothing has waited for {}", humantime::format_duration(older_than)));
     } else {
         program::say(format_args!("{found} waited, {left} still do"));
     }
     if left > 0 {
-        bail!("{left} still wait; the lines above say for what, and which command helps");
+        bail!("{left} still wait; the lines above name the missing events and the commands that help");
     }
     Ok(())
 }
 
-/// One line for each record that was found for an aggregate, or one that names the command that publishes it again.
+/// Returns one line for each record that was found for an aggregate, or one that names the command that publishes it again.
 fn lines(finding: &Finding, service: &str, common: &Common) -> Vec<String> {
     let Finding { topic, asks, key, since, answers } = finding;
     let since = since.replace_nanosecond(0).unwrap_or(*since).format(&Rfc3339).unwrap_or_default();
@@ -78,7 +77,11 @@ fn lines(finding: &Finding, service: &str, common: &Common) -> Vec<String> {
             Answer::Nothing => {
                 let again = republish(topic.owner, topic.name);
                 let asked = asks.map(|asks| {
-                    format!("; if nothing is known of it there, run: {}", republish(service, asks.name))
+                    format!(
+                        "; if {} does not know the key, run: {}",
+                        topic.owner,
+                        republish(service, asks.name)
+                    )
                 });
                 format!("no such event on {}. Run: {again}{}", topic.name, asked.unwrap_or_default())
             }

@@ -11,23 +11,23 @@ use crate::{parts, settings};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Only say which ones it would be
+    /// List the dead letters without handling them
     #[arg(long)]
     dry_run: bool,
-    /// Note them as done without handling them, for good: for those that can never be repaired. All that match the other
-    /// options, or all there are
+    /// Mark dead letters as done for good, without handling them: all that match the other options, or all. For records that
+    /// can never be repaired
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
-    /// Only those of this topic
+    /// Only dead letters of this topic
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
-    /// Only those of this type, as order.placed.v1
+    /// Only dead letters of this type, such as order.placed.v1
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Only those with this key
+    /// Only dead letters with this key
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Only those that died in the last while, as 2h, or since a moment, as 2026-11-25T08:00:00Z
+    /// Only dead letters of the last 2h (any duration), or since a time such as 2026-11-25T08:00:00Z
     #[arg(long, value_name = "DURATION|TIME", value_parser = settings::moment)]
     since: Option<OffsetDateTime>,
 }
@@ -38,10 +38,9 @@ pub(super) async fn run<C: Args + Clone>(
     options: Options,
 ) -> anyhow::Result<()> {
     let (parts, outbox, broker) = parts::without_running(service, cli).await?;
-    // What became of letters of a topic that is not followed any more can only be decided by hand.
+    // Dead letters of a topic that the service no longer consumes can still be discarded.
     if let Some(topic) = options.topic.as_deref().filter(|_| !options.discard) {
-        let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
-        parts::expect_one_of(topic, "is not a topic that this service follows", followed)?;
+        parts.expect_consumed(topic)?;
     }
     let wanted = DeadLetterFilter {
         topic: options.topic,
@@ -55,16 +54,14 @@ pub(super) async fn run<C: Args + Clone>(
         _ => Redrive::Handle,
     };
     let (mut found, mut left) = (0, 0);
-    let tell = |report: Report| {
+    let report = |report: Report| {
         found += 1;
         left += u32::from(report.result.is_dead());
-        let line = line(&report);
-        // A command that changes something finishes it, whether anybody reads on or not.
-        if options.dry_run { program::print(line) } else { program::say(line) }
+        super::report(options.dry_run, line(&report));
     };
-    broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, tell)
+    broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, report)
         .await
-        .context("what was told above is done; run it again for the rest")?;
+        .context("the lines above are done; run the command again for the rest")?;
     let letters = if found == 1 { "dead letter" } else { "dead letters" };
     match (found, action) {
         (0, _) => program::say("no dead letters"),
@@ -80,10 +77,10 @@ fn line(report: &Report) -> String {
     let result = match &report.result {
         Redriven::Found => "would be tried",
         Redriven::Applied => "applied",
-        Redriven::Nothing => "nothing to do, its effect is there",
+        Redriven::Nothing => "was applied before",
         Redriven::StillDead(_) => "still dead",
-        Redriven::NoValue => "holds no value: let its owner republish, then discard it",
-        Redriven::Missing => "is not in the dead letters' topic (any more, or yet)",
+        Redriven::NoValue => "has no value: republish it with its owner, then discard it",
+        Redriven::Missing => "is not in the dead-letter topic (any more, or yet)",
         Redriven::Discarded => "discarded",
     };
     let cause = match &report.result {

@@ -19,20 +19,20 @@ pub(crate) struct Options {
     /// Only this key; may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
-    /// Only what was created or has changed in the last while, as 2h, or since a moment, as 2026-11-25T08:00:00Z. Not for
-    /// compacted topics
+    /// Only aggregates that were created or changed in the last 2h (any duration), or since a time such as
+    /// 2026-11-25T08:00:00Z. Not for compacted topics
     #[arg(long, value_name = "DURATION|TIME", value_parser = settings::moment, conflicts_with = "keys")]
     since: Option<OffsetDateTime>,
-    /// Only what has not reached a final state, as orders without an answer. Not for compacted topics
+    /// Only aggregates without a final state, such as orders without an answer. Not for compacted topics
     #[arg(long, conflicts_with_all = ["keys", "since"])]
     unfinished: bool,
-    /// Only say what would be published
+    /// Print the events without publishing them
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Options {
-    /// What the options select, if anything.
+    /// Returns the selection; `None` when no option selects anything.
     fn selection(&self) -> Option<Selection> {
         match (self.since, self.unfinished) {
             (Some(since), _) => Some(Selection::Since(since)),
@@ -81,13 +81,13 @@ async fn state(
         Some(Selection::Keys(keys)) => {
             let unknown = broker::republish_keys(outbox, owner, &keys, *dry_run).await?;
             for key in keys.iter().filter(|key| !unknown.contains(&key.as_str())) {
-                tell(*dry_run, format_args!("{topic} {}: the current state", escape::text(key)));
+                super::report(*dry_run, format_args!("{topic} {}: the current state", escape::text(key)));
             }
-            conclude(keys.len() - unknown.len(), options, service);
+            summarize(keys.len() - unknown.len(), options, service);
             refuse_unknown(topic, &unknown)?;
         }
         Some(Selection::Since(_) | Selection::Unfinished) => bail!(
-            "{topic} is compacted: the current state is published again, of all keys or of those that --key names; \
+            "{topic} is compacted: use --key KEY (may be repeated), or no option for the current state of all keys; \
              --since and --unfinished are for the other topics"
         ),
     }
@@ -99,8 +99,8 @@ async fn events(history: &History, outbox: &Outbox, options: &Options, service: 
     let Options { topic, dry_run, .. } = options;
     let Some(selection) = options.selection() else {
         bail!(
-            "say which events of {topic} to publish again: --key KEY (may be repeated), --since DURATION|TIME (what was \
-             created or has changed since), or --unfinished (what has not reached a final state); --dry-run shows them"
+            "choose the events of {topic} to publish again: --key KEY (may be repeated), --since DURATION|TIME (created or \
+             changed since), or --unfinished (without a final state); --dry-run shows them"
         );
     };
     let mut unknown = match &selection {
@@ -112,15 +112,16 @@ async fn events(history: &History, outbox: &Outbox, options: &Options, service: 
         count += usize::from(!republished.events.is_empty());
         gaps += republished.missing.len();
         unknown.retain(|key| !key.eq_ignore_ascii_case(&republished.key));
-        tell(*dry_run, line(topic, &republished));
+        super::report(*dry_run, line(topic, &republished));
     };
     broker::republish_history(outbox, history, &selection, *dry_run, report).await?;
     if gaps > 0 {
         program::say(format_args!(
-            "{gaps} of the events cannot be rebuilt: the rows do not keep what they said. A reader that has not seen one counts a gap"
+            "{gaps} of the events cannot be rebuilt, because the rows no longer hold their data. A reader that has not applied \
+             one of them counts a gap"
         ));
     }
-    conclude(count, options, service);
+    summarize(count, options, service);
     refuse_unknown(topic, &unknown.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
@@ -129,8 +130,8 @@ fn line(topic: &str, republished: &Republished) -> String {
     let Republished { key, events, missing, too_old } = republished;
     if let Some(at) = too_old.and_then(|at| at.format(&Rfc3339).ok()) {
         return format!(
-            "{topic} {key}: nothing, its last event is of {at}, before TOPIC_RETENTION: readers may have forgotten that they \
-             have seen it. With --key it is published all the same"
+            "{topic} {key}: nothing, because its last event of {at} is older than TOPIC_RETENTION: readers may no longer \
+             recognise it as a repetition. With --key it is published all the same"
         );
     }
     let rebuilt = events.iter().map(|(sequence, event_type)| (sequence.number(), event_type.as_str()));
@@ -140,12 +141,7 @@ fn line(topic: &str, republished: &Republished) -> String {
     format!("{topic} {key}: {}", events.join(", "))
 }
 
-/// A command that changes something finishes it, whether anybody reads on or not.
-fn tell(dry_run: bool, line: impl std::fmt::Display) {
-    if dry_run { program::print(line) } else { program::say(line) }
-}
-
-fn conclude(count: usize, options: &Options, service: &str) {
+fn summarize(count: usize, options: &Options, service: &str) {
     let Options { topic, dry_run, .. } = options;
     let keys = if count == 1 { "key" } else { "keys" };
     match (count, dry_run) {
@@ -164,5 +160,5 @@ fn refuse_unknown(topic: &str, unknown: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     let unknown: Vec<String> = unknown.iter().map(|key| escape::text(key).to_string()).collect();
-    bail!("nothing is known here of these keys of {topic}: {}", unknown.join(", "))
+    bail!("this service has no rows for these keys of {topic}: {}", unknown.join(", "))
 }

@@ -11,13 +11,13 @@ use crate::service::Service;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Only say what the database lacks; everything is rolled back
+    /// Print what the database lacks; everything is rolled back
     #[arg(long)]
     dry_run: bool,
 
-    /// Also apply events that the database does not recognise as this service's own, by the key that it has had since it was
-    /// made: it is a new database, or a copy from before databases had a key. Use it only where nobody else may write to
-    /// the topics of this service
+    /// Also apply events that the database does not recognise as this service's own. A database recognises them by a key from
+    /// its creation; a new database has another key, and an old copy may have none. Use this option only where nobody else
+    /// can write to the topics of this service
     #[arg(long)]
     unverified: bool,
 }
@@ -39,8 +39,8 @@ pub(super) async fn run<C: Args + Clone>(
         program::say(format_args!("Nothing was changed. To repair the database: {program} restored{again}"));
     } else {
         program::say(format_args!(
-            "The database is repaired. Start {service}: its positions are older, so it reads again what it had read; what \
-             was applied before changes nothing."
+            "The database is repaired. Start {service}: its positions are older, so it reads some records again; those that \
+             were applied before change nothing."
         ));
     }
     Ok(())
@@ -51,11 +51,11 @@ fn line(step: &RestoreStep) -> String {
         RestoreStep::Reading { topic, records } => format!("{}: {records} records read", topic.name),
         RestoreStep::Forwarded(forwarded) => lacked(forwarded),
         RestoreStep::Outbox { published, waiting } => {
-            format!("outbox: {published} events were published before, {waiting} wait to be published")
+            format!("outbox: {published} events were published before, {waiting} wait for the relay")
         }
         RestoreStep::Raised(generation) => {
             format!(
-                "the generation is {generation} now: what is published from here on is newer than all before"
+                "the generation is {generation} now: readers treat all later events as newer than all earlier ones"
             )
         }
         RestoreStep::Republished { topic, keys } => {

@@ -13,7 +13,7 @@ use crate::service::Service;
 pub(crate) struct Options {
     /// The topic, without `TOPIC_PREFIX`
     topic: String,
-    /// `beginning`, `end`, an offset, or a moment as 2026-11-25T08:00:00Z
+    /// `beginning`, `end`, an offset, or a time such as 2026-11-25T08:00:00Z
     #[arg(long, value_name = "WHERE", value_parser = target)]
     to: RewindTo,
     /// Only this partition
@@ -28,7 +28,7 @@ fn target(text: &str) -> Result<RewindTo, String> {
         "beginning" => Ok(RewindTo::Beginning),
         "end" => Ok(RewindTo::End),
         text => offset(text).or_else(|| time(text)).ok_or_else(|| {
-            "beginning, end, an offset or a moment as 2026-11-25T08:00:00Z is expected".to_owned()
+            "beginning, end, an offset or a time such as 2026-11-25T08:00:00Z is expected".to_owned()
         }),
     }
 }
@@ -39,8 +39,7 @@ pub(super) async fn run<C: Args + Clone>(
     options: Options,
 ) -> anyhow::Result<()> {
     let (parts, outbox, broker) = parts::without_running(service, cli).await?;
-    let followed = parts.subscriptions.iter().map(|subscription| subscription.topic().name);
-    parts::expect_one_of(&options.topic, "is not a topic that this service follows", followed)?;
+    parts.expect_consumed(&options.topic)?;
     let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
     let Options { topic, to, partition } = &options;
     for moved in broker::rewind_partition(&broker, outbox.pool(), topic, *partition, *to).await? {

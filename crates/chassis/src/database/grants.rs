@@ -1,6 +1,6 @@
-//! What the role of a running service may do: read and write rows, change no table, read which migrations are
-//! applied. And how long its statements may take: a frozen instance must not hold locks for longer than its
-//! membership of a consumer group lasts.
+//! The rights of a running service's role: it reads and writes rows, changes no table, and reads which migrations are
+//! applied. And the time-outs of its statements: a frozen instance must not hold locks for longer than its membership of
+//! the consumer group lasts.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 const TIMEOUTS: [(&str, &str); 3] =
     [("statement_timeout", "10s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "5s")];
 
-/// What the current role owns outside the catalogues, as lists for GRANT; and the other role's quoted name.
+/// Selects the current role's objects outside the catalogues, as lists for GRANT, and the other role's quoted name.
 const OWNED: &str = r"
     WITH owned AS (
         SELECT c.oid::regclass::text AS name, quote_ident(n.nspname) AS schema, c.relkind = 'S' AS is_sequence
@@ -21,8 +21,8 @@ const OWNED: &str = r"
         string_agg(name, ', ') FILTER (WHERE is_sequence) AS sequences
     FROM owned";
 
-/// Gives `role` rights on all that the current role owns; `bookkeeping` are the tables of migrations.
-pub(super) async fn give(
+/// Grants `role` rights on all objects of the current role; `bookkeeping` are the tables of migrations.
+pub(super) async fn grant_rows(
     connection: &mut PgConnection,
     role: &str,
     bookkeeping: &[&str],
@@ -42,11 +42,11 @@ pub(super) async fn give(
     sqlx::raw_sql(AssertSqlSafe(all)).execute(connection).await.map(drop)
 }
 
-/// Sets the time-outs of the current role, which any role may do for itself.
+/// Sets the time-outs of the current role. Postgres allows every role to do so for itself.
 pub(super) async fn set_timeouts(connection: &mut PgConnection) -> sqlx::Result<()> {
     for (name, value) in TIMEOUTS {
         let shown = sqlx::query_scalar::<_, String>("SELECT current_setting($1)").bind(name);
-        // Only where it differs: two roles of several databases may be one, changed by several at once.
+        // Only where it differs: several databases may have one role, and concurrent changes of a role fail.
         if shown.fetch_one(&mut *connection).await? != value {
             let alter = format!("ALTER ROLE CURRENT_USER SET {name} = '{value}'");
             sqlx::raw_sql(AssertSqlSafe(alter)).execute(&mut *connection).await?;

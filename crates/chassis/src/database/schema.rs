@@ -1,19 +1,19 @@
-//! Migrations: made by `migrate` with an owner's rights, verified by a starting service with its own.
+//! Migrations: `migrate` applies them with the owner's rights; a starting service verifies them with its own.
 
 use sqlx::migrate::{Migrate, Migration, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use super::{Database, DatabaseError, grants, sessions};
 
-/// Brings the schema to this version (`owner` is `MIGRATE_DATABASE_URL`), then gives the service's role what it
-/// needs and no more, and its time-outs. Repeating it changes nothing; a newer schema is left as it is.
+/// Migrates the schema to this version (`owner` is `MIGRATE_DATABASE_URL`), then grants the service's role the rights that
+/// it needs, and sets its time-outs. Repeating it changes nothing; a newer schema stays as it is.
 pub async fn migrate(
     migrators: &[&Migrator],
     owner: &Database,
     service: &Database,
 ) -> Result<(), DatabaseError> {
     let mut connection = owner.options.connect().await?;
-    // The service's own time-outs are not meant for this, nor may two of these run at once.
+    // Migrations may take longer than the role's time-outs allow, and two must not run at the same time.
     sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = '30s'").execute(&mut connection).await?;
     sqlx::raw_sql("SELECT pg_advisory_lock(hashtext('migrate'))").execute(&mut connection).await?;
     for migrator in migrators {
@@ -21,7 +21,7 @@ pub async fn migrate(
     }
     if owner.role() != service.role() {
         let bookkeeping: Vec<&str> = migrators.iter().map(|migrator| &*migrator.table_name).collect();
-        grants::give(&mut connection, service.role(), &bookkeeping).await?;
+        grants::grant_rows(&mut connection, service.role(), &bookkeeping).await?;
     }
     connection.close().await?;
     let mut connection = service.options.connect().await?;
@@ -29,7 +29,7 @@ pub async fn migrate(
     Ok(connection.close().await?)
 }
 
-/// An older version's `migrate` may run after a newer one's, as when a deployment is taken back.
+/// Copies a migrator so that it accepts newer migrations: after a rollback an older `migrate` runs on a newer schema.
 fn accepting_newer(migrator: &Migrator) -> Migrator {
     let mut copy = Migrator::with_migrations(migrator.iter().cloned().collect());
     copy.dangerous_set_table_name(migrator.table_name.clone());
@@ -38,9 +38,8 @@ fn accepting_newer(migrator: &Migrator) -> Migrator {
     copy
 }
 
-/// Checks that prepared statements work, and that every migration of this binary is applied, and as it is; further ones are
-/// a newer version's. `program` is
-/// how an operator calls what migrates.
+/// Checks that prepared statements work, and that every migration of this binary is applied and unchanged. Further
+/// migrations belong to a newer version. `program` is the command in the error's advice.
 pub async fn verify(program: &str, migrators: &[&Migrator], pool: &PgPool) -> Result<(), DatabaseError> {
     sessions::verify(pool).await?;
     let mut connection = pool.acquire().await?;
@@ -69,7 +68,7 @@ async fn dirty(connection: &mut PgConnection, table: &str) -> Result<Option<i64>
     sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_optional(connection).await
 }
 
-/// No table, no schema, no right to read it: `migrate` has not been here.
+/// Converts the errors of an empty database (no table, no schema, no right to read) into `missing`: `migrate` never ran.
 fn explain(error: sqlx::Error, missing: impl Fn(String) -> DatabaseError) -> DatabaseError {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     if matches!(&*code, "42P01" | "3F000" | "42501") {

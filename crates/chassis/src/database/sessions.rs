@@ -1,15 +1,17 @@
-//! Whether each connection is a session of Postgres of its own. A pooler in transaction mode gives each transaction another
-//! session; the statements that this program prepares are then there twice, or not at all.
+//! Checks that each connection has a session of Postgres of its own. A pooler in transaction mode gives each transaction
+//! another session, in which a prepared statement is missing, or exists already.
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::DatabaseError;
 
-/// SQLSTATE: a prepared statement of this name exists already; none does.
+/// The SQLSTATE of a statement that is prepared already.
 const PREPARED_TWICE: &str = "42P05";
+/// The SQLSTATE of a statement that is not prepared.
 const NOT_PREPARED: &str = "26000";
 
-/// Prepares the first statement of two new connections, which have one name: an error where they are one session.
+/// Prepares a first statement on two new connections. Both statements have the same name, so they collide where the two
+/// connections share one session.
 pub(super) async fn verify(pool: &PgPool) -> Result<(), DatabaseError> {
     let options = pool.connect_options();
     let mut first = PgConnection::connect_with(&options).await?;

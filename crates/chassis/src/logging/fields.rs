@@ -1,4 +1,4 @@
-//! The fields of an event, collected.
+//! Collects the fields of an event and of its spans.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What an event says, and its fields after those of the spans it happened in.
+/// The message of an event, and the fields of its spans followed by its own.
 #[derive(Default)]
 pub(super) struct Fields {
     pub(super) message: String,
@@ -33,13 +33,13 @@ impl Fields {
         fields
     }
 
-    /// Takes a field out.
+    /// Removes a field and returns its value.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let index = self.pairs.iter().position(|(known, _)| known == name)?;
         Some(self.pairs.remove(index).1)
     }
 
-    /// An inner span's field, and the event's own, replace an outer one.
+    /// Sets a field. Fields of inner spans and of the event replace those of outer spans.
     fn set(&mut self, name: &str, value: Value) {
         match self.pairs.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value,
@@ -48,7 +48,7 @@ impl Fields {
     }
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        // `log.*` are of the bridge from the log crate.
+        // The bridge from the log crate adds fields `log.*`.
         if !field.name().starts_with("log.") {
             self.set(field.name(), value.into());
         }

@@ -1,4 +1,4 @@
-//! Lines for machines: a flat JSON object each. Span fields come first, so that the event's own win.
+//! JSON lines for machines: each is one flat object.
 
 use std::fmt;
 

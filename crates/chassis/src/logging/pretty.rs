@@ -1,5 +1,5 @@
-//! Lines for people: the time (UTC), who, what happened, then the details in grey. A notice stands out, and
-//! its text follows as a block.
+//! Lines for people: the time (UTC), the instance, the message, then the fields in grey. A notice is highlighted, and its
+//! text follows as a block.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::fields::Fields;
 use super::{NOTICE, Source};
 
 const TIME: StaticFormatDescription = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
-/// Foreground colours that read well on light and dark.
+/// Foreground colours that are readable on light and dark backgrounds.
 const COLOURS: [u8; 6] = [36, 35, 34, 32, 33, 96];
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -32,7 +32,7 @@ pub(super) struct Pretty {
 impl Pretty {
     pub(super) fn new(source: &Source, coloured: bool) -> Self {
         let name = source.instance.as_deref().unwrap_or(source.service);
-        // Services are listed nowhere: a name has its colour from its letters.
+        // No list of services exists, so the colour is a hash of the name.
         let hash = source.service.bytes().fold(0_u8, |hash, byte| hash.wrapping_mul(7).wrapping_add(byte));
         let colour = COLOURS[usize::from(hash) % COLOURS.len()].to_string();
         Self { name: format!("{name:<12}"), colour, coloured }
@@ -51,7 +51,7 @@ impl Pretty {
         }
     }
 
-    /// `name=value`, quoted where it has spaces.
+    /// Writes `name=value`, with quotes where the value has spaces.
     fn pair(&self, writer: &mut Writer<'_>, name: &str, value: &Value) -> fmt::Result {
         let value = match value {
             Value::String(text) if text.is_empty() || text.contains(' ') => {
@@ -81,7 +81,7 @@ where
         let mut fields = Fields::of(context, event);
         fields.take("traceparent");
         if *metadata.level() == Level::INFO {
-            // The sentence says it.
+            // The message says it.
             fields.take("event_type");
         }
         let text = if notice { fields.take("text") } else { None };

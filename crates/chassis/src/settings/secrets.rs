@@ -1,6 +1,5 @@
-//! What clap does not do by itself: every setting that hides its value may also come from the file that
-//! `NAME_FILE` names (as container secrets do), an empty variable counts as unset, and the ports are the
-//! service's own.
+//! Additions to clap: every secret setting can also come from the file that `NAME_FILE` names (as container secrets do), an
+//! empty variable counts as unset, and each service has default ports of its own.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,8 +9,8 @@ use clap::{Arg, Command};
 
 use super::SettingError;
 
-/// Prepares a service's command, to be called before it is parsed. `port` is where the service listens unless
-/// `LISTEN` says otherwise, on loopback; the ops port is 1000 above.
+/// Completes a service's command; call it before parsing. `port` is the default port of the service on loopback; the ops
+/// port is 1000 above.
 pub fn complete(command: Command, port: u16) -> Result<Command, SettingError> {
     complete_from(command, port, &|name| std::env::var_os(name))
 }
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_secret_is_said() {
+    fn errors_name_the_secrets_setting() {
         let refused = |variables: &[(&str, &str)]| command(variables).unwrap_err().to_string();
         let twice = refused(&[("ADMIN_TOKEN", "a"), ("ADMIN_TOKEN_FILE", "b")]);
         assert_eq!(twice, "both ADMIN_TOKEN and ADMIN_TOKEN_FILE are set: set one of them");
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_long_and_both_of_two_are_taken() {
+    fn secrets_are_long_and_the_previous_one_is_accepted_too() {
         let (old, new) = ("the old key is long enough", "the new key is long enough");
         let refused =
             |options: &[&str]| settings(&[], options).operators().err().map(|error| error.to_string());
@@ -148,7 +147,7 @@ mod tests {
 
     #[test]
     fn only_secrets_come_from_files() {
-        // Not one that a test run sets, as KAFKA_BROKERS.
+        // A test run does not set this variable.
         assert_eq!(settings(&[("OUTBOX_LIMIT_FILE", "/nowhere")], &[]).outbox_limit, 1_000_000);
     }
 }

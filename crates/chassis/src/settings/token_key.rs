@@ -1,24 +1,24 @@
-//! The key of the services that make tokens. It is no setting of every service: who has it can make valid tokens, so a
-//! service that makes none is not given it.
+//! The key of tokens in links and answers. Only services that create tokens have this setting, because a holder of the key
+//! can create valid tokens.
 
 use clap::Args;
 use secrecy::SecretString;
 
 use super::{SettingError, long_enough};
 
-/// `TOKEN_KEY` and the one before it; a service that makes tokens flattens them into its own settings.
+/// `TOKEN_KEY` and `TOKEN_KEY_PREVIOUS`; a service that creates tokens flattens them into its own settings.
 #[derive(Debug, Clone, Args)]
 pub struct TokenKey {
-    /// The key that tokens in links and answers are made with: at least 16 characters, the same for all instances
+    /// Key of the tokens in links and answers: at least 16 characters, the same for all instances
     #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
     token_key: Option<SecretString>,
 
-    /// The `TOKEN_KEY` of before: links and cancel tokens made with it stay valid while it is set
+    /// Previous `TOKEN_KEY`: its links and cancel tokens stay valid while it is set
     #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
     token_key_previous: Option<SecretString>,
 }
 
-/// The keys of tokens: new ones are made with the current one, and both are taken.
+/// The keys of tokens: new tokens use the current key, and both keys are accepted.
 #[derive(Clone, Copy)]
 pub struct TokenKeys<'a> {
     /// `TOKEN_KEY`.
@@ -28,7 +28,7 @@ pub struct TokenKeys<'a> {
 }
 
 impl TokenKey {
-    /// The bytes of both keys, or what is missing.
+    /// Returns the bytes of both keys; an error when `TOKEN_KEY` is missing or a key is short.
     pub fn keys(&self) -> Result<TokenKeys<'_>, SettingError> {
         let key = self.token_key.as_ref().ok_or(SettingError::Missing { name: "TOKEN_KEY" })?;
         let previous = self.token_key_previous.as_ref();

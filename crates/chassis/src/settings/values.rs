@@ -1,4 +1,4 @@
-//! How the values of settings are read.
+//! Parsers of the settings' values.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How long a topic keeps its records.
+/// The retention of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// Older ones are deleted.
+    /// Older records are deleted.
     For(Duration),
-    /// All are kept.
+    /// All records are kept.
     Forever,
 }
 
 impl Retention {
-    /// The time, where there is one.
+    /// The retention time; `None` for ever.
     pub fn time(self) -> Option<Duration> {
         match self {
             Self::For(time) => Some(time),
@@ -27,10 +27,10 @@ impl Retention {
     }
 }
 
-/// The longest duration that a setting may have: a century is for ever, and still a date and an interval of Postgres.
+/// The longest duration of a setting: a century from now is still a valid date and interval of Postgres.
 pub const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
 
-/// With less, events would be gone before a service that is started again has read them.
+/// The shortest retention: with less, Kafka deletes events while a service restarts.
 const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
 
 impl FromStr for Retention {
@@ -48,26 +48,26 @@ impl FromStr for Retention {
     }
 }
 
-/// A duration as `15m`, `2s`, `1h 30m`; for `value_parser`.
+/// Parses a duration such as `15m`, `2s`, `1h 30m`; for `value_parser`.
 pub fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
-/// A moment as `2026-11-25T08:00:00Z`, or how long ago it was, as `2h`; for `value_parser`.
+/// Parses a time such as `2026-11-25T08:00:00Z`, or a duration before now such as `2h`; for `value_parser`.
 pub fn moment(text: &str) -> Result<OffsetDateTime, String> {
     let ago = |ago: Duration| OffsetDateTime::now_utc().checked_sub(ago.try_into().ok()?);
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
-    moment
-        .or_else(|| duration(text).ok().and_then(ago))
-        .ok_or_else(|| "a duration as 2h, or a moment as 2026-11-25T08:00:00Z, is expected".to_owned())
+    moment.or_else(|| duration(text).ok().and_then(ago)).ok_or_else(|| {
+        "a duration such as 2h, or a time such as 2026-11-25T08:00:00Z, is expected".to_owned()
+    })
 }
 
-/// A secret; for `value_parser`, together with `hide_env_values`.
+/// Wraps a secret; for `value_parser`, together with `hide_env_values`.
 pub fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(text.into())
 }
 
-/// What Kafka takes in the name of a topic.
+/// Checks that Kafka accepts the text in the name of a topic.
 pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
     names(text, 100)
         .then(|| text.to_owned())
@@ -83,7 +83,7 @@ fn names(text: &str, longest: usize) -> bool {
     text.len() <= longest && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-/// An http(s) URL, without the slash at its end.
+/// Checks an http(s) URL, and removes slashes at its end.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
     let url = axum::http::Uri::from_str(text).ok();
     let good = url.is_some_and(|url| {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_given_itself_or_by_how_long_ago_it_was() {
+    fn a_moment_is_a_time_or_a_duration_before_now() {
         assert_eq!(moment("1970-01-01T00:00:00Z"), Ok(OffsetDateTime::UNIX_EPOCH));
         assert!(moment("2h").unwrap() < OffsetDateTime::now_utc());
         assert!(moment("soon").is_err() && moment("30000years").is_err());

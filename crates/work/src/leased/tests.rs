@@ -8,7 +8,7 @@ const LEASE: Duration = Duration::from_millis(60);
 /// The job whose result the database refuses.
 const REFUSED: &str = "refused";
 
-/// A value that Postgres does not take.
+/// The error of a value that Postgres refuses.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid byte sequence")]
 struct Refusal;
@@ -39,11 +39,11 @@ impl sqlx::error::DatabaseError for Refusal {
     }
 }
 
-/// One job, whose call ends when its claim was renewed so often.
+/// A queue of one job, whose call ends after `ends_after` renewals of its claim.
 #[derive(Default)]
 struct Slow {
     ends_after: u32,
-    /// The claim is another's from this renewal on.
+    /// The renewal from which on another instance has the claim.
     lost_at: Option<u32>,
     jobs: Mutex<Vec<&'static str>>,
     renewals: AtomicU32,
@@ -97,7 +97,7 @@ impl Queue for Slow {
     }
 }
 
-/// What is recorded of one job under this deadline.
+/// Runs one job with this deadline, and returns its recorded outcome.
 async fn work(queue: Slow, deadline: Duration) -> bool {
     queue.jobs.lock().unwrap().push("job");
     let (recorded, stop) = (Arc::clone(&queue.recorded), CancellationToken::new());
@@ -116,7 +116,7 @@ async fn work(queue: Slow, deadline: Duration) -> bool {
 
 #[tokio::test]
 async fn a_call_longer_than_the_lease_keeps_its_claim_until_it_ends() {
-    // Nine thirds of the lease.
+    // Nine renewals take nine thirds of the lease.
     assert!(work(Slow { ends_after: 9, ..Slow::default() }, Duration::from_mins(1)).await);
 }
 
@@ -134,7 +134,7 @@ async fn a_call_ends_at_its_deadline_whatever_its_claim() {
 }
 
 #[tokio::test]
-async fn a_refused_result_takes_no_other_with_it() {
+async fn results_beside_a_refused_one_are_written() {
     let queue = Slow::default();
     let recorded = Arc::clone(&queue.recorded);
     let worker = Worker::new(queue, Arc::default(), 5, LEASE);
@@ -142,7 +142,7 @@ async fn a_refused_result_takes_no_other_with_it() {
     for job in ["second", REFUSED, "third", "fourth"] {
         calls.spawn(async move { (job, true) });
     }
-    // On this runtime of one thread they have all ended by then.
+    // On this runtime of one thread, all calls have ended after this.
     tokio::task::yield_now().await;
     worker.record(Ok(("first", true)), &mut calls).await;
     let mut jobs: Vec<_> = recorded.lock().unwrap().iter().map(|(job, _)| *job).collect();

@@ -174,18 +174,6 @@ fn the_table_is_the_contracts() {
 }
 
 #[test]
-fn the_architecture_shows_the_table_that_stands_in_the_code() {
-    let rows = |text: &str| -> Vec<String> {
-        let lines = text.lines().map(|line| line.trim_start_matches("//! "));
-        let table = lines.skip_while(|line| !line.starts_with("| what happens |"));
-        table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect()
-    };
-    let code = rows(include_str!("machine.rs"));
-    assert_eq!(code.len(), 12);
-    assert_eq!(rows(include_str!("../../../../ARCHITECTURE.md")), code);
-}
-
-#[test]
 fn only_a_sold_out_order_names_what_was_short() {
     let mut shop = Shop::open();
     shop.after(|order| order.hear_reservation(&stock_event(Stock::Rejected), NOW));

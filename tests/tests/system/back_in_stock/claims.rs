@@ -11,18 +11,7 @@ fn order(email: &str, quantity: i64) -> Value {
 
 /// Places an order and waits until it is confirmed.
 async fn buy(shop: &Shop, order: &Value) {
-    let (status, placed) = shop.try_order(None, order).await;
-    assert_eq!(status, 202, "{placed}");
-    shop.confirmed(placed["id"].as_str().unwrap()).await;
-}
-
-/// Orders a sold-out product with `notify_me`.
-async fn order_sold_out(shop: &Shop, email: &str) {
-    let mut order = order(email, 2);
-    order["notify_me"] = true.into();
-    let (status, placed) = shop.try_order(None, &order).await;
-    assert_eq!(status, 202, "{placed}");
-    shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
+    shop.confirmed(&shop.place(order).await.id).await;
 }
 
 #[tokio::test]
@@ -30,13 +19,13 @@ async fn a_sold_out_order_leads_to_a_back_in_stock_mail_and_the_next_order_count
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    order_sold_out(&shop, "Ada@Example.com").await;
+    shop.order_sold_out("Ada@Example.com", "PEN", 2).await;
     inbox.mail("ada@example.com", "cancelled").await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
 
     shop.restock("PEN", 5).await;
     let link = inbox.mail("ada@example.com", BACK).await.link(BACK);
-    assert_eq!(shop.press(&link).await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.click(&link).await, StatusCode::NO_CONTENT);
     let mut second = order("ada@example.com", 2);
     second["claim"] = link.rsplit('/').next().unwrap().into();
     buy(&shop, &second).await;
@@ -55,10 +44,11 @@ async fn a_sold_out_order_leads_to_a_back_in_stock_mail_and_the_next_order_count
     assert!(records.iter().all(|record| header(record, "traceparent").is_some()));
     let restock =
         records.iter().find(|record| header(record, "ce_type").as_deref() == Some("stock.replenished.v1"));
-    let is_told = |record: &&topics::Record| String::from_utf8_lossy(&record.value).contains("back_in_stock");
-    let told: Vec<_> =
-        records.iter().filter(is_told).map(|record| header(record, "ce_causationid")).collect();
-    assert_eq!(told, vec![header(restock.unwrap(), "ce_id"); 2], "one per channel");
+    let is_notified =
+        |record: &&topics::Record| String::from_utf8_lossy(&record.value).contains("back_in_stock");
+    let notified: Vec<_> =
+        records.iter().filter(is_notified).map(|record| header(record, "ce_causationid")).collect();
+    assert_eq!(notified, vec![header(restock.unwrap(), "ce_id"); 2], "one per channel");
 }
 
 #[tokio::test]
@@ -79,7 +69,7 @@ async fn a_subscriber_who_has_bought_the_product_is_not_notified() {
     shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "declined", "released"]).await;
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["b"]);
+    assert_eq!(inbox.notified_names(), ["b"]);
 }
 
 #[tokio::test]
@@ -102,12 +92,12 @@ async fn a_form_and_two_orders_of_one_address_are_one_subscription() {
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["ada"], "PEN").await;
-    order_sold_out(&shop, "ADA@example.com").await;
-    order_sold_out(&shop, "ada@Example.com").await;
+    shop.order_sold_out("ADA@example.com", "PEN", 2).await;
+    shop.order_sold_out("ada@Example.com", "PEN", 2).await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["ada"]);
+    assert_eq!(inbox.notified_names(), ["ada"]);
     shop.reports("PEN", &json!({"waiting": 0, "notified": 1})).await;
 }
 
@@ -116,18 +106,18 @@ async fn one_click_in_the_orders_mail_ends_the_subscription_of_the_order() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    order_sold_out(&shop, "ada@example.com").await;
+    shop.order_sold_out("ada@example.com", "PEN", 2).await;
     let undo =
         inbox.mail("ada@example.com", "/subscriptions/unsubscribe").await.link("/subscriptions/unsubscribe");
     shop.reports("PEN", &json!({"waiting": 1})).await;
-    assert_eq!(shop.press(&undo).await, StatusCode::OK);
+    assert_eq!(shop.click(&undo).await, StatusCode::OK);
     shop.reports("PEN", &json!({"waiting": 0})).await;
     // The mail of an order without `notify_me` offers the subscription by a link.
     let (_, placed) = shop.try_order(None, &order("bob@example.com", 1)).await;
     shop.ends(placed["id"].as_str().unwrap(), ["cancelled", "voided", "rejected"]).await;
     let join = inbox.mail("bob@example.com", "/subscriptions/join").await.link("/subscriptions/join");
-    assert_eq!(shop.press(&join).await, StatusCode::OK);
+    assert_eq!(shop.click(&join).await, StatusCode::OK);
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["bob"]);
+    assert_eq!(inbox.notified_names(), ["bob"]);
 }

@@ -11,12 +11,12 @@ async fn an_address_is_notified_only_after_confirming_and_not_after_unsubscribin
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["grace", "joan"], "PEN").await;
-    shop.wish("silent@example.com", "PEN", 1).await;
+    shop.request_subscription("silent@example.com", "PEN", 1).await;
     let unsubscribe = inbox.mail("joan@example.com", CONFIRM).await.link("/subscriptions/unsubscribe");
-    assert!(shop.press(&unsubscribe).await.is_success());
+    assert!(shop.click(&unsubscribe).await.is_success());
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["grace"]);
+    assert_eq!(inbox.notified_names(), ["grace"]);
     shop.reports("PEN", &json!({"waiting": 0, "notified": 1})).await;
 }
 
@@ -42,7 +42,7 @@ async fn a_strangers_request_changes_nothing_that_the_owner_confirmed() {
     shop.restock("PEN", 1).await;
     inbox.mail("ada@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["ada"], "quantity and position are unchanged");
+    assert_eq!(inbox.notified_names(), ["ada"], "quantity and position are unchanged");
 }
 
 #[tokio::test]
@@ -51,21 +51,21 @@ async fn another_quantity_applies_only_after_the_owner_confirms_it() {
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a", "b"], "PEN").await;
-    shop.wish("a@example.com", "PEN", 3).await;
+    shop.request_subscription("a@example.com", "PEN", 3).await;
     let second = eventually("the second confirmation request", async || {
         let mails = inbox.of("a@example.com");
         mails.iter().filter(|mail| mail.text.contains(CONFIRM)).nth(1).map(|mail| mail.link(CONFIRM))
     });
-    assert!(shop.press(&second.await).await.is_success());
+    assert!(shop.click(&second.await).await.is_success());
     // The link of the first request again: the latest confirmation stays in force.
     let first = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
-    assert!(shop.press(&first).await.is_success());
+    assert!(shop.click(&first).await.is_success());
     shop.restock("PEN", 2).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["b"], "two units are too few for a");
+    assert_eq!(inbox.notified_names(), ["b"], "two units are too few for a");
     shop.restock("PEN", 3).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b"]);
+    assert_eq!(inbox.notified_names(), ["a", "b"]);
 }
 
 #[tokio::test]
@@ -130,9 +130,9 @@ async fn with_order_consent_confirm_an_orders_subscription_needs_a_confirmation_
     }
     shop.reports("PEN", &json!({"waiting": 0})).await;
     let confirm = inbox.mail("ada@example.com", CONFIRM).await.link(CONFIRM);
-    assert!(shop.press(&confirm).await.is_success());
+    assert!(shop.click(&confirm).await.is_success());
     shop.reports("PEN", &json!({"waiting": 1})).await;
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["ada"]);
+    assert_eq!(inbox.notified_names(), ["ada"]);
 }

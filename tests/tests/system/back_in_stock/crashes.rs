@@ -37,7 +37,7 @@ async fn all_are_notified_once(shop: &Shop, inbox: &Inbox, repeated: usize) {
     };
     assert_eq!((rows.len(), sent("log"), sent("smtp")), (2 * SUBSCRIBERS, SUBSCRIBERS, SUBSCRIBERS));
     let mut mails = BTreeMap::<String, Vec<String>>::new();
-    for mail in inbox.told() {
+    for mail in inbox.back_in_stock() {
         let id = mail.header("Message-ID").unwrap().to_owned();
         mails.entry(mail.to).or_default().push(id);
     }
@@ -55,8 +55,8 @@ async fn a_kill_in_the_middle_of_a_fan_out_skips_no_subscriber_and_creates_no_se
     let shop = Shop::with_mail(&inbox, &SETTINGS).await;
     queue(&shop, &inbox).await;
     shop.restock("PEN", 5).await;
-    for told in [1, 25, 60] {
-        inbox.receives(told).await;
+    for notified in [1, 25, 60] {
+        inbox.receives(notified).await;
         shop.system.service("notification").kill();
         shop.system.service("notification").start().await.unwrap();
     }
@@ -120,7 +120,7 @@ async fn a_restock_that_is_retried_rewound_or_republished_notifies_no_subscriber
     shop.system.service("notification").start().await.unwrap();
     run(&shop, "inventory", &["republish", "stock"]).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b"]);
+    assert_eq!(inbox.notified_names(), ["a", "b"]);
     assert_eq!(shop.mails_about("PEN").await.len(), 2);
     shop.reports("PEN", &json!({"waiting": 1, "notified": 2})).await;
 }

@@ -25,7 +25,7 @@ async fn an_erased_customer_is_not_notified() {
     shop.reports("PEN", &json!({"waiting": 0})).await;
     shop.restock("PEN", 5).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty());
+    assert!(inbox.notified_names().is_empty());
     no_recipient_is_known(&shop).await;
 
     // The same address may subscribe again.
@@ -53,7 +53,7 @@ async fn an_address_that_never_ordered_is_erased_too() {
     no_recipient_is_known(&shop).await;
     shop.restock("PEN", 50).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a"], "only before the erasure");
+    assert_eq!(inbox.notified_names(), ["a"], "only before the erasure");
     let join = inbox.mail("a@example.com", BACK).await.link("/subscriptions/join");
-    assert_eq!(shop.press(&join).await, 404, "the subscription does not exist any more");
+    assert_eq!(shop.click(&join).await, 404, "the subscription does not exist any more");
 }

@@ -18,7 +18,7 @@ async fn a_mail_scanner_that_follows_every_link_changes_nothing() {
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a"], "PEN").await;
-    shop.wish("b@example.com", "PEN", 1).await;
+    shop.request_subscription("b@example.com", "PEN", 1).await;
     for (name, path) in [
         ("b", "/subscriptions/confirm"),
         ("b", "/subscriptions/unsubscribe"),
@@ -30,19 +30,19 @@ async fn a_mail_scanner_that_follows_every_link_changes_nothing() {
     shop.restock("PEN", 5).await;
     let mail = inbox.mail("a@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a"], "b never confirmed");
+    assert_eq!(inbox.notified_names(), ["a"], "b never confirmed");
     for path in [BACK, "/subscriptions/join", "/subscriptions/unsubscribe"] {
         scan(&shop, &mail.link(path)).await;
     }
     shop.reports("PEN", &json!({"clicked": 0, "waiting": 0, "notified": 1})).await;
 
     // A POST to the same links acts.
-    assert_eq!(shop.press(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
-    assert_eq!(shop.press(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.click(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.click(&mail.link(BACK)).await, StatusCode::NO_CONTENT);
     shop.reports("PEN", &json!({"clicked": 1})).await;
     // b confirms later, and is notified of the existing stock.
     let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
-    assert_eq!(shop.press(&confirm).await, StatusCode::OK);
+    assert_eq!(shop.click(&confirm).await, StatusCode::OK);
     inbox.mail("b@example.com", BACK).await;
 }
 
@@ -51,7 +51,7 @@ async fn a_second_post_shows_the_same_page() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    shop.wish("a@example.com", "PEN", 1).await;
+    shop.request_subscription("a@example.com", "PEN", 1).await;
     let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
     // Each page has a new nonce for its style, so only status, title and content are compared.
     let words = |(status, page): (StatusCode, String)| {
@@ -88,15 +88,15 @@ async fn one_click_unsubscribe_by_the_mail_header_ends_the_subscription() {
         let header = mail.header("List-Unsubscribe").unwrap();
         header.trim_start_matches('<').trim_end_matches('>').to_owned()
     };
-    assert_eq!(shop.press(&list_unsubscribe(&question)).await, StatusCode::OK);
+    assert_eq!(shop.click(&list_unsubscribe(&question)).await, StatusCode::OK);
     shop.restock("PEN", 5).await;
-    let told = inbox.mail("b@example.com", BACK).await;
+    let notified = inbox.mail("b@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["b"]);
+    assert_eq!(inbox.notified_names(), ["b"]);
     // b subscribes to the next restock, then unsubscribes.
-    assert_eq!(shop.press(&told.link("/subscriptions/join")).await, StatusCode::OK);
+    assert_eq!(shop.click(&notified.link("/subscriptions/join")).await, StatusCode::OK);
     shop.reports("PEN", &json!({"waiting": 1})).await;
-    assert_eq!(shop.press(&list_unsubscribe(&told)).await, StatusCode::OK);
+    assert_eq!(shop.click(&list_unsubscribe(&notified)).await, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn pages_cannot_be_framed_send_no_referrer_and_load_nothing_external() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SHOP_NAME", "<b>Bobby's</b>")]).await;
     shop.stock("PEN", 0).await;
-    shop.wish("a@example.com", "PEN", 1).await;
+    shop.request_subscription("a@example.com", "PEN", 1).await;
     let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
     let page = shop.http().get(mail.link("/subscriptions/confirm")).send().await.unwrap();
     let header = |name: &str| page.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
@@ -126,7 +126,7 @@ async fn a_forged_link_or_one_for_another_purpose_does_nothing() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
-    shop.wish("a@example.com", "PEN", 1).await;
+    shop.request_subscription("a@example.com", "PEN", 1).await;
     let mail = inbox.mail("a@example.com", "/subscriptions/confirm").await;
     let [confirm, unsubscribe] =
         ["/subscriptions/confirm", "/subscriptions/unsubscribe"].map(|path| mail.link(path));

@@ -32,7 +32,7 @@ async fn a_rejected_mail_is_retried_across_a_restart_and_sent_once() {
     shop.system.service("notification").start().await.unwrap();
     inbox.mail("grace@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["grace"]);
+    assert_eq!(inbox.notified_names(), ["grace"]);
     shop.reports("PEN", &json!({"waiting": 0, "notified": 1})).await;
 }
 
@@ -47,7 +47,7 @@ async fn stock_that_was_sold_during_an_outage_is_not_announced_after_it() {
     sell_out(&shop, 2).await;
     shop.system.service("notification").start().await.unwrap();
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "a mail for a sold-out product");
+    assert!(inbox.notified_names().is_empty(), "a mail for a sold-out product");
     assert!(shop.mails_about("PEN").await.is_empty(), "a mail is queued");
 }
 
@@ -65,12 +65,12 @@ async fn mails_queued_before_an_outage_are_not_sent_after_it_when_the_product_is
     let order = sell_out(&shop, 4).await;
     shop.system.service("notification").start().await.unwrap();
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "a mail by the stock from before the outage");
+    assert!(inbox.notified_names().is_empty(), "a mail by the stock from before the outage");
 
     let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
     shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap();
     inbox.receives(5).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b", "c", "d"]);
+    assert_eq!(inbox.notified_names(), ["a", "b", "c", "d"]);
     assert_eq!(shop.mails_about("PEN").await.len(), 4, "one row per subscriber and restock");
 }

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use system_tests::{BACK, Inbox, Shop, eventually};
+use system_tests::{BACK, Inbox, Placed, Shop, eventually};
 
 const CONFIRM: &str = "/subscriptions/confirm";
 const UNSUBSCRIBE: &str = "/subscriptions/unsubscribe";
@@ -11,7 +11,7 @@ const JOIN: &str = "/subscriptions/join";
 
 /// Waits until all earlier requests are processed: requests are processed in order, so the mail to `mark` proves it.
 async fn all_processed(shop: &Shop, inbox: &Inbox, mark: &str) {
-    shop.wish(mark, "PEN", 1).await;
+    shop.request_subscription(mark, "PEN", 1).await;
     inbox.mail(mark, CONFIRM).await;
 }
 
@@ -25,16 +25,14 @@ async fn ask(shop: &Shop, email: &str, sku: &str, quantity: i64) {
     assert_eq!((status, answer), (202, json!({"status": "accepted"})));
 }
 
-/// Orders a sold-out product with `notify_me`.
-async fn order_sold_out(shop: &Shop, email: &str) -> String {
+/// Orders a sold-out product with `notify_me`, from a client that is not local.
+async fn remote_order_sold_out(shop: &Shop, email: &str) {
     let order = json!({"email": email, "payment_method": "pm_card_visa", "notify_me": true,
                        "items": [{"sku": "PEN", "quantity": 1}]});
-    // From a client address that is not local, by a trusted proxy: local clients have no limits.
+    // A trusted proxy names the client; local clients have no limits.
     let post = shop.http().post(shop.at("order", "/orders")).header("x-forwarded-for", "192.0.2.1");
     let placed: Value = post.json(&order).send().await.unwrap().json().await.unwrap();
-    let id = placed["id"].as_str().unwrap_or_else(|| panic!("{placed}")).to_owned();
-    shop.ends(&id, ["cancelled", "voided", "rejected"]).await;
-    id
+    shop.ends(&Placed::from_answer(&placed).id, ["cancelled", "voided", "rejected"]).await;
 }
 
 /// Returns the link of a page's form.
@@ -49,7 +47,7 @@ async fn a_refusal_of_a_product_stops_all_mails_about_it_until_the_owners_link_l
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "0")]).await;
     shop.stock("PEN", 0).await;
-    shop.wish("a@example.com", "PEN", 1).await;
+    shop.request_subscription("a@example.com", "PEN", 1).await;
     let unsubscribe = inbox.mail("a@example.com", CONFIRM).await.link(UNSUBSCRIBE);
     let (status, page) = shop.post(&unsubscribe).await;
     assert_eq!(status, StatusCode::OK);
@@ -57,7 +55,7 @@ async fn a_refusal_of_a_product_stops_all_mails_about_it_until_the_owners_link_l
     for (email, quantity) in [("a@example.com", 1), ("A@example.com", 7), ("a+shop@example.com", 1)] {
         ask(&shop, email, "PEN", quantity).await;
     }
-    order_sold_out(&shop, "a@example.com").await;
+    remote_order_sold_out(&shop, "a@example.com").await;
     all_processed(&shop, &inbox, "probe-1@example.com").await;
     // The order's mail offers the subscription by a link, which only its reader can use.
     let cancelled = inbox.mail("a@example.com", "cancelled").await;
@@ -65,7 +63,7 @@ async fn a_refusal_of_a_product_stops_all_mails_about_it_until_the_owners_link_l
     assert_eq!((questions(&inbox, "a@example.com"), questions(&inbox, "a+shop@example.com")), (1, 0));
     shop.restock("PEN", 1).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty());
+    assert!(inbox.notified_names().is_empty());
 
     let lift = format!("{}/subscriptions/{}", shop.system.url("notification"), form(&page, "lift"));
     assert_eq!(shop.http().get(&lift).send().await.unwrap().status(), StatusCode::OK);
@@ -73,7 +71,7 @@ async fn a_refusal_of_a_product_stops_all_mails_about_it_until_the_owners_link_l
     all_processed(&shop, &inbox, "probe-2@example.com").await;
     assert_eq!(questions(&inbox, "a@example.com"), 1, "a GET changes nothing");
     for _again in 0..2 {
-        assert_eq!(shop.press(&lift).await, StatusCode::OK);
+        assert_eq!(shop.click(&lift).await, StatusCode::OK);
     }
     ask(&shop, "a@example.com", "PEN", 1).await;
     let asked = async || (questions(&inbox, "a@example.com") == 2).then_some(());
@@ -90,13 +88,13 @@ async fn a_refusal_of_all_mails_applies_to_every_product_even_after_an_erasure()
     shop.queue(&inbox, &["a"], "PEN").await;
     let refuse = inbox.mail("a@example.com", CONFIRM).await.link(REFUSE);
     for _again in 0..2 {
-        assert_eq!(shop.press(&refuse).await, StatusCode::OK);
+        assert_eq!(shop.click(&refuse).await, StatusCode::OK);
     }
     shop.reports("PEN", &json!({"waiting": 0})).await;
     let url = format!("{}/erasures", shop.system.url("notification"));
     let erased = shop.operator(shop.http().post(url)).json(&json!({"email": "a@example.com"})).send().await;
     assert_eq!(erased.unwrap().status(), StatusCode::ACCEPTED);
-    assert_eq!(shop.press(&refuse).await, StatusCode::NOT_FOUND, "the link's address is erased");
+    assert_eq!(shop.click(&refuse).await, StatusCode::NOT_FOUND, "the link's address is erased");
     ask(&shop, "a@example.com", "CUP", 1).await;
     ask(&shop, "a@example.com", "PEN", 1).await;
     all_processed(&shop, &inbox, "probe-1@example.com").await;
@@ -108,7 +106,7 @@ async fn the_pause_before_the_next_confirmation_request_grows_until_one_is_answe
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "0")]).await;
     shop.stock("PEN", 0).await;
-    shop.wish("a@example.com", "PEN", 1).await;
+    shop.request_subscription("a@example.com", "PEN", 1).await;
     let all = || -> usize {
         ["a@example.com", "a+1@example.com", "a+2@example.com"].iter().map(|to| questions(&inbox, to)).sum()
     };
@@ -129,7 +127,7 @@ async fn the_pause_before_the_next_confirmation_request_grows_until_one_is_answe
     }
     // An answer ends the pause: the request for another quantity is sent at once.
     let confirm = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
-    assert_eq!(shop.press(&confirm).await, StatusCode::OK);
+    assert_eq!(shop.click(&confirm).await, StatusCode::OK);
     ask(&shop, "a@example.com", "PEN", 9).await;
     eventually("a request for another quantity", async || (all() == 4).then_some(())).await;
 }
@@ -140,16 +138,16 @@ async fn subscriptions_by_order_are_notified_after_confirmed_ones() {
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     for email in ["fake@example.com", "b@example.com"] {
-        order_sold_out(&shop, email).await;
+        remote_order_sold_out(&shop, email).await;
     }
     shop.queue(&inbox, &["c"], "PEN").await;
     // b confirms the subscription of the order, which then keeps the order's position.
     shop.subscribe(&inbox, "b@example.com", "PEN", 1).await;
-    for (told, next) in ["b", "c", "fake"].iter().enumerate() {
+    for (notified, next) in ["b", "c", "fake"].iter().enumerate() {
         shop.restock("PEN", 1).await;
         inbox.mail(&format!("{next}@example.com"), BACK).await;
         shop.a_wave_has_passed(&inbox).await;
-        assert_eq!(inbox.names_told().len(), told + 1, "{:?}", inbox.names_told());
+        assert_eq!(inbox.notified_names().len(), notified + 1, "{:?}", inbox.notified_names());
     }
 }
 
@@ -163,7 +161,7 @@ async fn subscriptions_by_order_are_limited_per_client_and_per_mailbox() {
     shop.stock("PEN", 0).await;
     // One subscription per mailbox, whatever follows the plus sign.
     for email in ["a@example.com", "a+1@example.com", "b@example.com", "c@example.com", "d@example.com"] {
-        order_sold_out(&shop, email).await;
+        remote_order_sold_out(&shop, email).await;
     }
     shop.reports("PEN", &json!({"waiting": 3})).await;
     for email in ["a+1@example.com", "d@example.com"] {

@@ -116,7 +116,7 @@ async fn ten_thousand_are_notified_once_in_order_while_orders_are_placed() {
     let (mut most, mut queued) = (before, None);
     let meanwhile = orders(&shop, || {
         most = most.max(memory(&shop));
-        (inbox.count() >= SUBSCRIBERS && inbox.told().len() >= SUBSCRIBERS)
+        (inbox.count() >= SUBSCRIBERS && inbox.back_in_stock().len() >= SUBSCRIBERS)
             || started.elapsed() > Duration::from_mins(20)
     });
     let watch = async {
@@ -125,8 +125,8 @@ async fn ten_thousand_are_notified_once_in_order_while_orders_are_placed() {
         queued = Some(started.elapsed().as_secs_f64());
     };
     let (meanwhile, ()) = futures::join!(meanwhile, watch);
-    let told = started.elapsed().as_secs_f64();
-    let mails = inbox.told();
+    let notified = started.elapsed().as_secs_f64();
+    let mails = inbox.back_in_stock();
     shop.reports("PEN", &json!({"notified": SUBSCRIBERS, "waiting": 0})).await;
     shop.system.quiesce().await.unwrap();
 
@@ -139,15 +139,15 @@ async fn ten_thousand_are_notified_once_in_order_while_orders_are_placed() {
 
     let at = |took: &[f64], share: usize| took[(took.len() - 1) * share / 100];
     println!(
-        "{SUBSCRIBERS} notified in {told:.1} s ({:.0}/s), the first after {:.2} s",
-        ALL / told,
+        "{SUBSCRIBERS} notified in {notified:.1} s ({:.0}/s), the first after {:.2} s",
+        ALL / notified,
         queued.unwrap()
     );
     println!(
         "deviation from the order of arrival: at most {displaced} positions ({CONNECTIONS} connections)"
     );
-    println!("Postgres' INSERT … SELECT of as many rows: {copied:.2} s; ratio {:.3}", copied / told);
-    println!("the mail server fed directly: {fed:.1} s ({:.0}/s); ratio {:.2}", ALL / fed, fed / told);
+    println!("Postgres' INSERT … SELECT of as many rows: {copied:.2} s; ratio {:.3}", copied / notified);
+    println!("the mail server fed directly: {fed:.1} s ({:.0}/s); ratio {:.2}", ALL / fed, fed / notified);
     println!("memory: {before} MiB before, {most} MiB at most");
     println!(
         "latency of orders, ms: before p50 {:.1} p95 {:.1}; meanwhile p50 {:.1} p95 {:.1}",

@@ -17,7 +17,7 @@ async fn expired_subscriptions_are_not_notified() {
     let shop = Shop::with_mail(&inbox, &[]).await;
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["a"], "PEN").await;
-    shop.wish("b@example.com", "PEN", 1).await;
+    shop.request_subscription("b@example.com", "PEN", 1).await;
     let confirm = inbox.mail("b@example.com", "/subscriptions/confirm").await.link("/subscriptions/confirm");
     time_runs_out(&shop, "pending").await;
     eventually("the unconfirmed subscription has expired", async || {
@@ -32,7 +32,7 @@ async fn expired_subscriptions_are_not_notified() {
     shop.reports("PEN", &json!({"waiting": 0})).await;
     shop.restock("PEN", 5).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty());
+    assert!(inbox.notified_names().is_empty());
     // New subscriptions are possible.
     shop.subscribe(&inbox, "c@example.com", "PEN", 1).await;
     inbox.receives(2).await;

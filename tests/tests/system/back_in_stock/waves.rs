@@ -3,23 +3,17 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use system_tests::{BACK, Inbox, Shop, eventually};
+use system_tests::{BACK, Inbox, Placed, Shop, eventually};
 
 /// A wave interval that is longer than a test: a notified subscriber keeps the claim on a unit.
 const LONG: (&str, &str) = ("WAVE_INTERVAL", "1h");
 const ONE_EACH: (&str, &str) = ("WAVE_FACTOR", "1");
 
 /// Places an order that is confirmed.
-async fn buy(shop: &Shop, quantity: i64) -> system_tests::Placed {
+async fn buy(shop: &Shop, quantity: i64) -> Placed {
     let order = shop.order("PEN", quantity, "pm_card_visa").await;
     shop.confirmed(&order.id).await;
     order
-}
-
-async fn cancel(shop: &Shop, order: &system_tests::Placed) {
-    let url = format!("{}/orders/{}/cancel", shop.system.url("order"), order.id);
-    assert_eq!(shop.http().post(url).bearer_auth(&order.cancel_token).send().await.unwrap().status(), 202);
-    shop.ends(&order.id, ["cancelled", "refunded", "released"]).await;
 }
 
 #[tokio::test]
@@ -31,7 +25,7 @@ async fn the_stock_decides_how_many_are_notified_in_order_of_arrival() {
     shop.restock("PEN", 3).await;
     inbox.receives(6).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b", "c", "d", "e", "f"], "three units allow six mails");
+    assert_eq!(inbox.notified_names(), ["a", "b", "c", "d", "e", "f"], "three units allow six mails");
     let masked = |row: &Value| row["recipient"].as_str().unwrap_or_default().chars().next();
     let rows = shop.mails_about("PEN").await;
     assert_eq!(rows.iter().filter_map(masked).collect::<String>(), "abcdef", "queued in order of arrival");
@@ -40,9 +34,9 @@ async fn the_stock_decides_how_many_are_notified_in_order_of_arrival() {
     shop.restock("PEN", 1).await;
     inbox.mail("h@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    let told = inbox.names_told();
+    let notified = inbox.notified_names();
     assert_eq!(
-        told,
+        notified,
         ["a", "b", "c", "d", "e", "f", "g", "h"],
         "four units, eight mails, each subscriber once"
     );
@@ -56,7 +50,7 @@ async fn a_notified_subscriber_has_the_wave_interval_to_buy_before_the_next_is_n
     shop.queue(&inbox, &["a", "b", "c"], "PEN").await;
     shop.restock("PEN", 1).await;
     inbox.receives(3).await;
-    let mails = inbox.told();
+    let mails = inbox.back_in_stock();
     let names: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
     assert_eq!(names, ["a@example.com", "b@example.com", "c@example.com"]);
     for pair in mails.windows(2) {
@@ -72,7 +66,7 @@ async fn a_released_unit_is_announced_to_the_next_subscriber_and_to_no_one_twice
     let orders = [buy(&shop, 1).await, buy(&shop, 1).await, buy(&shop, 1).await];
     shop.queue(&inbox, &["a", "b", "c"], "PEN").await;
 
-    cancel(&shop, &orders[0]).await;
+    shop.refund(&orders[0]).await;
     let claim = inbox.mail("a@example.com", BACK).await.link(BACK);
     let order = json!({"email": "a@example.com", "payment_method": "pm_card_visa",
                        "claim": claim.rsplit('/').next(), "items": [{"sku": "PEN", "quantity": 1}]});
@@ -80,14 +74,14 @@ async fn a_released_unit_is_announced_to_the_next_subscriber_and_to_no_one_twice
     shop.confirmed(placed["id"].as_str().unwrap()).await;
 
     // Two units are available; one counts as a's, who was notified within the interval, so one is left to announce.
-    cancel(&shop, &orders[1]).await;
-    cancel(&shop, &orders[2]).await;
+    shop.refund(&orders[1]).await;
+    shop.refund(&orders[2]).await;
     inbox.mail("b@example.com", BACK).await;
     // An order with a declined payment reserves both units for a moment and releases them.
     let declined = shop.order("PEN", 2, "pm_card_chargeDeclined").await;
     shop.ends(&declined.id, ["cancelled", "declined", "released"]).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b"]);
+    assert_eq!(inbox.notified_names(), ["a", "b"]);
     assert_eq!(shop.mails_about("PEN").await.len(), 2);
     shop.reports("PEN", &json!({"waiting": 1, "notified": 2, "converted": 1, "units": 1})).await;
 }
@@ -105,13 +99,13 @@ async fn a_queued_mail_is_held_while_the_product_is_sold_out_and_sent_when_a_uni
     shop.system.quiesce().await.unwrap();
     inbox.refuse(false);
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "a mail for a sold-out product");
+    assert!(inbox.notified_names().is_empty(), "a mail for a sold-out product");
     shop.reports("PEN", &json!({"waiting": 1, "notified": 0})).await;
 
-    cancel(&shop, &order).await;
+    shop.refund(&order).await;
     inbox.mail("a@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a"]);
+    assert_eq!(inbox.notified_names(), ["a"]);
     assert_eq!(shop.mails_about("PEN").await.len(), 1, "one row per subscriber and restock");
 }
 
@@ -132,7 +126,7 @@ async fn a_long_outage_of_the_mail_server_is_not_followed_by_a_flood_of_mails() 
     shop.system.quiesce().await.unwrap();
     inbox.refuse(false);
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty());
+    assert!(inbox.notified_names().is_empty());
 }
 
 #[tokio::test]
@@ -155,11 +149,11 @@ async fn when_the_stock_falls_while_mails_are_queued_the_last_subscribers_wait_a
     inbox.refuse(false);
     inbox.receives(2).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b"], "two units are left");
+    assert_eq!(inbox.notified_names(), ["a", "b"], "two units are left");
     shop.restock("PEN", 1).await;
     inbox.mail("c@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b", "c"]);
+    assert_eq!(inbox.notified_names(), ["a", "b", "c"]);
 }
 
 #[tokio::test]
@@ -173,12 +167,12 @@ async fn a_subscriber_who_wants_more_than_the_stock_is_skipped_and_keeps_the_pos
     shop.restock("PEN", 1).await;
     inbox.mail("b@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["b"]);
+    assert_eq!(inbox.notified_names(), ["b"]);
     // Six units less b's one leave five to announce, and a comes before c.
     shop.restock("PEN", 5).await;
     inbox.mail("a@example.com", BACK).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert_eq!(inbox.names_told(), ["a", "b"]);
+    assert_eq!(inbox.notified_names(), ["a", "b"]);
 }
 
 #[tokio::test]
@@ -192,9 +186,9 @@ async fn subscribers_of_a_delisted_product_are_notified_when_it_is_listed_again(
     assert_eq!(delist.status(), 204);
     shop.restock("PEN", 5).await;
     shop.a_wave_has_passed(&inbox).await;
-    assert!(inbox.names_told().is_empty(), "a mail for a delisted product");
+    assert!(inbox.notified_names().is_empty(), "a mail for a delisted product");
     shop.stock("PEN", 0).await;
-    eventually("a is notified", async || (inbox.names_told() == ["a"]).then_some(())).await;
+    eventually("a is notified", async || (inbox.notified_names() == ["a"]).then_some(())).await;
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ fn reason(answer: &str) -> String {
     }
 }
 
-/// Returns the service that the order waits for and the reason, by the table of states in ARCHITECTURE.md; `None` when
+/// Returns the service that the order waits for and the reason, by the table in order's `domain/machine.rs`; `None` when
 /// the order has reached a final state.
 fn holder(order: &Value) -> Option<(&'static str, &'static str)> {
     let (status, payment, stock) = (text(&order["status"]), text(&order["payment"]), text(&order["stock"]));
