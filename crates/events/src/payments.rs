@@ -129,4 +129,16 @@ impl PaymentEvent {
             | Self::Refunded(PaymentRefunded { order_id, .. }) => *order_id,
         }
     }
+
+    /// The event's amount: the order's total, or 0 for a void when nothing was ever held.
+    pub fn amount(&self) -> Money {
+        match self {
+            Self::Authorized(PaymentAuthorized { amount, .. })
+            | Self::Declined(PaymentDeclined { amount, .. })
+            | Self::Captured(PaymentCaptured { amount, .. })
+            | Self::CaptureFailed(PaymentCaptureFailed { amount, .. })
+            | Self::Voided(PaymentVoided { amount, .. })
+            | Self::Refunded(PaymentRefunded { amount, .. }) => *amount,
+        }
+    }
 }

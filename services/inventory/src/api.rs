@@ -1,4 +1,4 @@
-//! The HTTP door: the catalogue for everyone; listing, restocking and stock-takes for the operator.
+//! The HTTP API: the catalogue for everyone; listing, restocking and stock-takes for the operator.
 
 mod products;
 mod stock;
@@ -9,21 +9,21 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{AdminToken, Problem};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-struct Door {
+struct Api {
     outbox: Outbox,
     admin: AdminToken,
 }
 
-impl FromRef<Door> for AdminToken {
-    fn from_ref(door: &Door) -> Self {
-        door.admin.clone()
+impl FromRef<Api> for AdminToken {
+    fn from_ref(api: &Api) -> Self {
+        api.admin.clone()
     }
 }
 
-impl Door {
-    /// Begins what appends events, unless too many wait for Kafka already.
+impl Api {
+    /// Begins a transaction that appends events, unless the outbox is full.
     async fn begin(&self) -> Result<Tx, Problem> {
         if self.outbox.is_full() {
             return Err(Problem::unavailable(
@@ -41,14 +41,14 @@ pub(crate) fn routes(outbox: Outbox, admin: AdminToken) -> OpenApiRouter {
         .routes(routes!(products::get, products::put, products::delete))
         .routes(routes!(stock::restock))
         .routes(routes!(stock::count))
-        .with_state(Door { outbox, admin })
+        .with_state(Api { outbox, admin })
 }
 
 fn no_such_product() -> Problem {
     Problem::not_found("There is no such product.")
 }
 
-/// These events are small and have keys: one that cannot be appended is a bug.
+/// 500: these events are small and have keys, so one that cannot be appended is a bug.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn append_failed(error: AppendError) -> Problem {
     tracing::error!(%error, "an event cannot be appended");

@@ -1,5 +1,5 @@
-//! The service's own settings: none yet. Those that all services share are the chassis's.
+//! The service's own settings: none yet. The settings that all services share are in `chassis`.
 
-/// What the inventory service can be told.
+/// The settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {}

@@ -1,27 +1,27 @@
-//! Topic `orders`: reserves, commits and releases. A batch locks what it needs, decides in memory in log order, and
-//! writes each row once: a hot product costs one UPDATE and one `stock.changed` a batch, not one an order.
+//! Topic `orders`: reserves, commits and releases stock. A batch locks its rows, decides in memory in log order, and writes
+//! each row once: a product costs one UPDATE and one `stock.changed` per batch, however many orders have it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
-use envelope::Sequence;
+use envelope::{Event as _, Sequence};
 use events::values::{OrderId, Sku};
 use events::{OrderEvent, ReservationEvent, ShortLine, StockEvent};
 
 use crate::domain::{Contradiction, Reservation, Warehouse};
 use crate::store;
 
-/// Folds `orders` into the reservations and the stock.
+/// The handler of `orders`.
 pub(crate) struct Orders;
 
-/// What a batch works on.
+/// The state of a batch.
 pub(crate) struct Batch {
     warehouse: Warehouse,
     /// The orders whose reservations are in the database.
     stored: HashSet<OrderId>,
     /// The orders whose reservations are to be written.
     touched: BTreeSet<OrderId>,
-    /// What was answered, in log order, and what caused it.
+    /// The published events, in log order, with their causes.
     answers: Vec<(ReservationEvent, Cause)>,
 }
 
@@ -32,8 +32,8 @@ impl Handler for Orders {
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<Batch, Failure> {
         let orders: BTreeSet<_> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
         let orders: Vec<_> = orders.into_iter().collect();
-        let reservations = store::reservations::lock(tx, &orders).await?;
-        // Goods move when an order is new, or when what is set aside for it is committed or released.
+        let reservations = store::reservations::load(tx, &orders).await?;
+        // Stock changes for a new order, and when an order's reserved or committed goods move.
         let mut skus = BTreeSet::new();
         for received in batch {
             match (reservations.get(&received.event.order_id()), &received.event) {
@@ -43,11 +43,11 @@ impl Handler for Orders {
                 (Some(reservation), _) if reservation.holds_goods() => {
                     skus.extend(reservation.lines.iter().map(|line| line.sku.as_str()));
                 }
-                _ => {}
+                (None, OrderEvent::Confirmed(_) | OrderEvent::Cancelled(_)) | (Some(_), _) => {}
             }
         }
         let skus: Vec<_> = skus.into_iter().collect();
-        let shelves = store::stock::lock(tx, &skus).await?;
+        let shelves = store::stock::load(tx, &skus).await?;
         Ok(Batch {
             stored: reservations.keys().copied().collect(),
             warehouse: Warehouse { reservations, shelves },
@@ -57,7 +57,8 @@ impl Handler for Orders {
     }
 
     fn last_sequence<'s>(&self, state: &'s mut Batch, event: &OrderEvent) -> Option<&'s mut Sequence> {
-        state.warehouse.reservations.get_mut(&event.order_id()).map(|reservation| &mut reservation.seen)
+        let reservation = state.warehouse.reservations.get_mut(&event.order_id());
+        reservation.map(|reservation| &mut reservation.seen_orders)
     }
 
     fn handle(&self, state: &mut Batch, mut incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
@@ -66,7 +67,7 @@ impl Handler for Orders {
         let Some(reservation) = state.warehouse.reservations.get_mut(&order_id) else {
             return Ok(());
         };
-        reservation.seen = reservation.seen.max(incoming.sequence);
+        reservation.seen_orders = reservation.seen_orders.max(incoming.sequence);
         state.touched.insert(order_id);
         if let Some(answer) = answer {
             incoming.append(reservation.version, &answer)?;
@@ -78,34 +79,31 @@ impl Handler for Orders {
     async fn save(&self, tx: &mut Tx, mut state: Batch) -> Result<(), Failure> {
         save_reservations(tx, &state).await?;
         save_stock(tx, &mut state).await?;
-        tx.on_commit(move || state.answers.iter().for_each(|(answer, cause)| tell(answer, cause)));
+        tx.on_commit(move || state.answers.iter().for_each(|(answer, cause)| log(answer, cause)));
         Ok(())
     }
 }
 
 async fn save_reservations(tx: &mut Tx, state: &Batch) -> Result<(), Failure> {
-    let (mut new, mut known): (Vec<(OrderId, &Reservation)>, Vec<_>) = (Vec::new(), Vec::new());
-    for order in &state.touched {
-        let Some(reservation) = state.warehouse.reservations.get(order) else { continue };
-        let rows = if state.stored.contains(order) { &mut known } else { &mut new };
-        rows.push((*order, reservation));
+    let reservations = &state.warehouse.reservations;
+    let touched = state.touched.iter().filter_map(|order| Some((*order, reservations.get(order)?)));
+    let (stored, new): (Vec<(OrderId, &Reservation)>, Vec<_>) =
+        touched.partition(|(order, _)| state.stored.contains(order));
+    if store::reservations::insert(tx, &new).await? != new.len() as u64 {
+        // A concurrent redrive has inserted one of them: the batch is retried with that reservation.
+        return Err(Failure::Retry("another transaction has inserted a reservation of this batch".into()));
     }
-    let inserted = store::reservations::insert(tx, &new).await?;
-    if inserted != new.len() as u64 {
-        // A redrive answered one of these orders meanwhile: decide again, knowing that.
-        return Err(Failure::Retry("another writer answered an order of this batch".into()));
-    }
-    Ok(store::reservations::update(tx, &known).await?)
+    Ok(store::reservations::update(tx, &stored).await?)
 }
 
-/// Writes what moved, and tells each product's new level once, caused by the last order that moved it.
+/// Writes the changed stock, and publishes each product's new level once, caused by the last order that changed it.
 async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
-    let mut moved: BTreeMap<&Sku, &Cause> = BTreeMap::new();
+    let mut changed: BTreeMap<&Sku, &Cause> = BTreeMap::new();
     for (answer, cause) in &state.answers {
-        moved.extend(answer.goods().iter().map(|line| (&line.sku, cause)));
+        changed.extend(answer.goods().iter().map(|line| (&line.sku, cause)));
     }
-    let mut rows = Vec::with_capacity(moved.len());
-    for (sku, cause) in moved {
+    let mut rows = Vec::with_capacity(changed.len());
+    for (sku, cause) in changed {
         let Some(stock) = state.warehouse.shelves.0.get_mut(sku) else { continue };
         stock.version = stock.version.next();
         tx.append(cause.clone(), stock.version, &StockEvent::Changed(stock.level(sku.clone())))?;
@@ -114,26 +112,20 @@ async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
     Ok(store::stock::save(tx, &rows).await?)
 }
 
-fn tell(answer: &ReservationEvent, cause: &Cause) {
-    let (order_id, traceparent) = (answer.order_id(), cause.traceparent.as_deref());
-    match answer {
-        ReservationEvent::Reserved(_) => {
-            tracing::info!(%order_id, event_type = "stock.reserved.v1", traceparent, "stock reserved");
-        }
-        ReservationEvent::Rejected(rejected) => {
-            let (short, event_type) = (in_words(&rejected.short), "stock.rejected.v1");
-            tracing::info!(%order_id, short, event_type, traceparent, "stock rejected");
-        }
-        ReservationEvent::Committed(_) => {
-            tracing::info!(%order_id, event_type = "stock.committed.v1", traceparent, "stock committed");
-        }
-        ReservationEvent::Released(_) => {
-            tracing::info!(%order_id, event_type = "stock.released.v1", traceparent, "stock released");
-        }
-    }
+/// Logs a published event.
+fn log(answer: &ReservationEvent, cause: &Cause) {
+    let (order_id, event_type) = (answer.order_id(), answer.ce_type());
+    let traceparent = cause.traceparent.as_deref();
+    let (change, short) = match answer {
+        ReservationEvent::Reserved(_) => ("stock reserved", None),
+        ReservationEvent::Rejected(rejected) => ("stock rejected", Some(in_words(&rejected.short))),
+        ReservationEvent::Committed(_) => ("stock committed", None),
+        ReservationEvent::Released(_) => ("stock released", None),
+    };
+    tracing::info!(%order_id, short, event_type, traceparent, "{change}");
 }
 
-/// `MUG-BLUE: 3 wanted, 1 available; …`
+/// Formats short lines: `MUG-BLUE: 3 wanted, 1 available; …`
 fn in_words(short: &[ShortLine]) -> String {
     let line = |line: &ShortLine| {
         format!("{}: {} wanted, {} available", line.sku, line.wanted.get(), line.available)

@@ -1,5 +1,5 @@
-//! What the inventory decides, in pure code: how much there is of a product ([`Stock`]), and what an order's events do
-//! to the goods that are set aside for it ([`Warehouse`]). Nothing is ever below zero, and nothing gets lost.
+//! The decisions of the inventory, in pure code: the stock of a product ([`Stock`]), and the effects of an order's events on
+//! its reserved goods ([`Warehouse`]). No quantity is ever negative, and nothing gets lost.
 
 #[cfg(test)]
 mod properties;

@@ -1,8 +1,8 @@
-//! The inventory service owns the catalogue, the stock, and what is set aside for each order.
+//! The inventory service owns the catalogue, the stock, and the reservation of each order.
 //!
-//! It follows `orders`: a placed one is reserved, all lines or none; a confirmed one leaves the shelf; a cancelled one
-//! can be sold again ([`consumer`]). It publishes `reservations` (the answer to each order), `stock` and `products` (the
-//! current state of each product), and its HTTP door is [`api`].
+//! It follows `orders` ([`consumer`]): it reserves the goods of a placed order, all lines or none, commits those of a
+//! confirmed order and releases those of a cancelled one. It publishes `reservations` (the answers to each order), `stock`
+//! and `products` (the current state of each product). Its HTTP API is [`api`].
 
 mod api;
 mod config;
@@ -27,14 +27,14 @@ pub use config::Config;
 /// The schema.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/inventory");
 
-/// How often idempotency keys that have had their day are deleted.
+/// The time between two purges of idempotency keys.
 const PURGE: Duration = Duration::from_mins(10);
 
 /// The service as a value.
 pub fn service() -> Service<Config> {
     Service {
         name: "inventory",
-        about: "What there is, what it costs, and what is set aside for whom",
+        about: "Keeps the catalogue and the stock, and reserves goods for orders",
         port: 8082,
         migrations: &MIGRATIONS,
         upgrades: &[],
@@ -64,9 +64,9 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
 }
 
 async fn purge(pool: PgPool, stop: CancellationToken) {
-    let turn = || {
+    let step = || {
         let pool = pool.clone();
         async move { web::idempotency::purge(&pool).await.map(drop) }
     };
-    work::every("purge of idempotency keys", PURGE, &Notify::new(), stop, turn).await;
+    work::every("purge of idempotency keys", PURGE, &Notify::new(), stop, step).await;
 }

@@ -1,8 +1,8 @@
-//! The topics that the inventory owns, read by their publisher: they bring a database that was restored from an older
-//! copy to where the published events say it was.
+//! The topics that the inventory owns, read by their publisher: they roll a database that was restored from an older copy
+//! forward to its published events.
 //!
-//! They are rolled forward in the order of [`subscriptions`]: a product has its shelf when its reservations are counted,
-//! and a level on the shelf is held against all that is promised.
+//! The order of [`subscriptions`] matters: a product gets its stock row before its reservations are counted, and its level
+//! is compared with all reservations.
 
 mod products;
 mod reservations;
@@ -10,7 +10,7 @@ mod stock;
 
 use broker::Subscription;
 
-/// A fold a topic, in the order in which a restored database needs them.
+/// One handler per topic, in the order in which a restored database needs them.
 pub(crate) fn subscriptions() -> Vec<Subscription> {
     vec![
         Subscription::new(products::Products),

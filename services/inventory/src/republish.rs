@@ -1,5 +1,5 @@
-//! What the inventory publishes again: the current state of `products` and `stock`, and the events of `reservations`, rebuilt
-//! from its rows.
+//! What the service publishes again: the current state of `products` and `stock`, and the events of `reservations`, rebuilt
+//! from the rows.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use events::{PRODUCTS, ReservationEvent, STOCK, StockEvent};
 
 use crate::store;
 
-/// What the broker wants to know: the last key that was published, if any.
+/// The last published key, if any.
 type Republished<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>>;
 
 /// Topic `products`.
@@ -23,9 +23,9 @@ impl Compacted for Products {
     fn republish<'a>(&'a self, tx: &'a mut Tx, keys: Keys<'a>) -> Republished<'a> {
         Box::pin(async move {
             let mut last = None;
-            for row in store::products::raise(tx, keys).await? {
+            for row in store::products::increment_versions(tx, keys).await? {
                 last = Some(row.product.sku.to_string());
-                tx.append(Cause::default(), row.version, &row.event())?;
+                tx.append(Cause::default(), row.version, &row.into_event())?;
             }
             Ok(last)
         })
@@ -43,9 +43,9 @@ impl Compacted for Stock {
     fn republish<'a>(&'a self, tx: &'a mut Tx, keys: Keys<'a>) -> Republished<'a> {
         Box::pin(async move {
             let mut last = None;
-            for (version, level) in store::stock::raise(tx, keys).await? {
+            for (version, level) in store::stock::increment_versions(tx, keys).await? {
                 last = Some(level.sku.to_string());
-                // No goods came in, so it is no replenishment; `restocks` tells of those.
+                // Not a replenishment, since no goods came in.
                 tx.append(Cause::default(), version, &StockEvent::Changed(level))?;
             }
             Ok(last)
@@ -62,7 +62,7 @@ impl Rebuild for Reservations {
     async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<ReservationEvent>>, Failure> {
         let reservations = store::reservations::page(tx, &page.of_uuids()).await?;
         let rebuilt = reservations.into_iter().map(|(order_id, reservation, at)| {
-            // The row keeps the time of the last event alone.
+            // The row has the time of the last event only.
             let past = |(sequence, event)| Past { sequence, at, cause: Cause::default(), event };
             let events = reservation.published(order_id).into_iter().map(past).collect();
             Rebuilt { key: order_id.to_string(), version: reservation.version, events }

@@ -1,4 +1,4 @@
-//! The service's HTTP contract: orders are placed, read and cancelled, customers erased.
+//! The HTTP API: orders are placed, read and cancelled, customers erased.
 
 mod cancel;
 mod erase;
@@ -14,26 +14,26 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{AdminToken, ClientAddress, Json, Limit, Path, Problem, bearer};
 
-use crate::placing::Placing;
+use crate::group_commit::GroupCommit;
 use crate::store;
 use crate::tokens::Tokens;
 use crate::view::OrderView;
 
-/// What the handlers work with.
+/// The state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Api {
-    /// Where their transactions begin.
+    /// Begins transactions.
     pub(crate) outbox: Outbox,
-    /// Where orders are handed in.
-    pub(crate) placing: Placing,
-    /// Makes and checks the tokens of customers.
+    /// Writes orders.
+    pub(crate) group_commit: GroupCommit,
+    /// Creates and checks the customers' tokens.
     pub(crate) tokens: Tokens,
-    /// Checks the operator's.
+    /// Checks the operators' tokens.
     pub(crate) admin: AdminToken,
-    /// How many orders a client may place.
-    pub(crate) limit: Option<Arc<Limit<ClientAddress>>>,
-    /// How many wishes to be told a client's orders may carry.
-    pub(crate) wishes: Option<Arc<Limit<ClientAddress>>>,
+    /// The limit of orders per client and minute.
+    pub(crate) order_limit: Option<Arc<Limit<ClientAddress>>>,
+    /// The limit of orders with `notify_me` per client and hour.
+    pub(crate) notify_me_limit: Option<Arc<Limit<ClientAddress>>>,
 }
 
 /// The routes.
@@ -55,11 +55,11 @@ impl FromRef<Api> for AdminToken {
 
 /// Read an order
 ///
-/// Whoever knows an order's id may read it; the answer holds no address. With the operator's token it holds `customer_id`
-/// too. A token that is neither the operator's nor the order's own `cancel_token` is refused (401): who sends one expects
-/// more than the public answer. A confirmed order is done when `payment` is
-/// captured and `stock` committed (its customer may still cancel it); a cancelled one when `payment` is declined, voided
-/// or refunded and `stock` rejected or released.
+/// A caller who knows an order's id may read it; the answer holds no address. With the operator's token it holds
+/// `customer_id` too. A token that is neither the operator's nor the order's own `cancel_token` is refused (401), since its
+/// sender expects more than the public answer. A confirmed order is finished when `payment` is captured and `stock`
+/// committed (its customer may still cancel it); a cancelled one when `payment` is declined, voided or refunded and `stock`
+/// rejected or released.
 #[utoipa::path(
     get, path = "/orders/{id}", tag = "orders",
     params(("id" = OrderId, Path, description = "The order's id")),
@@ -71,7 +71,7 @@ async fn show(
     State(api): State<Api>,
     Path(id): Path<OrderId>,
 ) -> Result<axum::response::Response, Problem> {
-    let order = store::orders::find(api.outbox.pool(), id).await?.ok_or_else(unknown)?;
+    let order = store::orders::find(api.outbox.pool(), id).await?.ok_or_else(not_found)?;
     let view = match reader {
         Reader::Operator => OrderView::for_operator(&order),
         Reader::Guest => OrderView::of(&order),
@@ -82,7 +82,7 @@ async fn show(
 const OTHER_TOKEN: &str =
     "This is neither the operator's token nor this order's; without a token the order can be read as well.";
 
-/// Who reads an order, by the token that they present.
+/// The reader of an order, by the presented token.
 enum Reader {
     Operator,
     /// No token, or the order's own.
@@ -105,14 +105,14 @@ impl FromRequestParts<Api> for Reader {
     }
 }
 
-fn unknown() -> Problem {
+fn not_found() -> Problem {
     Problem::not_found("There is no order with this id.")
 }
 
-/// Room for new work. An argument before the body's: without room the body is not read.
-struct Room;
+/// Refuses a request while the outbox is full. An argument before the body's, so that the body is not read then.
+struct OutboxHasRoom;
 
-impl FromRequestParts<Api> for Room {
+impl FromRequestParts<Api> for OutboxHasRoom {
     type Rejection = Problem;
 
     async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, Problem> {
@@ -124,8 +124,8 @@ impl FromRequestParts<Api> for Room {
     }
 }
 
-/// What a failed transaction answers.
-fn failed(failure: Failure) -> Problem {
+/// Returns the answer to a failed transaction.
+pub(crate) fn problem(failure: Failure) -> Problem {
     match failure {
         Failure::Busy(error) => error.into(),
         Failure::Retry(error) => {
@@ -135,7 +135,7 @@ fn failed(failure: Failure) -> Problem {
             )
         }
         Failure::Record { cause, .. } | Failure::SomeRecord(cause) => {
-            tracing::error!(cause, "a valid request was refused by the database");
+            tracing::error!(cause, "the database refused a valid request");
             Problem::internal()
         }
     }

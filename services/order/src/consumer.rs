@@ -1,4 +1,4 @@
-//! What the service follows: `payments` and `reservations` move orders on, `products` is its copy of the catalogue.
+//! The topics that the service follows: `payments` and `reservations` move orders, `products` is copied to price them.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use events::{OrderEvent, PaymentEvent, ProductEvent, ReservationEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::announce::Announcement;
 use crate::domain::Order;
+use crate::status_log::StatusChange;
 use crate::store::{self, products::ProductSnapshot};
 
-/// Payment's answers.
+/// The handler of `payments`.
 pub(crate) struct Payments;
 
 impl Handler for Payments {
@@ -25,12 +25,12 @@ impl Handler for Payments {
     }
 
     fn last_sequence<'s>(&self, orders: &'s mut Orders, event: &PaymentEvent) -> Option<&'s mut Sequence> {
-        orders.known.get_mut(&event.order_id()).map(|order| &mut order.seen_payments)
+        orders.by_id.get_mut(&event.order_id()).map(|order| &mut order.seen_payments)
     }
 
     fn handle(&self, orders: &mut Orders, incoming: Incoming<'_, PaymentEvent>) -> Result<(), Rejected> {
         let event = &incoming.received.event;
-        orders.apply(event.order_id(), incoming, |order, now| order.hear_payment(event, now))
+        orders.apply(event.order_id(), incoming, |order, now| order.apply_payment(event, now))
     }
 
     async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
@@ -38,7 +38,7 @@ impl Handler for Payments {
     }
 }
 
-/// Inventory's answers.
+/// The handler of `reservations`.
 pub(crate) struct Reservations;
 
 impl Handler for Reservations {
@@ -54,12 +54,12 @@ impl Handler for Reservations {
         orders: &'s mut Orders,
         event: &ReservationEvent,
     ) -> Option<&'s mut Sequence> {
-        orders.known.get_mut(&event.order_id()).map(|order| &mut order.seen_reservations)
+        orders.by_id.get_mut(&event.order_id()).map(|order| &mut order.seen_reservations)
     }
 
     fn handle(&self, orders: &mut Orders, incoming: Incoming<'_, ReservationEvent>) -> Result<(), Rejected> {
         let event = &incoming.received.event;
-        orders.apply(event.order_id(), incoming, |order, now| order.hear_reservation(event, now))
+        orders.apply(event.order_id(), incoming, |order, now| order.apply_reservation(event, now))
     }
 
     async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
@@ -67,47 +67,45 @@ impl Handler for Reservations {
     }
 }
 
-/// The orders of a batch, and what is to be told of them.
+/// The orders of a batch, and the changes to log after the commit.
 pub(crate) struct Orders {
-    known: BTreeMap<OrderId, Order>,
-    told: Vec<Announcement>,
+    by_id: BTreeMap<OrderId, Order>,
+    changes: Vec<StatusChange>,
 }
 
 impl Orders {
     async fn load(tx: &mut Tx, ids: impl Iterator<Item = OrderId>) -> Result<Self, Failure> {
         let ids: Vec<Uuid> = ids.map(OrderId::uuid).collect();
         let orders = store::orders::load(tx, &ids).await?;
-        let known = orders.into_iter().map(|order| (order.id(), order)).collect();
-        Ok(Self { known, told: Vec::new() })
+        let by_id = orders.into_iter().map(|order| (order.id(), order)).collect();
+        Ok(Self { by_id, changes: Vec::new() })
     }
 
-    /// Applies an event to its order. Publishes the decision, if there is one, and logs it after the commit.
+    /// Applies an event to its order, and publishes the decision if there is one.
     fn apply<E>(
         &mut self,
         id: OrderId,
         mut incoming: Incoming<'_, E>,
         apply: impl FnOnce(&mut Order, OffsetDateTime) -> Option<OrderEvent>,
     ) -> Result<(), Rejected> {
-        let order = self.known.get_mut(&id).ok_or_else(|| Rejected("unknown order".to_owned()))?;
+        let order = self.by_id.get_mut(&id).ok_or_else(|| Rejected("unknown order".to_owned()))?;
         if let Some(decision) = apply(order, incoming.now) {
             incoming.append(order.version, &decision)?;
-            self.told.push(Announcement::of(order, incoming.traceparent.clone()));
+            self.changes.push(StatusChange::new(order, &decision, incoming.traceparent.clone()));
         }
         Ok(())
     }
 
     async fn save(self, tx: &mut Tx) -> Result<(), Failure> {
-        // Without news all its events were repetitions.
-        let changed: Vec<&Order> = self.known.values().filter(|order| !order.news.is_empty()).collect();
-        if !changed.is_empty() {
-            store::orders::save(tx, &changed).await?;
-        }
-        tx.on_commit(move || self.told.into_iter().for_each(Announcement::make));
+        // An order without new entries had only repeated events.
+        let changed: Vec<&Order> = self.by_id.values().filter(|order| !order.entries.is_empty()).collect();
+        store::orders::save(tx, &changed).await?;
+        tx.on_commit(move || self.changes.into_iter().for_each(StatusChange::log));
         Ok(())
     }
 }
 
-/// The catalogue.
+/// The handler of `products`.
 pub(crate) struct Products;
 
 impl Handler for Products {
@@ -121,24 +119,28 @@ impl Handler for Products {
 
     fn last_sequence<'s>(
         &self,
-        copies: &'s mut Self::State,
+        snapshots: &'s mut Self::State,
         event: &ProductEvent,
     ) -> Option<&'s mut Sequence> {
-        copies.get_mut(&event.product().sku).map(|copy| &mut copy.seen)
+        snapshots.get_mut(&event.product().sku).map(|snapshot| &mut snapshot.last_sequence)
     }
 
-    fn handle(&self, copies: &mut Self::State, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
-        let product = incoming.event.product();
-        let copy = ProductSnapshot {
-            product: product.clone(),
-            listed: matches!(incoming.event, ProductEvent::Listed(_)),
-            seen: incoming.sequence,
+    fn handle(
+        &self,
+        snapshots: &mut Self::State,
+        incoming: Incoming<'_, ProductEvent>,
+    ) -> Result<(), Rejected> {
+        let product = incoming.event.product().clone();
+        let listed = match &incoming.event {
+            ProductEvent::Listed(_) => true,
+            ProductEvent::Delisted(_) => false,
         };
-        copies.insert(product.sku.clone(), copy);
+        let last_sequence = incoming.sequence;
+        snapshots.insert(product.sku.clone(), ProductSnapshot { product, listed, last_sequence });
         Ok(())
     }
 
-    async fn save(&self, tx: &mut Tx, copies: Self::State) -> Result<(), Failure> {
-        Ok(store::products::save(tx, &copies).await?)
+    async fn save(&self, tx: &mut Tx, snapshots: Self::State) -> Result<(), Failure> {
+        Ok(store::products::save(tx, &snapshots).await?)
     }
 }

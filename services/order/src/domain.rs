@@ -1,5 +1,5 @@
-//! An order, pure: what was ordered, what became of it, and the events that tell of it. No I/O and no clock: `now` is
-//! passed in. The decisions are a state machine without data ([`machine`]); here they get the order's data.
+//! An order, pure: its content, its state, and the events that publish it. No I/O and no clock: `now` is passed in. The
+//! state machine ([`machine`]) has no data; here its decisions get the order's data.
 
 mod machine;
 mod past;
@@ -7,7 +7,7 @@ pub(crate) mod pricing;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use envelope::Sequence;
+use envelope::{Event as _, Sequence};
 use events::values::OrderId;
 use events::{
     CancelReason, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, PaymentEvent, ReservationEvent,
@@ -17,46 +17,44 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-pub(crate) use machine::{Decision, Happening, Payment, State, Status, Stock};
+pub(crate) use machine::{Decision, Input, Payment, State, Status, Stock};
 
-const CONFIRMED: &str = "order.confirmed.v1";
-const CANCELLED: &str = "order.cancelled.v1";
-
-/// An order, as decisions need it.
+/// An order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Order {
-    /// What was ordered; never changes.
+    /// The order as placed; never changes.
     pub(crate) placed: OrderPlaced,
-    /// Where it stands.
+    /// The present state.
     pub(crate) state: State,
     /// The lines that inventory rejected.
     pub(crate) short: Vec<ShortLine>,
-    /// The sequence of the last event published of it.
+    /// The sequence of the last event published of the order.
     pub(crate) version: Sequence,
-    /// The sequence of the last event seen of its payment.
+    /// The sequence of the last event applied of its payment.
     pub(crate) seen_payments: Sequence,
-    /// The sequence of the last event seen of its reservation.
+    /// The sequence of the last event applied of its reservation.
     pub(crate) seen_reservations: Sequence,
-    /// When it last changed.
+    /// The time of the last change.
     pub(crate) updated_at: OffsetDateTime,
-    /// What happened since it was loaded, or placed, oldest first.
-    pub(crate) news: Vec<Entry>,
+    /// The history entries in memory, oldest first: those added since the order was loaded, or the whole history of an order
+    /// that was loaded to be shown.
+    pub(crate) entries: Vec<Entry>,
 }
 
-/// A line of an order's history: an event of it that was published or consumed.
+/// A history entry: an event of the order that was published or consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Entry {
     /// The event's type.
     #[serde(rename = "type")]
     #[schema(example = "order.placed.v1")]
     pub(crate) event_type: String,
-    /// When this service published it or heard of it.
+    /// The time at which this service published or consumed it.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) at: OffsetDateTime,
 }
 
 impl Order {
-    /// A new order and the event that tells of it, its first.
+    /// Creates an order and its first event.
     pub(crate) fn place(placed: OrderPlaced) -> (Self, OrderEvent) {
         let mut order = Self {
             state: State::PLACED,
@@ -65,11 +63,12 @@ impl Order {
             seen_payments: Sequence::NONE,
             seen_reservations: Sequence::NONE,
             updated_at: placed.placed_at,
-            news: Vec::new(),
+            entries: Vec::new(),
             placed: placed.clone(),
         };
-        order.note("order.placed.v1", placed.placed_at);
-        (order, OrderEvent::Placed(placed))
+        let (at, event) = (placed.placed_at, OrderEvent::Placed(placed));
+        order.note(event.ce_type(), at);
+        (order, event)
     }
 
     /// The order's id.
@@ -77,7 +76,7 @@ impl Order {
         self.placed.order_id
     }
 
-    /// Why it was cancelled, if it was.
+    /// The reason of the cancellation, if the order is cancelled.
     pub(crate) fn reason(&self) -> Option<CancelReason> {
         match self.state.status {
             Status::Cancelled(reason) => Some(reason),
@@ -85,55 +84,55 @@ impl Order {
         }
     }
 
-    /// Payment's answer.
-    pub(crate) fn hear_payment(&mut self, event: &PaymentEvent, now: OffsetDateTime) -> Option<OrderEvent> {
-        let (ce_type, payment) = match event {
-            PaymentEvent::Authorized(_) => ("payment.authorized.v1", Payment::Authorized),
-            PaymentEvent::Declined(_) => ("payment.declined.v1", Payment::Declined),
-            PaymentEvent::Captured(_) => ("payment.captured.v1", Payment::Captured),
-            PaymentEvent::CaptureFailed(_) => ("payment.capture_failed.v1", Payment::Failed),
-            PaymentEvent::Voided(_) => ("payment.voided.v1", Payment::Voided),
-            PaymentEvent::Refunded(_) => ("payment.refunded.v1", Payment::Refunded),
+    /// Applies an event of the payment and returns the event to publish.
+    pub(crate) fn apply_payment(&mut self, event: &PaymentEvent, now: OffsetDateTime) -> Option<OrderEvent> {
+        let payment = match event {
+            PaymentEvent::Authorized(_) => Payment::Authorized,
+            PaymentEvent::Declined(_) => Payment::Declined,
+            PaymentEvent::Captured(_) => Payment::Captured,
+            PaymentEvent::CaptureFailed(_) => Payment::Failed,
+            PaymentEvent::Voided(_) => Payment::Voided,
+            PaymentEvent::Refunded(_) => Payment::Refunded,
         };
-        self.note(ce_type, now);
-        self.step(Happening::Paid(payment), now)
+        self.note(event.ce_type(), now);
+        self.step(Input::Payment(payment), now)
     }
 
-    /// Inventory's answer.
-    pub(crate) fn hear_reservation(
+    /// Applies an event of the reservation and returns the event to publish.
+    pub(crate) fn apply_reservation(
         &mut self,
         event: &ReservationEvent,
         now: OffsetDateTime,
     ) -> Option<OrderEvent> {
-        let (ce_type, stock) = match event {
-            ReservationEvent::Reserved(_) => ("stock.reserved.v1", Stock::Reserved),
+        let stock = match event {
+            ReservationEvent::Reserved(_) => Stock::Reserved,
             ReservationEvent::Rejected(rejected) => {
-                // One that comes after the goods were released changes nothing that was published.
+                // A rejection after a release comes too late to change what was published.
                 if self.state.stock < Stock::Rejected {
                     self.short.clone_from(&rejected.short);
                 }
-                ("stock.rejected.v1", Stock::Rejected)
+                Stock::Rejected
             }
-            ReservationEvent::Committed(_) => ("stock.committed.v1", Stock::Committed),
-            ReservationEvent::Released(_) => ("stock.released.v1", Stock::Released),
+            ReservationEvent::Committed(_) => Stock::Committed,
+            ReservationEvent::Released(_) => Stock::Released,
         };
-        self.note(ce_type, now);
-        self.step(Happening::Stocked(stock), now)
+        self.note(event.ce_type(), now);
+        self.step(Input::Stock(stock), now)
     }
 
-    /// The customer cancels; nothing comes of it when it is cancelled already.
+    /// Cancels the order for its customer; `None` when it is cancelled already.
     pub(crate) fn cancel(&mut self, now: OffsetDateTime) -> Option<OrderEvent> {
-        self.step(Happening::CancelledByCustomer, now)
+        self.step(Input::CancelledByCustomer, now)
     }
 
-    /// The time to wait for answers is over; nothing comes of it when they are in.
+    /// Cancels an order that has waited too long for answers; `None` when it does not wait.
     pub(crate) fn expire(&mut self, now: OffsetDateTime) -> Option<OrderEvent> {
-        self.step(Happening::TimeOver, now)
+        self.step(Input::Expired, now)
     }
 
-    /// This was published of it, which its database does not know since it was restored from an older copy. A cancellation
-    /// stays: the customer was promised it.
-    pub(crate) fn was_published(&mut self, event: &OrderEvent, at: OffsetDateTime) {
+    /// Applies a published event of the order as a fact, since its database was restored from an older copy. A cancellation
+    /// stays, because the customer was told of it.
+    pub(crate) fn recover(&mut self, event: &OrderEvent, at: OffsetDateTime) {
         let status = match (event, self.state.status) {
             (_, Status::Cancelled(_)) | (OrderEvent::Placed(_), _) => return,
             (OrderEvent::Confirmed(_), _) => Status::Confirmed,
@@ -144,25 +143,20 @@ impl Order {
         };
         self.state.status = status;
         self.updated_at = at;
-        self.note(if status == Status::Confirmed { CONFIRMED } else { CANCELLED }, at);
+        self.note(event.ce_type(), at);
     }
 
-    fn step(&mut self, happening: Happening, now: OffsetDateTime) -> Option<OrderEvent> {
-        let (state, decision) = self.state.step(happening);
+    fn step(&mut self, input: Input, now: OffsetDateTime) -> Option<OrderEvent> {
+        let (state, decision) = self.state.step(input);
         if state != self.state {
             self.updated_at = now;
         }
         self.state = state;
         let event = match decision? {
-            Decision::Confirm => {
-                self.note(CONFIRMED, now);
-                OrderEvent::Confirmed(self.confirmed())
-            }
-            Decision::Cancel(reason) => {
-                self.note(CANCELLED, now);
-                OrderEvent::Cancelled(self.cancelled(reason))
-            }
+            Decision::Confirm => OrderEvent::Confirmed(self.confirmed()),
+            Decision::Cancel(reason) => OrderEvent::Cancelled(self.cancelled(reason)),
         };
+        self.note(event.ce_type(), now);
         self.version = self.version.next();
         Some(event)
     }
@@ -184,13 +178,13 @@ impl Order {
             reason,
             items: self.placed.items.clone(),
             total: self.placed.total,
-            // Who cancels an order does not wait for its goods.
+            // A customer who cancels does not wait for the products.
             short: if reason == CancelReason::OutOfStock { self.short.clone() } else { Vec::new() },
             notify_me: self.placed.notify_me,
         }
     }
 
     fn note(&mut self, event_type: &str, at: OffsetDateTime) {
-        self.news.push(Entry { event_type: event_type.to_owned(), at });
+        self.entries.push(Entry { event_type: event_type.to_owned(), at });
     }
 }

@@ -1,4 +1,4 @@
-//! Orders whose answers do not come are cancelled when their time is over.
+//! Cancels orders that have waited too long for answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::announce::Announcement;
+use crate::status_log::StatusChange;
 use crate::store;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Orders in one transaction.
+/// The most orders per transaction.
 const CHUNK: usize = 100;
 
-/// Runs until `stop`; orders wait for `patience`.
-pub(crate) async fn run(outbox: Outbox, patience: Duration, stop: CancellationToken) {
-    work::every("expiry", INTERVAL, &Notify::new(), stop, || expire_all(outbox.clone(), patience)).await;
+/// Runs until `stop`; orders expire after `expires_after`.
+pub(crate) async fn run(outbox: Outbox, expires_after: Duration, stop: CancellationToken) {
+    work::every("expiry", INTERVAL, &Notify::new(), stop, || expire_all(outbox.clone(), expires_after)).await;
 }
 
-/// Cancels all orders that have waited too long.
-async fn expire_all(outbox: Outbox, patience: Duration) -> Result<(), Failure> {
-    store::orders::limit_waits(outbox.pool(), patience).await?;
+/// Cancels all expired orders.
+async fn expire_all(outbox: Outbox, expires_after: Duration) -> Result<(), Failure> {
+    store::orders::limit_waits(outbox.pool(), expires_after).await?;
     while expire(&outbox).await? == CHUNK {}
     Ok(())
 }
 
-/// Cancels some of the orders that have waited too long, and says how many.
+/// Cancels at most [`CHUNK`] expired orders and returns their number.
 async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
     let mut tx = outbox.begin().await?;
     let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
-    let mut traces: BTreeMap<Uuid, Option<String>> = store::orders::lock_due(&mut tx, limit).await?;
+    let mut traces: BTreeMap<Uuid, Option<String>> = store::orders::lock_expired(&mut tx, limit).await?;
     if traces.is_empty() {
         return Ok(0);
     }
@@ -43,8 +43,8 @@ async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
         if let Some(event) = order.expire(now) {
             let trace = traces.remove(&order.id().uuid()).flatten();
             tx.append(Cause::traced(trace.clone()), order.version, &event)?;
-            let announcement = Announcement::of(order, trace);
-            tx.on_commit(move || announcement.make());
+            let change = StatusChange::new(order, &event, trace);
+            tx.on_commit(move || change.log());
         }
     }
     store::orders::save(&mut tx, &orders.iter().collect::<Vec<_>>()).await?;

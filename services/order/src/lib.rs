@@ -1,20 +1,19 @@
 //! The order service: takes orders, decides when payment and inventory have answered, and keeps the customers' contacts.
 //!
-//! It owns orders, customers and its copy of the catalogue's prices; follows `payments`, `reservations` and `products`;
-//! publishes `orders` and `customers`. An order is taken with Postgres alone ([`placing`]), decided by a state machine
-//! in pure code ([`domain`]), and moved on by what the others answer ([`consumer`]).
+//! It owns the orders, the customers and a copy of the catalogue's prices; follows `payments`, `reservations` and
+//! `products`; publishes `orders` and `customers`. Taking an order needs Postgres alone ([`group_commit`]). A state machine
+//! in pure code decides ([`domain`]) when the other services' events arrive ([`consumer`]).
 
-mod announce;
 mod api;
 mod config;
 mod consumer;
-mod customers;
 mod domain;
 mod expiry;
-mod history;
+mod group_commit;
 mod own;
-mod placing;
+mod republish;
 mod spellings;
+mod status_log;
 mod store;
 mod tokens;
 mod view;
@@ -37,10 +36,10 @@ pub use config::Config;
 /// The service's own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
 
-/// Idempotency keys live 24 hours, give or take this.
+/// The time between two purges; so long may an idempotency key outlive its 24 hours.
 const PURGE_INTERVAL: Duration = Duration::from_mins(5);
 
-/// The service.
+/// The service as a value.
 pub fn service() -> Service<Config> {
     Service {
         name: "order",
@@ -55,16 +54,17 @@ pub fn service() -> Service<Config> {
 }
 
 fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<Parts> {
-    announce::describe();
-    let (placing, writer) = placing::start(outbox.clone(), config.order_expires_after);
+    status_log::describe();
+    let expires_after = config.order_expires_after;
+    let (group_commit, writer) = group_commit::new(outbox.clone(), expires_after);
     let api = api::routes(api::Api {
         outbox: outbox.clone(),
-        placing,
+        group_commit,
         tokens: tokens::Tokens::new(config.token_key.keys()?),
         admin: common.operators()?,
-        limit: NonZeroU32::new(config.orders_per_client_per_minute)
+        order_limit: NonZeroU32::new(config.orders_per_client_per_minute)
             .map(|count| Arc::new(Limit::per_minute(count))),
-        wishes: NonZeroU32::new(config.notify_me_per_client_per_hour)
+        notify_me_limit: NonZeroU32::new(config.notify_me_per_client_per_hour)
             .map(|count| Arc::new(Limit::per_hour(count))),
     });
     let pool = outbox.pool().clone();
@@ -75,13 +75,10 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
             Subscription::new(consumer::Reservations),
             Subscription::new(consumer::Products),
         ],
-        // Customers first: orders name them.
-        own: vec![
-            Subscription::new(own::Customers),
-            Subscription::new(own::Orders { patience: config.order_expires_after }),
-        ],
-        compacted: vec![Arc::new(customers::Customers)],
-        histories: vec![History::new(history::Orders)],
+        // Customers first: orders refer to them.
+        own: vec![Subscription::new(own::Customers), Subscription::new(own::Orders { expires_after })],
+        compacted: vec![Arc::new(republish::Customers)],
+        histories: vec![History::new(republish::Orders)],
         waits: vec![
             Waits {
                 topic: PAYMENTS,
@@ -95,15 +92,15 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
             },
         ],
         tasks: vec![
-            Task::new("placing", move |stop| writer.run(stop)).serving(),
-            Task::new("expiry", move |stop| expiry::run(outbox, config.order_expires_after, stop)),
+            Task::new("group commit", move |stop| writer.run(stop)).serving(),
+            Task::new("expiry", move |stop| expiry::run(outbox, expires_after, stop)),
             Task::new("purge", move |stop| purge(pool, stop)),
         ],
     })
 }
 
-/// Forgets old idempotency keys.
+/// Deletes old idempotency keys.
 async fn purge(pool: PgPool, stop: CancellationToken) {
-    let turn = || async { web::idempotency::purge(&pool).await.map(drop) };
-    work::every("purge", PURGE_INTERVAL, &Notify::new(), stop, turn).await;
+    let step = || async { web::idempotency::purge(&pool).await.map(drop) };
+    work::every("purge", PURGE_INTERVAL, &Notify::new(), stop, step).await;
 }

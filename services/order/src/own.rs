@@ -1,5 +1,5 @@
-//! The topics that this service owns, read as facts: how a database that was restored from an older copy is rolled forward
-//! (`order restored`). Each fold remembers an aggregate's own version, and appends nothing.
+//! The topics that this service owns, read as facts: they roll a database that was restored from an older copy forward
+//! (`order restored`). Each handler compares an event's sequence with the aggregate's own version, and appends nothing.
 
 mod customers;
 mod orders;

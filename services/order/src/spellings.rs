@@ -1,4 +1,4 @@
-//! One customer an address, also where an earlier version wrote it in other spellings.
+//! One customer per address, also where an earlier version wrote the address in other spellings.
 
 use broker::{Cause, Failure, Tx};
 use chassis::Upgrade;
@@ -9,13 +9,13 @@ use futures::future::BoxFuture;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::customers::{self, Whom};
+use crate::store::customers::{self, Erasure};
 use crate::store::spellings::{self, Stored};
 
-/// How many customers share a transaction.
+/// The most customers per transaction.
 const BATCH: i64 = 500;
 
-/// Writes the addresses of customers in canonical form. What changes is published again.
+/// Writes the addresses of customers in canonical form, and publishes the changes.
 pub(crate) const UPGRADE: Upgrade = Upgrade { name: "customers' addresses", batch };
 
 fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a, Result<Option<String>, Failure>> {
@@ -34,15 +34,17 @@ async fn canonicalise(tx: &mut Tx, customer: &Stored) -> Result<(), Failure> {
     let events: Vec<_> = match EmailAddress::from_older(&customer.email) {
         Ok(canonical) if canonical.expose() == customer.email => return Ok(()),
         Ok(canonical) => spellings::respell(tx, customer, canonical).await?.into_iter().collect(),
-        // No mail server could ever be asked for it, and no one can name it to have it erased.
-        Err(_) => customers::erase(tx, Whom::Customer(customer.id.into()), OffsetDateTime::now_utc()).await?,
+        // The text cannot be mailed, and nobody could ask for its erasure.
+        Err(_) => {
+            customers::erase(tx, Erasure::Customer(customer.id.into()), OffsetDateTime::now_utc()).await?
+        }
     };
     for (sequence, event) in events {
         let customer_id = event.customer_id();
         match event {
             CustomerEvent::Registered(_) => tracing::info!(%customer_id, "address written in canonical form"),
             CustomerEvent::Erased(_) => {
-                tracing::warn!(%customer_id, "customer erased: what was stored is no e-mail address by today's rules");
+                tracing::warn!(%customer_id, "customer erased: the stored text is not a valid e-mail address");
             }
         }
         tx.withdraw::<CustomerEvent>(&event.key()).await?;

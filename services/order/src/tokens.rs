@@ -1,5 +1,5 @@
-//! What is made with `TOKEN_KEY`: tokens that are checked by making them again, so that nothing that works as one is
-//! stored, and digests that tell nothing to who reads the database.
+//! The uses of `TOKEN_KEY`: cancel tokens, which are checked by computing them again and so need not be stored, and digests
+//! of idempotency keys, which reveal nothing to a reader of the database.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,8 +10,8 @@ use sha2::Sha256;
 use web::idempotency::Key;
 use web::operator::token_matches;
 
-/// Makes tokens with `TOKEN_KEY`, and checks those made with it or with the key before it. The purpose goes into each, so
-/// that one is never taken for another.
+/// Creates tokens with `TOKEN_KEY`, and accepts those of this key and of the previous one. Each digest includes its
+/// purpose, so that a token of one kind is never accepted as another.
 #[derive(Clone)]
 pub(crate) struct Tokens {
     current: Digests,
@@ -23,30 +23,30 @@ impl Tokens {
         Self { current: Digests::new(keys.current), previous: keys.previous.map(Digests::new) }
     }
 
-    /// The token that lets its bearer cancel the order.
+    /// Returns the token that allows its bearer to cancel the order.
     pub(crate) fn cancel(&self, order: OrderId) -> String {
         self.current.cancel(order)
     }
 
-    /// Whether `presented` lets its bearer cancel the order.
+    /// Whether `presented` allows its bearer to cancel the order.
     pub(crate) fn may_cancel(&self, order: OrderId, presented: &str) -> bool {
         let keys = std::iter::once(&self.current).chain(&self.previous);
         keys.fold(false, |found, key| found | token_matches(&key.cancel(order), presented))
     }
 
-    /// The idempotency key as it may be stored: neither the client's own words nor a hash of the body, which holds an
-    /// address that could be guessed, are readable from it.
+    /// Returns the idempotency key in its stored form. It reveals neither the client's text nor a hash of the body, from which
+    /// the address could be guessed.
     pub(crate) fn conceal(&self, key: Key) -> Key {
         self.current.conceal(key)
     }
 
-    /// The same as it was stored before the key was changed, while that may still matter.
-    pub(crate) fn conceal_as_before(&self, key: &Key) -> Option<Key> {
+    /// Returns the stored form under the previous `TOKEN_KEY`, while one is set.
+    pub(crate) fn conceal_with_previous(&self, key: &Key) -> Option<Key> {
         self.previous.as_ref().map(|previous| previous.conceal(key.clone()))
     }
 }
 
-/// What is made with one key.
+/// The digests of one key.
 #[derive(Clone)]
 struct Digests(Hmac<Sha256>);
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_of_one_order_and_one_key() {
+    fn a_token_is_valid_for_one_order_and_one_key() {
         let (tokens_of_key, now) = (tokens(KEY, None), OffsetDateTime::UNIX_EPOCH);
         let (order, other) = (OrderId::new(now), OrderId::new(now));
         let token = tokens_of_key.cancel(order);
@@ -100,19 +100,19 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_key_takes_the_old_tokens_and_makes_new_ones() {
+    fn after_a_change_of_the_key_old_tokens_are_accepted_and_new_ones_created() {
         let order = OrderId::new(OffsetDateTime::UNIX_EPOCH);
         let changed = tokens(OTHER, Some(KEY));
         assert!(changed.may_cancel(order, &tokens(KEY, None).cancel(order)));
         assert_eq!(changed.cancel(order), tokens(OTHER, None).cancel(order));
         assert!(!changed.may_cancel(order, &tokens(b"a third key is none", None).cancel(order)));
         let key = || Key { operation: "POST /orders".into(), value: "k".into(), fingerprint: [7; 32] };
-        assert_eq!(changed.conceal_as_before(&key()), Some(tokens(KEY, None).conceal(key())));
-        assert_eq!(tokens(KEY, None).conceal_as_before(&key()), None);
+        assert_eq!(changed.conceal_with_previous(&key()), Some(tokens(KEY, None).conceal(key())));
+        assert_eq!(tokens(KEY, None).conceal_with_previous(&key()), None);
     }
 
     #[test]
-    fn an_idempotency_key_is_the_same_and_tells_nothing() {
+    fn a_stored_idempotency_key_is_stable_and_reveals_nothing() {
         let tokens = tokens(KEY, None);
         let key =
             |value: &str| Key { operation: "POST /orders".into(), value: value.into(), fingerprint: [7; 32] };

@@ -1,4 +1,4 @@
-//! An order as its readers see it. Whoever knows the id reads it, so it holds no address.
+//! An order in the API. Every caller who knows the id may read it, so it holds no address.
 
 use events::values::{CustomerId, Money, OrderId};
 use events::{CancelReason, Item};
@@ -13,22 +13,22 @@ use crate::domain::{Entry, Order, Payment, Stock};
 #[schema(as = Order)]
 pub(crate) struct OrderView<'a> {
     id: OrderId,
-    /// Who ordered; for the operator alone. It is the same for all orders of an address, so that a guest would learn from
-    /// an order of their own whether somebody else's address ordered before.
+    /// The customer; only for the operator. All orders of an address have the same customer, so a guest who places an order in
+    /// another person's name would learn whether that person ordered before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = CustomerId, required = false)]
     customer_id: Option<CustomerId>,
-    /// Placed, then confirmed or cancelled; a confirmed one can still be cancelled.
+    /// Placed, then confirmed or cancelled; a confirmed order can still be cancelled.
     #[schema(value_type = String, pattern = "^(placed|confirmed|cancelled)$", example = "placed")]
     status: &'static str,
-    /// Why it was cancelled.
+    /// The reason of the cancellation.
     #[schema(required)]
     reason: Option<CancelReason>,
-    /// Where its money is; ends as captured, declined, voided or refunded.
+    /// The state of the payment; ends as captured, declined, voided or refunded.
     payment: Payment,
-    /// Where its goods are; ends as committed, rejected or released.
+    /// The state of the stock reservation; ends as committed, rejected or released.
     stock: Stock,
-    /// Each SKU once, priced when the order was placed.
+    /// The items, each SKU once, with the prices at the time of the order.
     items: &'a [Item],
     /// The sum of the items.
     total: Money,
@@ -36,21 +36,21 @@ pub(crate) struct OrderView<'a> {
     placed_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
-    /// The events that this service published of it and heard of it, oldest first.
+    /// The events of the order that this service published or consumed, oldest first.
     history: &'a [Entry],
 }
 
-/// What the answer to `POST /orders` has besides the order.
+/// The answer to `POST /orders`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted<'a> {
     #[serde(flatten)]
     order: OrderView<'a>,
-    /// Lets its bearer cancel the order: `Authorization: Bearer <cancel_token>`. Given here alone.
+    /// Allows its bearer to cancel the order: `Authorization: Bearer <cancel_token>`. Only this answer has it.
     cancel_token: String,
 }
 
 impl<'a> OrderView<'a> {
-    /// The public view of an order whose news are its whole history.
+    /// The public view of an order with its whole history.
     pub(crate) fn of(order: &'a Order) -> Self {
         Self {
             id: order.id(),
@@ -63,7 +63,7 @@ impl<'a> OrderView<'a> {
             total: order.placed.total,
             placed_at: order.placed.placed_at,
             updated_at: order.updated_at,
-            history: &order.news,
+            history: &order.entries,
         }
     }
 
@@ -73,11 +73,11 @@ impl<'a> OrderView<'a> {
     }
 }
 
-/// Makes the bytes of an [`OrderView`] those of an [`Accepted`]: the token is added to what is stored, whenever it is
-/// given, and the answer is the same to the byte.
+/// Turns the bytes of an [`OrderView`] into those of an [`Accepted`]. The token is not stored, so it is added to the stored
+/// bytes each time the answer is sent; the result is the same, byte for byte.
 pub(crate) fn with_cancel_token(mut order: Vec<u8>, token: &str) -> Vec<u8> {
     if order.pop() != Some(b'}') {
-        tracing::error!("a stored answer is no JSON object");
+        tracing::error!("a stored answer is not a JSON object");
     }
     order.extend_from_slice(b",\"cancel_token\":\"");
     order.extend_from_slice(token.as_bytes());
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_as_the_contract_says() {
+    fn the_view_has_the_documented_fields() {
         let (order, _) = Order::place(placed());
         let json = serde_json::to_value(OrderView::of(&order)).unwrap();
         let mut expected = serde_json::json!({

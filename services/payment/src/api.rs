@@ -1,5 +1,4 @@
-//! The HTTP contract: an operator looks at a payment beside the gateway's own books, and sets how the simulated gateway
-//! behaves.
+//! The HTTP API: an operator reads a payment beside the gateway's ledger, and sets how the simulated gateway behaves.
 
 use axum::extract::{FromRef, State};
 use events::values::{Money, OrderId};
@@ -11,14 +10,14 @@ use utoipa_axum::routes;
 use web::{AdminToken, Json, Operator, Path, Problem};
 
 use crate::domain::{Entry, Status};
-use crate::gateway::{self, Books, Switch};
+use crate::gateway::{self, Gateway, Switch};
 use crate::store;
 
-/// What the handlers need.
+/// The state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub pool: PgPool,
-    pub books: Books,
+    pub gateway: Gateway,
     pub admin_token: AdminToken,
 }
 
@@ -28,19 +27,18 @@ impl FromRef<Api> for AdminToken {
     }
 }
 
-/// A payment, and the gateway's own books on it.
+/// A payment, and the gateway's ledger of it.
 #[derive(Debug, Serialize, ToSchema)]
 struct PaymentView {
     order_id: OrderId,
     status: Status,
     /// The order's total.
     amount: Money,
-    /// What the gateway has captured. An amount that is merely held is not listed: it becomes a charge when it is
-    /// captured.
+    /// The captured amounts, by the gateway's ledger. An amount that is only authorized is not listed.
     charges: Vec<gateway::LedgerEntry>,
-    /// What the gateway has given back.
+    /// The refunded amounts, by the gateway's ledger.
     refunds: Vec<gateway::LedgerEntry>,
-    /// Calls to the gateway so far, those that brought nothing included.
+    /// The number of calls to the gateway so far, failed ones included.
     attempts: i32,
     /// The events of the order and of its payment, oldest first.
     history: Vec<Entry>,
@@ -51,7 +49,7 @@ pub(crate) fn routes(api: Api) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(payment)).routes(routes!(set_gateway)).with_state(api)
 }
 
-/// A payment: what the service knows of it, and what the gateway has in its books
+/// Read a payment: the service's view of it, and the gateway's ledger
 #[utoipa::path(
     get, path = "/payments/{order_id}", tag = "payments",
     params(("order_id" = OrderId, Path, description = "The order")),
@@ -63,31 +61,32 @@ async fn payment(
     State(api): State<Api>,
     Path(order_id): Path<OrderId>,
 ) -> Result<Json<PaymentView>, Problem> {
-    // Two questions, not one query: the books are somebody else's.
-    let (seen, entries) = tokio::try_join!(store::see(&api.pool, order_id), api.books.entries(order_id))?;
-    let seen = seen.ok_or_else(|| Problem::not_found("There is no payment of this order."))?;
+    // Two queries, since the ledger stands for another company's system.
+    let (payment, entries) =
+        tokio::try_join!(store::find(&api.pool, order_id), api.gateway.entries(order_id))?;
+    let payment = payment.ok_or_else(|| Problem::not_found("There is no payment of this order."))?;
     let (charges, refunds) = entries;
     Ok(Json(PaymentView {
         order_id,
-        status: seen.status,
-        amount: seen.amount,
+        status: payment.status,
+        amount: payment.amount,
         charges,
         refunds,
-        attempts: seen.attempts,
-        history: seen.history,
+        attempts: payment.attempts,
+        history: payment.history,
     }))
 }
 
-/// Sets how the simulated gateway behaves, for all instances, until it is set again
+/// Set how the simulated gateway behaves, for all instances, until it is set again
 ///
-/// Besides, it does with an order what the order's payment method says: `pm_card_visa` is authorized and captured;
+/// The outcome for an order also depends on its payment method: `pm_card_visa` is authorized and captured;
 /// `pm_card_chargeDeclined`, `pm_card_chargeDeclinedInsufficientFunds` and any name that is not listed here are declined;
-/// `pm_timeout` is authorized and the answer does not come; `pm_flaky` fails twice, then works; `pm_captureFails` is
-/// authorized and cannot be captured. A latency that is longer than a call waits is refused: nothing would settle.
+/// `pm_timeout` is authorized, but the answer is lost; `pm_flaky` fails twice, then works; `pm_captureFails` is authorized
+/// and cannot be captured. A latency above the timeout of a call is refused, since no payment would ever finish.
 #[utoipa::path(
     put, path = "/gateway", tag = "gateway",
     request_body = Switch,
-    responses((status = 200, description = "How it behaves from now on.", body = Switch)),
+    responses((status = 200, description = "The new behaviour.", body = Switch)),
     security(("bearer" = [])),
 )]
 async fn set_gateway(
@@ -95,7 +94,7 @@ async fn set_gateway(
     State(api): State<Api>,
     Json(switch): Json<Switch>,
 ) -> Result<Json<Switch>, Problem> {
-    api.books.set(switch).await?;
+    api.gateway.set(switch).await?;
     tracing::info!(latency_ms = switch.latency_ms, outage = switch.outage, "gateway set");
     Ok(Json(switch))
 }

@@ -1,4 +1,4 @@
-//! The payment service's own settings.
+//! The payment service's own settings; `payment --help` shows these comments as the manual.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use clap::Args;
 
 use crate::gateway;
 
-/// What only this service can be told.
+/// The settings of this service alone.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings of the payment service")]
 pub struct Config {
-    /// How long each answer of the simulated gateway takes, as 250ms; PUT /gateway changes it for all instances at run
-    /// time, and what it says lasts. At most 10s: a call is ended after 12s
+    /// The latency of each answer of the simulated gateway, as 250ms. PUT /gateway overrides it for all instances at run
+    /// time, also after a restart. At most 10s, since a call times out after 12s
     #[arg(long, env, default_value = "0s", value_parser = latency, value_name = "DURATION")]
     pub gateway_latency: Duration,
 }

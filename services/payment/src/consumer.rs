@@ -1,47 +1,48 @@
-//! Topic `orders`: each event moves the goal of its order's payment. What has to be asked of the gateway for it is left to
-//! the worker, which is woken when the batch is committed.
+//! Topic `orders`: each event moves the goal of its order's payment. The worker makes the calls to the gateway that follow;
+//! it is woken when the batch has been committed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
-use envelope::Sequence;
+use envelope::{Event as _, Sequence};
 use events::values::OrderId;
 use events::{OrderEvent, PaymentEvent};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use crate::announce::announce;
-use crate::domain::{Asked, Payment};
-use crate::store::{self, Written};
+use crate::domain::{Payment, Trigger};
+use crate::event_log;
+use crate::store::{self, Update};
 
-/// The fold of `orders` into payments.
+/// The handler of `orders`.
 #[derive(Debug)]
 pub(crate) struct Orders {
     /// Wakes the worker.
     pub wake: Arc<Notify>,
 }
 
-/// The payments of a batch, and what was answered without asking the gateway, each with its trace.
+/// The payments of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Payments {
-    known: BTreeMap<OrderId, Known>,
-    answered: Vec<(PaymentEvent, Option<String>)>,
+    by_order: BTreeMap<OrderId, Loaded>,
+    /// The events that were published without a call to the gateway, each with its trace; logged after the commit.
+    published: Vec<(PaymentEvent, Option<String>)>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct Loaded {
     payment: Payment,
-    state: State,
-    /// It was made without its order, which has now told the rest.
+    change: Change,
+    /// Whether this batch has the `order.placed` of a payment that was created without it.
     is_completed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Unchanged,
-    Changed,
+enum Change {
+    None,
+    Updated,
     New,
 }
 
@@ -50,99 +51,91 @@ impl Handler for Orders {
     type State = Payments;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<Payments, Failure> {
-        let mut orders: Vec<_> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
-        orders.sort_unstable();
-        orders.dedup();
-        let known = store::lock(tx, &orders).await?.into_iter().map(|payment| {
-            let known = Known { payment, state: State::Unchanged, is_completed: false };
-            (known.payment.order_id, known)
+        let orders = store::ids(batch.iter().map(|received| received.event.order_id()));
+        let loaded = store::load(tx, &orders).await?.into_iter().map(|payment| {
+            let loaded = Loaded { payment, change: Change::None, is_completed: false };
+            (loaded.payment.order_id, loaded)
         });
-        Ok(Payments { known: known.collect(), answered: Vec::new() })
+        Ok(Payments { by_order: loaded.collect(), published: Vec::new() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut Payments, event: &OrderEvent) -> Option<&'s mut Sequence> {
-        state.known.get_mut(&event.order_id()).map(|known| &mut known.payment.seen_orders)
+        state.by_order.get_mut(&event.order_id()).map(|loaded| &mut loaded.payment.seen_orders)
     }
 
     fn handle(&self, state: &mut Payments, mut incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
         let order_id = incoming.event.order_id();
-        let asked = asked(incoming.received);
-        let event = match (state.known.get_mut(&order_id), &incoming.event) {
-            (Some(known), event) => known.hear(event, asked, incoming.now),
+        let trigger = trigger(incoming.received);
+        let event = match (state.by_order.get_mut(&order_id), &incoming.event) {
+            (Some(loaded), event) => loaded.apply(event, trigger, incoming.now),
             (None, OrderEvent::Placed(order)) => {
-                state.known.insert(order_id, Known::new(Payment::placed(order, asked, incoming.now)));
+                let payment = Payment::of_placed(order, trigger, incoming.now);
+                state.by_order.insert(order_id, Loaded::new(payment));
                 None
             }
             (None, OrderEvent::Cancelled(order)) => {
-                let (payment, event) = Payment::closed(order, asked, incoming.now);
-                state.known.insert(order_id, Known::new(payment));
+                let (payment, event) = Payment::of_cancelled(order, trigger, incoming.now);
+                state.by_order.insert(order_id, Loaded::new(payment));
                 Some(event)
             }
             (None, OrderEvent::Confirmed(_)) => {
-                return Err(Rejected("confirmed, and was never seen to be placed".to_owned()));
+                return Err(Rejected("the order was confirmed, but never placed".to_owned()));
             }
         };
-        if let (Some(event), Some(known)) = (event, state.known.get(&order_id)) {
-            incoming.append(known.payment.version, &event)?;
-            state.answered.push((event, incoming.traceparent.clone()));
+        if let (Some(event), Some(loaded)) = (event, state.by_order.get(&order_id)) {
+            incoming.append(loaded.payment.version, &event)?;
+            state.published.push((event, incoming.traceparent.clone()));
         }
         Ok(())
     }
 
     async fn save(&self, tx: &mut Tx, state: Payments) -> Result<(), Failure> {
-        let in_state = |wanted| move |known: &&Known| known.state == wanted;
-        let new: Vec<_> =
-            state.known.values().filter(in_state(State::New)).map(|known| &known.payment).collect();
-        if !new.is_empty() && store::insert(tx, &new).await? < new.len() as u64 {
-            return Err(Failure::Retry("a payment was made by somebody else meanwhile".into()));
-        }
-        let completed = state.known.values().filter(|known| known.is_completed).map(|known| &known.payment);
-        let completed: Vec<_> = completed.collect();
-        if !completed.is_empty() {
-            store::complete(tx, &completed).await?;
-        }
-        let changed =
-            state.known.values().filter(in_state(State::Changed)).map(|Known { payment, .. }| {
-                // An operation that was not tried yet is due now; one that was keeps its place, its lease and its back-off.
-                let is_fresh = !payment.started && payment.failures == 0;
-                Written { payment, due_in: is_fresh.then_some(Duration::ZERO) }
-            });
-        let changed: Vec<_> = changed.collect();
-        if !changed.is_empty() {
-            store::update(tx, &changed, false).await?;
-        }
-        let (wake, answered) = (Arc::clone(&self.wake), state.answered);
+        let with = |change: Change| state.by_order.values().filter(move |loaded| loaded.change == change);
+        let new: Vec<_> = with(Change::New).map(|loaded| &loaded.payment).collect();
+        store::insert(tx, &new).await?;
+        let completed = state.by_order.values().filter(|loaded| loaded.is_completed);
+        store::complete(tx, &completed.map(|loaded| &loaded.payment).collect::<Vec<_>>()).await?;
+        let updates = with(Change::Updated).map(|Loaded { payment, .. }| {
+            // A new operation is due now; one that was tried keeps its due time, its lease and its backoff.
+            let is_new = !payment.started && payment.failures == 0;
+            Update { payment, due_in: is_new.then_some(Duration::ZERO) }
+        });
+        store::update(tx, &updates.collect::<Vec<_>>(), false).await?;
+        let (wake, published) = (Arc::clone(&self.wake), state.published);
         tx.on_commit(move || {
-            for (event, traceparent) in &answered {
-                announce(event, traceparent.as_deref());
-            }
+            published.iter().for_each(|(event, traceparent)| event_log::log(event, traceparent.as_deref()));
             wake.notify_one();
         });
         Ok(())
     }
 }
 
-impl Known {
+impl Loaded {
     fn new(payment: Payment) -> Self {
-        Self { payment, state: State::New, is_completed: false }
+        Self { payment, change: Change::New, is_completed: false }
     }
 
-    fn hear(&mut self, event: &OrderEvent, asked: Asked, now: OffsetDateTime) -> Option<PaymentEvent> {
-        if self.state == State::Unchanged {
-            self.state = State::Changed;
+    fn apply(&mut self, event: &OrderEvent, trigger: Trigger, now: OffsetDateTime) -> Option<PaymentEvent> {
+        if self.change == Change::None {
+            self.change = Change::Updated;
         }
         match event {
             OrderEvent::Placed(order) => {
                 self.is_completed = self.payment.method.is_none();
-                self.payment.placed_again(order, asked, now);
+                self.payment.on_placed(order, trigger, now);
                 None
             }
-            OrderEvent::Confirmed(_) => self.payment.confirmed(asked, now),
-            OrderEvent::Cancelled(_) => self.payment.cancelled(asked, now),
+            OrderEvent::Confirmed(_) => self.payment.on_confirmed(trigger, now),
+            OrderEvent::Cancelled(_) => self.payment.on_cancelled(trigger, now),
         }
     }
 }
 
-fn asked(received: &Received<OrderEvent>) -> Asked {
-    Asked { id: received.id, sequence: received.sequence, traceparent: received.traceparent.clone() }
+fn trigger(received: &Received<OrderEvent>) -> Trigger {
+    Trigger {
+        id: received.id,
+        event_type: received.event.ce_type(),
+        sequence: received.sequence,
+        traceparent: received.traceparent.clone(),
+    }
 }

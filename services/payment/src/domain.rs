@@ -1,8 +1,8 @@
-//! What may happen to a payment, decided without a clock, a database or a gateway.
+//! The decisions about a payment, without a clock, a database or a gateway.
 //!
-//! An order wants something of its payment (the [`Goal`]); the gateway is known to have done something (the
-//! [`Status`]); from the two follows the next [`Operation`]. An operation whose outcome is not known is settled before
-//! anything else is done, so money never moves twice.
+//! An order sets the [`Goal`] of its payment, and the [`Status`] is what the gateway is known to have done. The next
+//! [`Operation`] follows from both. An operation with an unknown outcome is resolved before the next one begins, so money
+//! never moves twice.
 
 mod answer;
 mod machine;
@@ -15,6 +15,6 @@ mod request;
 mod states;
 
 pub use answer::{Answer, Failure, Outcome};
-pub use payment::{Asked, AskedBy, Entry, Payment};
+pub use payment::{Causes, Entry, Payment, Trigger};
 pub use request::{Call, Request};
 pub use states::{Goal, Operation, Status};

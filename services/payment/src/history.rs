@@ -1,4 +1,4 @@
-//! The events of `payments`, rebuilt from the payments' rows: what the topic has lost is published again.
+//! The events of `payments`, rebuilt from the payments' rows, to publish again what the topic has lost.
 
 use broker::{Failure, Page, Past, Rebuild, Rebuilt, Tx};
 use events::PaymentEvent;

@@ -1,15 +1,15 @@
-//! The payment service: holds an order's money when it is placed, takes it when it is confirmed, and gives it back when
-//! it is cancelled.
+//! The payment service: authorizes an order's amount when the order is placed, captures it when the order is confirmed,
+//! and voids or refunds it when the order is cancelled.
 //!
-//! It owns the payments and follows `orders`; what becomes of the money it tells on `payments`. The consumer moves
-//! each payment's goal and the [`worker`](mod@worker) asks the gateway until it is reached, outside any transaction;
-//! [`domain`] decides what is asked and what an outcome means. The gateway is simulated; its books are its own.
+//! It owns the payments, follows `orders` and publishes `payments`. The consumer moves the goal of each payment, and the
+//! [`worker`](mod@worker) calls the gateway until the goal is reached, outside any transaction; [`domain`] decides which
+//! call is next and what its outcome means. The gateway is simulated and has a ledger of its own.
 
-mod announce;
 mod api;
 mod config;
 mod consumer;
 pub mod domain;
+mod event_log;
 mod gateway;
 mod history;
 mod own;
@@ -26,11 +26,11 @@ use tokio::sync::Notify;
 
 use crate::api::Api;
 use crate::consumer::Orders;
-use crate::gateway::Books;
+use crate::gateway::Gateway;
 
 pub use config::Config;
 
-/// The schema: the service's tables, and the books of the simulated gateway.
+/// The schema: the service's tables, and the ledger of the simulated gateway.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
 
 /// The service as a value.
@@ -50,13 +50,12 @@ pub fn service() -> Service<Config> {
 fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let Context { config, common, outbox } = context;
     let pool = outbox.pool().clone();
-    let (gateway, remote) = gateway::connect(pool.clone(), config.gateway_latency);
+    let gateway = Gateway::new(pool.clone(), config.gateway_latency);
     let wake = Arc::new(Notify::new());
-    let worker = worker::worker(outbox, gateway, Arc::clone(&wake));
+    let worker = worker::worker(outbox, gateway.clone(), Arc::clone(&wake));
     let stalled = worker.stalled();
-    let api = Api { books: Books::new(pool.clone()), pool, admin_token: common.operators()? };
     Ok(Parts {
-        api: api::routes(api),
+        api: api::routes(Api { pool, gateway, admin_token: common.operators()? }),
         subscriptions: vec![Subscription::new(Orders { wake })],
         own: vec![Subscription::new(own::Payments)],
         histories: vec![History::new(history::Payments)],
@@ -65,11 +64,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
             asks: Some(PAYMENTS),
             find: |pool, waiting| Box::pin(store::waiting(pool, waiting)),
         }],
-        tasks: vec![
-            Task::new("worker", |stop| worker.run(stop)).watched_by(stalled),
-            // It answers until nobody asks any more.
-            Task::new("gateway", |_| remote.run()).serving(),
-        ],
+        tasks: vec![Task::new("worker", |stop| worker.run(stop)).watched_by(stalled)],
         ..Parts::default()
     })
 }

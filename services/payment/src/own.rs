@@ -1,9 +1,8 @@
-//! Topic `payments`, read by its own publisher: brings a database that was restored from an older copy to where the
-//! published events say that the money is.
+//! Topic `payments`, read by its own publisher: rolls a database that was restored from an older copy forward to its
+//! published events.
 //!
-//! The goals are not restored here: the service reads `orders` again from the position of the copy. The books of the
-//! simulated gateway were restored with this database; those of a real one would not have been, so what the events say
-//! is entered there again.
+//! The events do not have the goals: the service reads `orders` again from the copy's position. The simulated gateway's
+//! ledger was restored with this database, as that of a real gateway would not be, so what it lacks is added here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,17 +14,17 @@ use events::values::OrderId;
 
 use crate::domain::Payment;
 use crate::gateway;
-use crate::store::{self, Written};
+use crate::store::{self, Update};
 
-/// Folds the service's own `payments` into its payments.
+/// The handler of the service's own `payments`.
 #[derive(Debug)]
 pub(crate) struct Payments;
 
 /// The payments of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    known: BTreeMap<OrderId, Payment>,
-    /// Those that the database did not have.
+    stored: BTreeMap<OrderId, Payment>,
+    /// The payments that the copy does not have.
     new: BTreeMap<OrderId, Payment>,
 }
 
@@ -34,11 +33,9 @@ impl Handler for Payments {
     type State = State;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<PaymentEvent>]) -> Result<State, Failure> {
-        let mut orders: Vec<_> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
-        orders.sort_unstable();
-        orders.dedup();
-        let known = store::lock(tx, &orders).await?.into_iter().map(|payment| (payment.order_id, payment));
-        Ok(State { known: known.collect(), new: BTreeMap::new() })
+        let orders = store::ids(batch.iter().map(|received| received.event.order_id()));
+        let stored = store::load(tx, &orders).await?.into_iter().map(|payment| (payment.order_id, payment));
+        Ok(State { stored: stored.collect(), new: BTreeMap::new() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &PaymentEvent) -> Option<&'s mut Sequence> {
@@ -48,7 +45,7 @@ impl Handler for Payments {
     fn handle(&self, state: &mut State, incoming: Incoming<'_, PaymentEvent>) -> Result<(), Rejected> {
         let order_id = incoming.event.order_id();
         if state.get(order_id).is_none() {
-            state.new.insert(order_id, Payment::unknown(&incoming.event));
+            state.new.insert(order_id, Payment::of_published(&incoming.event));
         }
         if let Some(payment) = state.get(order_id) {
             payment.recover(&incoming.event, incoming.sequence, incoming.time);
@@ -58,22 +55,21 @@ impl Handler for Payments {
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         let new: Vec<_> = state.new.values().collect();
-        if !new.is_empty() && store::insert(tx, &new).await? < new.len() as u64 {
-            return Err(Failure::Retry("a payment was made by somebody else meanwhile".into()));
+        store::insert(tx, &new).await?;
+        let changed = state.stored.values().filter(|payment| !payment.new_entries.is_empty());
+        let changed: Vec<_> = changed.collect();
+        let updates = changed.iter().map(|payment| Update { payment, due_in: Some(Duration::ZERO) });
+        // The copy's claims are not valid any more.
+        store::update(tx, &updates.collect::<Vec<_>>(), true).await?;
+        for payment in changed.into_iter().chain(new) {
+            gateway::enter(tx, payment).await?;
         }
-        let changed: Vec<_> = state.known.values().filter(|payment| !payment.news.is_empty()).collect();
-        if !changed.is_empty() {
-            let due_now = |payment| Written { payment, due_in: Some(Duration::ZERO) };
-            let written: Vec<_> = changed.iter().copied().map(due_now).collect();
-            // The claims of the copy hold no more.
-            store::update(tx, &written, true).await?;
-        }
-        Ok(gateway::enter(tx, changed.into_iter().chain(new)).await?)
+        Ok(())
     }
 }
 
 impl State {
     fn get(&mut self, order: OrderId) -> Option<&mut Payment> {
-        self.known.get_mut(&order).or_else(|| self.new.get_mut(&order))
+        self.stored.get_mut(&order).or_else(|| self.new.get_mut(&order))
     }
 }

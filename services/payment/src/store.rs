@@ -7,31 +7,40 @@ mod write;
 use broker::{Awaited, UuidPage, Waiting};
 use envelope::Sequence;
 use events::values::{Money, OrderId};
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::{Entry, Payment, Status};
 
-pub(crate) use queue::{Claimed, claim, hasten, lock_claimed, ready};
-pub(crate) use write::{Written, complete, insert, update};
+pub(crate) use queue::{Claimed, claim, hasten, load_claimed, ready};
+pub(crate) use write::{Update, complete, insert, update};
 
 use rows::{Row, undecodable};
 
 /// A payment as an operator sees it.
 #[derive(Debug)]
-pub(crate) struct Seen {
-    /// Where it stands.
+pub(crate) struct Details {
+    /// The status.
     pub status: Status,
     /// The order's total.
     pub amount: Money,
-    /// Calls to the gateway so far.
+    /// The number of calls to the gateway so far.
     pub attempts: i32,
-    /// What happened, oldest first.
+    /// The history, oldest first.
     pub history: Vec<Entry>,
 }
 
-/// The payments of these orders, locked in key order; those that do not exist are not there.
-pub(crate) async fn lock(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Payment>> {
+/// Returns the ids of a batch's orders, each once.
+pub(crate) fn ids(orders: impl Iterator<Item = OrderId>) -> Vec<Uuid> {
+    let mut ids: Vec<_> = orders.map(OrderId::uuid).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Loads the existing payments of these orders, locked in key order.
+pub(crate) async fn load(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<Payment>> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -46,15 +55,15 @@ pub(crate) async fn lock(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx
     rows.into_iter().map(Payment::try_from).collect()
 }
 
-/// The payments of a page, each with its whole history, locked in key order. Not finished is a payment that has an operation
-/// to carry out, or waits for its order's decision.
+/// Loads the payments of a page, each with its whole history, locked in key order. A payment is unfinished while it has an
+/// operation to carry out or waits for its order's decision.
 pub(crate) async fn page(
     connection: &mut PgConnection,
     page: &UuidPage,
 ) -> sqlx::Result<Vec<(Payment, Vec<Entry>)>> {
     let rows = sqlx::query!(
         r#"
-        SELECT id, history AS "history: sqlx::types::Json<Vec<Entry>>" FROM payments
+        SELECT id, history AS "history: Json<Vec<Entry>>" FROM payments
         WHERE ($1::uuid[] IS NULL OR id = ANY ($1))
           AND ($2::timestamptz IS NULL OR (history -> -1 ->> 'at')::timestamptz >= $2)
           AND NOT ($3 AND CASE goal
@@ -72,10 +81,10 @@ pub(crate) async fn page(
     );
     let rows = rows.fetch_all(&mut *connection).await?;
     let (ids, histories): (Vec<Uuid>, Vec<_>) = rows.into_iter().map(|row| (row.id, row.history.0)).unzip();
-    Ok(lock(connection, &ids).await?.into_iter().zip(histories).collect())
+    Ok(load(connection, &ids).await?.into_iter().zip(histories).collect())
 }
 
-/// Payments that have answered their order and wait for its decision.
+/// Finds payments that have answered their order and wait for its decision.
 pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
     let rows = sqlx::query!(
         r#"
@@ -96,11 +105,11 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
     Ok(rows.collect())
 }
 
-/// One payment to look at.
-pub(crate) async fn see(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Seen>> {
+/// Finds one payment for an operator.
+pub(crate) async fn find(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Details>> {
     let row = sqlx::query!(
         r#"
-        SELECT status, amount, currency, attempts, history AS "history: sqlx::types::Json<Vec<Entry>>"
+        SELECT status, amount, currency, attempts, history AS "history: Json<Vec<Entry>>"
         FROM payments WHERE id = $1
         "#,
         order.uuid(),
@@ -108,7 +117,7 @@ pub(crate) async fn see(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Se
     .fetch_optional(pool)
     .await?;
     row.map(|row| {
-        Ok(Seen {
+        Ok(Details {
             status: row.status.parse().map_err(|_| undecodable("status", &row.status))?,
             amount: rows::money(row.amount, &row.currency)?,
             attempts: row.attempts,

@@ -1,4 +1,4 @@
-//! Brings each payment to its goal: one operation at a time, asked of the gateway outside any transaction.
+//! Brings each payment to its goal: one operation at a time, called outside any transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 use work::{Queue, Worker, backoff};
 
-use crate::announce::announce;
 use crate::domain::{Failure, Outcome, Payment};
+use crate::event_log;
 use crate::gateway::{Gateway, LEASE};
-use crate::store::{self, Claimed, Written};
+use crate::store::{self, Claimed, Update};
 
-/// Calls at the same time, by this instance.
+/// The most concurrent calls of this instance.
 const CONCURRENCY: usize = 64;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The payments that are not where they should be.
+/// The queue of payments that have not reached their goal.
 pub(crate) struct Payments {
     outbox: Outbox,
     gateway: Gateway,
-    /// The gateway took nothing in when it was last asked.
-    gateway_away: AtomicBool,
+    /// Whether the last call that showed it found the gateway unavailable.
+    is_unavailable: AtomicBool,
 }
 
-/// A worker on the payments, woken by `wake`.
+/// Returns a worker on the payments, woken by `wake`.
 pub(crate) fn worker(outbox: Outbox, gateway: Gateway, wake: Arc<Notify>) -> Worker<Payments> {
-    let payments = Payments { outbox, gateway, gateway_away: AtomicBool::new(false) };
+    let payments = Payments { outbox, gateway, is_unavailable: AtomicBool::new(false) };
     Worker::new(payments, wake, CONCURRENCY, LEASE)
 }
 
@@ -49,10 +49,10 @@ impl Queue for Payments {
     async fn perform(&self, job: &Claimed) -> Outcome {
         let Some(request) = job.payment.request(job.unresolved) else {
             // The schema allows no such row.
-            tracing::error!(order_id = %job.payment.order_id, "a payment is due and nothing can be asked for it");
+            tracing::error!(order_id = %job.payment.order_id, "a payment is due, but there is no call to make for it");
             return Err(Failure::Unknown);
         };
-        self.gateway.ask(request).await
+        self.gateway.call(&request).await
     }
 
     fn timed_out(&self, _: &Claimed) -> Outcome {
@@ -62,28 +62,28 @@ impl Queue for Payments {
     async fn record(&self, done: &[(Claimed, Outcome)]) -> sqlx::Result<()> {
         let (orders, tokens): (Vec<_>, Vec<_>) =
             done.iter().map(|(job, _)| (job.payment.order_id.uuid(), job.token)).unzip();
-        let brought: HashMap<_, _> =
+        let outcomes: HashMap<_, _> =
             done.iter().map(|(job, outcome)| (job.payment.order_id, (job.unresolved, outcome))).collect();
         let mut tx = self.outbox.begin().await?;
-        // As they are now: the order may have asked for something else meanwhile.
-        let mut payments = store::lock_claimed(&mut tx, &orders, &tokens).await?;
+        // Loaded again, since the order may have moved the goal meanwhile.
+        let mut payments = store::load_claimed(&mut tx, &orders, &tokens).await?;
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         for payment in &mut payments {
-            let Some(&(unresolved, outcome)) = brought.get(&payment.order_id) else { continue };
+            let Some(&(unresolved, outcome)) = outcomes.get(&payment.order_id) else { continue };
             let event = payment.resolve(unresolved, outcome.clone(), now);
             if let Err(failure) = outcome {
-                tell(payment, *failure);
+                log_failure(payment, *failure);
             }
             let Some(event) = event else { continue };
             let cause = payment.cause(&event);
             let traceparent = cause.traceparent.clone();
             tx.append(cause, payment.version, &event).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            tx.on_commit(move || announce(&event, traceparent.as_deref()));
+            tx.on_commit(move || event_log::log(&event, traceparent.as_deref()));
         }
-        let written: Vec<_> = payments.iter().map(after).collect();
-        store::update(&mut tx, &written, true).await?;
+        let updates: Vec<_> = payments.iter().map(with_backoff).collect();
+        store::update(&mut tx, &updates, true).await?;
         tx.commit().await?;
-        self.watch(done.iter().map(|(_, outcome)| outcome));
+        self.log_availability(done.iter().map(|(_, outcome)| outcome));
         Ok(())
     }
 
@@ -97,13 +97,13 @@ impl Queue for Payments {
 }
 
 impl Payments {
-    /// Tells people once when the gateway goes away, and when it is back.
-    fn watch<'a>(&self, mut outcomes: impl Iterator<Item = &'a Outcome>) {
-        let Some(away) = outcomes.find_map(is_away) else { return };
-        if self.gateway_away.swap(away, Ordering::Relaxed) == away {
+    /// Logs once when the gateway becomes unavailable, and once when it is available again.
+    fn log_availability<'a>(&self, mut outcomes: impl Iterator<Item = &'a Outcome>) {
+        let Some(unavailable) = outcomes.find_map(is_unavailable) else { return };
+        if self.is_unavailable.swap(unavailable, Ordering::Relaxed) == unavailable {
             return;
         }
-        if away {
+        if unavailable {
             tracing::warn!("the gateway is not available; payments wait and are tried again");
         } else {
             tracing::info!("the gateway is available again");
@@ -111,8 +111,8 @@ impl Payments {
     }
 }
 
-/// What an outcome says of the gateway as a whole.
-fn is_away(outcome: &Outcome) -> Option<bool> {
+/// Whether the gateway is unavailable; `None` when the outcome does not show it.
+fn is_unavailable(outcome: &Outcome) -> Option<bool> {
     match outcome {
         Ok(_) | Err(Failure::Failed) => Some(false),
         Err(Failure::Unavailable) => Some(true),
@@ -120,23 +120,22 @@ fn is_away(outcome: &Outcome) -> Option<bool> {
     }
 }
 
-/// Tells, once, that a payment waits on its own account.
-fn tell(payment: &Payment, failure: Failure) {
+/// Logs the first failure of an operation as a warning, unless the whole gateway is unavailable.
+fn log_failure(payment: &Payment, failure: Failure) {
     let order_id = payment.order_id;
     match (failure, payment.failures) {
         (Failure::Failed | Failure::Unknown, 1) => {
-            tracing::warn!(%order_id, "{failure}; the payment is tried again until it is settled");
+            tracing::warn!(%order_id, "{failure}; the call is repeated until its outcome is known");
         }
         (_, failures) => tracing::debug!(%order_id, failures, "{failure}"),
     }
 }
 
-/// What failed waits; what comes next is due at once.
-fn after(payment: &Payment) -> Written<'_> {
-    let failures = u32::try_from(payment.failures).unwrap_or_default();
-    let pause = match failures {
+/// Makes the next operation due: at once, or after a backoff when the last call failed.
+fn with_backoff(payment: &Payment) -> Update<'_> {
+    let pause = match u32::try_from(payment.failures).unwrap_or_default() {
         0 => Duration::ZERO,
         failures => backoff(failures, FIRST_PAUSE, LONGEST_PAUSE),
     };
-    Written { payment, due_in: Some(pause) }
+    Update { payment, due_in: Some(pause) }
 }

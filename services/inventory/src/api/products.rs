@@ -1,29 +1,29 @@
-//! The catalogue: listed and delisted by the operator, read by everyone.
+//! The catalogue: the operator lists and delists products, everyone reads them.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use broker::Cause;
-use envelope::Sequence;
+use envelope::{Event as _, Sequence};
 use events::values::{Given, Money, ProductName, Sku};
 use events::{Product, ProductEvent, StockEvent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Json, Operator, Page, Paging, PagingParams, Path, Problem, Traceparent};
 
-use super::{Door, append_failed, no_such_product};
+use super::{Api, append_failed, no_such_product};
 use crate::domain::Stock;
 use crate::store;
 use crate::store::products::Offer;
 
-/// A product in the catalogue.
+/// A listed product.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Product)]
 pub(crate) struct ProductView {
     sku: Sku,
     name: ProductName,
-    /// What one costs.
+    /// The price of one unit.
     price: Money,
-    /// How many can be ordered now.
+    /// The quantity that can be ordered now.
     #[schema(minimum = 0)]
     available: i64,
 }
@@ -34,7 +34,7 @@ impl From<Offer> for ProductView {
     }
 }
 
-/// What a product is called and costs.
+/// A product's name and price.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with name and price")]
 pub(crate) struct PutProduct {
@@ -43,52 +43,48 @@ pub(crate) struct PutProduct {
     price: Money,
 }
 
-/// The catalogue
+/// Read the catalogue
 ///
-/// All listed products, by SKU. Delisted ones are not shown.
+/// All listed products, by SKU.
 #[utoipa::path(get, path = "/products", tag = "catalogue", params(PagingParams),
     responses((status = 200, description = "A page of the catalogue.", body = Page<ProductView>)))]
 pub(crate) async fn list(
-    State(door): State<Door>,
+    State(api): State<Api>,
     paging: Paging<Sku>,
 ) -> Result<Json<Page<ProductView>>, Problem> {
-    let offers = store::products::list(door.outbox.pool(), paging.after.as_ref(), paging.rows()).await?;
+    let offers = store::products::list(api.outbox.pool(), paging.after.as_ref(), paging.rows()).await?;
     let page = paging.page(offers, |offer| offer.product.sku.clone());
     Ok(Json(page.map(ProductView::from)))
 }
 
-/// One product
+/// Read a product
 ///
-/// 404 when it is unknown or delisted.
+/// 404 when the product is unknown or delisted.
 #[utoipa::path(get, path = "/products/{sku}", tag = "catalogue", params(("sku" = Sku, Path)),
     responses((status = 200, description = "The product.", body = ProductView)))]
-pub(crate) async fn get(
-    State(door): State<Door>,
-    Path(sku): Path<Sku>,
-) -> Result<Json<ProductView>, Problem> {
-    let offer = store::products::find(door.outbox.pool(), &sku).await?;
+pub(crate) async fn get(State(api): State<Api>, Path(sku): Path<Sku>) -> Result<Json<ProductView>, Problem> {
+    let offer = store::products::find(api.outbox.pool(), &sku).await?;
     Ok(Json(offer.ok_or_else(no_such_product)?.into()))
 }
 
 /// List a product, or change it
 ///
-/// A new product starts with no stock. A delisted one is listed again with the stock that it has. What is the same
-/// already changes nothing.
+/// A new product has no stock. A delisted product is listed again with its present stock. A repetition changes nothing.
 #[utoipa::path(put, path = "/products/{sku}", tag = "catalogue", params(("sku" = Sku, Path)),
     request_body = PutProduct, security(("bearer" = [])),
     responses(
-        (status = 200, description = "It was listed already; this is how it is now.", body = ProductView),
-        (status = 201, description = "It was unknown or delisted, and is listed now.", body = ProductView)))]
+        (status = 200, description = "The product was listed already; its new state.", body = ProductView),
+        (status = 201, description = "The product was unknown or delisted, and is listed now.", body = ProductView)))]
 pub(crate) async fn put(
     _: Operator,
-    State(door): State<Door>,
+    State(api): State<Api>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
     Json(PutProduct { name: Given(name), price }): Json<PutProduct>,
 ) -> Result<(StatusCode, Json<ProductView>), Problem> {
     let wanted = Product { sku, name, price };
     let cause = Cause::traced(Some(traceparent.clone()));
-    let mut tx = door.begin().await?;
+    let mut tx = api.begin().await?;
     let is_new = store::products::insert(&mut tx, &wanted).await?;
     let (was_listed, version) = if is_new {
         store::stock::insert(&mut tx, &wanted.sku).await?;
@@ -99,22 +95,23 @@ pub(crate) async fn put(
     } else {
         change(&mut tx, &wanted).await?
     };
+    let listed = ProductEvent::Listed(wanted.clone());
     if let Some(version) = version {
-        tx.append(cause, version, &ProductEvent::Listed(wanted.clone())).map_err(append_failed)?;
+        tx.append(cause, version, &listed).map_err(append_failed)?;
     }
     let offer = store::products::find(&mut *tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
     tx.commit().await?;
     if version.is_some() {
-        let (event_type, Product { sku, name, price }) = ("product.listed.v1", &wanted);
+        let (event_type, Product { sku, name, price }) = (listed.ce_type(), &wanted);
         tracing::info!(event_type, traceparent, "listed {sku}: {name}, {price}");
     }
     let status = if was_listed { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(offer.into())))
 }
 
-/// Brings a known product to what is wanted: whether it was listed, and its new version if anything changed.
+/// Changes a known product. Returns whether it was listed, and its new version if anything changed.
 async fn change(tx: &mut broker::Tx, wanted: &Product) -> Result<(bool, Option<Sequence>), Problem> {
-    let mut row = store::products::lock(tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
+    let mut row = store::products::load(tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
     let was_listed = std::mem::replace(&mut row.listed, true);
     if was_listed && row.product == *wanted {
         return Ok((was_listed, None));
@@ -127,24 +124,24 @@ async fn change(tx: &mut broker::Tx, wanted: &Product) -> Result<(bool, Option<S
 
 /// Delist a product
 ///
-/// It takes no new orders; what is ordered already is not touched, and its stock stays. Again: 204 again.
+/// A delisted product cannot be ordered. Existing orders and the stock stay. A repetition is 204 too.
 #[utoipa::path(delete, path = "/products/{sku}", tag = "catalogue", params(("sku" = Sku, Path)),
-    security(("bearer" = [])), responses((status = 204, description = "It is delisted.")))]
+    security(("bearer" = [])), responses((status = 204, description = "The product is delisted.")))]
 pub(crate) async fn delete(
     _: Operator,
-    State(door): State<Door>,
+    State(api): State<Api>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = door.begin().await?;
-    let mut row = store::products::lock(&mut tx, &sku).await?.ok_or_else(no_such_product)?;
+    let mut tx = api.begin().await?;
+    let mut row = store::products::load(&mut tx, &sku).await?.ok_or_else(no_such_product)?;
     if std::mem::replace(&mut row.listed, false) {
         row.version = row.version.next();
         store::products::save(&mut tx, &row).await?;
-        tx.append(Cause::traced(Some(traceparent.clone())), row.version, &row.event())
-            .map_err(append_failed)?;
+        let (version, delisted) = (row.version, row.into_event());
+        tx.append(Cause::traced(Some(traceparent.clone())), version, &delisted).map_err(append_failed)?;
         tx.commit().await?;
-        tracing::info!(event_type = "product.delisted.v1", traceparent, "delisted {sku}");
+        tracing::info!(event_type = delisted.ce_type(), traceparent, "delisted {sku}");
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,9 @@
-//! Goods come in, and are counted: the operator's.
+//! Restocks and stock-takes by the operator.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use broker::{Cause, Tx};
+use envelope::Event as _;
 use events::StockEvent;
 use events::values::{Quantity, Sku};
 use serde::{Deserialize, Serialize};
@@ -11,27 +12,27 @@ use web::idempotency::{self, Answer, Claim};
 use web::openapi::Conflict;
 use web::{Idempotent, Json, Operator, Path, Problem, Traceparent};
 
-use super::{Door, append_failed, no_such_product};
+use super::{Api, append_failed, no_such_product};
 use crate::domain::{MAX_ON_HAND, Stock};
 use crate::store;
 
-/// How many came in.
+/// Goods that came in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with quantity")]
 pub(crate) struct Restock {
     quantity: Quantity,
 }
 
-/// What a restock came to.
+/// The stock after a restock.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Restocked {
     sku: Sku,
-    /// How many can be ordered now.
+    /// The quantity that can be ordered now.
     #[schema(minimum = 0)]
     available: i64,
 }
 
-/// What a stock-take found on the shelf, those set aside for orders included.
+/// The quantity that a stock-take found, including reserved goods.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with on_hand")]
 pub(crate) struct StockTake {
@@ -44,11 +45,11 @@ pub(crate) struct StockTake {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Counted {
     sku: Sku,
-    /// On the shelf.
+    /// The quantity on the shelf.
     on_hand: i64,
-    /// Of these, set aside for orders.
+    /// The part of it that is reserved for orders.
     reserved: i64,
-    /// The others: how many can be ordered now.
+    /// The other part, which can be ordered now.
     available: i64,
 }
 
@@ -63,29 +64,29 @@ fn countable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D
 
 /// Restock a product
 ///
-/// Goods came in. With an `Idempotency-Key` a repetition gets the first answer and adds nothing; without one each call
-/// counts. A delisted product can be restocked too. At most 10¹² of a product can be on hand.
+/// Adds goods that came in. With an `Idempotency-Key`, a repetition gets the first answer and adds nothing; without one
+/// each call counts. A delisted product can be restocked too. At most 10¹² units of a product can be on hand.
 #[utoipa::path(post, path = "/products/{sku}/restock", tag = "stock",
     params(("sku" = Sku, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Restock, security(("bearer" = [])),
-    responses((status = 200, description = "They can be ordered.", body = Restocked)))]
+    responses((status = 200, description = "The goods can be ordered.", body = Restocked)))]
 pub(crate) async fn restock(
     _: Operator,
-    State(door): State<Door>,
+    State(api): State<Api>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
     Idempotent { value: Restock { quantity }, key }: Idempotent<Restock>,
 ) -> Result<Answer, Problem> {
-    let mut tx = door.begin().await?;
+    let mut tx = api.begin().await?;
     if let Some(key) = &key {
         match idempotency::claim(&mut tx, &[key]).await.map_err(idempotency::failed)?.pop() {
             Some(Claim::Replay(answer)) => return Ok(answer),
             Some(Claim::OtherBody) => return Err(idempotency::other_body()),
-            // One key cannot repeat itself.
+            // A single key cannot be repeated in its own batch.
             Some(Claim::New | Claim::Repeats(_)) | None => {}
         }
     }
-    let mut stock = lock(&mut tx, &sku).await?;
+    let mut stock = load(&mut tx, &sku).await?;
     stock.restock(quantity).map_err(|full| Problem::invalid("/quantity", full.to_string()))?;
     stock.version = stock.version.next();
     let replenished = StockEvent::Replenished(stock.level(sku.clone()));
@@ -98,30 +99,30 @@ pub(crate) async fn restock(
         idempotency::answer(&mut tx, &[(key, &answer)]).await?;
     }
     tx.commit().await?;
-    let event_type = "stock.replenished.v1";
+    let event_type = replenished.ce_type();
     tracing::info!(event_type, traceparent, "restocked {sku}: {available} available");
     Ok(answer)
 }
 
 /// Correct the stock after a stock-take
 ///
-/// 409 when fewer were found than are set aside for orders. It counts as no restock, but what it adds can be ordered
-/// at once. A delisted product can be counted too.
+/// 409 when fewer units were found than are reserved for orders. It does not count as a restock, but added units can be
+/// ordered at once. A delisted product can be counted too.
 #[utoipa::path(put, path = "/products/{sku}/stock", tag = "stock", params(("sku" = Sku, Path)),
     request_body = StockTake, security(("bearer" = [])),
     responses((status = 200, description = "The stock is corrected.", body = Counted),
         (status = 409, response = Conflict)))]
 pub(crate) async fn count(
     _: Operator,
-    State(door): State<Door>,
+    State(api): State<Api>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
     Json(StockTake { on_hand }): Json<StockTake>,
 ) -> Result<Json<Counted>, Problem> {
-    let mut tx = door.begin().await?;
-    let mut stock = lock(&mut tx, &sku).await?;
+    let mut tx = api.begin().await?;
+    let mut stock = load(&mut tx, &sku).await?;
     let before = stock;
-    stock.count(on_hand).map_err(|promised| Problem::conflict(format!("{promised}.")))?;
+    stock.count(on_hand).map_err(|too_few| Problem::conflict(format!("{too_few}.")))?;
     let available = stock.available();
     if stock != before {
         stock.version = stock.version.next();
@@ -130,13 +131,13 @@ pub(crate) async fn count(
             .map_err(append_failed)?;
         store::stock::save(&mut tx, &[(&sku, stock)]).await?;
         tx.commit().await?;
-        let event_type = "stock.changed.v1";
+        let event_type = changed.ce_type();
         tracing::info!(event_type, traceparent, "counted {sku}: {on_hand} on hand, {available} available");
     }
     Ok(Json(Counted { sku, on_hand, reserved: stock.reserved, available }))
 }
 
-async fn lock(tx: &mut Tx, sku: &Sku) -> Result<Stock, Problem> {
-    let shelves = store::stock::lock(tx, &[sku.as_str()]).await?;
+async fn load(tx: &mut Tx, sku: &Sku) -> Result<Stock, Problem> {
+    let shelves = store::stock::load(tx, &[sku.as_str()]).await?;
     shelves.0.get(sku).copied().ok_or_else(no_such_product)
 }

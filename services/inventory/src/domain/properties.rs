@@ -1,4 +1,4 @@
-//! Whatever arrives, in whatever order and how often: nothing below zero, nothing lost, every order answered once.
+//! With any events, in any order and number: no quantity is negative, nothing gets lost, every order is answered once.
 
 mod restored;
 
@@ -17,7 +17,7 @@ use super::{Contradiction, Reservation, Shelves, Status, Stock, Warehouse};
 
 const SKUS: [&str; 4] = ["A", "B", "C", "UNKNOWN"];
 
-/// What happens next.
+/// An event or an operator's request.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Place(usize),
@@ -43,10 +43,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn carts() -> impl Strategy<Value = Vec<Vec<(usize, i64)>>> {
     let skus = prop::sample::subsequence(vec![0, 0, 1, 1, 2, 2, 3], 1..4).prop_shuffle();
     let cart = skus.prop_flat_map(|mut skus| {
-        let mut seen = Vec::new();
+        let mut kept = Vec::new();
         skus.retain(|sku| {
-            !seen.contains(sku) && {
-                seen.push(*sku);
+            !kept.contains(sku) && {
+                kept.push(*sku);
                 true
             }
         });
@@ -110,13 +110,13 @@ fn cancelled(index: usize) -> OrderEvent {
     })
 }
 
-/// Three products without stock; the fourth SKU is of none.
+/// Three products without stock; the fourth SKU has no product.
 fn empty() -> Warehouse {
     let shelves = (0..3).map(|index| (sku(index), Stock::default())).collect();
     Warehouse { shelves: Shelves(shelves), ..Warehouse::default() }
 }
 
-/// Every promise of the schema, and that the products' sums are those of the orders.
+/// Asserts the schema's constraints, and that the products' sums are those of the orders.
 fn assert_adds_up(warehouse: &Warehouse) {
     let held = |status, sku: &Sku| -> i64 {
         let of_status = warehouse.reservations.values().filter(|reservation| reservation.status == status);
@@ -132,7 +132,7 @@ fn assert_adds_up(warehouse: &Warehouse) {
     }
 }
 
-/// The answers to one order so far, and whether `next` may follow them.
+/// Whether `next` may follow the answers to one order so far.
 fn may_follow(answers: &[ReservationEvent], next: &ReservationEvent) -> bool {
     use ReservationEvent::{Committed, Rejected, Released, Reserved};
     match (answers, next) {
@@ -205,7 +205,7 @@ proptest! {
                     let rebuilt = warehouse.reservations[&order_id].published(order_id);
                     let sequences = rebuilt.iter().map(|(sequence, _)| sequence.to_i64());
                     prop_assert!(sequences.eq(1..=version));
-                    prop_assert!(rebuilt.iter().map(|(_, event)| event).eq(&*earlier), "as it was published");
+                    prop_assert!(rebuilt.iter().map(|(_, event)| event).eq(&*earlier), "the rebuilt events are the published ones");
                 }
                 Ok(None) => prop_assert!(!earlier.is_empty()),
                 Err(error) => {
@@ -215,7 +215,7 @@ proptest! {
             }
             assert_adds_up(&warehouse);
         }
-        // Cancelled now, every order has let go of all goods that had not been let go of.
+        // After a cancellation, every order has released all of its goods.
         for index in 0..8 {
             let _ = warehouse.apply(&cancelled(index));
         }
@@ -227,7 +227,7 @@ proptest! {
 }
 
 #[test]
-fn an_order_that_names_a_product_twice_is_no_order() {
+fn an_order_that_lists_a_product_twice_is_rejected() {
     let mut warehouse = empty();
     let twice = warehouse.apply(&placed(0, &[(0, 1), (1, 1), (0, 1)]));
     assert_eq!(twice, Err(Contradiction::SkuTwice(sku(0))));
@@ -235,7 +235,7 @@ fn an_order_that_names_a_product_twice_is_no_order() {
 }
 
 #[test]
-fn a_late_placed_order_finds_itself_cancelled() {
+fn an_order_that_is_placed_after_its_cancellation_stays_cancelled() {
     let mut warehouse = empty();
     assert!(warehouse.apply(&cancelled(0)).unwrap().is_some());
     assert_eq!(warehouse.apply(&placed(0, &[(0, 1)])), Ok(None));

@@ -1,7 +1,7 @@
-//! Reservations and stock from an older copy of the database, brought to where their published events say they were.
+//! Reservations and stock of a database that was restored from an older copy, rolled forward by their published events.
 //!
-//! `reservations` says what is set aside and what has left the shelf, order by order; `stock` says how much is on the
-//! shelf. A stock event tells one level, not how it came about, so the reservations are rolled forward first and count.
+//! `reservations` has the reserved and committed goods of each order, `stock` the quantity on the shelf. A stock event has a
+//! level but not its origin, so the reservations are rolled forward first.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use events::{Line, ReservationEvent, ShortLine, StockEvent};
 use super::{Reservation, Status, Stock, Warehouse};
 
 impl Warehouse {
-    /// Applies an event that was published as a fact. What the shelves of its products have set aside and committed
-    /// follows, so that they stay the sums of the reservations.
+    /// Applies a published event as a fact. The reserved and committed quantities of its products change with it, so that they
+    /// stay the sums of the reservations.
     pub(crate) fn recover(&mut self, event: &ReservationEvent, sequence: Sequence) {
-        let (status, lines, short) = told(event);
+        let (status, lines, short) = parts(event);
         let known = self.reservations.entry(event.order_id()).or_insert_with(|| Reservation {
-            // A placed order is the first event of its key. What follows it finds its effect here.
-            seen: Sequence::NONE.next(),
-            ..Reservation::answered(Status::Closed, Vec::new())
+            // The first event of the order: it is read again and must not count as new.
+            seen_orders: Sequence::NONE.next(),
+            ..Reservation::new(Status::Closed, Vec::new())
         });
         let mut moved: HashMap<_, (i64, i64)> = HashMap::new();
         for (status, lines, sign) in [(known.status, &known.lines, -1), (status, &lines, 1)] {
@@ -34,11 +34,11 @@ impl Warehouse {
         (known.status, known.lines, known.short) = (status, lines, short);
         known.version = known.version.max(sequence);
         for (sku, (reserved, committed)) in moved {
-            // `products` is rolled forward before, and each of its products has a shelf.
+            // `products` was rolled forward before, so each of its products has a stock row.
             let Some(stock) = self.shelves.0.get_mut(&sku) else { continue };
             stock.reserved += reserved;
             stock.committed += committed;
-            // More is promised than the copy had: the restocks in between are told by `stock`.
+            // More is reserved than the copy had on hand: `stock` has the restocks in between.
             stock.on_hand = stock.on_hand.max(stock.reserved);
             stock.balance();
         }
@@ -46,13 +46,13 @@ impl Warehouse {
 }
 
 impl Stock {
-    /// Applies a level that was published as a fact.
+    /// Applies a published level as a fact.
     ///
-    /// What came in by a restock is told from what a stock-take found as far as the log has the level just before it;
-    /// the log is compacted, and the sum alone is certain.
+    /// Restocked and corrected quantities are told apart only if the compacted log still has the level just before; their sum
+    /// is always right.
     pub(crate) fn recover(&mut self, event: &StockEvent, sequence: Sequence) {
         let level = event.level();
-        // What is promised is there: the level of the last moments may have been lost on its way to the log.
+        // The last levels may never have reached the log, but reserved goods are on hand.
         let on_hand = level.on_hand.max(self.reserved);
         if level.restocks > self.restocks {
             self.restocked += (on_hand - self.on_hand).max(0);
@@ -63,14 +63,14 @@ impl Stock {
         self.balance();
     }
 
-    /// Accounts for what is there, or has left, and no restock has brought.
+    /// Counts goods that no restock accounts for as corrections.
     fn balance(&mut self) {
         self.corrected = self.on_hand + self.committed - self.restocked;
     }
 }
 
-/// Where an event says that its reservation is: its lines, and those that were short.
-fn told(event: &ReservationEvent) -> (Status, Vec<Line>, Vec<ShortLine>) {
+/// Returns the status, the lines and the short lines that an event gives its reservation.
+fn parts(event: &ReservationEvent) -> (Status, Vec<Line>, Vec<ShortLine>) {
     let lines = event.goods().to_vec();
     match event {
         ReservationEvent::Reserved(_) => (Status::Reserved, lines, Vec::new()),

@@ -1,4 +1,4 @@
-//! What is set aside for one order.
+//! The reservation of one order.
 
 use envelope::Sequence;
 use events::values::OrderId;
@@ -7,53 +7,53 @@ use events::{
 };
 use strum::{EnumString, IntoStaticStr};
 
-/// The state of an order's reservation.
+/// The status of a reservation. The database has its strum name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Status {
-    /// All lines are set aside.
+    /// All lines are reserved.
     Reserved,
-    /// At least one line was short, so none is set aside.
+    /// At least one line was short, so none is reserved.
     Rejected,
     /// The goods have left the shelf.
     Committed,
-    /// They can be sold again.
+    /// The goods can be sold again.
     Released,
-    /// Cancelled before it was placed: what comes late does nothing.
+    /// The order was cancelled before its `order.placed` was read; a late one has no effect.
     Closed,
 }
 
 /// An order's reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reservation {
-    /// Where it stands.
+    /// The status.
     pub(crate) status: Status,
-    /// What is, or was, set aside; nothing when rejected or closed.
+    /// The lines that are, or were, reserved; none when rejected or closed.
     pub(crate) lines: Vec<Line>,
-    /// The lines that were short when it was rejected; empty when it was not, or when they were not kept.
+    /// The short lines of a rejected reservation; an earlier version did not store them.
     pub(crate) short: Vec<ShortLine>,
-    /// The sequence of the last event published of it.
+    /// The sequence of the last event published of the reservation.
     pub(crate) version: Sequence,
-    /// The last sequence seen of the order.
-    pub(crate) seen: Sequence,
+    /// The sequence of the last event applied of the order.
+    pub(crate) seen_orders: Sequence,
 }
 
 impl Reservation {
-    /// The answer to an order's first event.
-    pub(crate) fn answered(status: Status, lines: Vec<Line>) -> Self {
-        Self { status, lines, short: Vec::new(), version: Sequence::NONE.next(), seen: Sequence::NONE }
+    /// Creates the reservation that answers an order's first event.
+    pub(crate) fn new(status: Status, lines: Vec<Line>) -> Self {
+        Self { status, lines, short: Vec::new(), version: Sequence::NONE.next(), seen_orders: Sequence::NONE }
     }
 
-    /// Takes the next state, which is published.
-    pub(crate) fn become_next(&mut self, status: Status) {
+    /// Moves to the next status, which is published.
+    pub(crate) fn advance(&mut self, status: Status) {
         self.status = status;
         self.version = self.version.next();
     }
 
-    /// The events that were published of the reservation of `order_id`, each with its sequence; without a rejection whose short
-    /// lines were not kept.
+    /// Returns the published events of the reservation of `order_id`, each with its sequence; without a rejection whose short
+    /// lines were not stored.
     ///
-    /// Reserved, then committed or not, then released or not: so the status and the version tell which ones.
+    /// Goods are reserved, then perhaps committed, then perhaps released. So status and version determine the events.
     pub(crate) fn published(&self, order_id: OrderId) -> Vec<(Sequence, ReservationEvent)> {
         let (first, lines) = (Sequence::NONE.next(), || self.lines.clone());
         let reserved = (first, ReservationEvent::Reserved(StockReserved { order_id, lines: lines() }));
@@ -78,7 +78,7 @@ impl Reservation {
         }
     }
 
-    /// Whether goods move when the order's next event comes.
+    /// Whether the order's next event moves goods.
     pub(crate) fn holds_goods(&self) -> bool {
         matches!(self.status, Status::Reserved | Status::Committed)
     }

@@ -1,74 +1,74 @@
-//! The stock of one product. On the shelf = set aside + available; restocked + corrected = on the shelf + committed.
+//! The stock of one product: on hand = reserved + available; restocked + corrected = on hand + committed.
 
 use envelope::Sequence;
 use events::StockLevel;
 use events::values::{Quantity, Sku};
 
-/// The most of one product that may stand on the shelf by restocks and stock-takes.
+/// The most units of a product on hand after a restock or a stock-take.
 pub(crate) const MAX_ON_HAND: i64 = 1_000_000_000_000;
 
-/// How much there is of a product, and where it came from and went.
+/// The stock of a product, with its origin and its use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stock {
-    /// On the shelf, those set aside included.
+    /// The quantity on the shelf, including reserved goods.
     pub(crate) on_hand: i64,
-    /// Set aside for orders that are not decided yet.
+    /// The quantity reserved for orders that are not decided yet.
     pub(crate) reserved: i64,
-    /// Left the shelf for confirmed orders, less what came back.
+    /// The quantity that left the shelf for confirmed orders, less what came back.
     pub(crate) committed: i64,
-    /// Came in by restocks.
+    /// The sum of all restocks.
     pub(crate) restocked: i64,
-    /// Found or missed by stock-takes, in sum.
+    /// The sum of all corrections by stock-takes.
     pub(crate) corrected: i64,
-    /// How often it was restocked.
+    /// The number of restocks.
     pub(crate) restocks: i64,
-    /// The sequence of the last event published of it.
+    /// The sequence of the last event published of the stock.
     pub(crate) version: Sequence,
 }
 
-/// No room for a restock: it would bring what is on hand beyond [`MAX_ON_HAND`].
+/// The error for a restock beyond [`MAX_ON_HAND`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("would bring what is on hand beyond 1,000,000,000,000")]
 pub(crate) struct Full;
 
-/// A stock-take found fewer than are promised to orders.
+/// The error for a stock-take that found fewer units than are reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("on_hand cannot be below what is reserved for orders: {reserved}")]
-pub(crate) struct Promised {
-    /// How many are.
+pub(crate) struct BelowReserved {
+    /// The reserved quantity.
     reserved: i64,
 }
 
 impl Stock {
-    /// How many can be ordered.
+    /// Returns the quantity that can be ordered.
     pub(crate) fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
-    /// Sets goods aside; the caller has seen that they are available.
+    /// Reserves goods; the caller has checked that they are available.
     pub(crate) fn reserve(&mut self, quantity: Quantity) {
         self.reserved += quantity.get();
     }
 
-    /// What was set aside can be sold again.
+    /// Releases reserved goods.
     pub(crate) fn release(&mut self, quantity: Quantity) {
         self.reserved -= quantity.get();
     }
 
-    /// What was set aside leaves the shelf.
+    /// Commits reserved goods: they leave the shelf.
     pub(crate) fn commit(&mut self, quantity: Quantity) {
         self.reserved -= quantity.get();
         self.on_hand -= quantity.get();
         self.committed += quantity.get();
     }
 
-    /// What had left comes back to the shelf.
+    /// Takes committed goods back to the shelf.
     pub(crate) fn take_back(&mut self, quantity: Quantity) {
         self.committed -= quantity.get();
         self.on_hand += quantity.get();
     }
 
-    /// Goods come in.
+    /// Adds goods that came in.
     pub(crate) fn restock(&mut self, quantity: Quantity) -> Result<(), Full> {
         let on_hand = self.on_hand + quantity.get();
         if on_hand > MAX_ON_HAND {
@@ -80,17 +80,17 @@ impl Stock {
         Ok(())
     }
 
-    /// A stock-take found so many on the shelf.
-    pub(crate) fn count(&mut self, on_hand: i64) -> Result<(), Promised> {
+    /// Corrects the quantity on the shelf to the result of a stock-take.
+    pub(crate) fn count(&mut self, on_hand: i64) -> Result<(), BelowReserved> {
         if on_hand < self.reserved {
-            return Err(Promised { reserved: self.reserved });
+            return Err(BelowReserved { reserved: self.reserved });
         }
         self.corrected += on_hand - self.on_hand;
         self.on_hand = on_hand;
         Ok(())
     }
 
-    /// What readers are told.
+    /// Returns the published level.
     pub(crate) fn level(&self, sku: Sku) -> StockLevel {
         StockLevel { sku, available: self.available(), on_hand: self.on_hand, restocks: self.restocks }
     }
@@ -105,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stock_take_cannot_break_a_promise() {
+    fn a_stock_take_cannot_go_below_the_reserved_quantity() {
         let mut stock = Stock::default();
         stock.restock(quantity(10)).unwrap();
         stock.reserve(quantity(4));
-        assert_eq!(stock.count(3), Err(Promised { reserved: 4 }));
+        assert_eq!(stock.count(3), Err(BelowReserved { reserved: 4 }));
         stock.count(4).unwrap();
         assert_eq!((stock.available(), stock.corrected, stock.restocks), (0, -6, 1));
     }

@@ -1,4 +1,4 @@
-//! What an order's events do to the goods: all lines of an order are set aside or none, and every order is answered once.
+//! The effects of an order's events: all lines of an order are reserved or none, and every order is answered once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,40 +10,40 @@ use events::{
 
 use super::{Reservation, Status, Stock};
 
-/// The part of the inventory that a batch of orders needs.
+/// The reservations and the stock of a batch of orders.
 #[derive(Debug, Default)]
 pub(crate) struct Warehouse {
-    /// What is set aside, by order; an order that is not here was never heard of.
+    /// The reservations by order; no event of a missing order was applied yet.
     pub(crate) reservations: HashMap<OrderId, Reservation>,
-    /// The products.
+    /// The stock.
     pub(crate) shelves: Shelves,
 }
 
-/// Stock by product; of a product that is not here there is none.
+/// The stock by product; a missing product has none.
 #[derive(Debug, Default)]
 pub(crate) struct Shelves(pub(crate) BTreeMap<Sku, Stock>);
 
-/// An event that contradicts what is known: no state of the inventory can follow from it.
+/// The reason why an event cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Contradiction {
-    /// Confirmed, and nobody ever placed it.
-    #[error("an order was confirmed that was never placed")]
+    /// The order was confirmed, but never placed.
+    #[error("the order was confirmed, but never placed")]
     NeverPlaced,
-    /// Confirmed, although its stock was rejected.
-    #[error("an order was confirmed whose stock was rejected")]
+    /// The order was confirmed, but its stock was rejected.
+    #[error("the order was confirmed, but its stock was rejected")]
     WasRejected,
-    /// An order's lines name each product once.
-    #[error("an order names {0} twice")]
+    /// An order lists a product twice.
+    #[error("the order lists {0} twice")]
     SkuTwice(Sku),
-    /// Goods are set aside, and the product has no stock row.
-    #[error("{0} is set aside, and there is no stock of it")]
+    /// Goods are reserved, but the product has no stock row.
+    #[error("{0} is reserved, but has no stock")]
     NoStock(Sku),
 }
 
 impl Warehouse {
-    /// Applies one event and says what is published, if anything:
+    /// Applies an event and returns the event to publish:
     ///
-    /// | state | placed | confirmed | cancelled |
+    /// | status | placed | confirmed | cancelled |
     /// |---|---|---|---|
     /// | – | reserved or rejected | contradiction | closed: released, no lines |
     /// | reserved | | committed | released |
@@ -57,7 +57,7 @@ impl Warehouse {
                 OrderEvent::Placed(placed) => self.shelves.place(placed)?,
                 OrderEvent::Cancelled(_) => {
                     let answer = ReservationEvent::Released(StockReleased { order_id, lines: Vec::new() });
-                    (Reservation::answered(Status::Closed, Vec::new()), answer)
+                    (Reservation::new(Status::Closed, Vec::new()), answer)
                 }
                 OrderEvent::Confirmed(_) => return Err(Contradiction::NeverPlaced),
             };
@@ -69,12 +69,17 @@ impl Warehouse {
             (Status::Reserved, OrderEvent::Cancelled(_)) => (Status::Released, Stock::release),
             (Status::Committed, OrderEvent::Cancelled(_)) => (Status::Released, Stock::take_back),
             (Status::Rejected, OrderEvent::Confirmed(_)) => return Err(Contradiction::WasRejected),
-            _ => return Ok(None),
+            (_, OrderEvent::Placed(_))
+            | (Status::Rejected, OrderEvent::Cancelled(_))
+            | (Status::Committed, OrderEvent::Confirmed(_))
+            | (Status::Released | Status::Closed, OrderEvent::Confirmed(_) | OrderEvent::Cancelled(_)) => {
+                return Ok(None);
+            }
         };
         for Line { sku, quantity } in &reservation.lines {
             move_goods(self.shelves.stock(sku)?, *quantity);
         }
-        reservation.become_next(status);
+        reservation.advance(status);
         let lines = reservation.lines.clone();
         Ok(Some(if status == Status::Committed {
             ReservationEvent::Committed(StockCommitted { order_id, lines })
@@ -85,7 +90,7 @@ impl Warehouse {
 }
 
 impl Shelves {
-    /// Sets aside all lines of a new order, or none.
+    /// Reserves all lines of a new order, or none.
     fn place(&mut self, placed: &OrderPlaced) -> Result<(Reservation, ReservationEvent), Contradiction> {
         let mut named = BTreeSet::new();
         if let Some(twice) = placed.items.iter().find(|item| !named.insert(&item.sku)) {
@@ -100,10 +105,7 @@ impl Shelves {
         let short: Vec<_> = short.collect();
         if !short.is_empty() {
             let answer = ReservationEvent::Rejected(StockRejected { order_id, short: short.clone() });
-            return Ok((
-                Reservation { short, ..Reservation::answered(Status::Rejected, Vec::new()) },
-                answer,
-            ));
+            return Ok((Reservation { short, ..Reservation::new(Status::Rejected, Vec::new()) }, answer));
         }
         let mut lines = Vec::with_capacity(placed.items.len());
         for item in &placed.items {
@@ -111,7 +113,7 @@ impl Shelves {
             lines.push(Line { sku: item.sku.clone(), quantity: item.quantity });
         }
         let answer = ReservationEvent::Reserved(StockReserved { order_id, lines: lines.clone() });
-        Ok((Reservation::answered(Status::Reserved, lines), answer))
+        Ok((Reservation::new(Status::Reserved, lines), answer))
     }
 
     fn stock(&mut self, sku: &Sku) -> Result<&mut Stock, Contradiction> {

@@ -1,4 +1,4 @@
-//! Topic `products`: each event is the whole product.
+//! Topic `products`: each event has the whole product.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use events::values::Sku;
 
 use crate::store::products::{self, Row};
 
-/// Folds the service's own `products` into the catalogue.
+/// The handler of the service's own `products`.
 pub(super) struct Products;
 
 /// The products of a batch.
 pub(super) struct State {
-    rows: BTreeMap<Sku, Row>,
-    told: BTreeMap<Sku, Row>,
+    stored: BTreeMap<Sku, Row>,
+    published: BTreeMap<Sku, Row>,
 }
 
 impl Handler for Products {
@@ -24,24 +24,25 @@ impl Handler for Products {
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<ProductEvent>]) -> Result<State, Failure> {
         let skus: Vec<_> = batch.iter().map(|received| received.event.product().sku.as_str()).collect();
-        let rows = products::lock_all(tx, &skus).await?;
-        let rows = rows.into_iter().map(|row| (row.product.sku.clone(), row)).collect();
-        Ok(State { rows, told: BTreeMap::new() })
+        let rows = products::load_all(tx, &skus).await?;
+        let stored = rows.into_iter().map(|row| (row.product.sku.clone(), row)).collect();
+        Ok(State { stored, published: BTreeMap::new() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &ProductEvent) -> Option<&'s mut Sequence> {
         let sku = &event.product().sku;
-        state.told.get_mut(sku).or_else(|| state.rows.get_mut(sku)).map(|row| &mut row.version)
+        let row = state.published.get_mut(sku).or_else(|| state.stored.get_mut(sku));
+        row.map(|row| &mut row.version)
     }
 
     fn handle(&self, state: &mut State, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
-        let row = Row::told(&incoming.event, incoming.sequence);
-        state.told.insert(row.product.sku.clone(), row);
+        let row = Row::of(&incoming.event, incoming.sequence);
+        state.published.insert(row.product.sku.clone(), row);
         Ok(())
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        let told: Vec<_> = state.told.into_values().collect();
-        Ok(products::restore(tx, &told).await?)
+        let rows: Vec<_> = state.published.into_values().collect();
+        Ok(products::restore(tx, &rows).await?)
     }
 }

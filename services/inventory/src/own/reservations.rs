@@ -1,4 +1,4 @@
-//! Topic `reservations`: each event says where an order's reservation is.
+//! Topic `reservations`: each event has the state of an order's reservation.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,10 +10,10 @@ use events::{Line, ReservationEvent};
 use crate::domain::Warehouse;
 use crate::store;
 
-/// Folds the service's own `reservations` into the reservations, and into what the shelves have set aside for them.
+/// The handler of the service's own `reservations`: rolls the reservations forward, and the reserved and committed stock.
 pub(super) struct Reservations;
 
-/// The reservations of a batch, and the shelves of their products.
+/// The reservations of a batch, and the stock of their products.
 pub(super) struct State {
     warehouse: Warehouse,
     /// The orders whose reservations are in the database.
@@ -30,12 +30,12 @@ impl Handler for Reservations {
     async fn load(&self, tx: &mut Tx, batch: &[Received<ReservationEvent>]) -> Result<State, Failure> {
         let orders: BTreeSet<_> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
         let orders: Vec<_> = orders.into_iter().collect();
-        let reservations = store::reservations::lock(tx, &orders).await?;
+        let reservations = store::reservations::load(tx, &orders).await?;
         let known = reservations.values().flat_map(|reservation| &reservation.lines);
-        let told = batch.iter().flat_map(|received| received.event.goods());
-        let skus: BTreeSet<_> = known.chain(told).map(|line| line.sku.as_str()).collect();
+        let published = batch.iter().flat_map(|received| received.event.goods());
+        let skus: BTreeSet<_> = known.chain(published).map(|line| line.sku.as_str()).collect();
         let skus: Vec<_> = skus.into_iter().collect();
-        let shelves = store::stock::lock(tx, &skus).await?;
+        let shelves = store::stock::load(tx, &skus).await?;
         let stored = reservations.keys().copied().collect();
         let warehouse = Warehouse { reservations, shelves };
         Ok(State { warehouse, stored, touched: BTreeSet::new(), moved: BTreeSet::new() })
@@ -59,9 +59,9 @@ impl Handler for Reservations {
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         let Warehouse { reservations, shelves } = &state.warehouse;
         let rows = state.touched.iter().filter_map(|order| Some((*order, reservations.get(order)?)));
-        let (known, new): (Vec<_>, Vec<_>) = rows.partition(|(order, _)| state.stored.contains(order));
+        let (stored, new): (Vec<_>, Vec<_>) = rows.partition(|(order, _)| state.stored.contains(order));
         store::reservations::insert(tx, &new).await?;
-        store::reservations::update(tx, &known).await?;
+        store::reservations::update(tx, &stored).await?;
         let moved = state.moved.iter().filter_map(|sku| Some((sku, *shelves.0.get(sku)?)));
         Ok(store::stock::save(tx, &moved.collect::<Vec<_>>()).await?)
     }

@@ -1,4 +1,4 @@
-//! Topic `stock`: each event is a level of a product's shelf.
+//! Topic `stock`: each event has the level of a product.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use events::values::Sku;
 use crate::domain::Shelves;
 use crate::store;
 
-/// Folds the service's own `stock` into the shelves.
+/// The handler of the service's own `stock`.
 pub(super) struct Levels;
 
-/// The shelves of a batch.
+/// The stock of a batch.
 pub(super) struct State {
     shelves: Shelves,
-    told: BTreeSet<Sku>,
+    changed: BTreeSet<Sku>,
 }
 
 impl Handler for Levels {
@@ -26,7 +26,7 @@ impl Handler for Levels {
     async fn load(&self, tx: &mut Tx, batch: &[Received<StockEvent>]) -> Result<State, Failure> {
         let skus: BTreeSet<_> = batch.iter().map(|received| received.event.level().sku.as_str()).collect();
         let skus: Vec<_> = skus.into_iter().collect();
-        Ok(State { shelves: store::stock::lock(tx, &skus).await?, told: BTreeSet::new() })
+        Ok(State { shelves: store::stock::load(tx, &skus).await?, changed: BTreeSet::new() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &StockEvent) -> Option<&'s mut Sequence> {
@@ -35,16 +35,16 @@ impl Handler for Levels {
 
     fn handle(&self, state: &mut State, incoming: Incoming<'_, StockEvent>) -> Result<(), Rejected> {
         let sku = &incoming.event.level().sku;
-        // `products` is rolled forward before, and each of its products has a shelf.
+        // `products` was rolled forward before, so each of its products has a stock row.
         if let Some(stock) = state.shelves.0.get_mut(sku) {
             stock.recover(&incoming.event, incoming.sequence);
-            state.told.insert(sku.clone());
+            state.changed.insert(sku.clone());
         }
         Ok(())
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        let rows = state.told.iter().filter_map(|sku| Some((sku, *state.shelves.0.get(sku)?)));
+        let rows = state.changed.iter().filter_map(|sku| Some((sku, *state.shelves.0.get(sku)?)));
         Ok(store::stock::save(tx, &rows.collect::<Vec<_>>()).await?)
     }
 }

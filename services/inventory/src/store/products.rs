@@ -2,8 +2,10 @@
 
 use broker::Keys;
 use envelope::Sequence;
-use events::values::{Money, Sku};
+use events::values::{Currency, Money, ProductName, Sku};
 use events::{Product, ProductEvent};
+use serde::Serialize;
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 
 use super::{bounds, sequence, unreadable};
@@ -13,32 +15,35 @@ use super::{bounds, sequence, unreadable};
 pub(crate) struct Row {
     pub(crate) product: Product,
     pub(crate) listed: bool,
-    /// The sequence of the last event published of it.
+    /// The sequence of the last event published of the product.
     pub(crate) version: Sequence,
 }
 
 impl Row {
-    /// The row that an event tells.
-    pub(crate) fn told(event: &ProductEvent, version: Sequence) -> Self {
-        let listed = matches!(event, ProductEvent::Listed(_));
+    /// The row that an event describes.
+    pub(crate) fn of(event: &ProductEvent, version: Sequence) -> Self {
+        let listed = match event {
+            ProductEvent::Listed(_) => true,
+            ProductEvent::Delisted(_) => false,
+        };
         Self { product: event.product().clone(), listed, version }
     }
 
-    /// The event that tells its state.
-    pub(crate) fn event(self) -> ProductEvent {
+    /// The event that describes the row.
+    pub(crate) fn into_event(self) -> ProductEvent {
         if self.listed { ProductEvent::Listed(self.product) } else { ProductEvent::Delisted(self.product) }
     }
 }
 
-/// A listed product as callers see it.
+/// A listed product.
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) product: Product,
-    /// How many can be ordered.
+    /// The quantity that can be ordered.
     pub(crate) available: i64,
 }
 
-/// A product as its columns.
+/// Reads a product from its columns.
 fn product(sku: String, name: String, amount: i64, currency: &str) -> sqlx::Result<Product> {
     Ok(Product {
         sku: sku.try_into().map_err(unreadable)?,
@@ -47,7 +52,7 @@ fn product(sku: String, name: String, amount: i64, currency: &str) -> sqlx::Resu
     })
 }
 
-/// A listed product.
+/// Finds a listed product.
 pub(crate) async fn find(executor: impl PgExecutor<'_>, sku: &Sku) -> sqlx::Result<Option<Offer>> {
     let row = sqlx::query!(
         r#"
@@ -66,7 +71,7 @@ pub(crate) async fn find(executor: impl PgExecutor<'_>, sku: &Sku) -> sqlx::Resu
     .transpose()
 }
 
-/// The listed products after `after`, by SKU.
+/// Lists the listed products after `after`, by SKU.
 pub(crate) async fn list(
     executor: impl PgExecutor<'_>,
     after: Option<&Sku>,
@@ -93,7 +98,7 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// Adds a product that was never there; `false`: it was.
+/// Inserts a product; `false` when it exists already.
 pub(crate) async fn insert(connection: &mut PgConnection, product: &Product) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "INSERT INTO products (sku, name, amount, currency, listed, version) VALUES ($1, $2, $3, $4, true, 1)
@@ -108,8 +113,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, product: &Product) -> 
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Locks a product, listed or not.
-pub(crate) async fn lock(connection: &mut PgConnection, sku: &Sku) -> sqlx::Result<Option<Row>> {
+/// Loads a product, listed or not, locked.
+pub(crate) async fn load(connection: &mut PgConnection, sku: &Sku) -> sqlx::Result<Option<Row>> {
     let row = sqlx::query!(
         "SELECT sku, name, amount, currency, listed, version FROM products WHERE sku = $1 FOR UPDATE",
         sku.as_str(),
@@ -123,8 +128,8 @@ pub(crate) async fn lock(connection: &mut PgConnection, sku: &Sku) -> sqlx::Resu
     .transpose()
 }
 
-/// Locks products, listed or not, by SKU; what is not there is absent.
-pub(crate) async fn lock_all(connection: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<Row>> {
+/// Loads the existing products of `skus`, listed or not, locked in the order of their SKUs.
+pub(crate) async fn load_all(connection: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<Row>> {
     let rows = sqlx::query!(
         "SELECT sku, name, amount, currency, listed, version FROM products
          WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
@@ -140,42 +145,50 @@ pub(crate) async fn lock_all(connection: &mut PgConnection, skus: &[&str]) -> sq
         .collect()
 }
 
-/// Writes products as they were published, sorted by SKU. One that was never there gets the empty shelf that each product
-/// begins with.
+/// Inserts or updates products as they were published, sorted by SKU. A new product gets an empty stock row.
 pub(crate) async fn restore(connection: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
-    let skus: Vec<&str> = rows.iter().map(|row| row.product.sku.as_str()).collect();
-    let names: Vec<&str> = rows.iter().map(|row| row.product.name.as_str()).collect();
-    let amounts: Vec<i64> = rows.iter().map(|row| row.product.price.amount).collect();
-    let currencies: Vec<&str> = rows.iter().map(|row| row.product.price.currency.as_str()).collect();
-    let listed: Vec<bool> = rows.iter().map(|row| row.listed).collect();
-    let versions: Vec<i64> = rows.iter().map(|row| row.version.to_i64()).collect();
+    let rows: Vec<_> = rows.iter().map(Columns::of).collect();
     sqlx::query!(
         r#"
-        INSERT INTO products (sku, name, amount, currency, listed, version)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[])
+        INSERT INTO products SELECT * FROM jsonb_populate_recordset(NULL::products, $1)
         ON CONFLICT (sku) DO UPDATE
         SET name = excluded.name, amount = excluded.amount, currency = excluded.currency, listed = excluded.listed,
             version = excluded.version
         "#,
-        &skus as &[&str],
-        &names as &[&str],
-        &amounts,
-        &currencies as &[&str],
-        &listed,
-        &versions,
+        Json(&rows) as _,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "INSERT INTO stock (sku, version) SELECT sku, 1 FROM unnest($1::text[]) AS told (sku) ON CONFLICT DO NOTHING",
-        &skus as &[&str],
+        "INSERT INTO stock (sku, version)
+         SELECT sku, 1 FROM jsonb_populate_recordset(NULL::products, $1) ON CONFLICT DO NOTHING",
+        Json(&rows) as _,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Writes a locked product.
+/// The columns of a row, to be written.
+#[derive(Serialize)]
+struct Columns<'a> {
+    sku: &'a Sku,
+    name: &'a ProductName,
+    amount: i64,
+    currency: Currency,
+    listed: bool,
+    version: i64,
+}
+
+impl<'a> Columns<'a> {
+    fn of(row: &'a Row) -> Self {
+        let Product { sku, name, price } = &row.product;
+        let (listed, version) = (row.listed, row.version.to_i64());
+        Self { sku, name, amount: price.amount, currency: price.currency, listed, version }
+    }
+}
+
+/// Writes a product, which is locked.
 pub(crate) async fn save(connection: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE products SET name = $2, amount = $3, currency = $4, listed = $5, version = $6 WHERE sku = $1",
@@ -191,8 +204,11 @@ pub(crate) async fn save(connection: &mut PgConnection, row: &Row) -> sqlx::Resu
     Ok(())
 }
 
-/// Locks products by SKU and raises their versions: their state is published again.
-pub(crate) async fn raise(connection: &mut PgConnection, keys: Keys<'_>) -> sqlx::Result<Vec<Row>> {
+/// Increments the versions of products, locked in the order of their SKUs, so that their state is published again.
+pub(crate) async fn increment_versions(
+    connection: &mut PgConnection,
+    keys: Keys<'_>,
+) -> sqlx::Result<Vec<Row>> {
     let (one, after, limit) = bounds(keys);
     let rows = sqlx::query!(
         r#"

@@ -1,10 +1,11 @@
-//! What is set aside for each order.
+//! The reservations of the orders.
 
 use std::collections::HashMap;
 
 use broker::{Awaited, UuidPage, Waiting};
 use events::values::OrderId;
 use events::{Line, ShortLine};
+use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -30,14 +31,14 @@ impl Row {
             lines: self.lines.0,
             short: self.short.map_or_else(Vec::new, |short| short.0),
             version: sequence(self.version),
-            seen: sequence(self.seen_orders),
+            seen_orders: sequence(self.seen_orders),
         };
         Ok((self.order_id.into(), reservation))
     }
 }
 
-/// Locks the reservations of `orders`, in the order of their ids; what is not there is absent.
-pub(crate) async fn lock(
+/// Loads the existing reservations of `orders`, locked in the order of their ids.
+pub(crate) async fn load(
     connection: &mut PgConnection,
     orders: &[Uuid],
 ) -> sqlx::Result<HashMap<OrderId, Reservation>> {
@@ -52,8 +53,8 @@ pub(crate) async fn lock(
     rows.fetch_all(connection).await?.into_iter().map(Row::into_reservation).collect()
 }
 
-/// The reservations of a page, each with the time of its last change, locked in the order of their ids. Not finished is one
-/// whose order is not decided.
+/// Loads the reservations of a page, each with the time of its last change, locked in the order of their ids. A reservation
+/// is unfinished while its order is not decided.
 pub(crate) async fn page(
     connection: &mut PgConnection,
     page: &UuidPage,
@@ -84,7 +85,7 @@ pub(crate) async fn page(
     reservations.collect()
 }
 
-/// Reservations whose orders are not decided.
+/// Finds reservations whose orders are not decided.
 pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
     let rows = sqlx::query!(
         r#"
@@ -99,83 +100,76 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.order_id.to_string(),
         seen: sequence(row.seen_orders),
-        // The time in the order's id: rows of an earlier version do not know when they were written.
+        // The time in the order's id, since rows of an earlier version have no time of their own.
         since: OrderId::from(row.order_id).made_at().unwrap_or(row.updated_at),
     });
     Ok(rows.collect())
 }
 
-/// Adds reservations, sorted by order; says how many were not there before.
+/// Inserts reservations and returns the number of new ones.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    rows: &[(OrderId, &Reservation)],
+    reservations: &[(OrderId, &Reservation)],
 ) -> sqlx::Result<u64> {
-    if rows.is_empty() {
+    if reservations.is_empty() {
         return Ok(0);
     }
-    let lines: Vec<_> = rows.iter().map(|(_, reservation)| Json(&reservation.lines)).collect();
-    let short = |reservation: &&Reservation| !reservation.short.is_empty();
-    let short: Vec<_> =
-        rows.iter().map(|(_, row)| Some(*row).filter(short).map(|row| Json(&row.short))).collect();
-    let Columns { orders, statuses, versions, seen } = Columns::of(rows);
+    let rows: Vec<_> = reservations.iter().copied().map(Columns::of).collect();
     let inserted = sqlx::query!(
         "INSERT INTO reservations (order_id, status, lines, version, seen_orders, short)
-         SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::jsonb[])
+         SELECT order_id, status, lines, version, seen_orders, short
+         FROM jsonb_populate_recordset(NULL::reservations, $1) ORDER BY order_id
          ON CONFLICT DO NOTHING",
-        &orders,
-        &statuses as &[&str],
-        &lines as &[Json<&Vec<Line>>],
-        &versions,
-        &seen,
-        &short as &[Option<Json<&Vec<ShortLine>>>],
-    )
-    .execute(connection)
-    .await?;
-    Ok(inserted.rows_affected())
+        Json(&rows) as _,
+    );
+    Ok(inserted.execute(connection).await?.rows_affected())
 }
 
-/// Writes locked reservations; their lines never change.
+/// Writes reservations, which are locked; their lines never change.
 pub(crate) async fn update(
     connection: &mut PgConnection,
-    rows: &[(OrderId, &Reservation)],
+    reservations: &[(OrderId, &Reservation)],
 ) -> sqlx::Result<()> {
-    if rows.is_empty() {
+    if reservations.is_empty() {
         return Ok(());
     }
-    let Columns { orders, statuses, versions, seen } = Columns::of(rows);
+    let rows: Vec<_> = reservations.iter().copied().map(Columns::of).collect();
     sqlx::query!(
         r#"
         UPDATE reservations
-        SET status = given.status, version = given.version, seen_orders = given.seen_orders, updated_at = now()
-        FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
-             AS given (order_id, status, version, seen_orders)
-        WHERE reservations.order_id = given.order_id
+        SET status = new.status, version = new.version, seen_orders = new.seen_orders, updated_at = now()
+        FROM jsonb_populate_recordset(NULL::reservations, $1) AS new
+        WHERE reservations.order_id = new.order_id
         "#,
-        &orders,
-        &statuses as &[&str],
-        &versions,
-        &seen,
+        Json(&rows) as _,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Rows as UNNEST takes them.
-struct Columns {
-    orders: Vec<Uuid>,
-    statuses: Vec<&'static str>,
-    versions: Vec<i64>,
-    seen: Vec<i64>,
+/// The columns of a reservation, to be written.
+#[derive(Serialize)]
+struct Columns<'a> {
+    order_id: OrderId,
+    status: &'static str,
+    lines: &'a [Line],
+    /// NULL unless the reservation was rejected.
+    short: Option<&'a [ShortLine]>,
+    version: i64,
+    seen_orders: i64,
 }
 
-impl Columns {
-    fn of(rows: &[(OrderId, &Reservation)]) -> Self {
+impl<'a> Columns<'a> {
+    fn of((order_id, reservation): (OrderId, &'a Reservation)) -> Self {
+        let short = Some(&*reservation.short).filter(|short| !short.is_empty());
         Self {
-            orders: rows.iter().map(|(order, _)| order.uuid()).collect(),
-            statuses: rows.iter().map(|(_, reservation)| <&str>::from(reservation.status)).collect(),
-            versions: rows.iter().map(|(_, reservation)| reservation.version.to_i64()).collect(),
-            seen: rows.iter().map(|(_, reservation)| reservation.seen.to_i64()).collect(),
+            order_id,
+            status: reservation.status.into(),
+            lines: &reservation.lines,
+            short,
+            version: reservation.version.to_i64(),
+            seen_orders: reservation.seen_orders.to_i64(),
         }
     }
 }

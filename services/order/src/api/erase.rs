@@ -11,30 +11,31 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use web::{Json, Operator, Path, Problem, Traceparent};
 
-use super::{Api, Room, failed};
-use crate::store::customers::{self, Whom};
+use super::{Api, OutboxHasRoom, problem};
+use crate::store::customers::{self, Erasure};
 
-/// Whom to forget.
+/// The address to erase.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with email")]
-pub(super) struct Erasure {
+#[schema(as = Erasure)]
+pub(super) struct ErasureRequest {
     email: EmailAddress,
 }
 
 /// Erase a customer
 ///
-/// Everyone forgets the address, and other customers that have it (an earlier version took spellings of one address for
-/// several customers); the orders stay, without it. Done again it changes nothing. Who orders again with that address is a
-/// new customer.
+/// All services erase the address, and that of other customers who have it (an earlier version registered a customer per
+/// spelling). The orders stay, without the address. A repetition changes nothing. A later order with that address registers
+/// a new customer.
 #[utoipa::path(
     delete, path = "/customers/{id}", tag = "customers",
     params(("id" = CustomerId, Path, description = "The customer's id")),
-    responses((status = ACCEPTED, description = "Forgotten")),
+    responses((status = ACCEPTED, description = "Erased")),
     security(("bearer" = []))
 )]
 pub(super) async fn erase_customer(
     _: Operator,
-    _: Room,
+    _: OutboxHasRoom,
     State(api): State<Api>,
     Traceparent(traceparent): Traceparent,
     Path(id): Path<CustomerId>,
@@ -42,42 +43,42 @@ pub(super) async fn erase_customer(
     if !customers::is_known(api.outbox.pool(), id).await? {
         return Err(Problem::not_found("There is no customer with this id."));
     }
-    erase(&api, Whom::Customer(id), traceparent).await
+    erase(&api, Erasure::Customer(id), traceparent).await
 }
 
-/// Erase whoever has an address
+/// Erase a customer by address
 ///
-/// As erasing a customer by id; the address is in the body, so that no log of URLs holds it. Known or not, the answer is
-/// the same.
+/// Like the erasure by id; the address is in the body, so that no log of URLs holds it. The answer is the same for an
+/// unknown address.
 #[utoipa::path(
-    post, path = "/erasures", tag = "customers", request_body = Erasure,
-    responses((status = ACCEPTED, description = "Forgotten, if known")),
+    post, path = "/erasures", tag = "customers", request_body = ErasureRequest,
+    responses((status = ACCEPTED, description = "Erased, if known")),
     security(("bearer" = []))
 )]
 pub(super) async fn erase_address(
     _: Operator,
-    _: Room,
+    _: OutboxHasRoom,
     State(api): State<Api>,
     Traceparent(traceparent): Traceparent,
-    Json(Erasure { email }): Json<Erasure>,
+    Json(ErasureRequest { email }): Json<ErasureRequest>,
 ) -> Result<StatusCode, Problem> {
-    erase(&api, Whom::Address(&email), traceparent).await
+    erase(&api, Erasure::Address(&email), traceparent).await
 }
 
-async fn erase(api: &Api, whom: Whom<'_>, traceparent: String) -> Result<StatusCode, Problem> {
-    let forget = async {
+async fn erase(api: &Api, erasure: Erasure<'_>, traceparent: String) -> Result<StatusCode, Problem> {
+    let erase = async {
         let mut tx = api.outbox.begin().await?;
-        let erased = customers::erase(&mut tx, whom, OffsetDateTime::now_utc()).await?;
+        let erased = customers::erase(&mut tx, erasure, OffsetDateTime::now_utc()).await?;
         for (sequence, event) in &erased {
-            // While Kafka is away the address would stand in the outbox still.
+            // While Kafka is down, the address would otherwise stay in the outbox.
             tx.withdraw::<CustomerEvent>(&event.key()).await?;
             tx.append(Cause::traced(Some(traceparent.clone())), *sequence, event)?;
         }
         tx.commit().await?;
         Ok::<_, Failure>(erased)
     };
-    for (_, event) in forget.await.map_err(failed)? {
-        let (customer_id, event_type) = (event.customer_id(), "customer.erased.v1");
+    for (_, event) in erase.await.map_err(problem)? {
+        let (customer_id, event_type) = (event.customer_id(), event.ce_type());
         tracing::info!(%customer_id, event_type, traceparent, "customer erased");
     }
     Ok(StatusCode::ACCEPTED)

@@ -10,32 +10,33 @@ use web::idempotency::{Answer, Key};
 use web::json::Opaque;
 use web::{ClientAddress, Idempotent, Problem, Traceparent};
 
-use super::{Api, Room};
+use super::{Api, OutboxHasRoom};
 use crate::domain::pricing::Wanted;
-use crate::placing::Request;
+use crate::group_commit::Request;
 use crate::tokens::Tokens;
 use crate::view::{Accepted, with_cancel_token};
 
-/// Longer ones are none of ours.
+/// The longest claim, in bytes; no longer one was ever issued.
 const LONGEST_CLAIM: usize = 200;
 
 /// An order to place.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an order: an object with email, items and payment_method")]
 pub(super) struct PlaceOrder {
-    /// Where the customer is told what becomes of it.
+    /// The address for mails about the order.
     email: EmailAddress,
-    /// What is ordered; a SKU named twice is added up. The items share one currency.
+    /// The items; quantities of a SKU that is listed twice are added up. All items have one currency.
     #[schema(value_type = Vec<ItemToOrder>, min_items = 1, max_items = 50)]
     items: ItemsToOrder,
-    /// The gateway's name for a way to pay. The number of a card is refused.
+    /// The gateway's name of the payment method. A card number is refused.
     #[schema(value_type = PaymentMethod)]
     payment_method: Given<PaymentMethod>,
-    /// Whether to tell the customer when what turns out to be sold out comes back. A client that wishes too often is taken
-    /// at its order without the wish.
+    /// Whether to notify the customer when products that turn out to be sold out are back. Ignored for a client with too
+    /// many such orders.
     #[serde(default)]
     notify_me: bool,
-    /// The claim of a "back in stock" mail's link, if one led here. Opaque; an unknown or overlong one is ignored.
+    /// The claim of a "back in stock" mail's link, if the customer followed one. Opaque; an unknown or overlong one is
+    /// ignored.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     claim: Option<Opaque>,
@@ -90,14 +91,14 @@ impl From<PlaceOrder> for Request {
     }
 }
 
-/// A client that has not placed too many orders lately. An argument before the body's.
+/// Refuses a client with too many orders. An argument before the body's.
 pub(super) struct WithinLimit;
 
 impl FromRequestParts<Api> for WithinLimit {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        if let Some(limit) = &api.limit {
+        if let Some(limit) = &api.order_limit {
             let client = ClientAddress::from_request_parts(parts, api).await?;
             if !client.is_local() {
                 limit.check(&client)?;
@@ -107,9 +108,10 @@ impl FromRequestParts<Api> for WithinLimit {
     }
 }
 
-/// Counts a wish to be told; `false`: the client has wished too often lately.
-fn may_wish(api: &Api, client: &ClientAddress) -> bool {
-    let allowed = client.is_local() || api.wishes.as_ref().is_none_or(|limit| limit.check(client).is_ok());
+/// Counts an order with `notify_me`; `false` when the client has too many.
+fn may_notify(api: &Api, client: &ClientAddress) -> bool {
+    let allowed =
+        client.is_local() || api.notify_me_limit.as_ref().is_none_or(|limit| limit.check(client).is_ok());
     if !allowed {
         metrics::counter!("wishes_dropped_total", "reason" => "client_limit").increment(1);
     }
@@ -118,9 +120,9 @@ fn may_wish(api: &Api, client: &ClientAddress) -> bool {
 
 /// Place an order
 ///
-/// The order is taken once it is in the database; payment and inventory answer afterwards, so read it at `Location`
-/// until it is final. Needs no other service. With an `Idempotency-Key` a repetition within 24 hours gets the same
-/// answer, byte for byte, and there is one order; while the first is still being handled it waits, or gets 409.
+/// The order is accepted once it is in the database, without any other service. Payment and inventory answer afterwards, so
+/// read it at `Location` until it is final. With an `Idempotency-Key`, a repetition within 24 hours gets the same answer,
+/// byte for byte, and there is one order; while the first request is in flight, the repetition waits or gets 409.
 #[utoipa::path(
     post, path = "/orders", tag = "orders",
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
@@ -133,7 +135,7 @@ fn may_wish(api: &Api, client: &ClientAddress) -> bool {
 pub(super) async fn place(
     State(api): State<Api>,
     _: WithinLimit,
-    _: Room,
+    _: OutboxHasRoom,
     client: ClientAddress,
     Traceparent(traceparent): Traceparent,
     order: Idempotent<PlaceOrder>,
@@ -143,15 +145,15 @@ pub(super) async fn place(
         None => None,
     };
     let mut request = Request::from(order.value);
-    request.notify_me = request.notify_me && may_wish(&api, &client);
-    let answer = api.placing.place(request, key, traceparent).await?;
+    request.notify_me = request.notify_me && may_notify(&api, &client);
+    let answer = api.group_commit.place(request, key, traceparent).await?;
     Ok(complete(answer, &api.tokens)?.into_response())
 }
 
-/// The key as it is stored. One that was stored before `TOKEN_KEY` was changed stays as it is, or the same request would
-/// make a second order.
+/// Returns the key in its stored form. A key that is stored under the previous `TOKEN_KEY` keeps that form; otherwise the
+/// same request would place a second order.
 async fn concealed(api: &Api, key: Key) -> Result<Key, Problem> {
-    if let Some(before) = api.tokens.conceal_as_before(&key)
+    if let Some(before) = api.tokens.conceal_with_previous(&key)
         && web::idempotency::is_known(api.outbox.pool(), &before).await?
     {
         return Ok(before);
@@ -159,12 +161,12 @@ async fn concealed(api: &Api, key: Key) -> Result<Key, Problem> {
     Ok(api.tokens.conceal(key))
 }
 
-/// Adds the token, which is not stored.
+/// Adds the cancel token, which is not stored.
 fn complete(stored: Answer, tokens: &Tokens) -> Result<Answer, Problem> {
     let id =
         stored.location().and_then(|location| location.strip_prefix("/orders/")?.parse::<OrderId>().ok());
     let id = id.ok_or_else(|| {
-        tracing::error!(location = stored.location(), "a stored answer names no order");
+        tracing::error!(location = stored.location(), "a stored answer has no location of an order");
         Problem::internal()
     })?;
     Ok(stored.map_body(|body| with_cancel_token(body, &tokens.cancel(id))))
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_pointed_at() {
+    fn a_refusal_points_at_the_field() {
         let item = |sku: &str, quantity: i64| serde_json::json!([{"sku": sku, "quantity": quantity}]);
         for (name, value, pointer) in [
             ("email", "nobody".into(), "/email"),

@@ -1,43 +1,43 @@
-//! The state machine of an order: state × event → state, and what is decided on the way. A table in code, without data.
+//! The state machine of an order, without its data: state and input give the next state and the decision.
 //!
-//! Payment and inventory answer in either order, late, or twice; their answers only ever move the order's `payment` and
-//! `stock` forward, whatever its status. The status decides once both answers are in:
+//! Payment and inventory answer in either order, late, or twice. Their answers only move the order's `payment` and `stock`
+//! forward, in any status. The status changes once both answers have arrived (`⇒` names the published event):
 //!
-//! | what happens | placed | confirmed | cancelled |
+//! | input | placed | confirmed | cancelled |
 //! |---|---|---|---|
 //! | first answer: authorized or declined, reserved or rejected | placed | – | cancelled |
 //! | second answer, now authorized and reserved | **confirmed** ⇒ `order.confirmed` | – | cancelled |
 //! | second answer, now rejected (authorized or declined) | **cancelled**, `out_of_stock` ⇒ `order.cancelled` | – | cancelled |
 //! | second answer, now declined and reserved | **cancelled**, `payment_declined` ⇒ `order.cancelled` | – | cancelled |
 //! | the customer cancels | **cancelled**, `customer_request` ⇒ `order.cancelled` | **cancelled**, `customer_request` ⇒ `order.cancelled` | cancelled |
-//! | the time is over | **cancelled**; the refusal that did come is the reason, else `expired` ⇒ `order.cancelled` | confirmed | cancelled |
+//! | the order expires | **cancelled**; the reason is the refusal that arrived, else `expired` ⇒ `order.cancelled` | confirmed | cancelled |
 //! | captured, committed | – | confirmed | cancelled |
 //! | capture failed for good | – | **cancelled**, `payment_failed` ⇒ `order.cancelled` | cancelled |
 //! | declined after all, voided or refunded | – | **cancelled**, `payment_failed` ⇒ `order.cancelled` | cancelled |
 //! | rejected after all, released | – | **cancelled**, `out_of_stock` ⇒ `order.cancelled` | cancelled |
 //!
-//! – does not happen; if it does (a restored database, a redrive), only `payment` and `stock` move. The last two rows
-//! happen to a confirmed order only after a database was restored from an older copy: money and goods went back
-//! for a cancellation that order, payment or inventory no longer knows, and so the order follows them.
+//! – does not occur. If it does (after a restore or a redrive), only `payment` and `stock` move. The last two rows occur for
+//! a confirmed order only after a database was restored from an older copy: money and goods went back for a cancellation
+//! that order, payment or inventory has lost, so the order is cancelled too.
 
 use events::CancelReason;
 use serde::Serialize;
 use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
-/// Where an order stands.
+/// The status of an order. The database and the API have its strum name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Status {
-    /// Waits for payment and inventory.
+    /// The order waits for payment and inventory.
     Placed,
-    /// Both said yes.
+    /// The amount was authorized and the stock reserved.
     Confirmed,
-    /// Will not be fulfilled.
+    /// The order will not be fulfilled.
     Cancelled(CancelReason),
 }
 
-/// What became of the money, as far as it is known here. Only ever moves down this list.
+/// The last known state of the payment. It only moves down this list.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, EnumString, IntoStaticStr,
 )]
@@ -46,21 +46,21 @@ pub(crate) enum Status {
 pub(crate) enum Payment {
     /// No answer yet.
     Pending,
-    /// Held.
+    /// The amount is held.
     Authorized,
-    /// Held, and could not be captured; will be voided.
+    /// The capture failed for good; the hold will be voided.
     Failed,
-    /// Ours.
+    /// The amount is captured.
     Captured,
-    /// Refused; nothing was held.
+    /// Declined; nothing was held.
     Declined,
-    /// The hold is gone, or never was.
+    /// Nothing is held any more, or ever was.
     Voided,
-    /// Went back.
+    /// The captured amount was refunded.
     Refunded,
 }
 
-/// What became of the goods, as far as it is known here. Only ever moves down this list.
+/// The last known state of the stock reservation. It only moves down this list.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, EnumString, IntoStaticStr,
 )]
@@ -69,46 +69,46 @@ pub(crate) enum Payment {
 pub(crate) enum Stock {
     /// No answer yet.
     Pending,
-    /// Set aside.
+    /// All lines are reserved.
     Reserved,
-    /// Left the shelf.
+    /// The goods have left the shelf.
     Committed,
-    /// At least one line was short; nothing was set aside.
+    /// At least one line was short, so none is reserved.
     Rejected,
-    /// Can be sold again.
+    /// The goods can be sold again.
     Released,
 }
 
 /// An order's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
-    /// What was decided.
+    /// The decided status.
     pub(crate) status: Status,
-    /// What payment said last.
+    /// The state of the payment.
     pub(crate) payment: Payment,
-    /// What inventory said last.
+    /// The state of the reservation.
     pub(crate) stock: Stock,
 }
 
-/// What can happen to an order.
+/// An input of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Happening {
-    /// Payment answered.
-    Paid(Payment),
-    /// Inventory answered.
-    Stocked(Stock),
-    /// The customer, or the operator for them, cancels.
+pub(crate) enum Input {
+    /// A new state of the payment.
+    Payment(Payment),
+    /// A new state of the reservation.
+    Stock(Stock),
+    /// A cancellation by the customer, or by an operator for them.
     CancelledByCustomer,
-    /// The time to wait is over.
-    TimeOver,
+    /// The end of the time to wait for answers.
+    Expired,
 }
 
-/// What a step decided.
+/// The decision of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It will be fulfilled.
+    /// Confirm the order.
     Confirm,
-    /// It will not.
+    /// Cancel the order.
     Cancel(CancelReason),
 }
 
@@ -122,20 +122,20 @@ impl Status {
 }
 
 impl State {
-    /// Of an order that was just placed.
+    /// The state of a new order.
     pub(crate) const PLACED: Self =
         Self { status: Status::Placed, payment: Payment::Pending, stock: Stock::Pending };
 
-    /// The state after `happening`, and the decision if this was what it waited for.
-    pub(crate) fn step(self, happening: Happening) -> (Self, Option<Decision>) {
+    /// Returns the state after `input`, and the decision if there is one.
+    pub(crate) fn step(self, input: Input) -> (Self, Option<Decision>) {
         let (mut payment, mut stock) = (self.payment, self.stock);
-        match happening {
-            Happening::Paid(answer) => payment = payment.max(answer),
-            Happening::Stocked(answer) => stock = stock.max(answer),
-            Happening::CancelledByCustomer | Happening::TimeOver => {}
+        match input {
+            Input::Payment(answer) => payment = payment.max(answer),
+            Input::Stock(answer) => stock = stock.max(answer),
+            Input::CancelledByCustomer | Input::Expired => {}
         }
         let moved = Self { payment, stock, ..self };
-        let decision = moved.decide(happening);
+        let decision = moved.decide(input);
         let status = match decision {
             Some(Decision::Confirm) => Status::Confirmed,
             Some(Decision::Cancel(reason)) => Status::Cancelled(reason),
@@ -144,34 +144,32 @@ impl State {
         (Self { status, ..moved }, decision)
     }
 
-    fn decide(self, happening: Happening) -> Option<Decision> {
+    fn decide(self, input: Input) -> Option<Decision> {
         use CancelReason::{CustomerRequest, Expired, OutOfStock, PaymentDeclined, PaymentFailed};
         let cancel = |reason| Some(Decision::Cancel(reason));
-        match (self.status, happening) {
+        match (self.status, input) {
             (Status::Cancelled(_), _) => None,
-            (_, Happening::CancelledByCustomer) => cancel(CustomerRequest),
-            (Status::Confirmed, Happening::Paid(Payment::Failed)) => cancel(PaymentFailed),
-            (Status::Confirmed, Happening::Paid(_)) if self.payment.answer() == Answer::No => {
+            (_, Input::CancelledByCustomer) => cancel(CustomerRequest),
+            (Status::Confirmed, Input::Payment(Payment::Failed)) => cancel(PaymentFailed),
+            (Status::Confirmed, Input::Payment(_)) if self.payment.answer() == Answer::No => {
                 cancel(PaymentFailed)
             }
-            (Status::Confirmed, Happening::Stocked(_)) if self.stock.answer() == Answer::No => {
-                cancel(OutOfStock)
-            }
+            (Status::Confirmed, Input::Stock(_)) if self.stock.answer() == Answer::No => cancel(OutOfStock),
             (Status::Confirmed, _) => None,
             (Status::Placed, _) => match (self.payment.answer(), self.stock.answer()) {
                 (Answer::Yes, Answer::Yes) => Some(Decision::Confirm),
                 (Answer::Yes | Answer::No, Answer::No) => cancel(OutOfStock),
                 (Answer::No, Answer::Yes) => cancel(PaymentDeclined),
-                (_, Answer::No) if happening == Happening::TimeOver => cancel(OutOfStock),
-                (Answer::No, _) if happening == Happening::TimeOver => cancel(PaymentDeclined),
-                _ if happening == Happening::TimeOver => cancel(Expired),
+                (_, Answer::No) if input == Input::Expired => cancel(OutOfStock),
+                (Answer::No, _) if input == Input::Expired => cancel(PaymentDeclined),
+                _ if input == Input::Expired => cancel(Expired),
                 _ => None,
             },
         }
     }
 }
 
-/// What an answer means for an order that waits for it.
+/// The meaning of a state for an order that waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Awaited,

@@ -1,16 +1,16 @@
-//! What was published of an order, rebuilt from where it stands.
+//! The published events of an order, rebuilt from its row.
 
-use envelope::Sequence;
+use envelope::{Event as _, Sequence};
 use events::OrderEvent;
 use time::OffsetDateTime;
 
 use super::{Order, Status};
 
 impl Order {
-    /// The events that were published of this order, each with its sequence and its time. The order's `news` have to be its
-    /// whole history.
+    /// Returns the published events, each with its sequence and its time; the order must have its whole history.
     ///
-    /// Placed, at most once confirmed, at most once and for ever cancelled: so the status and the version tell which ones.
+    /// An order is placed, at most once confirmed, and at most once and finally cancelled. So status and version determine
+    /// the events.
     pub(crate) fn published(&self) -> Vec<(Sequence, OffsetDateTime, OrderEvent)> {
         let first = Sequence::NONE.next();
         let mut events = vec![(first, OrderEvent::Placed(self.placed.clone()))];
@@ -28,14 +28,9 @@ impl Order {
         events.into_iter().map(timed).collect()
     }
 
-    /// When an event of this order was published, by its history.
+    /// Returns the time at which an event was published, from the history.
     fn time_of(&self, event: &OrderEvent) -> OffsetDateTime {
-        let event_type = match event {
-            OrderEvent::Placed(_) => "order.placed.v1",
-            OrderEvent::Confirmed(_) => "order.confirmed.v1",
-            OrderEvent::Cancelled(_) => "order.cancelled.v1",
-        };
-        let noted = self.news.iter().find(|entry| entry.event_type == event_type);
-        noted.map_or(self.updated_at, |entry| entry.at)
+        let entry = self.entries.iter().find(|entry| entry.event_type == event.ce_type());
+        entry.map_or(self.updated_at, |entry| entry.at)
     }
 }

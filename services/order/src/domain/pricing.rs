@@ -1,55 +1,56 @@
-//! What an order costs, by the service's own copy of the catalogue.
+//! Prices an order by the service's copy of the catalogue.
 
 use std::collections::HashMap;
 
 use events::Item;
 use events::values::{Money, ProductName, Quantity, Sku};
 
-/// A line as the customer asked for it.
+/// A line of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The product.
     pub(crate) sku: Sku,
-    /// How many.
+    /// The quantity.
     pub(crate) quantity: Quantity,
 }
 
-/// What can be ordered, of the products asked for.
+/// The listed products among the requested ones.
 pub(crate) type Catalogue = HashMap<Sku, Offer>;
 
 /// A product that can be ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer {
-    /// What it is called.
+    /// The name.
     pub(crate) name: ProductName,
-    /// What one costs.
+    /// The price of one unit.
     pub(crate) price: Money,
 }
 
-/// An order's lines with their prices, each SKU once, and their sum.
+/// The priced items of an order, each SKU once, and their sum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Priced {
-    /// In the order in which they were asked for.
+    /// The items, in the order of the request.
     pub(crate) items: Vec<Item>,
     /// The sum.
     pub(crate) total: Money,
 }
 
-/// Why a line cannot be ordered.
+/// The reason why a line cannot be ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// Unknown or delisted.
-    #[error("is no product that can be ordered")]
+    /// The product is unknown or delisted.
+    #[error("is not a product that can be ordered")]
     NotListed,
-    /// The items of an order share one currency.
+    /// The items of an order have one currency.
     #[error("is priced in another currency than the items before it")]
     OtherCurrency,
-    /// The quantity, or the sum of the order, is beyond what money and quantities can hold.
+    /// The quantity or the sum of the order is out of range.
     #[error("makes the order too large")]
     TooLarge,
 }
 
-/// Prices `wanted`, a SKU asked for twice added up; or the index of each line that is refused, and why.
+/// Prices the lines and adds up the quantities of a SKU that is listed twice. The error is the index of each refused line,
+/// with the reason.
 pub(crate) fn price(wanted: &[Wanted], catalogue: &Catalogue) -> Result<Priced, Vec<(usize, Refusal)>> {
     let mut items: Vec<Item> = Vec::with_capacity(wanted.len());
     let mut total: Option<Money> = None;
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sku_asked_for_twice_is_added_up_where_it_first_stood() {
+    fn quantities_of_a_sku_are_added_up_at_its_first_line() {
         let priced = price(&[wanted("A", 1), wanted("B", 2), wanted("A", 3)], &catalogue()).unwrap();
         let items: Vec<_> =
             priced.items.iter().map(|item| (item.sku.as_str(), item.quantity.get())).collect();
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_at_fault_is_named() {
+    fn every_refused_line_is_named() {
         let lines = [wanted("X", 1), wanted("A", 1), wanted("U", 1), wanted("D", 1), wanted("Y", 1)];
         let refused = price(&lines, &catalogue()).unwrap_err();
         let expected = [

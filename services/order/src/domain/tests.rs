@@ -1,4 +1,4 @@
-//! What is decided when, by example; what holds whatever happens is in [`properties`].
+//! The decisions, by example; the invariants are in [`properties`].
 
 mod properties;
 mod restored;
@@ -16,7 +16,7 @@ fn euros(amount: i64) -> Money {
     Money { amount, currency: "EUR".parse().unwrap() }
 }
 
-/// What is ordered in the tests.
+/// The order of the tests.
 pub(crate) fn placed() -> OrderPlaced {
     OrderPlaced {
         order_id: OrderId::new(NOW),
@@ -66,7 +66,7 @@ fn stock_event(stock: Stock) -> ReservationEvent {
     }
 }
 
-/// An order, and what it has published.
+/// An order and its published events.
 struct Shop {
     order: Order,
     published: Vec<OrderEvent>,
@@ -78,43 +78,43 @@ impl Shop {
         Self { order, published: vec![event] }
     }
 
-    /// One thing happens; the invariants of a single step hold.
-    fn after(&mut self, happens: impl FnOnce(&mut Order) -> Option<OrderEvent>) {
+    /// Applies an input and checks the invariants of a single step.
+    fn after(&mut self, input: impl FnOnce(&mut Order) -> Option<OrderEvent>) {
         let before = self.order.clone();
-        let event = happens(&mut self.order);
+        let event = input(&mut self.order);
         let steps = if event.is_some() { before.version.next() } else { before.version };
-        assert_eq!(self.order.version, steps, "a version an event, no gap");
+        assert_eq!(self.order.version, steps, "one version per event, without a gap");
         assert!(
             self.order.state.payment >= before.state.payment && self.order.state.stock >= before.state.stock
         );
-        let told = event.is_some();
+        let is_published = event.is_some();
         self.published.extend(event);
         assert_eq!(
-            told,
+            is_published,
             before.state.status != self.order.state.status,
-            "a status changes with its event alone"
+            "the status changes if, and only if, an event is published"
         );
     }
 
-    /// Placed, at most once confirmed, at most once and for ever cancelled.
+    /// An order is placed, at most once confirmed, and at most once and finally cancelled.
     fn assert_history_is_sound(&self) {
-        let told: Vec<&str> = self.published.iter().map(name).collect();
+        let published: Vec<&str> = self.published.iter().map(name).collect();
         let chains: [&[&str]; 4] = [
             &["placed"],
             &["placed", "confirmed"],
             &["placed", "cancelled"],
             &["placed", "confirmed", "cancelled"],
         ];
-        assert!(chains.contains(&told.as_slice()), "{told:?}");
-        assert_eq!(<&str>::from(self.order.state.status), *told.last().unwrap());
-        assert_eq!(self.order.version.to_i64(), i64::try_from(told.len()).unwrap());
-        let noted = self.order.news.iter().filter(|entry| entry.event_type.starts_with("order."));
-        assert_eq!(noted.count(), told.len());
+        assert!(chains.contains(&published.as_slice()), "{published:?}");
+        assert_eq!(<&str>::from(self.order.state.status), *published.last().unwrap());
+        assert_eq!(self.order.version.to_i64(), i64::try_from(published.len()).unwrap());
+        let own = self.order.entries.iter().filter(|entry| entry.event_type.starts_with("order."));
+        assert_eq!(own.count(), published.len());
         let rebuilt = self.order.published();
         let sequences: Vec<i64> = rebuilt.iter().map(|(sequence, ..)| sequence.to_i64()).collect();
-        assert!(sequences.into_iter().eq((1..).take(told.len())));
+        assert!(sequences.into_iter().eq((1..).take(published.len())));
         let rebuilt: Vec<OrderEvent> = rebuilt.into_iter().map(|(.., event)| event).collect();
-        assert_eq!(rebuilt, self.published, "what is published again is what was published");
+        assert_eq!(rebuilt, self.published, "the rebuilt events are the published ones");
     }
 }
 
@@ -126,7 +126,7 @@ fn name(event: &OrderEvent) -> &'static str {
     }
 }
 
-/// The reason of the cancellation that `happenings` come to, in their order.
+/// The reason of the cancellation, or else the status, after these inputs.
 fn outcome(
     payment: Option<Payment>,
     stock: Option<Stock>,
@@ -134,10 +134,10 @@ fn outcome(
 ) -> String {
     let mut shop = Shop::open();
     if let Some(answer) = payment {
-        shop.after(|order| order.hear_payment(&payment_event(answer), NOW));
+        shop.after(|order| order.apply_payment(&payment_event(answer), NOW));
     }
     if let Some(answer) = stock {
-        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW));
+        shop.after(|order| order.apply_reservation(&stock_event(answer), NOW));
     }
     if let Some(end) = ends {
         shop.after(end);
@@ -146,13 +146,13 @@ fn outcome(
 }
 
 #[test]
-fn the_table_is_the_contracts() {
+fn the_decisions_follow_the_table() {
     use Payment::{Authorized, Declined};
     use Stock::{Rejected, Reserved};
     let expires: Option<fn(&mut Order) -> Option<OrderEvent>> = Some(|order| order.expire(NOW));
     let cancels: Option<fn(&mut Order) -> Option<OrderEvent>> = Some(|order| order.cancel(NOW));
     let fails: Option<fn(&mut Order) -> Option<OrderEvent>> =
-        Some(|order| order.hear_payment(&payment_event(Payment::Failed), NOW));
+        Some(|order| order.apply_payment(&payment_event(Payment::Failed), NOW));
     for (payment, stock, end, expected) in [
         (Some(Authorized), Some(Reserved), None, "confirmed"),
         (Some(Authorized), Some(Rejected), None, "out_of_stock"),
@@ -176,32 +176,12 @@ fn the_table_is_the_contracts() {
 #[test]
 fn only_a_sold_out_order_names_what_was_short() {
     let mut shop = Shop::open();
-    shop.after(|order| order.hear_reservation(&stock_event(Stock::Rejected), NOW));
+    shop.after(|order| order.apply_reservation(&stock_event(Stock::Rejected), NOW));
     let mut cancelled = shop.order.clone();
     let Some(OrderEvent::Cancelled(event)) = cancelled.cancel(NOW) else { panic!("not cancelled") };
     assert!(event.short.is_empty());
     let Some(OrderEvent::Cancelled(event)) = shop.order.expire(NOW) else { panic!("not cancelled") };
     assert_eq!((event.reason, event.short.len(), event.notify_me), (CancelReason::OutOfStock, 1, true));
-}
-
-#[test]
-fn the_history_names_events_by_their_types() {
-    for payment in
-        [Payment::Authorized, Payment::Failed, Payment::Captured, Payment::Declined, Payment::Refunded]
-    {
-        let (event, mut order) = (payment_event(payment), Shop::open().order);
-        order.hear_payment(&event, NOW);
-        assert_eq!(order.news[1].event_type, envelope::Event::encode(&event).unwrap().0);
-    }
-    for stock in [Stock::Reserved, Stock::Rejected, Stock::Committed, Stock::Released] {
-        let (event, mut order) = (stock_event(stock), Shop::open().order);
-        order.hear_reservation(&event, NOW);
-        assert_eq!(order.news[1].event_type, envelope::Event::encode(&event).unwrap().0);
-    }
-    let (mut order, event) = Order::place(placed());
-    assert_eq!(order.news[0].event_type, envelope::Event::encode(&event).unwrap().0);
-    let cancelled = order.cancel(NOW).unwrap();
-    assert_eq!(order.news[1].event_type, envelope::Event::encode(&cancelled).unwrap().0);
 }
 
 #[test]

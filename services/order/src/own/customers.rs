@@ -1,4 +1,4 @@
-//! Contacts from `customers`: those that are missing are inserted, and an erasure takes effect again.
+//! Topic `customers`: inserts missing customers, and repeats erasures.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use crate::store;
 
-/// Rolls the customers' contacts forward.
+/// The handler of the service's own `customers`.
 pub(crate) struct Customers;
 
 /// The customers of a batch.
 #[derive(Default)]
 pub(crate) struct State {
     versions: BTreeMap<CustomerId, Sequence>,
-    /// What was published last of those that change, in the order in which it was read.
-    facts: Vec<(CustomerEvent, OffsetDateTime)>,
+    /// The last event of each customer that changes, in the order of the log.
+    last_events: Vec<(CustomerEvent, OffsetDateTime)>,
 }
 
 impl Handler for Customers {
@@ -28,7 +28,7 @@ impl Handler for Customers {
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<CustomerEvent>]) -> Result<State, Failure> {
         let ids: Vec<Uuid> = batch.iter().map(|received| received.event.customer_id().uuid()).collect();
-        Ok(State { versions: store::forward::versions(tx, &ids).await?, facts: Vec::new() })
+        Ok(State { versions: store::recover::versions(tx, &ids).await?, last_events: Vec::new() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
@@ -38,26 +38,26 @@ impl Handler for Customers {
     fn handle(&self, state: &mut State, incoming: Incoming<'_, CustomerEvent>) -> Result<(), Rejected> {
         let id = incoming.event.customer_id();
         state.versions.insert(id, incoming.sequence);
-        state.facts.retain(|(event, _)| event.customer_id() != id);
-        state.facts.push((incoming.event.clone(), incoming.now));
+        state.last_events.retain(|(event, _)| event.customer_id() != id);
+        state.last_events.push((incoming.event.clone(), incoming.now));
         Ok(())
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        // Before the registrations: an address that was freed may be another customer's by now.
+        // Before the registrations: another customer may have registered an erased address since.
         let is_erasure =
             |(event, _): &&(CustomerEvent, OffsetDateTime)| matches!(event, CustomerEvent::Erased(_));
-        let (erasures, registrations): (Vec<_>, Vec<_>) = state.facts.iter().partition(is_erasure);
+        let (erasures, registrations): (Vec<_>, Vec<_>) = state.last_events.iter().partition(is_erasure);
         for (event, now) in erasures.into_iter().chain(registrations) {
             let version = state.versions[&event.customer_id()];
             match event {
                 CustomerEvent::Registered(customer) => {
-                    store::forward::register(tx, customer, version).await?;
+                    store::recover::register(tx, customer, version).await?;
                 }
                 CustomerEvent::Erased(erased) => {
-                    // An address that waits to be published would be published after the erasure.
+                    // Otherwise an address that is still in the outbox would be published after the erasure.
                     tx.withdraw::<CustomerEvent>(&event.key()).await?;
-                    store::forward::erase(tx, erased.customer_id, version, *now).await?;
+                    store::recover::erase(tx, erased.customer_id, version, *now).await?;
                 }
             }
         }

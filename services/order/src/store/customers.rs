@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::undecodable;
 
-/// The customers that have one of `addresses`. Locked against erasure, in the order of their ids as everyone who locks
-/// several does.
+/// Finds the customers of `addresses`, locked against erasure. Every statement that locks several customers does so in the
+/// order of their ids.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     addresses: &[&str],
@@ -25,7 +25,7 @@ pub(crate) async fn find(
     Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.email, row.id.into())).collect())
 }
 
-/// Registers customers, and returns the addresses for which no other transaction was faster.
+/// Registers customers and returns their addresses, without those that another transaction registered first.
 pub(crate) async fn register(
     connection: &mut PgConnection,
     customers: &[CustomerRegistered],
@@ -48,31 +48,31 @@ pub(crate) async fn register(
     Ok(registered.fetch_all(connection).await?.into_iter().collect())
 }
 
-/// Whether there is, or was, such a customer.
+/// Whether the customer exists, erased or not.
 pub(crate) async fn is_known(pool: &PgPool, id: CustomerId) -> sqlx::Result<bool> {
     let known =
         sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM customers WHERE id = $1) AS "known!""#, id.uuid());
     known.fetch_one(pool).await
 }
 
-/// Whom to forget.
+/// The customer to erase.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Whom<'a> {
+pub(crate) enum Erasure<'a> {
     /// By id.
     Customer(CustomerId),
     /// By address.
     Address(&'a EmailAddress),
 }
 
-/// Forgets an address with all customers that have it, and returns what to publish: nothing when it is not known.
+/// Erases an address of all customers who have it, and returns the events to publish: none when it is unknown.
 pub(crate) async fn erase(
     connection: &mut PgConnection,
-    whom: Whom<'_>,
+    erasure: Erasure<'_>,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<(Sequence, CustomerEvent)>> {
-    let (id, address) = match whom {
-        Whom::Customer(id) => (Some(id.uuid()), None),
-        Whom::Address(address) => (None, Some(address.expose())),
+    let (id, address) = match erasure {
+        Erasure::Customer(id) => (Some(id.uuid()), None),
+        Erasure::Address(address) => (None, Some(address.expose())),
     };
     let erased = sqlx::query!(
         "WITH named AS MATERIALIZED (
@@ -89,15 +89,15 @@ pub(crate) async fn erase(
         now,
     );
     let rows = erased.fetch_all(connection).await?.into_iter();
-    Ok(rows.map(|row| (sequence(row.version), forgotten(row.id))).collect())
+    Ok(rows.map(|row| (sequence(row.version), erased_event(row.id))).collect())
 }
 
-/// Raises the versions of at most `limit` customers of `range` and returns their state under the new ones, in the order
-/// of their ids. Those erased more than 30 days ago are long forgotten: only with `forgotten`.
-pub(crate) async fn renew(
+/// Increments the versions of at most `limit` customers of `range` and returns their present state, in the order of their
+/// ids. Customers who were erased more than 30 days ago are included only with `long_erased`.
+pub(crate) async fn increment_versions(
     connection: &mut PgConnection,
     range: RangeInclusive<Uuid>,
-    forgotten: bool,
+    long_erased: bool,
     limit: i64,
 ) -> sqlx::Result<Vec<(Sequence, CustomerEvent)>> {
     let rows = sqlx::query!(
@@ -110,7 +110,7 @@ pub(crate) async fn renew(
          RETURNING customers.id, email, registered_at, version",
         range.start(),
         range.end(),
-        forgotten,
+        long_erased,
         limit,
     );
     let mut rows = rows.fetch_all(connection).await?;
@@ -120,13 +120,13 @@ pub(crate) async fn renew(
 }
 
 fn state(id: Uuid, email: Option<String>, registered_at: OffsetDateTime) -> sqlx::Result<CustomerEvent> {
-    let Some(email) = email else { return Ok(forgotten(id)) };
-    // That of a merged customer has its old spelling still.
+    let Some(email) = email else { return Ok(erased_event(id)) };
+    // The address of a merged customer still has its old spelling.
     let email = EmailAddress::from_older(&email).map_err(undecodable)?;
     Ok(CustomerEvent::Registered(CustomerRegistered { customer_id: id.into(), email, registered_at }))
 }
 
-fn forgotten(id: Uuid) -> CustomerEvent {
+fn erased_event(id: Uuid) -> CustomerEvent {
     CustomerEvent::Erased(CustomerErased { customer_id: id.into() })
 }
 

@@ -1,19 +1,20 @@
-//! Orders: inserted in groups, loaded and saved by the batch.
+//! Orders: inserted, loaded and saved in batches.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use broker::UuidPage;
 use envelope::Sequence;
-use events::values::{ClaimHash, CustomerId, OrderId};
-use events::{Item, OrderPlaced, ShortLine};
+use events::values::{ClaimHash, Currency, CustomerId, OrderId, PaymentMethod};
+use events::{CancelReason, Item, OrderPlaced, ShortLine};
+use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{money, undecodable};
-use crate::domain::{Entry, Order, State, Status};
+use crate::domain::{Entry, Order, Payment, State, Status, Stock};
 
 struct Row {
     id: Uuid,
@@ -35,7 +36,7 @@ struct Row {
     seen_reservations: i64,
     updated_at: OffsetDateTime,
     traceparent: Option<String>,
-    /// Only where it is asked for: decisions do not need it.
+    /// NULL where the history is not shown: decisions do not need it.
     history: Option<Json<Vec<Entry>>>,
 }
 
@@ -65,12 +66,12 @@ impl Row {
             seen_payments: sequence(self.seen_payments),
             seen_reservations: sequence(self.seen_reservations),
             updated_at: self.updated_at,
-            news: self.history.map_or_else(Vec::new, |history| history.0),
+            entries: self.history.map_or_else(Vec::new, |history| history.0),
         })
     }
 }
 
-/// The orders of `ids` that there are, locked in the order of their ids.
+/// Loads the existing orders of `ids`, without their histories, locked in the order of their ids.
 pub(crate) async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Order>> {
     let rows = sqlx::query_as!(
         Row,
@@ -85,7 +86,7 @@ pub(crate) async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::R
     rows.fetch_all(connection).await?.into_iter().map(Row::into_order).collect()
 }
 
-/// An order with its whole history as its news; not locked.
+/// Finds an order, with its whole history; not locked.
 pub(crate) async fn find(executor: impl PgExecutor<'_>, id: OrderId) -> sqlx::Result<Option<Order>> {
     let row = sqlx::query_as!(
         Row,
@@ -100,9 +101,9 @@ pub(crate) async fn find(executor: impl PgExecutor<'_>, id: OrderId) -> sqlx::Re
     row.fetch_optional(executor).await?.map(Row::into_order).transpose()
 }
 
-/// The orders of a page, each with its whole history as its news and with the trace it was placed in, locked in the order of
-/// their ids. Not finished is an order that waits for an answer, or whose money or goods are not where its status wants
-/// them.
+/// Loads the orders of a page, each with its whole history and with the trace of its request, locked in the order of their
+/// ids. An order is unfinished while it waits for an answer, or while its payment or its reservation is not in the state that
+/// its status requires.
 pub(crate) async fn page(
     connection: &mut PgConnection,
     page: &UuidPage,
@@ -137,123 +138,149 @@ pub(crate) async fn page(
     orders.collect()
 }
 
-/// At most `limit` orders whose time to wait for answers is over, each with the trace it was placed in. Locked; one that
-/// someone else is working on is left to them.
-pub(crate) async fn lock_due(
+/// Locks at most `limit` orders that have waited too long, and returns their ids, each with the trace of its request. Skips
+/// orders that another transaction has locked.
+pub(crate) async fn lock_expired(
     connection: &mut PgConnection,
     limit: i64,
 ) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
-    let due = sqlx::query!(
+    let expired = sqlx::query!(
         "SELECT id, traceparent FROM orders WHERE status = 'placed' AND expires_at <= now()
          ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
         limit,
     );
-    Ok(due.fetch_all(connection).await?.into_iter().map(|row| (row.id, row.traceparent)).collect())
+    Ok(expired.fetch_all(connection).await?.into_iter().map(|row| (row.id, row.traceparent)).collect())
 }
 
-/// Lets no order wait longer than `patience` from now: what is to expire later was written while the database's clock was
+/// Limits the wait of every order to `expires_after` from now. A later expiry was written while the database's clock was
 /// ahead, or under a longer setting.
-pub(crate) async fn limit_waits(pool: &PgPool, patience: Duration) -> sqlx::Result<()> {
+pub(crate) async fn limit_waits(pool: &PgPool, expires_after: Duration) -> sqlx::Result<()> {
     let limited = sqlx::query!(
         "UPDATE orders SET expires_at = now() + make_interval(secs => $1) WHERE id IN (
              SELECT id FROM orders WHERE status = 'placed' AND expires_at > now() + make_interval(secs => $2)
              FOR UPDATE SKIP LOCKED)",
-        patience.as_secs_f64(),
-        work::furthest(patience).as_secs_f64(),
+        expires_after.as_secs_f64(),
+        work::furthest(expires_after).as_secs_f64(),
     );
     limited.execute(pool).await.map(drop)
 }
 
-/// New orders, each with the trace that it was placed in; they expire after `patience`. By the database's clock, which
-/// [`lock_due`] reads too: instances whose own clocks differ must not expire each other's orders.
+/// Inserts new orders, each with the trace of its request; they expire after `expires_after`. The expiry is by the database's
+/// clock, which [`lock_expired`] reads too, so instances with different clocks do not expire each other's orders.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     orders: &[(&Order, &str)],
-    patience: Duration,
+    expires_after: Duration,
 ) -> sqlx::Result<()> {
-    let mut orders = orders.to_vec();
-    orders.sort_unstable_by_key(|(order, _)| order.id());
-    let placed = || orders.iter().map(|(order, _)| &order.placed);
-    let ids: Vec<Uuid> = placed().map(|placed| placed.order_id.uuid()).collect();
-    let customers: Vec<Uuid> = placed().map(|placed| placed.customer_id.uuid()).collect();
-    let items: Vec<Json<&[Item]>> = placed().map(|placed| Json(placed.items.as_slice())).collect();
-    let totals: Vec<i64> = placed().map(|placed| placed.total.amount).collect();
-    let currencies: Vec<&str> = placed().map(|placed| placed.total.currency.as_str()).collect();
-    let methods: Vec<&str> = placed().map(|placed| placed.payment_method.as_str()).collect();
-    let notify: Vec<bool> = placed().map(|placed| placed.notify_me).collect();
-    let claims: Vec<Option<&str>> =
-        placed().map(|placed| placed.claim.as_ref().map(ClaimHash::as_str)).collect();
-    let placed_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at).collect();
-    let traces: Vec<&str> = orders.iter().map(|(_, trace)| *trace).collect();
-    let histories: Vec<Json<&[Entry]>> =
-        orders.iter().map(|(order, _)| Json(order.news.as_slice())).collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = orders.iter().map(|(order, traceparent)| NewRow::of(order, traceparent)).collect();
     sqlx::query!(
         r#"
         INSERT INTO orders (id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
                             expires_at, traceparent, history, status, payment, stock, version, updated_at)
         SELECT id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
-               now() + make_interval(secs => $10), traceparent, history, 'placed', 'pending', 'pending', 1, placed_at
-        FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
-                    $8::text[], $9::timestamptz[], $11::text[], $12::jsonb[])
-             AS new (id, customer_id, items, total, currency, payment_method, notify_me,
-                     claim_hash, placed_at, traceparent, history)
+               now() + make_interval(secs => $2), traceparent, history, status, payment, stock, version, updated_at
+        FROM jsonb_populate_recordset(NULL::orders, $1)
+        ORDER BY id
         "#,
-        &ids,
-        &customers,
-        &items as &[Json<&[Item]>],
-        &totals,
-        &currencies as &[&str],
-        &methods as &[&str],
-        &notify,
-        &claims as &[Option<&str>],
-        &placed_at,
-        patience.as_secs_f64(),
-        &traces as &[&str],
-        &histories as &[Json<&[Entry]>],
+        Json(&rows) as _,
+        expires_after.as_secs_f64(),
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Writes what became of orders that were loaded, and appends their news to their histories.
+/// Writes the new state of loaded orders, and appends their new history entries.
 pub(crate) async fn save(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = orders.iter().map(|order| order.id().uuid()).collect();
-    let statuses: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.status)).collect();
-    let reasons: Vec<Option<&str>> = orders.iter().map(|order| order.reason().map(<&str>::from)).collect();
-    let payments: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.payment)).collect();
-    let stocks: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.stock)).collect();
-    let shorts: Vec<Json<&[ShortLine]>> = orders.iter().map(|order| Json(order.short.as_slice())).collect();
-    let news: Vec<Json<&[Entry]>> = orders.iter().map(|order| Json(order.news.as_slice())).collect();
-    let versions: Vec<i64> = orders.iter().map(|order| order.version.to_i64()).collect();
-    let seen_payments: Vec<i64> = orders.iter().map(|order| order.seen_payments.to_i64()).collect();
-    let seen_reservations: Vec<i64> = orders.iter().map(|order| order.seen_reservations.to_i64()).collect();
-    let updated_at: Vec<OffsetDateTime> = orders.iter().map(|order| order.updated_at).collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = orders.iter().map(|order| StateRow::of(order)).collect();
     sqlx::query!(
         r#"
         UPDATE orders
         SET status = new.status, reason = new.reason, payment = new.payment, stock = new.stock, short = new.short,
-            history = orders.history || new.news, version = new.version, seen_payments = new.seen_payments,
+            history = orders.history || new.history, version = new.version, seen_payments = new.seen_payments,
             seen_reservations = new.seen_reservations, updated_at = new.updated_at
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
-                    $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])
-             AS new (id, status, reason, payment, stock, short, news,
-                     version, seen_payments, seen_reservations, updated_at)
+        FROM jsonb_populate_recordset(NULL::orders, $1) AS new
         WHERE orders.id = new.id
         "#,
-        &ids,
-        &statuses as &[&str],
-        &reasons as &[Option<&str>],
-        &payments as &[&str],
-        &stocks as &[&str],
-        &shorts as &[Json<&[ShortLine]>],
-        &news as &[Json<&[Entry]>],
-        &versions,
-        &seen_payments,
-        &seen_reservations,
-        &updated_at,
+        Json(&rows) as _,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The columns of a state, to be written.
+#[derive(Serialize)]
+struct StateRow<'a> {
+    id: OrderId,
+    status: &'static str,
+    reason: Option<CancelReason>,
+    payment: Payment,
+    stock: Stock,
+    short: &'a [ShortLine],
+    history: &'a [Entry],
+    version: i64,
+    seen_payments: i64,
+    seen_reservations: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
+impl<'a> StateRow<'a> {
+    fn of(order: &'a Order) -> Self {
+        Self {
+            id: order.id(),
+            status: order.state.status.into(),
+            reason: order.reason(),
+            payment: order.state.payment,
+            stock: order.state.stock,
+            short: &order.short,
+            history: &order.entries,
+            version: order.version.to_i64(),
+            seen_payments: order.seen_payments.to_i64(),
+            seen_reservations: order.seen_reservations.to_i64(),
+            updated_at: order.updated_at,
+        }
+    }
+}
+
+/// The columns of a new order.
+#[derive(Serialize)]
+struct NewRow<'a> {
+    #[serde(flatten)]
+    state: StateRow<'a>,
+    customer_id: CustomerId,
+    items: &'a [Item],
+    total: i64,
+    currency: Currency,
+    payment_method: &'a PaymentMethod,
+    notify_me: bool,
+    claim_hash: Option<&'a ClaimHash>,
+    #[serde(with = "time::serde::rfc3339")]
+    placed_at: OffsetDateTime,
+    traceparent: &'a str,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(order: &'a Order, traceparent: &'a str) -> Self {
+        let placed = &order.placed;
+        Self {
+            state: StateRow::of(order),
+            customer_id: placed.customer_id,
+            items: &placed.items,
+            total: placed.total.amount,
+            currency: placed.total.currency,
+            payment_method: &placed.payment_method,
+            notify_me: placed.notify_me,
+            claim_hash: placed.claim.as_ref(),
+            placed_at: placed.placed_at,
+            traceparent,
+        }
+    }
 }

@@ -4,24 +4,26 @@ use std::collections::BTreeMap;
 
 use envelope::Sequence;
 use events::Product;
-use events::values::Sku;
+use events::values::{Currency, ProductName, Sku};
+use serde::Serialize;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::{money, undecodable};
 use crate::domain::pricing::{Catalogue, Offer};
 
-/// A product as it was told last.
+/// The last published state of a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProductSnapshot {
-    /// What it is.
+    /// The product.
     pub(crate) product: Product,
     /// Whether it can be ordered.
     pub(crate) listed: bool,
-    /// The sequence of the last event seen of it.
-    pub(crate) seen: Sequence,
+    /// The sequence of the last event applied.
+    pub(crate) last_sequence: Sequence,
 }
 
-/// What can be ordered, of `skus`.
+/// Returns the listed products of `skus`.
 pub(crate) async fn catalogue(connection: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Catalogue> {
     let rows = sqlx::query!(
         "SELECT sku, name, price, currency FROM products WHERE sku = ANY ($1) AND listed",
@@ -36,7 +38,7 @@ pub(crate) async fn catalogue(connection: &mut PgConnection, skus: &[&str]) -> s
     Ok(catalogue)
 }
 
-/// The products of `skus` that there are, locked.
+/// Loads the known products of `skus`, locked.
 pub(crate) async fn load(
     connection: &mut PgConnection,
     skus: &[&str],
@@ -45,7 +47,7 @@ pub(crate) async fn load(
         "SELECT sku, name, price, currency, listed, seen FROM products WHERE sku = ANY ($1) ORDER BY sku FOR UPDATE",
         skus as &[&str],
     );
-    let mut copies = BTreeMap::new();
+    let mut snapshots = BTreeMap::new();
     for row in rows.fetch_all(connection).await? {
         let sku: Sku = row.sku.try_into().map_err(undecodable)?;
         let product = Product {
@@ -53,38 +55,46 @@ pub(crate) async fn load(
             name: row.name.try_into().map_err(undecodable)?,
             price: money(row.price, &row.currency)?,
         };
-        let seen = Sequence::from_i64(row.seen).unwrap_or(Sequence::NONE);
-        copies.insert(sku, ProductSnapshot { product, listed: row.listed, seen });
+        let last_sequence = Sequence::from_i64(row.seen).unwrap_or(Sequence::NONE);
+        snapshots.insert(sku, ProductSnapshot { product, listed: row.listed, last_sequence });
     }
-    Ok(copies)
+    Ok(snapshots)
 }
 
-/// Writes products, new ones and known ones.
+/// Inserts or updates products.
 pub(crate) async fn save(
     connection: &mut PgConnection,
-    copies: &BTreeMap<Sku, ProductSnapshot>,
+    snapshots: &BTreeMap<Sku, ProductSnapshot>,
 ) -> sqlx::Result<()> {
-    let products = || copies.values().map(|copy| &copy.product);
-    let skus: Vec<&str> = copies.keys().map(Sku::as_str).collect();
-    let names: Vec<&str> = products().map(|product| product.name.as_str()).collect();
-    let prices: Vec<i64> = products().map(|product| product.price.amount).collect();
-    let currencies: Vec<&str> = products().map(|product| product.price.currency.as_str()).collect();
-    let listed: Vec<bool> = copies.values().map(|copy| copy.listed).collect();
-    let seen: Vec<i64> = copies.values().map(|copy| copy.seen.to_i64()).collect();
+    let rows: Vec<_> = snapshots.values().map(Row::of).collect();
     sqlx::query!(
-        "INSERT INTO products (sku, name, price, currency, listed, seen)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[]) ORDER BY 1
+        "INSERT INTO products
+         SELECT * FROM jsonb_populate_recordset(NULL::products, $1) ORDER BY sku
          ON CONFLICT (sku) DO UPDATE
          SET name = excluded.name, price = excluded.price, currency = excluded.currency,
              listed = excluded.listed, seen = excluded.seen",
-        &skus as &[&str],
-        &names as &[&str],
-        &prices,
-        &currencies as &[&str],
-        &listed,
-        &seen,
+        Json(&rows) as _,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A row to write.
+#[derive(Serialize)]
+struct Row<'a> {
+    sku: &'a Sku,
+    name: &'a ProductName,
+    price: i64,
+    currency: Currency,
+    listed: bool,
+    seen: i64,
+}
+
+impl<'a> Row<'a> {
+    fn of(snapshot: &'a ProductSnapshot) -> Self {
+        let Product { sku, name, price } = &snapshot.product;
+        let (listed, seen) = (snapshot.listed, snapshot.last_sequence.to_i64());
+        Self { sku, name, price: price.amount, currency: price.currency, listed, seen }
+    }
 }

@@ -1,4 +1,4 @@
-//! Customers whose address an earlier version wrote in another spelling than the canonical one.
+//! Customers whose address an earlier version stored in another spelling than the canonical one.
 
 use envelope::Sequence;
 use events::values::EmailAddress;
@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A customer as it stands.
+/// A stored customer.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) id: Uuid,
@@ -15,7 +15,7 @@ pub(crate) struct Stored {
     pub(crate) registered_at: OffsetDateTime,
 }
 
-/// At most `limit` customers behind `after` that have an address of their own, in the order of their ids.
+/// Lists at most `limit` customers after `after` that have an address of their own, in the order of their ids.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     after: Uuid,
@@ -35,14 +35,14 @@ pub(crate) async fn list(
     .await
 }
 
-/// Writes the address of a customer as `canonical`, or merges the customer into the one that has it already, and returns
-/// what to publish; `None`: the customer was erased meanwhile.
+/// Writes the address of a customer as `canonical`, or merges the customer into the one who has it already. Returns the
+/// event to publish; `None` when the customer was erased meanwhile.
 pub(crate) async fn respell(
     connection: &mut PgConnection,
     customer: &Stored,
     canonical: EmailAddress,
 ) -> sqlx::Result<Option<(Sequence, CustomerEvent)>> {
-    // Both rows before one is written, in the order of their ids as everyone who locks several does.
+    // Locks both rows before one is written, in the order of their ids like every statement.
     let holders = sqlx::query_scalar!(
         "SELECT id FROM customers WHERE (id = $1 OR email = $2) AND erased_at IS NULL ORDER BY id FOR UPDATE",
         customer.id,

@@ -1,10 +1,10 @@
-//! Orders that wait for what payment and inventory have to say.
+//! Orders that wait for payment or inventory.
 
 use broker::{Awaited, Waiting};
 use envelope::Sequence;
 use sqlx::PgPool;
 
-/// Orders whose money is not where their status wants it.
+/// Finds orders whose payment is not in the state that their status requires.
 pub(crate) async fn for_payments(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
     let rows = sqlx::query!(
         r#"
@@ -28,7 +28,7 @@ pub(crate) async fn for_payments(pool: PgPool, waiting: Waiting) -> sqlx::Result
     Ok(rows.collect())
 }
 
-/// Orders whose goods are not where their status wants them.
+/// Finds orders whose reservation is not in the state that their status requires.
 pub(crate) async fn for_reservations(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
     let rows = sqlx::query!(
         r#"

@@ -1,43 +1,43 @@
-//! What a call to the gateway can bring.
+//! The outcomes of a call to the gateway. Metrics show their strum names.
 
 use events::DeclineReason;
 use strum::IntoStaticStr;
 
-/// How a call ended.
+/// The outcome of a call.
 pub type Outcome = Result<Answer, Failure>;
 
-/// What the gateway says has happened to the money.
+/// The gateway's answer.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Answer {
-    /// The amount is held, under this name.
+    /// The amount is held, under this id of the gateway.
     Authorized(String),
-    /// Refused for good.
+    /// The authorization is declined for good.
     Declined(DeclineReason),
-    /// The money was taken.
+    /// The amount is captured.
     Captured,
-    /// It will not let us take it, ever.
+    /// The capture is refused for good.
     #[strum(serialize = "refused")]
     CaptureRefused,
     /// A capture that may have been sent did not take place.
     NotCaptured,
-    /// Nothing is held any more.
+    /// The hold is released.
     Voided,
-    /// The money went back.
+    /// The amount is refunded.
     Refunded,
 }
 
-/// Why a call brought no answer.
+/// The reason why a call brought no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Failure {
-    /// An error that the gateway keeps under the idempotency key: no effect, now or later. Another key may do better.
+    /// An error that the gateway stores under the idempotency key: no effect, now or later. Another key may succeed.
     #[error("the gateway failed")]
     Failed,
-    /// The gateway took nothing in: this call has no effect. The key is as good as before.
+    /// The gateway did not accept the call, so it has no effect. The key can be used again.
     #[error("the gateway is not available")]
     Unavailable,
-    /// A time-out, a lost connection: the call may have had its effect, or may still have it.
+    /// A timeout or a lost connection: the call may have had its effect, or may still have it.
     #[error("the outcome is not known")]
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! The state machine: from goal and status follows the operation, from an outcome the next status.
+//! The state machine: goal and status give the next operation, and a call's outcome gives the next status.
 
 use events::values::Money;
 use events::{
@@ -10,15 +10,15 @@ use time::OffsetDateTime;
 use super::{Answer, Failure, Goal, Operation, Outcome, Payment, Status};
 
 impl Payment {
-    /// Moves the goal on, never back. Returns what is thereby answered at once.
+    /// Moves the goal forward, never back. Returns the event that follows without a call to the gateway.
     pub(super) fn pursue(&mut self, goal: Goal, now: OffsetDateTime) -> Option<PaymentEvent> {
         self.goal = self.goal.max(goal);
         let event = self.plan();
-        event.inspect(|event| self.tell(event, now))
+        event.inspect(|event| self.record(event, now))
     }
 
-    /// Takes in what a call brought. `unresolved`: the operation may have reached the gateway before that call. Returns
-    /// what is to be published.
+    /// Applies a call's outcome and returns the event to publish. `unresolved`: the operation may have reached the gateway
+    /// before that call.
     pub fn resolve(
         &mut self,
         unresolved: bool,
@@ -37,25 +37,25 @@ impl Payment {
             }
         };
         let closed = self.plan();
-        answered.or(closed).inspect(|event| self.tell(event, now))
+        answered.or(closed).inspect(|event| self.record(event, now))
     }
 
     fn fail(&mut self, failure: Failure, unresolved: bool) {
         self.failures = self.failures.saturating_add(1);
         match failure {
-            // The key is spent: an earlier call under it has had, or will have, the same answer.
+            // The key is used up: an earlier call under it got, or will get, the same answer.
             Failure::Failed => {
                 self.generation = self.generation.saturating_add(1);
-                self.started = self.is_held_unnamed();
+                self.started = self.is_held_without_id();
             }
-            // It says nothing of an earlier call.
+            // This failure does not resolve an earlier call.
             Failure::Unavailable => self.started = unresolved,
             Failure::Unknown => self.started = true,
         }
     }
 
-    /// Chooses the next operation from goal and status, unless one is open. With nothing at the gateway, reversing is
-    /// done at once.
+    /// Chooses the next operation from goal and status, unless one is open. A reversal needs no call when the gateway has
+    /// nothing.
     pub(super) fn plan(&mut self) -> Option<PaymentEvent> {
         if self.started {
             return None;
@@ -65,7 +65,7 @@ impl Payment {
             (Goal::Captured, Status::Authorized) => Some(Operation::Capture),
             (Goal::Reversed, Status::Authorized | Status::CaptureFailed) => Some(Operation::Void),
             (Goal::Reversed, Status::Captured) => Some(Operation::Refund),
-            // The goal is reached; or it cannot be, and the order will be cancelled for it.
+            // The goal is reached, or it cannot be reached and the order will be cancelled.
             _ => None,
         };
         if next != self.operation {
@@ -91,7 +91,7 @@ impl Payment {
                 let event = PaymentDeclined { order_id, amount, reason };
                 (Status::Declined, PaymentEvent::Declined(event))
             }
-            // Also when a void comes too late: a capture that was given up for lost has taken place.
+            // Also when a void came too late: a capture with an unknown outcome did take place.
             Answer::Captured => {
                 let event = PaymentCaptured { order_id, amount };
                 (Status::Captured, PaymentEvent::Captured(event))
@@ -111,7 +111,7 @@ impl Payment {
         Some(event)
     }
 
-    /// What is held is let go of: the whole amount, or 0 when nothing ever was.
+    /// The event of a void: with the whole amount, or 0 when nothing was ever held.
     pub(super) fn voided(&self) -> PaymentEvent {
         let amount = match self.gateway_id {
             Some(_) => self.amount,

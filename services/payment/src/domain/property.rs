@@ -1,5 +1,4 @@
-//! Whatever the order wants when, and whatever becomes of the calls: money moves at most once, and in the end it is where
-//! the order wants it.
+//! In every order of goals and fates of calls, money moves at most once and ends where the order requires it.
 
 mod remote;
 mod restored;
@@ -12,30 +11,30 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::remote::Remote;
-use super::{Asked, Failure, Goal, Payment, Request, Status};
+use super::{Failure, Goal, Payment, Request, Status, Trigger};
 
-/// What becomes of a call.
+/// The fate of a call.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    /// It is answered.
+    /// The gateway answers.
     Answered,
-    /// The gateway refuses to take it in.
+    /// The gateway does not accept the call.
     Refused,
-    /// It has its effect, and the answer is lost.
+    /// The call has its effect, and the answer is lost.
     AnswerLost,
-    /// It is under way for so long that nobody waits for it any more.
+    /// The call is in flight for longer than its timeout.
     Delayed,
-    /// The worker dies, or is frozen past its lease, before the call is sent or on its way...
+    /// The worker dies, or is frozen past its lease, before the call has its effect.
     CrashedBefore,
-    /// ... or after it had its effect.
+    /// The worker dies, or is frozen past its lease, after the call had its effect.
     CrashedAfter,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Want(Goal),
+    Pursue(Goal),
     Work(Fate),
-    /// The oldest call that is still under way arrives.
+    /// The oldest call in flight arrives.
     Arrive,
 }
 
@@ -43,26 +42,26 @@ struct World {
     remote: Remote,
     payment: Payment,
     events: Vec<PaymentEvent>,
-    under_way: Vec<Request>,
+    in_flight: Vec<Request>,
 }
 
 impl World {
     fn step(&mut self, step: Step) {
         match step {
-            Step::Want(goal) => {
+            Step::Pursue(goal) => {
                 let event = self.payment.pursue(goal, NOW);
                 self.events.extend(event);
             }
             Step::Work(fate) => self.work(fate),
-            Step::Arrive if self.under_way.is_empty() => {}
+            Step::Arrive if self.in_flight.is_empty() => {}
             Step::Arrive => {
-                let _ = self.remote.ask(&self.under_way.remove(0));
+                let _ = self.remote.ask(&self.in_flight.remove(0));
             }
         }
     }
 
     fn work(&mut self, fate: Fate) {
-        // The claim, as the database writes it.
+        // The database does this when a payment is claimed.
         let unresolved = std::mem::replace(&mut self.payment.started, self.payment.operation.is_some());
         let Some(request) = self.payment.request(unresolved) else { return };
         let outcome = match fate {
@@ -73,10 +72,10 @@ impl World {
                 Err(Failure::Unknown)
             }
             Fate::Delayed => {
-                self.under_way.push(request);
+                self.in_flight.push(request);
                 Err(Failure::Unknown)
             }
-            Fate::CrashedBefore => return self.under_way.push(request),
+            Fate::CrashedBefore => return self.in_flight.push(request),
             Fate::CrashedAfter => {
                 let _ = self.remote.ask(&request);
                 return;
@@ -103,10 +102,13 @@ impl World {
     }
 
     fn check_the_history(&self) {
-        let rebuilt = self.payment.published(&self.payment.news);
+        let rebuilt = self.payment.published(&self.payment.new_entries);
         let sequences = rebuilt.iter().map(|(sequence, ..)| sequence.to_i64());
         assert!(sequences.eq(1..=self.payment.version.to_i64()));
-        assert!(rebuilt.iter().map(|(.., event)| event).eq(&self.events), "as it was published");
+        assert!(
+            rebuilt.iter().map(|(.., event)| event).eq(&self.events),
+            "the rebuilt events are the published ones"
+        );
     }
 
     fn check_the_money(&self) {
@@ -140,7 +142,7 @@ impl World {
         self.check_the_gateway([open, captured, voided, refunded].map(|amount| amount > 0));
     }
 
-    fn check_the_gateway(&self, told: [bool; 4]) {
+    fn check_the_gateway(&self, published: [bool; 4]) {
         let holds: Vec<_> = self.remote.holds.values().collect();
         assert!(holds.len() <= 1, "authorized twice");
         let hold = holds.first().map_or([false; 4], |hold| {
@@ -148,7 +150,7 @@ impl World {
             let open = !hold.captured && !hold.voided;
             [open, hold.captured, hold.voided, hold.refunds == 1]
         });
-        assert_eq!(hold, told, "open, captured, voided, refunded: the gateway, and what was told");
+        assert_eq!(hold, published, "open, captured, voided, refunded: the gateway and the events");
     }
 }
 
@@ -162,8 +164,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Fate::CrashedAfter),
     ];
     prop_oneof![
-        1 => Just(Step::Want(Goal::Captured)),
-        1 => Just(Step::Want(Goal::Reversed)),
+        1 => Just(Step::Pursue(Goal::Captured)),
+        1 => Just(Step::Pursue(Goal::Reversed)),
         6 => fate.prop_map(Step::Work),
         2 => Just(Step::Arrive),
     ]
@@ -173,7 +175,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn money_moves_once_and_ends_where_the_order_wants_it(
+    fn money_moves_once_and_ends_where_the_order_requires_it(
         steps in prop::collection::vec(step(), 0..24),
         declines in any::<bool>(),
         refuses_capture in any::<bool>(),
@@ -181,18 +183,18 @@ proptest! {
     ) {
         let mut world = World {
             remote: Remote { declines, refuses_capture, failures, ..Remote::default() },
-            payment: Payment::placed(&order(), asked(1), NOW),
+            payment: Payment::of_placed(&order(), placed(), NOW),
             events: Vec::new(),
-            under_way: Vec::new(),
+            in_flight: Vec::new(),
         };
         for step in steps {
             world.step(step);
         }
-        // The faults end, and what is still under way may arrive before, or after, all else.
+        // The faults end. The calls in flight may arrive before or after all others.
         for _ in 0..12 {
             world.step(Step::Work(Fate::Answered));
         }
-        while !world.under_way.is_empty() {
+        while !world.in_flight.is_empty() {
             world.step(Step::Arrive);
         }
         world.check();
@@ -221,24 +223,28 @@ fn cancellation() -> OrderCancelled {
     OrderCancelled { order_id, customer_id, reason, items, total, short: Vec::new(), notify_me }
 }
 
-fn asked(sequence: i64) -> Asked {
+fn placed() -> Trigger {
+    trigger(1, "order.placed.v1")
+}
+
+fn trigger(sequence: i64, event_type: &'static str) -> Trigger {
     let id = Uuid::from_u128(sequence.unsigned_abs().into());
-    Asked { id, sequence: Sequence::from_i64(sequence).unwrap(), traceparent: None }
+    Trigger { id, event_type, sequence: Sequence::from_i64(sequence).unwrap(), traceparent: None }
 }
 
 #[test]
-fn what_was_never_started_is_voided_without_a_call() {
-    let mut payment = Payment::placed(&order(), asked(1), NOW);
-    let event = payment.cancelled(asked(2), NOW).unwrap();
+fn a_payment_that_was_never_started_is_voided_without_a_call() {
+    let mut payment = Payment::of_placed(&order(), placed(), NOW);
+    let event = payment.on_cancelled(trigger(2, "order.cancelled.v1"), NOW).unwrap();
     let PaymentEvent::Voided(voided) = &event else { panic!("{event:?}") };
     assert_eq!(voided.amount.amount, 0);
     assert_eq!((payment.status, payment.request(false)), (Status::Voided, None));
     assert_eq!(payment.version, Sequence::NONE.next());
-    assert_eq!(payment.cause(&event).event_id, payment.asked_by.cancelled);
+    assert_eq!(payment.cause(&event).event_id, payment.causes.cancelled);
 
-    let (mut closed, same) = Payment::closed(&cancellation(), asked(2), NOW);
+    let (mut closed, same) = Payment::of_cancelled(&cancellation(), trigger(2, "order.cancelled.v1"), NOW);
     assert_eq!(event, same);
-    closed.placed_again(&order(), asked(1), NOW);
-    assert_eq!(closed.confirmed(asked(3), NOW), None);
+    closed.on_placed(&order(), placed(), NOW);
+    assert_eq!(closed.on_confirmed(trigger(3, "order.confirmed.v1"), NOW), None);
     assert_eq!((closed.status, closed.goal, closed.request(false)), (Status::Voided, Goal::Reversed, None));
 }

@@ -1,26 +1,22 @@
-//! A payment from an older copy of the database, brought to where its published events say it was.
+//! A payment in a database that was restored from an older copy, rolled forward by its published events.
 //!
-//! The events say what happened to the money. What the order wants, the goal, is not among them: the service reads it
-//! again from `orders`, and an event of the order that had its effect before finds nothing left to do.
+//! The events say what happened to the money. They do not say the goal: the service reads `orders` again from the copy's
+//! position, and an order event that had its effect before finds nothing left to do.
 
 use envelope::Sequence;
-use events::values::Money;
-use events::{
-    OrderPlaced, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent,
-    PaymentRefunded, PaymentVoided,
-};
+use events::{OrderPlaced, PaymentAuthorized, PaymentEvent};
 use time::OffsetDateTime;
 
-use super::{Asked, Operation, Payment, Status};
+use super::{Operation, Payment, Status, Trigger};
 
 impl Payment {
-    /// The payment that a published event is about and that the database does not know: its order was placed after the
-    /// copy. Nothing is asked of the gateway before `order.placed` is read again.
-    pub fn unknown(event: &PaymentEvent) -> Self {
-        Self::open(event.order_id(), amount(event), Sequence::NONE)
+    /// Creates the payment of an order that was placed after the copy, from a published event. Nothing is asked of the
+    /// gateway before `order.placed` is read again.
+    pub fn of_published(event: &PaymentEvent) -> Self {
+        Self::new(event.order_id(), event.amount(), Sequence::NONE)
     }
 
-    /// Applies an event that was published as a fact: nothing is told again, and what it tells is not asked for again.
+    /// Applies a published event as a fact: it is not published again, and its call is not made again.
     pub fn recover(&mut self, event: &PaymentEvent, sequence: Sequence, at: OffsetDateTime) {
         self.version = self.version.max(sequence);
         self.note_event(event, at);
@@ -30,37 +26,37 @@ impl Payment {
         let status = status(event);
         let is_held = matches!(status, Status::Authorized | Status::Captured | Status::CaptureFailed);
         if is_held && self.gateway_id.is_none() {
-            // An earlier version published the authorization without the gateway's id. The worker asks for it under the
-            // same idempotency keys, and for what followed: the gateway answers as it did, without a second effect.
+            // An earlier version published the authorization without the gateway's id. The worker repeats the calls under
+            // the same idempotency keys: the gateway answers as it did, without a second effect.
             self.started = self.operation.is_some();
             return;
         }
         self.status = status;
         self.started = false;
         self.failures = 0;
-        let told = self.plan();
-        debug_assert!(told.is_none(), "only a pending payment is voided without a call");
+        let event = self.plan();
+        debug_assert!(event.is_none(), "only a pending payment is voided without a call");
     }
 
-    /// An event says that the amount is held, and not under which of the gateway's ids: a key that failed was not the one.
-    pub(super) fn is_held_unnamed(&self) -> bool {
+    /// Whether the published events say that the amount is held, but not under which id of the gateway. Then a key that
+    /// failed was not the key of the authorization.
+    pub(super) fn is_held_without_id(&self) -> bool {
         self.status == Status::Pending && self.version != Sequence::NONE
     }
 
-    /// Takes from `order.placed` what no event of the payment has, when the payment was made without it.
-    pub(super) fn complete(&mut self, order: &OrderPlaced, asked: &Asked) {
+    /// Copies from `order.placed` what the events of the payment do not have.
+    pub(super) fn complete(&mut self, order: &OrderPlaced, trigger: &Trigger) {
         self.method = Some(order.payment_method.clone());
         self.amount = order.total;
-        self.asked_by.placed = Some(asked.id);
+        self.causes.placed = Some(trigger.id);
         if self.status == Status::Pending {
-            // The event that made it says that the gateway was asked.
+            // The published event proves that the gateway was asked.
             self.operation = Some(Operation::Authorize);
             self.started = true;
         }
     }
 }
 
-/// Where an event says that its payment is.
 fn status(event: &PaymentEvent) -> Status {
     match event {
         PaymentEvent::Authorized(_) => Status::Authorized,
@@ -69,17 +65,5 @@ fn status(event: &PaymentEvent) -> Status {
         PaymentEvent::CaptureFailed(_) => Status::CaptureFailed,
         PaymentEvent::Voided(_) => Status::Voided,
         PaymentEvent::Refunded(_) => Status::Refunded,
-    }
-}
-
-/// The amount that an event names: the order's total, or 0 where nothing was ever held.
-fn amount(event: &PaymentEvent) -> Money {
-    match event {
-        PaymentEvent::Authorized(PaymentAuthorized { amount, .. })
-        | PaymentEvent::Declined(PaymentDeclined { amount, .. })
-        | PaymentEvent::Captured(PaymentCaptured { amount, .. })
-        | PaymentEvent::CaptureFailed(PaymentCaptureFailed { amount, .. })
-        | PaymentEvent::Voided(PaymentVoided { amount, .. })
-        | PaymentEvent::Refunded(PaymentRefunded { amount, .. }) => *amount,
     }
 }

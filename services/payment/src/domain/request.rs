@@ -1,42 +1,42 @@
-//! What is asked of the gateway.
+//! The calls to the gateway.
 
 use events::values::{Money, OrderId, PaymentMethod};
 
 use super::{Goal, Operation, Payment};
 
-/// A call to the gateway.
+/// A call to the gateway with its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Our number for it.
+    /// The merchant's reference: the order.
     pub order_id: OrderId,
-    /// The idempotency key: payment, operation, generation. The same key again has no second effect.
+    /// The idempotency key: payment, operation, generation. A repeated key has no second effect.
     pub key: String,
-    /// What is asked.
+    /// The call.
     pub call: Call,
 }
 
-/// What is asked of the gateway; the text is its own name for the authorization.
+/// A call to the gateway; the text is the gateway's id of the authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
-    /// Hold this amount.
+    /// Hold an amount.
     Authorize {
-        /// How much.
+        /// The amount.
         amount: Money,
-        /// On what.
+        /// The payment method.
         method: PaymentMethod,
     },
-    /// Take what is held.
+    /// Capture the held amount.
     Capture(String),
-    /// Let go of what is held.
+    /// Release the held amount.
     Void(String),
-    /// Give back what was taken.
+    /// Refund the captured amount.
     Refund(String),
-    /// Whether the capture under this key took place.
+    /// Find out whether the capture under this key took place.
     FindCapture(String),
 }
 
 impl Call {
-    /// The word in metrics.
+    /// The name in metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Authorize { .. } => <&str>::from(Operation::Authorize),
@@ -49,8 +49,8 @@ impl Call {
 }
 
 impl Payment {
-    /// What to ask now; `None` when nothing is to be done. `unresolved`: the operation may have reached the gateway
-    /// before.
+    /// Returns the next request; `None` when there is nothing to do. `unresolved`: the operation may have reached the
+    /// gateway before.
     pub fn request(&self, unresolved: bool) -> Option<Request> {
         let operation = self.operation?;
         Some(Request {
@@ -63,12 +63,12 @@ impl Payment {
     fn call(&self, operation: Operation, unresolved: bool) -> Option<Call> {
         let held = self.gateway_id.clone();
         match operation {
-            // Also when it is not wanted any more: the same key brings the first call's answer, and a call that is
-            // still under way somewhere then finds its key taken. What is held is let go of next.
+            // Also after a cancellation: the same key returns the first call's answer, and a call that is still in flight
+            // then finds its key used. The hold is voided next.
             Operation::Authorize => {
                 Some(Call::Authorize { amount: self.amount, method: self.method.clone()? })
             }
-            // Captured now, it would only have to be refunded.
+            // A capture now would only have to be refunded.
             Operation::Capture if unresolved && self.goal == Goal::Reversed => held.map(Call::FindCapture),
             Operation::Capture => held.map(Call::Capture),
             Operation::Void => held.map(Call::Void),

@@ -1,52 +1,52 @@
-//! The words for where a payment is to go, where it is, and what brings it on.
+//! The states of a payment. The database, idempotency keys and metrics have their strum names.
 
 use serde::Serialize;
 use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
-/// Where the order wants its payment; it never goes back.
+/// The state that the order requires of its payment; it only moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Goal {
-    /// Hold the money.
+    /// The amount is held.
     Authorized,
-    /// Take it.
+    /// The amount is captured.
     Captured,
-    /// Let go of it, or give it back.
+    /// The hold is voided, or the captured amount refunded.
     Reversed,
 }
 
-/// What is known to have happened to the money.
+/// The state that the gateway is known to have reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// Nothing yet, as far as is known.
     Pending,
-    /// Held for us.
+    /// The amount is held.
     Authorized,
-    /// Refused; nothing is held.
+    /// Declined; nothing is held.
     Declined,
-    /// Ours.
+    /// The amount is captured.
     Captured,
-    /// Held, and the gateway will not let us take it.
+    /// The amount is held, and the gateway refuses to capture it.
     CaptureFailed,
-    /// No longer held, or never was.
+    /// Nothing is held any more, or ever was.
     Voided,
-    /// Taken, and given back.
+    /// The amount was captured and refunded.
     Refunded,
 }
 
-/// What the gateway is asked for.
+/// A change that the gateway is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// Hold the amount.
     Authorize,
-    /// Take what is held.
+    /// Capture the held amount.
     Capture,
-    /// Let go of what is held.
+    /// Release the held amount.
     Void,
-    /// Give back what was taken.
+    /// Refund the captured amount.
     Refund,
 }

@@ -1,69 +1,105 @@
-//! The gateway's dealings with its books: each kind of request is one statement, for as many as came together. The
-//! switch is read in the same statement, so an outage has no effect on the books and begins for all at once.
-
-mod authorize;
-mod settle;
+//! The operator's access to the gateway: its ledger of one order, and the switch of its behaviour.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-use uuid::Uuid;
+use events::values::{Money, OrderId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use crate::domain::{Call, Failure, Outcome, Request};
+use super::{Gateway, LONGEST_LATENCY, allowed_latency};
 
-/// An answer, and how long it takes when the switch says so.
-#[derive(Debug)]
-pub(super) struct Answered {
-    pub outcome: Outcome,
-    pub latency: Option<Duration>,
+/// A movement of money in the gateway's ledger.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct LedgerEntry {
+    /// The gateway's id.
+    #[schema(example = "ch_01939f2c3a8e7cc0a1b2c3d4e5f60718")]
+    pub id: String,
+    /// The amount.
+    pub amount: Money,
+    /// The time.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
-/// Answers by idempotency key.
-pub(super) type Answers = sqlx::Result<Vec<(String, Answered)>>;
-
-pub(super) struct Ledger {
-    pool: PgPool,
+/// The behaviour of the simulated gateway, for all instances, until it is set again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object with latency_ms and outage")]
+pub(crate) struct Switch {
+    /// The latency of each answer, in milliseconds: less than the timeout of a call.
+    #[serde(deserialize_with = "latency")]
+    #[schema(schema_with = latency_schema)]
+    pub latency_ms: i32,
+    /// Every call is answered with an error and has no effect.
+    pub outage: bool,
 }
 
-impl Ledger {
-    pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool }
-    }
+/// The switch as a call reads it.
+pub(super) struct Behaves {
+    pub(super) outage: bool,
+    /// `None` until an operator has set it.
+    pub(super) latency: Option<Duration>,
 }
 
-/// Requests about an authorization, by column.
-#[derive(Default)]
-struct Asked {
-    references: Vec<Uuid>,
-    keys: Vec<String>,
-    /// The gateway's own names for the authorizations.
-    ids: Vec<String>,
+fn latency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let ms = i64::deserialize(deserializer)?;
+    let latency = u64::try_from(ms).map(Duration::from_millis).map_err(|_| "must not be negative".to_owned());
+    latency.and_then(allowed_latency).map_err(serde::de::Error::custom)?;
+    i32::try_from(ms).map_err(serde::de::Error::custom)
 }
 
-impl Asked {
-    fn about(requests: &[Request]) -> Self {
-        let mut asked = Self::default();
-        for request in requests {
-            let (Call::Capture(id) | Call::Void(id) | Call::Refund(id) | Call::FindCapture(id)) =
-                &request.call
-            else {
-                continue;
-            };
-            asked.references.push(request.order_id.uuid());
-            asked.keys.push(request.key.clone());
-            asked.ids.push(id.clone());
+fn latency_schema() -> Object {
+    let longest = i64::try_from(LONGEST_LATENCY.as_millis()).ok();
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(longest);
+    schema
+        .description(Some("The latency of each answer, in milliseconds: less than the timeout of a call."))
+        .examples([serde_json::json!(250)])
+        .build()
+}
+
+impl Gateway {
+    /// Returns the captures and the refunds of an order, oldest first. An amount that is only held is not listed.
+    pub(crate) async fn entries(&self, order: OrderId) -> sqlx::Result<(Vec<LedgerEntry>, Vec<LedgerEntry>)> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT id AS "id!", amount AS "amount!", currency AS "currency!", captured_at AS "at!",
+                   true AS "is_charge!"
+            FROM gateway.authorizations WHERE reference = $1 AND captured_at IS NOT NULL
+            UNION ALL
+            SELECT id, amount, currency, refunded_at, false FROM gateway.refunds WHERE reference = $1
+            ORDER BY 4
+            "#,
+            order.uuid(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let (mut charges, mut refunds) = (Vec::new(), Vec::new());
+        for row in rows {
+            let currency = row.currency.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let amount = Money { amount: row.amount, currency };
+            let entry = LedgerEntry { id: row.id, amount, at: row.at };
+            if row.is_charge { &mut charges } else { &mut refunds }.push(entry);
         }
-        asked
+        Ok((charges, refunds))
     }
-}
 
-fn answered(key: String, outage: bool, latency_ms: Option<i32>, outcome: Outcome) -> (String, Answered) {
-    let latency = latency_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
-    let outcome = if outage { Err(Failure::Unavailable) } else { outcome };
-    (key, Answered { outcome, latency })
-}
+    /// Sets the switch.
+    pub(crate) async fn set(&self, switch: Switch) -> sqlx::Result<()> {
+        sqlx::query!(
+            "UPDATE gateway.switch SET latency_ms = $1, outage = $2",
+            switch.latency_ms,
+            switch.outage
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
 
-/// A new name for something in the books.
-pub(super) fn id(prefix: &str) -> String {
-    format!("{prefix}_{}", Uuid::now_v7().simple())
+    /// Reads the switch.
+    pub(super) async fn switch(&self) -> sqlx::Result<Behaves> {
+        let row = sqlx::query!("SELECT outage, latency_ms FROM gateway.switch").fetch_one(&self.pool).await?;
+        let latency = row.latency_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+        Ok(Behaves { outage: row.outage, latency })
+    }
 }

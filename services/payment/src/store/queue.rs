@@ -1,4 +1,4 @@
-//! The payments as a queue of work: what is due is claimed, and found again with the claim's token.
+//! The payments as a work queue: due payments are claimed with a lease and a token.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use uuid::Uuid;
 use super::rows::Row;
 use crate::domain::Payment;
 
-/// A payment whose operation is about to be carried out.
+/// A payment that is claimed for a call.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     /// The payment.
     pub payment: Payment,
-    /// The operation may have reached the gateway before this claim.
+    /// Whether the operation may have reached the gateway before this claim.
     pub unresolved: bool,
-    /// Proof of the claim.
+    /// The token of the claim.
     pub token: Uuid,
 }
 
-/// Claims payments that are due, for `lease`, and marks their operations as started: whatever becomes of this process,
-/// the next one knows that the gateway may have been asked.
+/// Claims due payments for `lease` and marks their operations as started. So if this process dies, the next claim knows
+/// that the gateway may have been asked.
 pub(crate) async fn claim(
     pool: &PgPool,
     token: Uuid,
@@ -61,8 +61,8 @@ pub(crate) async fn claim(
     claimed.collect()
 }
 
-/// The payments of these orders that are still claimed under these tokens, as they are now, locked in key order.
-pub(crate) async fn lock_claimed(
+/// Loads the payments that are still claimed under these tokens, in their present state, locked in key order.
+pub(crate) async fn load_claimed(
     connection: &mut PgConnection,
     orders: &[Uuid],
     tokens: &[Uuid],
@@ -84,7 +84,7 @@ pub(crate) async fn lock_claimed(
     rows.into_iter().map(Payment::try_from).collect()
 }
 
-/// Makes due now what is to be due later than `bound` from now, and returns how many payments that were.
+/// Makes payments due now that are due later than `bound` from now, and returns their number.
 pub(crate) async fn hasten(pool: &PgPool, bound: Duration) -> sqlx::Result<u64> {
     let hastened = sqlx::query!(
         r#"
@@ -97,7 +97,7 @@ pub(crate) async fn hasten(pool: &PgPool, bound: Duration) -> sqlx::Result<u64> 
     Ok(hastened.execute(pool).await?.rows_affected())
 }
 
-/// How many payments are due now.
+/// Counts the payments that are due now.
 pub(crate) async fn ready(pool: &PgPool) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"

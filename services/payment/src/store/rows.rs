@@ -1,10 +1,10 @@
-//! A row of `payments` as a payment.
+//! A payment's row, read into a [`Payment`].
 
 use envelope::Sequence;
 use events::values::{Money, OrderId};
 use uuid::Uuid;
 
-use crate::domain::{AskedBy, Payment};
+use crate::domain::{Causes, Payment};
 
 /// The columns that decisions need.
 pub(super) struct Row {
@@ -32,7 +32,7 @@ impl TryFrom<Row> for Payment {
 
     fn try_from(row: Row) -> sqlx::Result<Self> {
         let operation = row.operation.as_deref();
-        let read = |text: &str| text.parse().map_err(|_| undecodable("operation", text));
+        let operation = operation.map(|text| text.parse().map_err(|_| undecodable("operation", text)));
         let sequence =
             |number: i64| Sequence::from_i64(number).ok_or_else(|| undecodable("sequence", "negative"));
         let method = row.payment_method.map(TryInto::try_into).transpose();
@@ -43,19 +43,19 @@ impl TryFrom<Row> for Payment {
             goal: row.goal.parse().map_err(|_| undecodable("goal", &row.goal))?,
             status: row.status.parse().map_err(|_| undecodable("status", &row.status))?,
             gateway_id: row.gateway_id,
-            operation: operation.map(read).transpose()?,
+            operation: operation.transpose()?,
             started: row.started,
             generation: row.generation,
             failures: row.failures,
             version: sequence(row.version)?,
             seen_orders: sequence(row.seen_orders)?,
-            asked_by: AskedBy {
+            causes: Causes {
                 placed: row.placed_by,
                 confirmed: row.confirmed_by,
                 cancelled: row.cancelled_by,
                 traceparent: row.traceparent,
             },
-            news: Vec::new(),
+            new_entries: Vec::new(),
         })
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn money(amount: i64, currency: &str) -> sqlx::Result<Money> {
     Ok(Money { amount, currency })
 }
 
-/// A word that this version does not know: a newer one wrote it.
-pub(super) fn undecodable(column: &str, word: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("payments.{column} holds {word:?}").into())
+/// The error for a text that only a newer version knows.
+pub(super) fn undecodable(column: &str, text: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("payments.{column} holds {text:?}").into())
 }

@@ -1,16 +1,16 @@
-//! A database that was restored from an older copy: rolled forward by the published events it is what it was, and reading
-//! `orders` again from the copy's position changes nothing.
+//! A database that was restored from an older copy and rolled forward by the published events has the state from before,
+//! and reading `orders` again from the copy's position changes nothing.
 
 use events::StockEvent;
 
 use super::*;
 
-/// What a history left behind.
+/// The results of a history.
 struct History {
-    /// The inventory at its end, and as the copy has it.
+    /// The inventory at its end, and at the time of the copy.
     lost: Warehouse,
     copy: Warehouse,
-    /// What was published, with its sequences.
+    /// The published events, with their sequences.
     reservations: Vec<(ReservationEvent, Sequence)>,
     levels: Vec<(StockEvent, Sequence)>,
     /// The events of orders that were applied after the copy.
@@ -22,10 +22,10 @@ fn copy_of(warehouse: &Warehouse) -> Warehouse {
     Warehouse { reservations: warehouse.reservations.clone(), shelves }
 }
 
-/// Plays the steps as the service does, one transaction a step; the copy is made before step `copied`.
+/// Applies the steps as the service does, one transaction per step; the copy is made before step `copied`.
 fn play(carts: &[Vec<(usize, i64)>], steps: Vec<Step>, copied: usize) -> History {
     let mut lost = empty();
-    // Listing a product has published its empty shelf.
+    // Listing a product published its empty stock.
     lost.shelves.0.values_mut().for_each(|stock| stock.version = Sequence::NONE.next());
     let copy = copy_of(&lost);
     let mut history = History { lost, copy, reservations: vec![], levels: vec![], orders: vec![] };
@@ -75,7 +75,7 @@ impl History {
         self.levels.push((event(stock.level(sku.clone())), stock.version));
     }
 
-    /// What compaction leaves of `stock`.
+    /// Compacts `stock`.
     fn compact(&mut self) {
         let last = |levels: &[(StockEvent, Sequence)], sku: &Sku| {
             levels.iter().filter(|(event, _)| event.level().sku == *sku).map(|(_, version)| *version).max()
@@ -84,7 +84,7 @@ impl History {
         self.levels.retain(|(event, version)| last(&all, &event.level().sku) == Some(*version));
     }
 
-    /// The copy, rolled forward in the order of `own::subscriptions`; a repetition is recognised as `broker::Handler` does it.
+    /// Rolls the copy forward in the order of `own::subscriptions`, skipping repeated events as the broker does.
     fn rolled_forward(&self) -> Warehouse {
         let mut warehouse = copy_of(&self.copy);
         for (event, sequence) in &self.reservations {
@@ -105,7 +105,7 @@ impl History {
     }
 }
 
-/// The schema's constraints, which hold after each batch.
+/// Asserts the schema's constraints, which hold after each batch.
 fn assert_is_allowed(warehouse: &Warehouse) {
     for (sku, stock) in &warehouse.shelves.0 {
         assert!(stock.available() >= 0 && stock.reserved >= 0 && stock.committed >= 0, "{sku}: {stock:?}");
@@ -118,9 +118,9 @@ fn assert_is_allowed(warehouse: &Warehouse) {
 fn assert_equal(restored: &Warehouse, lost: &Warehouse) {
     assert_eq!(restored.reservations.len(), lost.reservations.len());
     for (order, reservation) in &lost.reservations {
-        // What was seen of `orders` is that of the copy, whose position is read from again.
+        // `orders` is read again from the copy's position.
         let restored = &restored.reservations[order];
-        assert_eq!(Reservation { seen: reservation.seen, ..restored.clone() }, *reservation);
+        assert_eq!(Reservation { seen_orders: reservation.seen_orders, ..restored.clone() }, *reservation);
     }
     for (sku, stock) in &lost.shelves.0 {
         let restored = restored.shelves.0[sku];
@@ -134,7 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn a_restored_inventory_is_what_it_was(
+    fn a_restored_inventory_has_its_state_from_before(
         carts in carts(),
         steps in steps(),
         copied in 0..80_usize,
@@ -153,9 +153,9 @@ proptest! {
         assert_equal(&restored, &history.lost);
     }
 
-    /// The last levels had not left the lost database: what the orders are promised is there all the same.
+    /// The last levels were never published: the reserved goods are on hand all the same.
     #[test]
-    fn what_is_promised_is_there_without_the_last_levels(
+    fn reserved_goods_are_on_hand_without_the_last_levels(
         carts in carts(),
         steps in steps(),
         copied in 0..80_usize,

@@ -1,5 +1,5 @@
-//! What holds for every order, whatever happens to it and in whichever order: first with two honest neighbours whose
-//! answers come late, twice and in any order, then with no rules at all.
+//! The invariants of every order: first with models of payment and inventory, whose answers arrive late, twice and in any
+//! order, then with random inputs.
 
 use std::collections::VecDeque;
 
@@ -7,12 +7,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The payment service in short: a goal that only rises, reached in steps, each with its event.
+/// A model of the payment service: it reaches its goal in steps, each with an event.
 #[derive(Default)]
 struct Payments {
     read: usize,
     state: Option<Payment>,
-    told: VecDeque<Payment>,
+    published: VecDeque<Payment>,
 }
 
 impl Payments {
@@ -29,16 +29,16 @@ impl Payments {
             _ => return,
         };
         self.state = Some(next);
-        self.told.push_back(next);
+        self.published.push_back(next);
     }
 }
 
-/// The inventory service in short.
+/// A model of the inventory service.
 #[derive(Default)]
 struct Inventory {
     read: usize,
     state: Option<Stock>,
-    told: VecDeque<Stock>,
+    published: VecDeque<Stock>,
 }
 
 impl Inventory {
@@ -53,28 +53,28 @@ impl Inventory {
             _ => return,
         };
         self.state = Some(next);
-        self.told.push_back(next);
+        self.published.push_back(next);
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum Step {
     PaymentWorks,
     InventoryWorks,
-    PaymentIsHeard { twice: bool },
-    InventoryIsHeard { twice: bool },
+    PaymentIsApplied { twice: bool },
+    ReservationIsApplied { twice: bool },
     CustomerCancels,
-    TimeIsOver,
+    Expires,
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
+fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => Just(Turn::PaymentWorks),
-        4 => Just(Turn::InventoryWorks),
-        4 => any::<bool>().prop_map(|twice| Turn::PaymentIsHeard { twice }),
-        4 => any::<bool>().prop_map(|twice| Turn::InventoryIsHeard { twice }),
-        1 => Just(Turn::CustomerCancels),
-        1 => Just(Turn::TimeIsOver),
+        4 => Just(Step::PaymentWorks),
+        4 => Just(Step::InventoryWorks),
+        4 => any::<bool>().prop_map(|twice| Step::PaymentIsApplied { twice }),
+        4 => any::<bool>().prop_map(|twice| Step::ReservationIsApplied { twice }),
+        1 => Just(Step::CustomerCancels),
+        1 => Just(Step::Expires),
     ]
 }
 
@@ -84,35 +84,35 @@ proptest! {
     #[test]
     fn every_order_ends_with_money_and_goods_where_they_belong(
         declines: bool, capture_fails: bool, rejects: bool,
-        turns in prop::collection::vec(turn(), 0..40),
+        steps in prop::collection::vec(step(), 0..40),
     ) {
         let (mut shop, mut payments, mut inventory) = (Shop::open(), Payments::default(), Inventory::default());
-        // In the end everyone works and is heard until nothing moves.
+        // In the end every service works until nothing moves.
         let rest = [
-            Turn::PaymentWorks, Turn::InventoryWorks,
-            Turn::PaymentIsHeard { twice: false }, Turn::InventoryIsHeard { twice: false },
+            Step::PaymentWorks, Step::InventoryWorks,
+            Step::PaymentIsApplied { twice: false }, Step::ReservationIsApplied { twice: false },
         ];
-        for turn in turns.into_iter().chain(rest.into_iter().cycle().take(40)) {
-            match turn {
-                Turn::PaymentWorks => payments.work(&shop.published, declines, capture_fails),
-                Turn::InventoryWorks => inventory.work(&shop.published, rejects),
-                Turn::PaymentIsHeard { twice } => if let Some(answer) = payments.told.pop_front() {
+        for step in steps.into_iter().chain(rest.into_iter().cycle().take(40)) {
+            match step {
+                Step::PaymentWorks => payments.work(&shop.published, declines, capture_fails),
+                Step::InventoryWorks => inventory.work(&shop.published, rejects),
+                Step::PaymentIsApplied { twice } => if let Some(answer) = payments.published.pop_front() {
                     for _ in 0..=usize::from(twice) {
-                        shop.after(|order| order.hear_payment(&payment_event(answer), NOW));
+                        shop.after(|order| order.apply_payment(&payment_event(answer), NOW));
                     }
                 },
-                Turn::InventoryIsHeard { twice } => if let Some(answer) = inventory.told.pop_front() {
+                Step::ReservationIsApplied { twice } => if let Some(answer) = inventory.published.pop_front() {
                     for _ in 0..=usize::from(twice) {
-                        shop.after(|order| order.hear_reservation(&stock_event(answer), NOW));
+                        shop.after(|order| order.apply_reservation(&stock_event(answer), NOW));
                     }
                 },
-                Turn::CustomerCancels => shop.after(|order| order.cancel(NOW)),
-                Turn::TimeIsOver => shop.after(|order| order.expire(NOW)),
+                Step::CustomerCancels => shop.after(|order| order.cancel(NOW)),
+                Step::Expires => shop.after(|order| order.expire(NOW)),
             }
         }
         shop.assert_history_is_sound();
         let State { status, payment, stock } = shop.order.state;
-        prop_assert_eq!((Some(payment), Some(stock)), (payments.state, inventory.state), "all is heard");
+        prop_assert_eq!((Some(payment), Some(stock)), (payments.state, inventory.state), "all events are applied");
         match status {
             Status::Placed => prop_assert!(false, "still waiting"),
             Status::Confirmed => {
@@ -129,17 +129,17 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_happens_breaks_an_order(happenings in prop::collection::vec(0_usize..13, 0..40)) {
+    fn no_input_breaks_an_order(inputs in prop::collection::vec(0_usize..13, 0..40)) {
         let payments = [
             Payment::Authorized, Payment::Failed, Payment::Captured,
             Payment::Declined, Payment::Voided, Payment::Refunded,
         ];
         let stocks = [Stock::Reserved, Stock::Committed, Stock::Rejected, Stock::Released];
         let mut shop = Shop::open();
-        for happening in happenings {
-            shop.after(|order| match happening {
-                0..6 => order.hear_payment(&payment_event(payments[happening]), NOW),
-                6..10 => order.hear_reservation(&stock_event(stocks[happening - 6]), NOW),
+        for input in inputs {
+            shop.after(|order| match input {
+                0..6 => order.apply_payment(&payment_event(payments[input]), NOW),
+                6..10 => order.apply_reservation(&stock_event(stocks[input - 6]), NOW),
                 10 | 11 => order.cancel(NOW),
                 _ => order.expire(NOW),
             });

@@ -1,30 +1,30 @@
-//! Databases of order, payment and inventory are put back to older copies, at any moment and several times: money and goods
-//! end where the order says, whether the copies of order and inventory are rolled forward or not. Payment's must be: a
-//! payment of which nothing is known is reversed without a call of the gateway.
+//! The databases of order, payment and inventory are restored from older copies, at any moment and several times: money and
+//! goods end where the order requires it, whether order's and inventory's copies are rolled forward or not. Payment's must
+//! be, since a payment without a known authorization is voided without a call to the gateway.
 
 use envelope::{Arrival, Cleanup, Generation};
 use proptest::prelude::*;
 
 use super::*;
 
-/// A topic: what was published of the one order, oldest first.
+/// A topic: the events of the one order, oldest first.
 type Log<T> = Vec<(Sequence, T)>;
 
-/// What a gateway knows, which no restore takes back.
+/// The gateway's ledger, which no restore changes.
 #[derive(Debug, Default)]
 struct Ledger {
-    /// What it answered to the first request; the same request gets the same answer.
+    /// The answer to the first request; a repetition gets the same answer.
     declined: Option<bool>,
     held: bool,
     captured: usize,
     refunded: usize,
 }
 
-/// A part of the system that reads one topic or two and publishes on its own: its database.
+/// The database of a service that reads one or two topics and publishes one.
 #[derive(Debug, Clone, Default)]
 struct Database<S> {
     state: S,
-    /// How far each topic is read, and the last sequence seen of it.
+    /// The position in each topic, and the last sequence applied.
     read: [(usize, Sequence); 2],
     version: u64,
 }
@@ -35,11 +35,11 @@ fn sequence(number: u64, generation: i32) -> Sequence {
 }
 
 /// The next event that the reader did not apply before.
-fn next<T: Clone>((position, seen): &mut (usize, Sequence), log: &Log<T>) -> Option<T> {
+fn next<T: Clone>((position, last_sequence): &mut (usize, Sequence), log: &Log<T>) -> Option<T> {
     let (sequence, event) = log.get(*position)?.clone();
     *position += 1;
-    let arrival = sequence.arrival(*seen, Cleanup::Delete);
-    *seen = sequence.max(*seen);
+    let arrival = sequence.arrival(*last_sequence, Cleanup::Delete);
+    *last_sequence = sequence.max(*last_sequence);
     (arrival != Arrival::Repeated).then_some(event)
 }
 
@@ -62,43 +62,43 @@ struct World {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum Step {
     PaymentReads,
     PaymentWorks { declines: bool, capture_fails: bool },
     InventoryWorks { rejects: bool },
-    OrderHearsPayment,
-    OrderHearsInventory,
+    OrderReadsPayment,
+    OrderReadsReservation,
     CustomerCancels,
-    TimeIsOver,
+    Expires,
     Copy(usize),
     RestoreOrder { forward: bool, cancels_before: bool },
     RestorePayment,
     RestoreInventory { forward: bool },
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
+fn step() -> impl Strategy<Value = Step> {
     let flags = || any::<(bool, bool)>();
     prop_oneof![
-        4 => Just(Turn::PaymentReads),
-        4 => flags().prop_map(|(declines, capture_fails)| Turn::PaymentWorks {
+        4 => Just(Step::PaymentReads),
+        4 => flags().prop_map(|(declines, capture_fails)| Step::PaymentWorks {
             declines, capture_fails: capture_fails && declines,
         }),
-        6 => any::<bool>().prop_map(|rejects| Turn::InventoryWorks { rejects }),
-        4 => Just(Turn::OrderHearsPayment),
-        4 => Just(Turn::OrderHearsInventory),
-        1 => Just(Turn::CustomerCancels),
-        1 => Just(Turn::TimeIsOver),
-        2 => (0_usize..3).prop_map(Turn::Copy),
-        1 => flags().prop_map(|(forward, cancels_before)| Turn::RestoreOrder { forward, cancels_before }),
-        1 => Just(Turn::RestorePayment),
-        1 => any::<bool>().prop_map(|forward| Turn::RestoreInventory { forward }),
+        6 => any::<bool>().prop_map(|rejects| Step::InventoryWorks { rejects }),
+        4 => Just(Step::OrderReadsPayment),
+        4 => Just(Step::OrderReadsReservation),
+        1 => Just(Step::CustomerCancels),
+        1 => Just(Step::Expires),
+        2 => (0_usize..3).prop_map(Step::Copy),
+        1 => flags().prop_map(|(forward, cancels_before)| Step::RestoreOrder { forward, cancels_before }),
+        1 => Just(Step::RestorePayment),
+        1 => any::<bool>().prop_map(|forward| Step::RestoreInventory { forward }),
     ]
 }
 
 impl World {
     fn open() -> Self {
         let (mut order, event) = Order::place(placed());
-        order.news.clear();
+        order.entries.clear();
         let order = Database { state: Some(order), ..Database::default() };
         Self {
             orders: vec![(sequence(1, 0), event)],
@@ -122,9 +122,9 @@ impl World {
         self.orders.extend(event.map(|event| (sequence(version, generation), event)));
     }
 
-    fn turn(&mut self, turn: Turn) {
-        match turn {
-            Turn::PaymentReads => {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::PaymentReads => {
                 if let Some(event) = next(&mut self.payment.read[0], &self.orders) {
                     let goal = match event {
                         OrderEvent::Placed(_) => 1,
@@ -134,33 +134,33 @@ impl World {
                     self.payment.state.goal = self.payment.state.goal.max(goal);
                 }
             }
-            Turn::PaymentWorks { declines, capture_fails } => self.pay(declines, capture_fails),
-            Turn::InventoryWorks { rejects } => self.store(rejects),
-            Turn::OrderHearsPayment => {
+            Step::PaymentWorks { declines, capture_fails } => self.pay(declines, capture_fails),
+            Step::InventoryWorks { rejects } => self.store(rejects),
+            Step::OrderReadsPayment => {
                 if let Some(payment) = next(&mut self.order.read[0], &self.payments) {
-                    let event = self.order().hear_payment(&payment_event(payment), NOW);
+                    let event = self.order().apply_payment(&payment_event(payment), NOW);
                     self.publish(event);
                 }
             }
-            Turn::OrderHearsInventory => {
+            Step::OrderReadsReservation => {
                 if let Some(stock) = next(&mut self.order.read[1], &self.stocks) {
-                    let event = self.order().hear_reservation(&stock_event(stock), NOW);
+                    let event = self.order().apply_reservation(&stock_event(stock), NOW);
                     self.publish(event);
                 }
             }
-            Turn::CustomerCancels => {
+            Step::CustomerCancels => {
                 let event = self.order().cancel(NOW);
                 self.publish(event);
             }
-            Turn::TimeIsOver => {
+            Step::Expires => {
                 let event = self.order().expire(NOW);
                 self.publish(event);
             }
-            Turn::Copy(0) => self.copies.0 = self.order.clone(),
-            Turn::Copy(1) => self.copies.1 = self.payment.clone(),
-            Turn::Copy(_) => self.copies.2 = self.inventory.clone(),
-            Turn::RestoreOrder { forward, cancels_before } => self.restore_order(forward, cancels_before),
-            Turn::RestorePayment => {
+            Step::Copy(0) => self.copies.0 = self.order.clone(),
+            Step::Copy(1) => self.copies.1 = self.payment.clone(),
+            Step::Copy(_) => self.copies.2 = self.inventory.clone(),
+            Step::RestoreOrder { forward, cancels_before } => self.restore_order(forward, cancels_before),
+            Step::RestorePayment => {
                 self.payment = self.copies.1.clone();
                 self.generations[1] += 1;
                 for (sequence, payment) in &self.payments {
@@ -170,7 +170,7 @@ impl World {
                     }
                 }
             }
-            Turn::RestoreInventory { forward } => {
+            Step::RestoreInventory { forward } => {
                 self.inventory = self.copies.2.clone();
                 self.generations[2] += 1;
                 for (sequence, stock) in self.stocks.iter().filter(|_| forward) {
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// The copy may have been served, without Kafka, before it was known to be one: what it decided waited in its outbox.
+    /// The copy may have served requests without Kafka before it was recognised as a copy; its decisions are in its outbox.
     fn restore_order(&mut self, forward: bool, cancels_before: bool) {
         self.order = self.copies.0.clone();
         let early = if cancels_before { self.order().cancel(NOW) } else { None };
@@ -191,7 +191,7 @@ impl World {
         for (sequence, event) in self.orders.clone().into_iter().filter(|_| forward) {
             if sequence.number() > self.order().version.number() {
                 self.order().version = sequence.of(Generation::FIRST);
-                self.order().was_published(&event, NOW);
+                self.order().recover(&event, NOW);
             }
         }
         self.generations[0] += 1;
@@ -199,7 +199,7 @@ impl World {
         self.orders.extend(early.map(|(number, event)| (sequence(number, generation), event)));
     }
 
-    /// One call of the gateway, which does nothing twice.
+    /// Makes one call to the gateway, which has no effect twice.
     fn pay(&mut self, declines: bool, capture_fails: bool) {
         use Payment::{Authorized, Captured, Declined, Failed, Refunded, Voided};
         let ledger = &mut self.ledger;
@@ -251,15 +251,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn money_and_goods_end_where_the_order_says(turns in prop::collection::vec(turn(), 0..60)) {
+    fn money_and_goods_end_where_the_order_requires_it(steps in prop::collection::vec(step(), 0..60)) {
         let mut world = World::open();
-        // In the end everyone works and is heard until nothing moves.
+        // In the end every service works until nothing moves.
         let rest = [
-            Turn::PaymentReads, Turn::PaymentWorks { declines: false, capture_fails: false },
-            Turn::InventoryWorks { rejects: false }, Turn::OrderHearsPayment, Turn::OrderHearsInventory,
+            Step::PaymentReads, Step::PaymentWorks { declines: false, capture_fails: false },
+            Step::InventoryWorks { rejects: false }, Step::OrderReadsPayment, Step::OrderReadsReservation,
         ];
-        for turn in turns.into_iter().chain(rest.into_iter().cycle().take(600)) {
-            world.turn(turn);
+        for step in steps.into_iter().chain(rest.into_iter().cycle().take(600)) {
+            world.step(step);
         }
         let State { status, .. } = world.order().state;
         let World { ledger, inventory, payment, .. } = &world;

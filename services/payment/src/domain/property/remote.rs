@@ -6,7 +6,7 @@ use events::DeclineReason;
 
 use crate::domain::{Answer, Call, Failure, Outcome, Request};
 
-/// Keys with the answers that it gave, and what became of each authorization.
+/// The answers by key, and the state of each authorization.
 #[derive(Debug, Default)]
 pub(super) struct Remote {
     pub declines: bool,
@@ -74,7 +74,7 @@ impl Remote {
 
     fn refund(&mut self, id: &str) -> Answer {
         let hold = self.holds.get_mut(id).unwrap();
-        assert!(hold.captured, "refunded what was not captured");
+        assert!(hold.captured, "refunded without a capture");
         hold.refunds += 1;
         Answer::Refunded
     }

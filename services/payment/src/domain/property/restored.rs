@@ -1,5 +1,5 @@
-//! A database that was restored from an older copy: rolled forward by the published events, it knows of the money what was
-//! known before, and whatever comes then, money moves at most once.
+//! A database that was restored from an older copy and rolled forward by the published events has the state from before,
+//! and afterwards money still moves at most once.
 
 use std::mem::discriminant;
 
@@ -7,21 +7,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What the copy knows of the payment.
+/// The age of the copy.
 #[derive(Debug, Clone, Copy)]
 enum Copy {
-    /// It is older than the order.
+    /// The copy is older than the order.
     Nothing,
-    /// It was made after so many steps.
+    /// The copy was made after this number of steps.
     After(usize),
 }
 
-/// The payment as `copy` and the first events have it, with the rest of the events applied.
+/// Applies the events that the copy does not have.
 fn rolled_forward(copy: Option<&Payment>, events: &[PaymentEvent]) -> Option<Payment> {
     let mut payment = copy.cloned();
     for (index, event) in events.iter().enumerate() {
         let sequence = Sequence::from_i64(i64::try_from(index).unwrap() + 1).unwrap();
-        let payment = payment.get_or_insert_with(|| Payment::unknown(event));
+        let payment = payment.get_or_insert_with(|| Payment::of_published(event));
         if sequence > payment.version {
             payment.recover(event, sequence, NOW);
         }
@@ -33,11 +33,11 @@ fn rolled_forward(copy: Option<&Payment>, events: &[PaymentEvent]) -> Option<Pay
 fn read_again(payment: Option<Payment>, goal: Goal) -> (Payment, Option<PaymentEvent>) {
     let payment = match payment {
         Some(mut payment) if payment.seen_orders == Sequence::NONE => {
-            payment.placed_again(&order(), asked(1), NOW);
+            payment.on_placed(&order(), placed(), NOW);
             payment
         }
         Some(payment) => payment,
-        None => Payment::placed(&order(), asked(1), NOW),
+        None => Payment::of_placed(&order(), placed(), NOW),
     };
     let mut payment = payment;
     let event = payment.pursue(goal, NOW);
@@ -71,9 +71,9 @@ proptest! {
     ) {
         let mut world = World {
             remote: Remote { declines, refuses_capture, failures, ..Remote::default() },
-            payment: Payment::placed(&order(), asked(1), NOW),
+            payment: Payment::of_placed(&order(), placed(), NOW),
             events: Vec::new(),
-            under_way: Vec::new(),
+            in_flight: Vec::new(),
         };
         let mut copied = None;
         for (index, step) in before.into_iter().enumerate() {
@@ -82,7 +82,7 @@ proptest! {
             }
             world.step(step);
         }
-        // What the gateway was asked is known when the database is lost.
+        // The outcomes of all calls are known when the database is lost.
         for _ in 0..4 {
             if world.payment.started {
                 world.step(Step::Work(Fate::Answered));
@@ -100,17 +100,17 @@ proptest! {
             prop_assert_eq!((restored.status, &restored.gateway_id), (lost.status, &lost.gateway_id));
         }
 
-        let told = world.events.len();
+        let published = world.events.len();
         let (payment, event) = read_again(restored, lost.goal);
         world.payment = payment;
         world.events.extend(event);
-        if named && told > 0 {
+        if named && published > 0 {
             prop_assert_eq!(&world.payment.goal, &lost.goal);
             prop_assert_eq!(&world.payment.status, &lost.status);
-            // What the copy does not know the outcome of is settled first.
+            // A call whose outcome the copy does not know is resolved first.
             prop_assert!(world.payment.started || world.payment.operation == lost.operation);
             prop_assert_eq!(&world.payment.method, &lost.method);
-            prop_assert_eq!(world.events.len(), told, "told again");
+            prop_assert_eq!(world.events.len(), published, "nothing is published again");
         }
         for step in after {
             world.step(step);
@@ -118,13 +118,13 @@ proptest! {
         for _ in 0..12 {
             world.step(Step::Work(Fate::Answered));
         }
-        while !world.under_way.is_empty() {
+        while !world.in_flight.is_empty() {
             world.step(Step::Arrive);
         }
         if named {
             world.check_the_history();
         } else {
-            // The worker has asked for the authorization again, and told the same answers again.
+            // The worker has repeated the authorization and published the same answers again.
             let mut once = Vec::new();
             world.events.retain(|event| {
                 let is_new = !once.contains(&discriminant(event));

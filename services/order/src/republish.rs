@@ -1,0 +1,74 @@
+//! What the service publishes again: the current state of `customers`, and the events of `orders`, rebuilt from the rows.
+
+use std::pin::Pin;
+
+use broker::{Cause, Compacted, Failure, Keys, Page, Past, Rebuild, Rebuilt, Tx};
+use envelope::Topic;
+use events::{CUSTOMERS, OrderEvent};
+use uuid::Uuid;
+
+use crate::domain::Order;
+use crate::store;
+
+/// Topic `customers`: the registered customers, and tombstones of those erased in the last 30 days.
+pub(crate) struct Customers;
+
+impl Compacted for Customers {
+    fn topic(&self) -> Topic {
+        CUSTOMERS
+    }
+
+    fn republish<'a>(
+        &'a self,
+        tx: &'a mut Tx,
+        keys: Keys<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>> {
+        Box::pin(republish(tx, keys))
+    }
+}
+
+async fn republish(tx: &mut Tx, keys: Keys<'_>) -> Result<Option<String>, Failure> {
+    // A key that is not an id belongs to no customer, and no customer follows it.
+    let id = |key: &str| key.parse::<Uuid>().ok();
+    let next = |id: Uuid| Uuid::from_u128(id.as_u128().saturating_add(1));
+    let (range, long_erased, limit) = match keys {
+        Keys::One(key) => {
+            let Some(id) = id(key) else { return Ok(None) };
+            (id..=id, true, 1)
+        }
+        Keys::After { after: None, limit } => (Uuid::nil()..=Uuid::max(), false, limit),
+        Keys::After { after: Some(key), limit } => {
+            let Some(id) = id(key) else { return Ok(None) };
+            (next(id)..=Uuid::max(), false, limit)
+        }
+    };
+    let mut last = None;
+    for (sequence, event) in store::customers::increment_versions(tx, range, long_erased, limit).await? {
+        tx.append(Cause::default(), sequence, &event)?;
+        last = Some(event.customer_id().to_string());
+    }
+    Ok(last)
+}
+
+/// Topic `orders`.
+pub(crate) struct Orders;
+
+impl Rebuild for Orders {
+    type Event = OrderEvent;
+
+    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<OrderEvent>>, Failure> {
+        let orders = store::orders::page(tx, &page.of_uuids()).await?;
+        Ok(orders.into_iter().map(|(order, traceparent)| rebuilt(&order, traceparent.as_deref())).collect())
+    }
+}
+
+fn rebuilt(order: &Order, traceparent: Option<&str>) -> Rebuilt<OrderEvent> {
+    let past = |(sequence, at, event)| Past {
+        sequence,
+        at,
+        cause: Cause::traced(traceparent.map(str::to_owned)),
+        event,
+    };
+    let events = order.published().into_iter().map(past).collect();
+    Rebuilt { key: order.id().to_string(), version: order.version, events }
+}
