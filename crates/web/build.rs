@@ -1,5 +1,5 @@
-//! Rebuilds the crate, and so checks its queries again, when the table that they use changes.
+//! Rebuilds the crate, and so checks its queries again, when a migration changes.
 fn main() {
-    println!("cargo:rerun-if-changed=../../migrations/order/0002_idempotency_keys.sql");
+    println!("cargo:rerun-if-changed=migrations");
     println!("cargo:rerun-if-changed=.sqlx");
 }

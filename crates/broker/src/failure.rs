@@ -37,19 +37,15 @@ pub enum Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let Some(database) = error.as_database_error() else {
-            return Self::Retry(error.into());
-        };
-        let code = database.code().unwrap_or_default().into_owned();
-        match code.get(..2) {
-            Some("22" | "23") => Self::SomeRecord(match database.constraint() {
-                Some(constraint) => format!("Postgres refused it: SQLSTATE {code}, constraint {constraint}"),
-                None => format!("Postgres refused it: SQLSTATE {code}"),
-            }),
-            // Serialization failure, deadlock; lock not available; statement cancelled by its time-out.
-            Some("40" | "55") => Self::Busy(error),
-            _ if code == "57014" => Self::Busy(error),
-            _ => Self::Retry(error.into()),
+        if sqlstate::is_refused(&error) {
+            let code = sqlstate::code(&error).unwrap_or_default();
+            let constraint = error.as_database_error().and_then(|error| error.constraint());
+            let constraint = constraint.map_or(String::new(), |name| format!(", constraint {name}"));
+            Self::SomeRecord(format!("Postgres refused it: SQLSTATE {code}{constraint}"))
+        } else if sqlstate::is_contention(&error) {
+            Self::Busy(error)
+        } else {
+            Self::Retry(error.into())
         }
     }
 }

@@ -153,8 +153,7 @@ impl Database {
 /// Returns whether only an operator can repair the error: a wrong password or role, or no such database. Others, such as
 /// "the database system is starting up", pass.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
+    sqlstate::code(error).is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
 }
 
 /// Checks that the pool's database answers, for [`crate::ops::Health::ready`].

@@ -1,7 +1,7 @@
 //! `SERVICE migrate`: the schema, the role's time-outs, older rows and the topics.
 
 use anyhow::Context as _;
-use broker::{MIGRATIONS, Outbox, topics};
+use broker::{Outbox, topics};
 
 use crate::database::{self, Database};
 use crate::parts::broker_settings;
@@ -11,7 +11,7 @@ use crate::settings::Common;
 pub(crate) async fn migrate<C>(service: &Service<C>, common: &Common) -> anyhow::Result<()> {
     let owner = Database::new("MIGRATE_DATABASE_URL", common.migrate_database_url()?, service.name)?;
     let own = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
-    database::migrate(&[&MIGRATIONS, service.migrations], &owner, &own)
+    database::migrate(&service.migrators(), &owner, &own)
         .await
         .context("the database could not be migrated")?;
     tracing::info!("the schema is up to date");

@@ -1,7 +1,7 @@
 //! Creates a service's parts, for the running service or for an operator's command.
 
 use anyhow::{Context as _, bail};
-use broker::{MIGRATIONS, Outbox};
+use broker::Outbox;
 use clap::Args;
 
 use crate::commands::Cli;
@@ -44,7 +44,7 @@ pub(crate) async fn without_running<C: Args + Clone>(
     cli: &Cli<C>,
 ) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
     let (parts, outbox, settings) = lazily(service, cli)?;
-    database::verify(&settings.program, &[&MIGRATIONS, service.migrations], outbox.pool())
+    database::verify(&settings.program, &service.migrators(), outbox.pool())
         .await
         .context("the database cannot be used")?;
     Ok((parts, outbox, settings))

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use broker::{Consumer, ConsumerStatus, DatabaseAge, MIGRATIONS, Outbox, Relay, RelayStatus};
+use broker::{Consumer, ConsumerStatus, DatabaseAge, Outbox, Relay, RelayStatus};
 use clap::Args;
 use futures::FutureExt as _;
 use serde_json::json;
@@ -60,7 +60,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         version: env!("CARGO_PKG_VERSION"),
         license: env!("CARGO_PKG_LICENSE"),
     };
-    let routes = web::door(&about, api, common.trusted_proxies.clone(), common.api_docs);
+    let routes = web::api(&about, api, common.trusted_proxies.clone(), common.api_docs);
     let gate = middleware::from_fn_with_state((is_right.clone(), history.clone()), until_ready);
     let server = Server::new("api", api_bounds(), common.trusted_proxies.clone());
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
@@ -77,7 +77,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         Err(DatabaseError::Stopped) => return wait(running, stop).await,
         answered => answered?,
     }
-    database::verify(&common.program(service.name), &[&MIGRATIONS, service.migrations], &pool).await?;
+    database::verify(&common.program(service.name), &service.migrators(), &pool).await?;
     spawn(&mut running, broker::watch_history(source, found, stop.clone()));
     history.first_answer().await;
     schema.send_replace(true);

@@ -22,7 +22,7 @@ pub struct Service<C> {
     pub about: &'static str,
     /// The default port of the API; the ops port is 1000 above.
     pub port: u16,
-    /// The service's own schema, applied after the broker's.
+    /// The service's own schema, applied after those of the crates below.
     pub migrations: &'static Migrator,
     /// The upgrades of older rows that `migrate` applies after the schema, in this order.
     pub upgrades: &'static [Upgrade],
@@ -32,6 +32,13 @@ pub struct Service<C> {
     pub wire: fn(Context<C>) -> anyhow::Result<Parts>,
     /// The operator's commands that this service alone has.
     pub commands: Vec<Command<C>>,
+}
+
+impl<C> Service<C> {
+    /// The migrations of the service's database, in the order in which they are applied.
+    pub(crate) fn migrators(&self) -> [&'static Migrator; 3] {
+        [&broker::MIGRATIONS, &web::MIGRATIONS, self.migrations]
+    }
 }
 
 /// The values from which a service creates its parts.

@@ -77,6 +77,35 @@ async fn a_service_starts_only_on_the_schema_it_is_made_for() {
     assert!(matches!(verify(&next).await, Err(DatabaseError::Schema { .. })));
 }
 
+/// The service's migrations of a version that had the table of idempotency keys among them.
+fn with_keys() -> Migrator {
+    let keys = include_str!("../../web/migrations/0001_idempotency_keys.sql");
+    Migrator::with_migrations(vec![migration(1, ORDERS), migration(2, keys)])
+}
+
+#[tokio::test]
+async fn a_database_whose_service_had_the_idempotency_keys_is_upgraded() {
+    let shop = shop("keys").await;
+    let (before, after) = (with_keys(), orders());
+    let migrate = async |own: &[&Migrator]| migrate(own, &shop.owner, &shop.service).await.unwrap();
+    migrate(&[&broker::MIGRATIONS, &before]).await;
+    let key = "INSERT INTO idempotency_keys (operation, key, fingerprint) VALUES ('POST /orders', 'k', sha256('body'))";
+    shop.pool.execute(key).await.unwrap();
+
+    let now = [&broker::MIGRATIONS, &web::MIGRATIONS, &after];
+    let refused = verify("order", &now, &shop.pool).await.unwrap_err().to_string();
+    assert!(refused.ends_with("run: order migrate"), "{refused}");
+    for _ in 0..2 {
+        migrate(&now).await;
+        verify("order", &now, &shop.pool).await.unwrap();
+    }
+    let keys = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM idempotency_keys").fetch_one(&shop.pool);
+    assert_eq!(keys.await.unwrap(), 1, "the upgrade keeps the keys");
+    // The deployment is taken back.
+    migrate(&[&broker::MIGRATIONS, &before]).await;
+    verify("order", &[&broker::MIGRATIONS, &before], &shop.pool).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_service_writes_rows_and_nothing_else() {
     let shop = shop("rights").await;
@@ -100,11 +129,7 @@ async fn the_service_writes_rows_and_nothing_else() {
         "DELETE FROM broker._sqlx_migrations",
     ] {
         let error = shop.pool.execute(refused).await.expect_err(refused);
-        assert_eq!(
-            error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
-            Some("42501"),
-            "{refused}"
-        );
+        assert_eq!(sqlstate::code(&error).as_deref(), Some("42501"), "{refused}");
     }
 }
 

@@ -1,11 +1,14 @@
 //! Escapes text of outsiders (names, headers, keys, causes), so that it cannot control a terminal or forge a log.
 //!
 //! It escapes the characters that move the cursor or begin an escape sequence (C0, DEL, C1), end a line (U+2028,
-//! U+2029), change the direction of writing (U+202E and similar), or are invisible (zero-width characters, tags). All
-//! other characters, of any script, stay unchanged.
+//! U+2029), change the direction of writing (U+202E and similar), or are invisible (zero-width characters, variation
+//! selectors, tags). All other characters, of any script, stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 /// Escapes text for people: `\n`, `\u{202e}`.
 pub fn text(text: &str) -> Cow<'_, str> {
@@ -35,16 +38,18 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
 }
 
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
-            // Zero-width spaces and joiners, direction marks; line and paragraph separator, embeddings, overrides.
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            // Word joiner, invisible operators, isolates, deprecated format characters.
-            | '\u{2060}'..='\u{206f}'
-            // Byte order mark, interlinear annotation, tags.
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    c.is_control() || !c.is_ascii() && is_invisible(c)
+}
+
+/// Whether `c` is invisible: format characters (bidi controls, zero-width characters, the soft hyphen, the byte order
+/// mark), variation selectors and all others that Unicode ignores by default, line and paragraph separators, the
+/// blank Braille pattern.
+pub fn is_invisible(c: char) -> bool {
+    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || matches!(category, Format | LineSeparator | ParagraphSeparator)
+        || c == '\u{2800}'
 }
 
 #[cfg(test)]

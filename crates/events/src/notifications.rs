@@ -90,7 +90,7 @@ pub struct DeliverySent {
     /// The subscription, if the message is about one. Events of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_id: Option<SubscriptionId>,
-    /// The restock, by its number, if the message tells of one. Events of earlier versions have none.
+    /// The number of the restock, if the message is about one. Events of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restocks: Option<i64>,
 }
@@ -113,7 +113,7 @@ pub struct DeliveryFailed {
     /// The subscription, if the message is about one. Events of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_id: Option<SubscriptionId>,
-    /// The restock, by its number, if the message tells of one. Events of earlier versions have none.
+    /// The number of the restock, if the message is about one. Events of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restocks: Option<i64>,
     /// The cause, in a sentence without personal data.

@@ -205,13 +205,15 @@ async fn create(admin: &str, database: &str) -> Result<()> {
     Ok(connection.close().await?)
 }
 
-/// Applies the migrations of the broker and of the service, each with its own table of applied migrations.
+/// Applies the migrations of the crates below the service and its own, each with its own table of applied migrations.
 async fn migrate(home: &Home, service: &str, url: &str) -> Result<()> {
     let mut connection = PgConnection::connect(url).await?;
-    connection.execute("CREATE SCHEMA IF NOT EXISTS broker").await?;
-    let mut broker = Migrator::new(home.root().join("crates/broker/migrations")).await?;
-    broker.dangerous_set_table_name("broker._sqlx_migrations");
-    broker.run(&mut connection).await?;
+    for name in ["broker", "web"] {
+        let mut migrator = Migrator::new(home.root().join("crates").join(name).join("migrations")).await?;
+        migrator.create_schema(name);
+        migrator.dangerous_set_table_name(format!("{name}._sqlx_migrations"));
+        migrator.run(&mut connection).await?;
+    }
     Migrator::new(home.root().join("migrations").join(service)).await?.run(&mut connection).await?;
     Ok(connection.close().await?)
 }

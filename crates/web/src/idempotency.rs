@@ -19,7 +19,7 @@ use crate::{Problem, body, json};
 
 pub(crate) const HEADER: &str = "idempotency-key";
 
-/// The key that a client gave its request, and a fingerprint that tells a repetition from another request.
+/// The key that a client gave its request, and a fingerprint that distinguishes a repetition from another request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// The operation, such as `POST /orders`. The same key in another operation is another key.
@@ -47,14 +47,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Idempotent<T> {
         let path = request.uri().path().to_owned();
         let matched = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
         let operation = format!("{} {}", request.method(), matched.as_ref().unwrap_or(&path));
-        let body = body::read_json(request).await?;
-        let value = json::parse(&body)?;
-        let key = key.map(|value| {
-            // The body is valid JSON: it has been parsed into the type.
-            let body = serde_json::from_slice(&body).map_err(|_| Problem::internal())?;
-            Ok::<_, Problem>(Key { operation, value, fingerprint: fingerprint(&path, &body) })
-        });
-        Ok(Self { value, key: key.transpose()? })
+        let body = json::value(&body::read_json(request).await?)?;
+        let key = key.map(|value| Key { operation, value, fingerprint: fingerprint(&path, &body) });
+        Ok(Self { value: json::typed(body)?, key })
     }
 }
 
@@ -163,16 +158,10 @@ pub fn other_body() -> Problem {
 /// The problem for a failed transaction that contains a claim: 409 while another transaction holds the same key (the
 /// wait for it ran into `lock_timeout`), otherwise the problem of any database error.
 pub fn failed(error: sqlx::Error) -> Problem {
-    if in_flight(&error) {
+    if sqlstate::is_lock_timeout(&error) {
         return Problem::conflict("A request with this Idempotency-Key is still being handled; try again.");
     }
     error.into()
-}
-
-/// Whether a claim timed out while it waited for another transaction that holds the same key.
-pub fn in_flight(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == "55P03")
 }
 
 #[cfg(test)]

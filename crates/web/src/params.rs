@@ -16,13 +16,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let nothing = || Problem::not_found("There is nothing at this path.");
-        // Text in Postgres cannot have a NUL, so every path with one is refused here.
-        if parts.uri.path().contains("%00") {
-            return Err(nothing());
-        }
         let path = AxumPath::from_request_parts(parts, state).await;
-        path.map(|AxumPath(value)| Self(value)).map_err(|_| nothing())
+        path.map(|AxumPath(value)| Self(value))
+            .map_err(|_| Problem::not_found("There is nothing at this path."))
     }
 }
 
@@ -34,9 +30,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(Problem::invalid("", "the query contains a NUL character"));
-        }
         match AxumQuery::try_from_uri(&parts.uri) {
             Ok(AxumQuery(value)) => Ok(Self(value)),
             Err(error) => Err(unreadable(&error)),

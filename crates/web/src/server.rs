@@ -1,5 +1,5 @@
 //! The HTTP server of a port ([`Server`]), with bounds on slow, greedy and many clients, and the routers that it
-//! serves: [`door`] for a service's API and [`plain`] for its ops port.
+//! serves: [`api`] for a service's API and [`plain`] for its ops port.
 
 mod bounds;
 mod connection;
@@ -41,13 +41,13 @@ const SOCKET_BUFFER: u32 = 64 * 1024;
 
 /// Returns the router of a service's API: its routes, `/openapi.json` and `/docs` if `shows_docs`, and problems for all
 /// other paths.
-pub fn door(about: &About, routes: OpenApiRouter, proxies: TrustedProxies, shows_docs: bool) -> Router {
+pub fn api(about: &About, routes: OpenApiRouter, proxies: TrustedProxies, shows_docs: bool) -> Router {
     middleware::describe();
     client::describe();
     budget::describe();
-    let (routes, mut api) = routes.split_for_parts();
-    openapi::complete(about, &mut api);
-    let described = if shows_docs { docs::routes(api) } else { Router::new() };
+    let (routes, mut description) = routes.split_for_parts();
+    openapi::complete(about, &mut description);
+    let described = if shows_docs { docs::routes(description) } else { Router::new() };
     plain(routes.merge(described)).layer(Extension(proxies))
 }
 

@@ -1,4 +1,4 @@
-//! Maps a database error to a problem. A value that the schema refuses (SQLSTATE classes 22 and 23) is a bug, since
+//! Maps a database error to a problem. A value that the schema refuses is a bug, since
 //! validation should have refused it before: 500, as for a row that cannot be decoded. Every other error (connection,
 //! timeout, missing table or privilege) is a 503, and the client may try again. Each error is logged once, without
 //! any value.
@@ -10,8 +10,7 @@ impl From<sqlx::Error> for Problem {
         if is_bug(&error) {
             // The message may quote the value; the code and the constraint's name cannot.
             let refusal = error.as_database_error();
-            let sqlstate =
-                refusal.and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
+            let sqlstate = sqlstate::code(&error).unwrap_or_default().into_owned();
             let constraint = refusal.and_then(|e| e.constraint()).unwrap_or_default().to_owned();
             let kind = if refusal.is_some() { String::new() } else { error.to_string() };
             tracing::error!(sqlstate, constraint, kind, "the database refused a query");
@@ -27,9 +26,7 @@ impl From<sqlx::Error> for Problem {
 /// Whether the query itself is wrong, so that a retry cannot help.
 fn is_bug(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(refusal) => {
-            refusal.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
-        }
+        sqlx::Error::Database(_) => sqlstate::is_refused(error),
         sqlx::Error::RowNotFound
         | sqlx::Error::Decode(_)
         | sqlx::Error::ColumnDecode { .. }

@@ -67,7 +67,7 @@ fn api() -> Router {
     let state = State(AdminToken::new([("admin", &"token".into())]));
     let (description, license) = ("Keeps things.", "MIT OR Apache-2.0");
     let about = About { service: "thing", description, version: "1.2.3", license };
-    web::door(&about, routes.with_state(state), "10.0.0.0/8".parse().unwrap(), true)
+    web::api(&about, routes.with_state(state), "10.0.0.0/8".parse().unwrap(), true)
 }
 
 async fn ask(request: Request<Body>) -> (StatusCode, axum::http::HeaderMap, Value) {

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 use web::idempotency::{Answer, Claim, Key, answer, claim, failed, purge};
 
-const MIGRATION: &str = include_str!("../../../migrations/order/0002_idempotency_keys.sql");
+const MIGRATION: &str = include_str!("../migrations/0001_idempotency_keys.sql");
 
 /// Creates a schema for one test, in the database of `POSTGRES_URL`.
 async fn database(schema: &str) -> PgPool {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use rand::RngExt as _;
-
 /// Returns the pause after the `attempts`-th failure (from 1). The pause doubles from `first` up to `longest`, with
 /// "equal jitter" (between half of it and all of it), so that jobs that failed together are not retried together (AWS
 /// Architecture Blog, "Exponential Backoff and Jitter").
 pub fn backoff(attempts: u32, first: Duration, longest: Duration) -> Duration {
     let pause = first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(longest);
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+    // Without random numbers there is no jitter, and the pause is still right.
+    let jitter = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
+    pause.mul_f64(0.5 + jitter / 2.0)
 }
 
 #[cfg(test)]

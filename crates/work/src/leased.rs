@@ -204,7 +204,8 @@ impl<Q: Queue> Worker<Q> {
                 self.results.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            if !is_refused(&error) {
+            // A retry of refused data would only block the queue.
+            if !sqlstate::is_refused(&error) {
                 tracing::warn!(queue = Q::NAME, %error, "results cannot be written; trying again");
                 tokio::time::sleep(RECORD_AGAIN).await;
                 open.push(part);
@@ -253,12 +254,6 @@ async fn renew<Q: Queue>(queue: &Q, job: &Q::Job, lease: Duration) {
             Err(error) => tracing::debug!(queue = Q::NAME, %error, "a claim cannot be renewed; trying again"),
         }
     }
-}
-
-/// Returns whether Postgres will never accept the data (SQLSTATE class 22 or 23), so that a retry would only block the queue.
-fn is_refused(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 #[cfg(test)]

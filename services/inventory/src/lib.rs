@@ -64,9 +64,9 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
 }
 
 async fn purge(pool: PgPool, stop: CancellationToken) {
-    let step = || {
+    let delete_old = || {
         let pool = pool.clone();
         async move { web::idempotency::purge(&pool).await.map(drop) }
     };
-    work::every("purge of idempotency keys", PURGE, &Notify::new(), stop, step).await;
+    work::every("purge of idempotency keys", PURGE, &Notify::new(), stop, delete_old).await;
 }

@@ -131,7 +131,7 @@ impl Order {
     }
 
     /// Applies a published event of the order as a fact, since its database was restored from an older copy. A cancellation
-    /// stays, because the customer was told of it.
+    /// stays, because it was published.
     pub(crate) fn recover(&mut self, event: &OrderEvent, at: OffsetDateTime) {
         let status = match (event, self.state.status) {
             (_, Status::Cancelled(_)) | (OrderEvent::Placed(_), _) => return,

@@ -26,7 +26,7 @@ const GROUP: usize = 200;
 const WAITING: usize = 5000;
 /// The most concurrent transactions when a group met a lock and its requests are written one by one.
 const SINGLES: usize = 8;
-/// The timeout of a transaction. All callers in it have been told to try again by then.
+/// The timeout of a transaction. All its callers have got a 503 by then.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// An order to place: valid, not yet priced.
@@ -101,7 +101,7 @@ impl Writer {
 
     /// Writes a group and replies to every request of it.
     async fn process(&self, mut group: Vec<Pending>) {
-        // A caller that is gone was told to try again, so its order now would be a second one.
+        // A caller that is gone got a 503 and tries again, so its order now would be a second one.
         group.retain(|pending| !pending.reply.is_closed());
         let mut open = vec![group];
         while let Some(mut group) = open.pop() {

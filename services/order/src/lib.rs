@@ -101,6 +101,6 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
 
 /// Deletes old idempotency keys.
 async fn purge(pool: PgPool, stop: CancellationToken) {
-    let step = || async { web::idempotency::purge(&pool).await.map(drop) };
-    work::every("purge", PURGE_INTERVAL, &Notify::new(), stop, step).await;
+    let delete_old = || async { web::idempotency::purge(&pool).await.map(drop) };
+    work::every("purge", PURGE_INTERVAL, &Notify::new(), stop, delete_old).await;
 }

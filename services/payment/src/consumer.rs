@@ -103,7 +103,9 @@ impl Handler for Orders {
         store::update(tx, &updates.collect::<Vec<_>>(), false).await?;
         let (wake, published) = (Arc::clone(&self.wake), state.published);
         tx.on_commit(move || {
-            published.iter().for_each(|(event, traceparent)| event_log::log(event, traceparent.as_deref()));
+            for (event, traceparent) in &published {
+                event_log::log(event, traceparent.as_deref());
+            }
             wake.notify_one();
         });
         Ok(())

@@ -9,9 +9,11 @@ mod ledger;
 mod methods;
 mod restored;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::domain::{Failure, Outcome, Request};
 
@@ -36,12 +38,16 @@ pub(crate) fn allowed_latency(latency: Duration) -> Result<Duration, String> {
     ))
 }
 
+/// The most calls that work on the ledger at once: a part of the service's pool of connections, which they share.
+const CONNECTIONS: usize = 8;
+
 /// The client of the gateway.
 #[derive(Debug, Clone)]
 pub(crate) struct Gateway {
     pool: PgPool,
     /// The latency of each answer, unless the switch sets another.
     latency: Duration,
+    connections: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -51,7 +57,7 @@ impl Gateway {
             "gateway_calls_total",
             "Calls to the gateway, by operation and outcome; timed_out: no answer in time, unknown: the connection broke."
         );
-        Self { pool, latency }
+        Self { pool, latency, connections: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 
     /// Makes a call. A caller that drops it earlier does not know whether it takes effect.
@@ -71,6 +77,8 @@ impl Gateway {
     }
 
     async fn answer(&self, request: &Request) -> sqlx::Result<(Outcome, Option<Duration>)> {
+        // The semaphore is never closed.
+        let _permit = self.connections.acquire().await;
         let switch = self.switch().await?;
         let outcome = if switch.outage { Err(Failure::Unavailable) } else { self.perform(request).await? };
         Ok((outcome, switch.latency))

@@ -46,7 +46,9 @@ pub async fn verify(program: &str, migrators: &[&Migrator], pool: &PgPool) -> Re
     for migrator in migrators {
         let missing = |what: String| DatabaseError::Schema { what, program: program.to_owned() };
         let table = &*migrator.table_name;
-        if let Some(version) = dirty(&mut connection, table).await.map_err(|e| explain(e, missing))? {
+        let dirty = dirty(&mut connection, table).await;
+        let dirty = dirty.map_err(|error| explain(error, || missing(format!("{table} is missing"))))?;
+        if let Some(version) = dirty {
             return Err(missing(format!("migration {version} in {table} broke off")));
         }
         let applied = connection.list_applied_migrations(table).await?;
@@ -68,12 +70,10 @@ async fn dirty(connection: &mut PgConnection, table: &str) -> Result<Option<i64>
     sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_optional(connection).await
 }
 
-/// Converts the errors of an empty database (no table, no schema, no right to read) into `missing`: `migrate` never ran.
-fn explain(error: sqlx::Error, missing: impl Fn(String) -> DatabaseError) -> DatabaseError {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
-    if matches!(&*code, "42P01" | "3F000" | "42501") {
-        missing("it is empty".to_owned())
-    } else {
-        error.into()
+/// Converts the errors of an absent table (no table, no schema, no right to read) into `missing`: `migrate` did not run.
+fn explain(error: sqlx::Error, missing: impl FnOnce() -> DatabaseError) -> DatabaseError {
+    match sqlstate::code(&error).as_deref() {
+        Some("42P01" | "3F000" | "42501") => missing(),
+        _ => error.into(),
     }
 }

@@ -24,6 +24,6 @@ pub(super) async fn verify(pool: &PgPool) -> Result<(), DatabaseError> {
 }
 
 fn explain(error: sqlx::Error) -> DatabaseError {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    let code = sqlstate::code(&error).unwrap_or_default();
     if [PREPARED_TWICE, NOT_PREPARED].contains(&&*code) { DatabaseError::Pooled } else { error.into() }
 }

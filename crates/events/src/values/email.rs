@@ -63,7 +63,7 @@ impl EmailAddress {
 
     /// Parses an address that an earlier version wrote. Invisible characters, which were accepted then, are removed.
     pub fn from_older(text: &str) -> Result<Self, Invalid> {
-        let unseen = |c: &char| visible::is_invisible(*c) || visible::is_foreign_space(*c);
+        let unseen = |c: &char| escape::is_invisible(*c) || visible::is_foreign_space(*c);
         text.parse().or_else(|_| text.chars().filter(|c| !unseen(c)).collect::<String>().parse())
     }
 
@@ -95,7 +95,7 @@ impl FromStr for EmailAddress {
 }
 
 fn is_refused(c: char) -> bool {
-    c.is_control() || visible::is_invisible(c) || visible::is_foreign_space(c) || visible::is_undefined(c)
+    c.is_control() || escape::is_invisible(c) || visible::is_foreign_space(c) || visible::is_undefined(c)
 }
 
 /// Converts a domain to its A-labels. Hyphens in the third and fourth place are allowed: such names are registered and

@@ -1,20 +1,11 @@
 //! Detects characters that a reader cannot see, so that texts that look alike are equal.
 
+use escape::is_invisible;
 use icu_properties::props::{
-    BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier,
-    ExtendedPictographic, GeneralCategory, Script,
+    BinaryProperty, CanonicalCombiningClass, Emoji, EmojiModifier, ExtendedPictographic, GeneralCategory,
+    Script,
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
-
-/// Whether `c` is invisible: format characters (bidi controls, zero-width characters, the soft hyphen, the byte order
-/// mark), variation selectors and all others that Unicode ignores by default, line and paragraph separators, the
-/// blank Braille pattern.
-pub(super) fn is_invisible(c: char) -> bool {
-    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
-    has::<DefaultIgnorableCodePoint>(c)
-        || matches!(category(c), Format | LineSeparator | ParagraphSeparator)
-        || c == '\u{2800}'
-}
 
 /// Whether `c` is a space other than that of ASCII, such as U+00A0 or U+3000.
 pub(super) fn is_foreign_space(c: char) -> bool {

@@ -120,7 +120,7 @@ fn address(text: &str) -> Option<IpAddr> {
         let host = text.split_once(':').filter(|(_, port)| is_port(port)).map_or(text, |(host, _)| host);
         host.parse::<Ipv4Addr>().ok()
     };
-    // Without brackets a port cannot be told from an IPv6 address: all of the text is the address.
+    // Without brackets a port cannot be distinguished from an IPv6 address: all of the text is the address.
     v4().map(IpAddr::V4).or_else(|| v6(text).map(IpAddr::V6))
 }
 

@@ -1,4 +1,4 @@
-//! The table of keys (`idempotency_keys`, in each service's own migrations). Every function takes a batch of keys,
+//! The table of keys, `idempotency_keys`. Every function takes a batch of keys,
 //! since orders are written in groups.
 
 use std::collections::HashMap;

@@ -116,7 +116,7 @@ impl Requests {
         let (parts, body) = request.into_parts();
         let (body, is_complete) = Watched::new(body, Arc::clone(&self.activity));
         let mut response = app.oneshot(axum::extract::Request::from_parts(parts, Body::new(body))).await?;
-        // The unread rest of a body cannot be told from the next request, so the connection ends here.
+        // The unread rest of a body cannot be distinguished from the next request, so the connection ends here.
         if is_last || !is_complete.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -8,7 +8,7 @@ use events::values::{Given, Money, ProductName, Sku};
 use events::{Product, ProductEvent, StockEvent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Json, Operator, Page, Paging, PagingParams, Path, Problem, Traceparent};
+use web::{Json, Object, Operator, Page, Paging, PagingParams, Path, Problem, Traceparent};
 
 use super::{Api, append_failed, no_such_product};
 use crate::domain::Stock;
@@ -40,7 +40,8 @@ impl From<Offer> for ProductView {
 pub(crate) struct PutProduct {
     #[schema(value_type = ProductName)]
     name: Given<ProductName>,
-    price: Money,
+    #[schema(value_type = Money)]
+    price: Object<Money>,
 }
 
 /// Read the catalogue
@@ -80,7 +81,7 @@ pub(crate) async fn put(
     State(api): State<Api>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
-    Json(PutProduct { name: Given(name), price }): Json<PutProduct>,
+    Json(PutProduct { name: Given(name), price: Object(price) }): Json<PutProduct>,
 ) -> Result<(StatusCode, Json<ProductView>), Problem> {
     let wanted = Product { sku, name, price };
     let cause = Cause::traced(Some(traceparent.clone()));

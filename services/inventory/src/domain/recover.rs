@@ -48,7 +48,7 @@ impl Warehouse {
 impl Stock {
     /// Applies a published level as a fact.
     ///
-    /// Restocked and corrected quantities are told apart only if the compacted log still has the level just before; their sum
+    /// Restocked and corrected quantities are distinguished only if the compacted log still has the level just before; their sum
     /// is always right.
     pub(crate) fn recover(&mut self, event: &StockEvent, sequence: Sequence) {
         let level = event.level();

@@ -7,8 +7,7 @@ use events::values::{ClaimHash, EmailAddress, Given, OrderId, PaymentMethod, Qua
 use serde::Deserialize;
 use utoipa::ToSchema;
 use web::idempotency::{Answer, Key};
-use web::json::Opaque;
-use web::{ClientAddress, Idempotent, Problem, Traceparent};
+use web::{ClientAddress, Idempotent, Object, Problem, Traceparent};
 
 use super::{Api, OutboxHasRoom};
 use crate::domain::pricing::Wanted;
@@ -38,8 +37,7 @@ pub(super) struct PlaceOrder {
     /// The claim of a "back in stock" mail's link, if the customer followed one. Opaque; an unknown or overlong one is
     /// ignored.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    claim: Option<Opaque>,
+    claim: Option<String>,
 }
 
 /// A line of an order to place.
@@ -52,13 +50,13 @@ struct ItemToOrder {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(try_from = "Vec<ItemToOrder>")]
-struct ItemsToOrder(Vec<ItemToOrder>);
+#[serde(try_from = "Vec<Object<ItemToOrder>>")]
+struct ItemsToOrder(Vec<Object<ItemToOrder>>);
 
-impl TryFrom<Vec<ItemToOrder>> for ItemsToOrder {
+impl TryFrom<Vec<Object<ItemToOrder>>> for ItemsToOrder {
     type Error = &'static str;
 
-    fn try_from(items: Vec<ItemToOrder>) -> Result<Self, Self::Error> {
+    fn try_from(items: Vec<Object<ItemToOrder>>) -> Result<Self, Self::Error> {
         if (1..=50).contains(&items.len()) { Ok(Self(items)) } else { Err("must be 1 to 50 items") }
     }
 }
@@ -78,9 +76,8 @@ impl TryFrom<i64> for ItemQuantity {
 
 impl From<PlaceOrder> for Request {
     fn from(order: PlaceOrder) -> Self {
-        let wanted = |item: ItemToOrder| Wanted { sku: item.sku, quantity: item.quantity.0 };
-        let claim = order.claim.map(|Opaque(claim)| claim);
-        let claim = claim.filter(|claim| (1..=LONGEST_CLAIM).contains(&claim.len()));
+        let wanted = |Object(item): Object<ItemToOrder>| Wanted { sku: item.sku, quantity: item.quantity.0 };
+        let claim = order.claim.filter(|claim| (1..=LONGEST_CLAIM).contains(&claim.len()));
         Self {
             email: order.email,
             items: order.items.0.into_iter().map(wanted).collect(),

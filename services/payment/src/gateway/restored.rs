@@ -1,6 +1,7 @@
 //! The simulated gateway's ledger after a restore of the database that it is in. The ledger of a real gateway would be
 //! elsewhere, and complete.
 
+use events::values::PaymentMethod;
 use sqlx::PgConnection;
 
 use super::calls::id;
@@ -9,7 +10,7 @@ use crate::domain::{Payment, Status};
 /// The payment method in the ledger when the order was placed after the copy: no event of the payment names it.
 const UNKNOWN_METHOD: &str = "unknown";
 
-/// Adds what the ledger lacks of a payment: what is known to have been held, captured, voided and refunded.
+/// Adds the movements of a payment that the ledger lacks: its hold, capture, void and refund.
 pub(crate) async fn enter(connection: &mut PgConnection, payment: &Payment) -> sqlx::Result<()> {
     let Some(held) = payment.gateway_id.as_deref() else { return Ok(()) };
     let order = payment.order_id.uuid();
@@ -24,7 +25,7 @@ pub(crate) async fn enter(connection: &mut PgConnection, payment: &Payment) -> s
         held,
         payment.amount.amount,
         payment.amount.currency.as_str(),
-        payment.method.as_ref().map_or(UNKNOWN_METHOD, |method| method.as_str()),
+        payment.method.as_ref().map_or(UNKNOWN_METHOD, PaymentMethod::as_str),
     )
     .execute(&mut *connection)
     .await?;

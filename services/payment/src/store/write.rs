@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use broker::Failure;
+use events::values::PaymentMethod;
 use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -129,7 +130,7 @@ impl<'a> Row<'a> {
             status: payment.status.into(),
             amount: payment.amount.amount,
             currency: payment.amount.currency.as_str(),
-            payment_method: payment.method.as_ref().map(|method| method.as_str()),
+            payment_method: payment.method.as_ref().map(PaymentMethod::as_str),
             gateway_id: payment.gateway_id.as_deref(),
             operation: payment.operation.map(Into::into),
             started: payment.started,

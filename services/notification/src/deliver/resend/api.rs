@@ -1,7 +1,7 @@
 //! `POST /notifications/resend`
 
 use axum::extract::State;
-use events::values::{DeliveryId, OrderId, Sku};
+use events::values::{DeliveryId, DisplayName, OrderId, Sku};
 use events::{Channel, NotificationKind};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use time::OffsetDateTime;
@@ -35,7 +35,8 @@ pub(crate) struct Resend {
     since: Option<OffsetDateTime>,
     /// Those whose cause has this in it, as `5.7.1`.
     #[serde(default)]
-    cause: Option<String>,
+    #[schema(value_type = Option<String>)]
+    cause: Option<DisplayName>,
     /// Only say what would come of it.
     #[serde(default)]
     dry_run: bool,
@@ -90,6 +91,7 @@ pub(crate) async fn resend(
     Json(asked): Json<Resend>,
 ) -> Result<Json<Resent>, Problem> {
     let Resend { kind, channel, order_id, sku, since, cause, dry_run, cursor } = asked;
+    let cause = cause.map(String::from);
     if kind == Some(NotificationKind::Unknown) {
         return Err(Problem::invalid("/kind", "is none of those that notifications have"));
     }
