@@ -1,4 +1,8 @@
 //! All SQL of the service: batch in, batch out, without decisions and without commits.
+//!
+//! A batch is bound as one array per column. One JSON parameter (`jsonb_populate_recordset`) is shorter, but took 66 to 80 µs
+//! per order instead of 32 to 37 in groups of 200, and 51 to 77 instead of 23 to 32 in groups of 500 (development build, 2
+//! cores, 2026-11-28).
 
 pub(crate) mod customers;
 pub(crate) mod orders;

@@ -112,7 +112,7 @@ async fn a_latency_beyond_the_calls_deadline_is_refused_and_a_timed_out_call_is_
         assert_eq!(refused["errors"][0]["pointer"], "/latency_ms", "{refused}");
     }
     let refused = problem(set(13_000).await, 422).await;
-    assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("ended after 12s"), "{refused}");
+    assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("times out after 12s"), "{refused}");
     let refused = run(&shop, "payment", &["--gateway-latency", "13s", "check"]).await.unwrap_err();
     assert!(refused.contains("must be at most 10s"), "{refused}");
     assert_eq!(set(10_000).await.status(), 200);

@@ -2,10 +2,8 @@
 
 use broker::Keys;
 use envelope::Sequence;
-use events::values::{Currency, Money, ProductName, Sku};
+use events::values::{Money, Sku};
 use events::{Product, ProductEvent};
-use serde::Serialize;
-use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 
 use super::{bounds, sequence, unreadable};
@@ -147,45 +145,36 @@ pub(crate) async fn load_all(connection: &mut PgConnection, skus: &[&str]) -> sq
 
 /// Inserts or updates products as they were published, sorted by SKU. A new product gets an empty stock row.
 pub(crate) async fn restore(connection: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
-    let rows: Vec<_> = rows.iter().map(Columns::of).collect();
+    let skus: Vec<&str> = rows.iter().map(|row| row.product.sku.as_str()).collect();
+    let names: Vec<&str> = rows.iter().map(|row| row.product.name.as_str()).collect();
+    let amounts: Vec<i64> = rows.iter().map(|row| row.product.price.amount).collect();
+    let currencies: Vec<&str> = rows.iter().map(|row| row.product.price.currency.as_str()).collect();
+    let listed: Vec<bool> = rows.iter().map(|row| row.listed).collect();
+    let versions: Vec<i64> = rows.iter().map(|row| row.version.to_i64()).collect();
     sqlx::query!(
         r#"
-        INSERT INTO products SELECT * FROM jsonb_populate_recordset(NULL::products, $1)
+        INSERT INTO products (sku, name, amount, currency, listed, version)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[])
         ON CONFLICT (sku) DO UPDATE
         SET name = excluded.name, amount = excluded.amount, currency = excluded.currency, listed = excluded.listed,
             version = excluded.version
         "#,
-        Json(&rows) as _,
+        &skus as &[&str],
+        &names as &[&str],
+        &amounts,
+        &currencies as &[&str],
+        &listed,
+        &versions,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "INSERT INTO stock (sku, version)
-         SELECT sku, 1 FROM jsonb_populate_recordset(NULL::products, $1) ON CONFLICT DO NOTHING",
-        Json(&rows) as _,
+        "INSERT INTO stock (sku, version) SELECT sku, 1 FROM unnest($1::text[]) AS told (sku) ON CONFLICT DO NOTHING",
+        &skus as &[&str],
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The columns of a row, to be written.
-#[derive(Serialize)]
-struct Columns<'a> {
-    sku: &'a Sku,
-    name: &'a ProductName,
-    amount: i64,
-    currency: Currency,
-    listed: bool,
-    version: i64,
-}
-
-impl<'a> Columns<'a> {
-    fn of(row: &'a Row) -> Self {
-        let Product { sku, name, price } = &row.product;
-        let (listed, version) = (row.listed, row.version.to_i64());
-        Self { sku, name, amount: price.amount, currency: price.currency, listed, version }
-    }
 }
 
 /// Writes a product, which is locked.

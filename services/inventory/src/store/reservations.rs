@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use broker::{Awaited, UuidPage, Waiting};
 use events::values::OrderId;
 use events::{Line, ShortLine};
-use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -106,70 +105,77 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
     Ok(rows.collect())
 }
 
-/// Inserts reservations and returns the number of new ones.
+/// Inserts reservations, sorted by order, and returns the number of new ones.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    reservations: &[(OrderId, &Reservation)],
+    rows: &[(OrderId, &Reservation)],
 ) -> sqlx::Result<u64> {
-    if reservations.is_empty() {
+    if rows.is_empty() {
         return Ok(0);
     }
-    let rows: Vec<_> = reservations.iter().copied().map(Columns::of).collect();
+    let lines: Vec<_> = rows.iter().map(|(_, reservation)| Json(&reservation.lines)).collect();
+    let short = |reservation: &&Reservation| !reservation.short.is_empty();
+    let short: Vec<_> =
+        rows.iter().map(|(_, row)| Some(*row).filter(short).map(|row| Json(&row.short))).collect();
+    let Columns { orders, statuses, versions, seen_orders } = Columns::of(rows);
     let inserted = sqlx::query!(
         "INSERT INTO reservations (order_id, status, lines, version, seen_orders, short)
-         SELECT order_id, status, lines, version, seen_orders, short
-         FROM jsonb_populate_recordset(NULL::reservations, $1) ORDER BY order_id
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::jsonb[])
          ON CONFLICT DO NOTHING",
-        Json(&rows) as _,
-    );
-    Ok(inserted.execute(connection).await?.rows_affected())
+        &orders,
+        &statuses as &[&str],
+        &lines as &[Json<&Vec<Line>>],
+        &versions,
+        &seen_orders,
+        &short as &[Option<Json<&Vec<ShortLine>>>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected())
 }
 
 /// Writes reservations, which are locked; their lines never change.
 pub(crate) async fn update(
     connection: &mut PgConnection,
-    reservations: &[(OrderId, &Reservation)],
+    rows: &[(OrderId, &Reservation)],
 ) -> sqlx::Result<()> {
-    if reservations.is_empty() {
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = reservations.iter().copied().map(Columns::of).collect();
+    let Columns { orders, statuses, versions, seen_orders } = Columns::of(rows);
     sqlx::query!(
         r#"
         UPDATE reservations
-        SET status = new.status, version = new.version, seen_orders = new.seen_orders, updated_at = now()
-        FROM jsonb_populate_recordset(NULL::reservations, $1) AS new
-        WHERE reservations.order_id = new.order_id
+        SET status = given.status, version = given.version, seen_orders = given.seen_orders, updated_at = now()
+        FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
+             AS given (order_id, status, version, seen_orders)
+        WHERE reservations.order_id = given.order_id
         "#,
-        Json(&rows) as _,
+        &orders,
+        &statuses as &[&str],
+        &versions,
+        &seen_orders,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The columns of a reservation, to be written.
-#[derive(Serialize)]
-struct Columns<'a> {
-    order_id: OrderId,
-    status: &'static str,
-    lines: &'a [Line],
-    /// NULL unless the reservation was rejected.
-    short: Option<&'a [ShortLine]>,
-    version: i64,
-    seen_orders: i64,
+/// The columns of both writes.
+struct Columns {
+    orders: Vec<Uuid>,
+    statuses: Vec<&'static str>,
+    versions: Vec<i64>,
+    seen_orders: Vec<i64>,
 }
 
-impl<'a> Columns<'a> {
-    fn of((order_id, reservation): (OrderId, &'a Reservation)) -> Self {
-        let short = Some(&*reservation.short).filter(|short| !short.is_empty());
+impl Columns {
+    fn of(rows: &[(OrderId, &Reservation)]) -> Self {
         Self {
-            order_id,
-            status: reservation.status.into(),
-            lines: &reservation.lines,
-            short,
-            version: reservation.version.to_i64(),
-            seen_orders: reservation.seen_orders.to_i64(),
+            orders: rows.iter().map(|(order, _)| order.uuid()).collect(),
+            statuses: rows.iter().map(|(_, reservation)| <&str>::from(reservation.status)).collect(),
+            versions: rows.iter().map(|(_, reservation)| reservation.version.to_i64()).collect(),
+            seen_orders: rows.iter().map(|(_, reservation)| reservation.seen_orders.to_i64()).collect(),
         }
     }
 }

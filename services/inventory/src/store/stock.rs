@@ -6,9 +6,7 @@ use broker::Keys;
 use envelope::Sequence;
 use events::StockLevel;
 use events::values::Sku;
-use serde::Serialize;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use super::{bounds, sequence, unreadable};
 use crate::domain::{Shelves, Stock};
@@ -51,41 +49,31 @@ pub(crate) async fn save(connection: &mut PgConnection, rows: &[(&Sku, Stock)]) 
     if rows.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = rows.iter().map(Columns::of).collect();
+    let column = |value: fn(&Stock) -> i64| rows.iter().map(|(_, stock)| value(stock)).collect::<Vec<_>>();
+    let skus: Vec<&str> = rows.iter().map(|(sku, _)| sku.as_str()).collect();
     sqlx::query!(
         r#"
         UPDATE stock
-        SET on_hand = new.on_hand, reserved = new.reserved, committed = new.committed, restocked = new.restocked,
-            corrected = new.corrected, restocks = new.restocks, version = new.version
-        FROM jsonb_populate_recordset(NULL::stock, $1) AS new
-        WHERE stock.sku = new.sku
+        SET on_hand = given.on_hand, reserved = given.reserved, committed = given.committed,
+            restocked = given.restocked, corrected = given.corrected, restocks = given.restocks,
+            version = given.version
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                    $7::bigint[], $8::bigint[])
+             AS given (sku, on_hand, reserved, committed, restocked, corrected, restocks, version)
+        WHERE stock.sku = given.sku
         "#,
-        Json(&rows) as _,
+        &skus as &[&str],
+        &column(|stock| stock.on_hand),
+        &column(|stock| stock.reserved),
+        &column(|stock| stock.committed),
+        &column(|stock| stock.restocked),
+        &column(|stock| stock.corrected),
+        &column(|stock| stock.restocks),
+        &column(|stock| stock.version.to_i64()),
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The columns of a row, to be written.
-#[derive(Serialize)]
-struct Columns<'a> {
-    sku: &'a Sku,
-    on_hand: i64,
-    reserved: i64,
-    committed: i64,
-    restocked: i64,
-    corrected: i64,
-    restocks: i64,
-    version: i64,
-}
-
-impl<'a> Columns<'a> {
-    fn of((sku, stock): &(&'a Sku, Stock)) -> Self {
-        let Stock { on_hand, reserved, committed, restocked, corrected, restocks, version } = *stock;
-        let version = version.to_i64();
-        Self { sku, on_hand, reserved, committed, restocked, corrected, restocks, version }
-    }
 }
 
 /// Increments the versions of stock rows, locked in the order of their SKUs, so that their state is published again.

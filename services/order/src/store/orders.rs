@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use broker::UuidPage;
 use envelope::Sequence;
-use events::values::{ClaimHash, Currency, CustomerId, OrderId, PaymentMethod};
-use events::{CancelReason, Item, OrderPlaced, ShortLine};
-use serde::Serialize;
+use events::values::{ClaimHash, CustomerId, OrderId};
+use events::{Item, OrderPlaced, ShortLine};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{money, undecodable};
-use crate::domain::{Entry, Order, Payment, State, Status, Stock};
+use crate::domain::{Entry, Order, State, Status};
 
 struct Row {
     id: Uuid,
@@ -175,18 +174,45 @@ pub(crate) async fn insert(
     if orders.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = orders.iter().map(|(order, traceparent)| NewRow::of(order, traceparent)).collect();
+    let mut orders = orders.to_vec();
+    orders.sort_unstable_by_key(|(order, _)| order.id());
+    let placed = || orders.iter().map(|(order, _)| &order.placed);
+    let ids: Vec<Uuid> = placed().map(|placed| placed.order_id.uuid()).collect();
+    let customers: Vec<Uuid> = placed().map(|placed| placed.customer_id.uuid()).collect();
+    let items: Vec<Json<&[Item]>> = placed().map(|placed| Json(placed.items.as_slice())).collect();
+    let totals: Vec<i64> = placed().map(|placed| placed.total.amount).collect();
+    let currencies: Vec<&str> = placed().map(|placed| placed.total.currency.as_str()).collect();
+    let methods: Vec<&str> = placed().map(|placed| placed.payment_method.as_str()).collect();
+    let notify: Vec<bool> = placed().map(|placed| placed.notify_me).collect();
+    let claims: Vec<Option<&str>> =
+        placed().map(|placed| placed.claim.as_ref().map(ClaimHash::as_str)).collect();
+    let placed_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at).collect();
+    let traces: Vec<&str> = orders.iter().map(|(_, trace)| *trace).collect();
+    let histories: Vec<Json<&[Entry]>> =
+        orders.iter().map(|(order, _)| Json(order.entries.as_slice())).collect();
     sqlx::query!(
         r#"
         INSERT INTO orders (id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
                             expires_at, traceparent, history, status, payment, stock, version, updated_at)
         SELECT id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
-               now() + make_interval(secs => $2), traceparent, history, status, payment, stock, version, updated_at
-        FROM jsonb_populate_recordset(NULL::orders, $1)
-        ORDER BY id
+               now() + make_interval(secs => $10), traceparent, history, 'placed', 'pending', 'pending', 1, placed_at
+        FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
+                    $8::text[], $9::timestamptz[], $11::text[], $12::jsonb[])
+             AS new (id, customer_id, items, total, currency, payment_method, notify_me,
+                     claim_hash, placed_at, traceparent, history)
         "#,
-        Json(&rows) as _,
+        &ids,
+        &customers,
+        &items as &[Json<&[Item]>],
+        &totals,
+        &currencies as &[&str],
+        &methods as &[&str],
+        &notify,
+        &claims as &[Option<&str>],
+        &placed_at,
         expires_after.as_secs_f64(),
+        &traces as &[&str],
+        &histories as &[Json<&[Entry]>],
     )
     .execute(connection)
     .await?;
@@ -198,89 +224,43 @@ pub(crate) async fn save(connection: &mut PgConnection, orders: &[&Order]) -> sq
     if orders.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = orders.iter().map(|order| StateRow::of(order)).collect();
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.id().uuid()).collect();
+    let statuses: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.status)).collect();
+    let reasons: Vec<Option<&str>> = orders.iter().map(|order| order.reason().map(<&str>::from)).collect();
+    let payments: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.payment)).collect();
+    let stocks: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.stock)).collect();
+    let shorts: Vec<Json<&[ShortLine]>> = orders.iter().map(|order| Json(order.short.as_slice())).collect();
+    let new_entries: Vec<Json<&[Entry]>> =
+        orders.iter().map(|order| Json(order.entries.as_slice())).collect();
+    let versions: Vec<i64> = orders.iter().map(|order| order.version.to_i64()).collect();
+    let seen_payments: Vec<i64> = orders.iter().map(|order| order.seen_payments.to_i64()).collect();
+    let seen_reservations: Vec<i64> = orders.iter().map(|order| order.seen_reservations.to_i64()).collect();
+    let updated_at: Vec<OffsetDateTime> = orders.iter().map(|order| order.updated_at).collect();
     sqlx::query!(
         r#"
         UPDATE orders
         SET status = new.status, reason = new.reason, payment = new.payment, stock = new.stock, short = new.short,
-            history = orders.history || new.history, version = new.version, seen_payments = new.seen_payments,
+            history = orders.history || new.news, version = new.version, seen_payments = new.seen_payments,
             seen_reservations = new.seen_reservations, updated_at = new.updated_at
-        FROM jsonb_populate_recordset(NULL::orders, $1) AS new
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[],
+                    $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])
+             AS new (id, status, reason, payment, stock, short, news,
+                     version, seen_payments, seen_reservations, updated_at)
         WHERE orders.id = new.id
         "#,
-        Json(&rows) as _,
+        &ids,
+        &statuses as &[&str],
+        &reasons as &[Option<&str>],
+        &payments as &[&str],
+        &stocks as &[&str],
+        &shorts as &[Json<&[ShortLine]>],
+        &new_entries as &[Json<&[Entry]>],
+        &versions,
+        &seen_payments,
+        &seen_reservations,
+        &updated_at,
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The columns of a state, to be written.
-#[derive(Serialize)]
-struct StateRow<'a> {
-    id: OrderId,
-    status: &'static str,
-    reason: Option<CancelReason>,
-    payment: Payment,
-    stock: Stock,
-    short: &'a [ShortLine],
-    history: &'a [Entry],
-    version: i64,
-    seen_payments: i64,
-    seen_reservations: i64,
-    #[serde(with = "time::serde::rfc3339")]
-    updated_at: OffsetDateTime,
-}
-
-impl<'a> StateRow<'a> {
-    fn of(order: &'a Order) -> Self {
-        Self {
-            id: order.id(),
-            status: order.state.status.into(),
-            reason: order.reason(),
-            payment: order.state.payment,
-            stock: order.state.stock,
-            short: &order.short,
-            history: &order.entries,
-            version: order.version.to_i64(),
-            seen_payments: order.seen_payments.to_i64(),
-            seen_reservations: order.seen_reservations.to_i64(),
-            updated_at: order.updated_at,
-        }
-    }
-}
-
-/// The columns of a new order.
-#[derive(Serialize)]
-struct NewRow<'a> {
-    #[serde(flatten)]
-    state: StateRow<'a>,
-    customer_id: CustomerId,
-    items: &'a [Item],
-    total: i64,
-    currency: Currency,
-    payment_method: &'a PaymentMethod,
-    notify_me: bool,
-    claim_hash: Option<&'a ClaimHash>,
-    #[serde(with = "time::serde::rfc3339")]
-    placed_at: OffsetDateTime,
-    traceparent: &'a str,
-}
-
-impl<'a> NewRow<'a> {
-    fn of(order: &'a Order, traceparent: &'a str) -> Self {
-        let placed = &order.placed;
-        Self {
-            state: StateRow::of(order),
-            customer_id: placed.customer_id,
-            items: &placed.items,
-            total: placed.total.amount,
-            currency: placed.total.currency,
-            payment_method: &placed.payment_method,
-            notify_me: placed.notify_me,
-            claim_hash: placed.claim.as_ref(),
-            placed_at: placed.placed_at,
-            traceparent,
-        }
-    }
 }

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use envelope::Sequence;
 use events::Product;
-use events::values::{Currency, ProductName, Sku};
-use serde::Serialize;
+use events::values::Sku;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use super::{money, undecodable};
 use crate::domain::pricing::{Catalogue, Offer};
@@ -66,35 +64,27 @@ pub(crate) async fn save(
     connection: &mut PgConnection,
     snapshots: &BTreeMap<Sku, ProductSnapshot>,
 ) -> sqlx::Result<()> {
-    let rows: Vec<_> = snapshots.values().map(Row::of).collect();
+    let products = || snapshots.values().map(|snapshot| &snapshot.product);
+    let skus: Vec<&str> = snapshots.keys().map(Sku::as_str).collect();
+    let names: Vec<&str> = products().map(|product| product.name.as_str()).collect();
+    let prices: Vec<i64> = products().map(|product| product.price.amount).collect();
+    let currencies: Vec<&str> = products().map(|product| product.price.currency.as_str()).collect();
+    let listed: Vec<bool> = snapshots.values().map(|snapshot| snapshot.listed).collect();
+    let seen: Vec<i64> = snapshots.values().map(|snapshot| snapshot.last_sequence.to_i64()).collect();
     sqlx::query!(
-        "INSERT INTO products
-         SELECT * FROM jsonb_populate_recordset(NULL::products, $1) ORDER BY sku
+        "INSERT INTO products (sku, name, price, currency, listed, seen)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[]) ORDER BY 1
          ON CONFLICT (sku) DO UPDATE
          SET name = excluded.name, price = excluded.price, currency = excluded.currency,
              listed = excluded.listed, seen = excluded.seen",
-        Json(&rows) as _,
+        &skus as &[&str],
+        &names as &[&str],
+        &prices,
+        &currencies as &[&str],
+        &listed,
+        &seen,
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// A row to write.
-#[derive(Serialize)]
-struct Row<'a> {
-    sku: &'a Sku,
-    name: &'a ProductName,
-    price: i64,
-    currency: Currency,
-    listed: bool,
-    seen: i64,
-}
-
-impl<'a> Row<'a> {
-    fn of(snapshot: &'a ProductSnapshot) -> Self {
-        let Product { sku, name, price } = &snapshot.product;
-        let (listed, seen) = (snapshot.listed, snapshot.last_sequence.to_i64());
-        Self { sku, name, price: price.amount, currency: price.currency, listed, seen }
-    }
 }

@@ -1,12 +1,9 @@
-//! Writes of payments: one statement per batch. Its one parameter is the rows as JSON, named like the table's columns.
+//! Writes of payments: one statement per batch.
 
 use std::time::Duration;
 
 use broker::Failure;
-use events::values::PaymentMethod;
-use serde::Serialize;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::{Entry, Payment};
@@ -25,7 +22,9 @@ pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment])
     if payments.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = payments.iter().map(|payment| Row::of(payment, None)).collect();
+    let columns = Columns::of(payments.iter().copied())?;
+    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(payments);
+    let gateway_ids: Vec<_> = payments.iter().map(|payment| payment.gateway_id.as_deref()).collect();
     let inserted = sqlx::query!(
         r#"
         INSERT INTO payments (id, goal, status, amount, currency, payment_method, operation, started, generation,
@@ -33,14 +32,34 @@ pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment])
                               traceparent, history, gateway_id)
         SELECT id, goal, status, amount, currency, payment_method, operation, false, 0,
                0, now(), version, seen_orders, placed_by, confirmed_by, cancelled_by,
-               traceparent, history, gateway_id
-        FROM jsonb_populate_recordset(NULL::payments, $1)
+               traceparent, news::jsonb, gateway_id
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                    $8::bigint[], $9::bigint[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[],
+                    $15::text[])
+             AS new (id, goal, status, amount, currency, payment_method, operation,
+                     version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent, news, gateway_id)
         ORDER BY id
         ON CONFLICT (id) DO NOTHING
         "#,
-        Json(&rows) as _,
-    );
-    if inserted.execute(connection).await?.rows_affected() < payments.len() as u64 {
+        &columns.ids,
+        &columns.goals as &[&str],
+        &columns.statuses as &[&str],
+        &amounts,
+        &currencies,
+        &methods as &[Option<String>],
+        &columns.operations as &[Option<&str>],
+        &columns.versions,
+        &columns.seen_orders,
+        &placed_by as &[Option<Uuid>],
+        &columns.confirmed_by as &[Option<Uuid>],
+        &columns.cancelled_by as &[Option<Uuid>],
+        &columns.traceparents as &[Option<&str>],
+        &columns.news,
+        &gateway_ids as &[Option<&str>],
+    )
+    .execute(connection)
+    .await?;
+    if inserted.rows_affected() < payments.len() as u64 {
         return Err(Failure::Retry("another transaction has inserted a payment of this batch".into()));
     }
     Ok(())
@@ -51,15 +70,21 @@ pub(crate) async fn complete(connection: &mut PgConnection, payments: &[&Payment
     if payments.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = payments.iter().map(|payment| Row::of(payment, None)).collect();
+    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.order_id.uuid()).collect();
+    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(payments);
     sqlx::query!(
         r#"
         UPDATE payments
         SET amount = new.amount, currency = new.currency, payment_method = new.payment_method, placed_by = new.placed_by
-        FROM jsonb_populate_recordset(NULL::payments, $1) AS new
+        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::uuid[])
+             AS new (id, amount, currency, payment_method, placed_by)
         WHERE payments.id = new.id
         "#,
-        Json(&rows) as _,
+        &ids,
+        &amounts,
+        &currencies,
+        &methods as &[Option<String>],
+        &placed_by as &[Option<Uuid>],
     )
     .execute(connection)
     .await?;
@@ -75,75 +100,112 @@ pub(crate) async fn update(
     if updates.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = updates.iter().map(|update| Row::of(update.payment, update.due_in)).collect();
+    let columns = Columns::of(updates.iter().map(|update| update.payment))?;
+    let (mut gateway_ids, mut started, mut generations, mut failures, mut due_in) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Update { payment, due_in: pause } in updates {
+        gateway_ids.push(payment.gateway_id.as_deref());
+        started.push(payment.started);
+        generations.push(payment.generation);
+        failures.push(payment.failures);
+        due_in.push(pause.map(|pause| pause.as_secs_f64()));
+    }
     sqlx::query!(
         r#"
         UPDATE payments
         SET goal = new.goal, status = new.status, gateway_id = new.gateway_id, operation = new.operation,
             started = new.started, generation = new.generation, failures = new.failures, version = new.version,
             seen_orders = new.seen_orders, confirmed_by = new.confirmed_by, cancelled_by = new.cancelled_by,
-            traceparent = new.traceparent, history = payments.history || new.history,
-            next_at = COALESCE(now() + make_interval(secs => (value ->> 'due_in')::double precision), payments.next_at),
-            token = CASE WHEN $2 THEN NULL ELSE payments.token END,
-            leased_until = CASE WHEN $2 THEN NULL ELSE payments.leased_until END
-        FROM jsonb_array_elements($1), jsonb_populate_record(NULL::payments, value) AS new
+            traceparent = new.traceparent, history = history || news::jsonb,
+            next_at = COALESCE(now() + make_interval(secs => due_in), next_at),
+            token = CASE WHEN $15 THEN NULL ELSE token END,
+            leased_until = CASE WHEN $15 THEN NULL ELSE leased_until END
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::integer[],
+                    $8::integer[], $9::double precision[], $10::bigint[], $11::bigint[], $12::uuid[], $13::uuid[],
+                    $14::text[], $16::text[])
+             AS new (id, goal, status, gateway_id, operation, started, generation,
+                     failures, due_in, version, seen_orders, confirmed_by, cancelled_by,
+                     traceparent, news)
         WHERE payments.id = new.id
         "#,
-        Json(&rows) as _,
+        &columns.ids,
+        &columns.goals as &[&str],
+        &columns.statuses as &[&str],
+        &gateway_ids as &[Option<&str>],
+        &columns.operations as &[Option<&str>],
+        &started,
+        &generations,
+        &failures,
+        &due_in as &[Option<f64>],
+        &columns.versions,
+        &columns.seen_orders,
+        &columns.confirmed_by as &[Option<Uuid>],
+        &columns.cancelled_by as &[Option<Uuid>],
+        &columns.traceparents as &[Option<&str>],
         release,
+        &columns.news,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// A row to write.
-#[derive(Serialize)]
-struct Row<'a> {
-    id: Uuid,
-    goal: &'static str,
-    status: &'static str,
-    amount: i64,
-    currency: &'a str,
-    payment_method: Option<&'a str>,
-    gateway_id: Option<&'a str>,
-    operation: Option<&'static str>,
-    started: bool,
-    generation: i32,
-    failures: i32,
-    /// In seconds; not a column.
-    due_in: Option<f64>,
-    version: i64,
-    seen_orders: i64,
-    placed_by: Option<Uuid>,
-    confirmed_by: Option<Uuid>,
-    cancelled_by: Option<Uuid>,
-    traceparent: Option<&'a str>,
-    history: &'a [Entry],
+/// The columns that only `order.placed` has.
+struct OfOrder {
+    amounts: Vec<i64>,
+    currencies: Vec<String>,
+    methods: Vec<Option<String>>,
+    placed_by: Vec<Option<Uuid>>,
 }
 
-impl<'a> Row<'a> {
-    fn of(payment: &'a Payment, due_in: Option<Duration>) -> Self {
+impl OfOrder {
+    fn of(payments: &[&Payment]) -> Self {
         Self {
-            id: payment.order_id.uuid(),
-            goal: payment.goal.into(),
-            status: payment.status.into(),
-            amount: payment.amount.amount,
-            currency: payment.amount.currency.as_str(),
-            payment_method: payment.method.as_ref().map(PaymentMethod::as_str),
-            gateway_id: payment.gateway_id.as_deref(),
-            operation: payment.operation.map(Into::into),
-            started: payment.started,
-            generation: payment.generation,
-            failures: payment.failures,
-            due_in: due_in.map(|due_in| due_in.as_secs_f64()),
-            version: payment.version.to_i64(),
-            seen_orders: payment.seen_orders.to_i64(),
-            placed_by: payment.causes.placed,
-            confirmed_by: payment.causes.confirmed,
-            cancelled_by: payment.causes.cancelled,
-            traceparent: payment.causes.traceparent.as_deref(),
-            history: &payment.new_entries,
+            amounts: payments.iter().map(|payment| payment.amount.amount).collect(),
+            currencies: payments.iter().map(|payment| payment.amount.currency.to_string()).collect(),
+            methods: payments
+                .iter()
+                .map(|payment| payment.method.as_ref().map(ToString::to_string))
+                .collect(),
+            placed_by: payments.iter().map(|payment| payment.causes.placed).collect(),
         }
     }
+}
+
+/// The columns that every write has.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    goals: Vec<&'static str>,
+    statuses: Vec<&'static str>,
+    operations: Vec<Option<&'static str>>,
+    versions: Vec<i64>,
+    seen_orders: Vec<i64>,
+    confirmed_by: Vec<Option<Uuid>>,
+    cancelled_by: Vec<Option<Uuid>>,
+    traceparents: Vec<Option<&'a str>>,
+    news: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(payments: impl Iterator<Item = &'a Payment>) -> sqlx::Result<Self> {
+        let mut columns = Self::default();
+        for payment in payments {
+            columns.ids.push(payment.order_id.uuid());
+            columns.goals.push(<&str>::from(payment.goal));
+            columns.statuses.push(<&str>::from(payment.status));
+            columns.operations.push(payment.operation.map(<&str>::from));
+            columns.versions.push(payment.version.to_i64());
+            columns.seen_orders.push(payment.seen_orders.to_i64());
+            columns.confirmed_by.push(payment.causes.confirmed);
+            columns.cancelled_by.push(payment.causes.cancelled);
+            columns.traceparents.push(payment.causes.traceparent.as_deref());
+            columns.news.push(json(&payment.new_entries)?);
+        }
+        Ok(columns)
+    }
+}
+
+fn json(entries: &[Entry]) -> sqlx::Result<String> {
+    serde_json::to_string(entries).map_err(|error| sqlx::Error::Encode(error.into()))
 }
