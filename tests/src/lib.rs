@@ -20,7 +20,7 @@ mod wait;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use stack::{Builder, System};
+use testkit::{Builder, System};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

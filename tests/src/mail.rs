@@ -58,7 +58,7 @@ impl Inbox {
 
     /// Returns a mail server that is down: its port is closed, and not in the range of outgoing connections.
     pub fn closed() -> Self {
-        Self { port: stack::ports::free().unwrap(), ..Self::default() }
+        Self { port: testkit::ports::free().unwrap(), ..Self::default() }
     }
 
     /// Starts a mail server that is down.

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use stack::{Builder, System};
+use testkit::{Builder, System};
 
 use crate::{Inbox, Shop, eventually};
 

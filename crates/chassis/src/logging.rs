@@ -5,8 +5,6 @@ mod fields;
 mod json;
 mod pretty;
 
-use std::io::IsTerminal;
-
 use tracing::Dispatch;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::format::JsonFields;
@@ -63,7 +61,7 @@ pub fn start(
     let lines = fmt::layer().fmt_fields(JsonFields::new()).log_internal_errors(false);
     let lines = match format {
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),
-        LogFormat::Pretty => lines.event_format(pretty::Pretty::new(&source, colour())).boxed(),
+        LogFormat::Pretty => lines.event_format(pretty::Pretty::new(&source, program::is_coloured())).boxed(),
     };
     joined(spans, lines, filter).try_init()?;
     Ok(())
@@ -75,12 +73,6 @@ type LineLayer = Box<dyn Layer<Layered<Option<SpanLayer>, Registry>> + Send + Sy
 /// only asks whether a level is enabled (sqlx does after every query), the next line would be lost.
 fn joined(spans: Option<SpanLayer>, lines: LineLayer, filter: EnvFilter) -> impl Into<Dispatch> {
     tracing_subscriber::registry().with(spans).with(lines).with(filter)
-}
-
-/// Returns whether to colour: on a terminal or with `FORCE_COLOR`, never with `NO_COLOR` (no-color.org).
-fn colour() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-    !set("NO_COLOR") && (set("FORCE_COLOR") || std::io::stdout().is_terminal())
 }
 
 #[cfg(test)]

@@ -1,13 +1,24 @@
-//! Ignores libpq's environment variables (`PGSSLMODE`, `PGOPTIONS`, `PGHOST`, …). The Postgres driver completes a URL
-//! from them, so a variable that was set for psql could change or break the connections of a service.
+//! The environment variables of a program, of which those of libpq are ignored.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Restarts the program without libpq's variables (`exec`), if any is set. Call it first: the process loses all state.
-/// (In Rust, removing a variable from a running process is unsafe.)
+/// Returns a variable that is set and not empty: as in the settings of the services, an empty one counts as unset.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns whether to colour the standard output: on a terminal or with `FORCE_COLOR`, never with `NO_COLOR` (no-color.org).
+pub fn is_coloured() -> bool {
+    let set = |name| variable(name).is_some_and(|value| value != "0");
+    !set("NO_COLOR") && (set("FORCE_COLOR") || io::stdout().is_terminal())
+}
+
+/// Restarts the program without libpq's variables (`PGSSLMODE`, `PGHOST`, …; `exec`), if any is set: the Postgres driver
+/// completes a URL from them, so a variable that was set for psql could change or break the connections of a service. Call it
+/// first: the process loses all state. (In Rust, removing a variable from a running process is unsafe.)
 pub fn ignore_libpq_variables() -> io::Result<()> {
     let names: Vec<OsString> =
         std::env::vars_os().map(|(name, _)| name).filter(|name| is_libpq(name)).collect();

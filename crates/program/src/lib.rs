@@ -3,5 +3,5 @@
 mod environment;
 mod output;
 
-pub use environment::ignore_libpq_variables;
+pub use environment::{ignore_libpq_variables, is_coloured, variable};
 pub use output::{complain, print, say};

@@ -8,8 +8,6 @@ pub(crate) mod kafka_tool;
 pub(crate) mod logs;
 pub(crate) mod provision;
 pub(crate) mod run;
-pub(crate) mod sbom;
-pub(crate) mod sqlx_prepare;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod with_servers;

@@ -2,8 +2,8 @@
 //! instance of a service are daemons.
 
 use crate::error::{Error, Result};
+use crate::helper::tail;
 use crate::process::{self, Launch, Process};
-use crate::program::tail;
 use crate::ready::Ready;
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,6 @@ pub struct Daemon {
     launch: Launch,
     ready: Ready,
     timeout: Duration,
-    /// The signal for an orderly stop. On SIGINT, Postgres ends its sessions and stops.
-    stop_signal: Signal,
     process: Mutex<Option<Process>>,
 }
 
@@ -35,14 +33,8 @@ impl Daemon {
             launch,
             ready,
             timeout: Duration::from_mins(2),
-            stop_signal: Signal::SIGTERM,
             process: Mutex::new(Process::adopt(dir, name)),
         }
-    }
-
-    pub(crate) fn stopped_by(mut self, signal: Signal) -> Self {
-        self.stop_signal = signal;
-        self
     }
 
     /// The name, as in `NAME.log`.
@@ -114,20 +106,17 @@ impl Daemon {
 
     /// Sends the stop signal and waits; kills the process after `limit`. Returns whether the process stopped in time.
     pub async fn stop(&self, limit: Duration) -> bool {
-        self.ask_to_stop();
-        let deadline = Instant::now() + limit;
-        while self.pid().is_some() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let process = self.process().take();
+        match process {
+            Some(mut process) => process.stop(limit).await,
+            None => true,
         }
-        let in_time = self.pid().is_none();
-        self.clean_up();
-        in_time
     }
 
     /// Sends the stop signal and does not wait.
     pub fn ask_to_stop(&self) {
         if let Some(process) = self.process().as_ref() {
-            process.ask_to_stop(self.stop_signal);
+            process.ask_to_stop();
         }
     }
 
@@ -151,10 +140,7 @@ impl Daemon {
     /// Kills the process if it still runs, and removes the pid file.
     pub fn clean_up(&self) {
         if let Some(mut process) = self.process().take() {
-            if process.end().is_none() {
-                process.kill();
-            }
-            process.remove_pid_file();
+            process.clean_up();
         }
     }
 

@@ -209,7 +209,7 @@ fn built_beside(program: &Path) -> PathBuf {
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    program::variable(variable).map(PathBuf::from)
 }
 
 fn open_to_all(dir: &Path) -> bool {

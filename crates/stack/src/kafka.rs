@@ -7,7 +7,7 @@ use crate::home::{create_private_dir, remove_dir};
 use crate::maven::Installed;
 use crate::process::Launch;
 use crate::ready::Ready;
-use crate::{environment, java, program};
+use crate::{environment, helper, java};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rdkafka::ClientConfig;
@@ -56,7 +56,7 @@ pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<D
         format.args(jvm(&jars)).arg("kafka.tools.StorageTool").arg("format");
         format.arg("--standalone").arg("--cluster-id").arg(cluster_id()).args(["--config", CONFIGURATION]);
         format.env_clear().envs(environment::kafka()).current_dir(data);
-        program::run("formatting Kafka's storage", &mut format).await?;
+        helper::run("formatting Kafka's storage", &mut format).await?;
     }
     let mut arguments = jvm(&jars);
     arguments.extend(["kafka.Kafka".into(), CONFIGURATION.into()]);

@@ -31,7 +31,7 @@ pub(crate) struct Local {
 impl Local {
     /// Reads the configuration from the environment.
     pub(crate) fn from_env(home: &Home) -> anyhow::Result<Self> {
-        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let given = |name| program::variable(name)?.into_string().ok();
         let mut local = Self {
             ports: Ports::from_env()?,
             given_brokers: given("KAFKA_BROKERS"),
@@ -204,7 +204,6 @@ pub(crate) fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<St
     Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
 }
 
-/// Whether a variable is set; as in the services, an empty one counts as unset.
 fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+    program::variable(name).is_some()
 }

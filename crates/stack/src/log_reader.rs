@@ -1,6 +1,6 @@
 //! Reads the log files of a folder as they grow.
 
-use stack::{process, running};
+use stack::process;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -93,7 +93,7 @@ impl LogReader {
             name == *service || name.strip_prefix(service).is_some_and(|rest| rest.starts_with('-'))
         };
         path.extension().is_some_and(|extension| extension == "log")
-            && self.only.as_deref().map_or_else(|| !running::SERVERS.contains(&name.as_str()), of)
+            && self.only.as_deref().map_or_else(|| !process::SERVERS.contains(&name.as_str()), of)
     }
 }
 

@@ -13,10 +13,7 @@ mod seed;
 mod tour;
 
 use clap::{Parser, Subcommand};
-use commands::{
-    control, doctor, events, groups, kafka_tool, logs, provision, run, sbom, sqlx_prepare, token, up,
-    with_servers,
-};
+use commands::{control, doctor, events, groups, kafka_tool, logs, provision, run, token, up, with_servers};
 use nix::sys::stat::{Mode, umask};
 use std::process::ExitCode;
 
@@ -65,12 +62,6 @@ enum Command {
     /// Runs an operator's command of a service.
     #[command(override_usage = "./scripts/run SERVICE COMMAND [ARGS...]")]
     Run(run::Arguments),
-    /// Lists the dependencies of the programs as `CycloneDX`.
-    #[command(override_usage = "./scripts/sbom")]
-    Sbom,
-    /// Writes the .sqlx folders of the crates, or checks that they are up to date.
-    #[command(override_usage = "./scripts/sqlx-prepare [-p CRATE]... [--check]")]
-    SqlxPrepare(sqlx_prepare::Arguments),
     /// Prepares Kafka and Postgres for the containers of docker-compose.yml.
     Provision(provision::Arguments),
     /// Runs a command with a private Kafka and Postgres.
@@ -79,9 +70,9 @@ enum Command {
 
 impl Command {
     /// Sets a umask so that this process and its children create files that only this user may read: logs hold whole
-    /// mails, Kafka's segments hold addresses. Commands that build are excepted: others may read what they write.
+    /// mails, Kafka's segments hold addresses. A command with servers is excepted: it may build, and others may read that.
     fn keep_files_private(&self) {
-        if !matches!(self, Self::SqlxPrepare(_) | Self::WithServers(_)) {
+        if !matches!(self, Self::WithServers(_)) {
             umask(Mode::S_IRWXG | Mode::S_IRWXO);
         }
     }
@@ -117,8 +108,6 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token => token::run()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
         Command::Run(arguments) => run::run(&arguments)?,
-        Command::Sbom => sbom::run()?,
-        Command::SqlxPrepare(arguments) => sqlx_prepare::run(&arguments).await?,
         Command::Provision(arguments) => provision::run(&arguments).await?,
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,
     }

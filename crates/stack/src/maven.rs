@@ -3,7 +3,7 @@
 
 use crate::error::{During, Error, Result};
 use crate::home::{Home, PASSABLE, create_dir, create_private_dir, remove_dir, remove_file, set_mode};
-use crate::{environment, program, random};
+use crate::{environment, helper, random};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     remove_dir(&plain)?;
     fetched?;
     // Maven copies the modes of the files.
-    program::run("chmod", Command::new("chmod").args(["-R", "go-rwx"]).arg(jars)).await?;
+    helper::run("chmod", Command::new("chmod").args(["-R", "go-rwx"]).arg(jars)).await?;
     unpack(&jars.join("archive"), &binaries.join("postgres")).await?;
     remove_dir(&jars.join("archive"))?;
     remove_dir(&jars.join("maven"))
@@ -68,7 +68,7 @@ async fn package(pom: &Path, jars: &Path, plain: &Path) -> Result<()> {
     let mut maven = Command::new("mvn");
     maven.env_clear().envs(environment::maven()).args(["--quiet", "--batch-mode", "--file"]).arg(description);
     maven.arg(format!("-Dservers={}", servers.display())).arg(format!("-Dpostgres.platform={}", platform()?));
-    program::run("Maven", maven.arg("package")).await
+    helper::run("Maven", maven.arg("package")).await
 }
 
 async fn unpack(archive: &Path, into: &Path) -> Result<()> {
@@ -83,10 +83,10 @@ async fn unpack(archive: &Path, into: &Path) -> Result<()> {
     fs::copy(&file, &plain).during(|| format!("copying {}", file.display()))?;
     let mut tar = Command::new("tar");
     tar.args(["-xJpf", "archive.txz", "--no-same-owner"]).current_dir(into);
-    program::run("unpacking Postgres (tar, xz)", &mut tar).await?;
+    helper::run("unpacking Postgres (tar, xz)", &mut tar).await?;
     remove_file(&plain)?;
     // The user of Postgres must read the files whatever the umask is.
-    program::run("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(into)).await?;
+    helper::run("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(into)).await?;
     into.parent().map_or(Ok(()), |dir| set_mode(dir, PASSABLE))
 }
 

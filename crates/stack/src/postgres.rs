@@ -8,8 +8,7 @@ use crate::process::Launch;
 use crate::process_table::{any_process_works_in, look_up};
 use crate::ready::Ready;
 use crate::user::{Unprivileged, unprivileged};
-use crate::{environment, program};
-use nix::sys::signal::Signal;
+use crate::{environment, helper};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +64,7 @@ pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<D
         user,
     };
     let url = admin_url(settings.port, settings.password);
-    Ok(Daemon::new("postgres", settings.run, launch, Ready::Postgres(url)).stopped_by(Signal::SIGINT))
+    Ok(Daemon::new("postgres", settings.run, launch, Ready::Postgres(url)))
 }
 
 /// Removes the lock file of a killed server. Postgres refuses to start while the process that its lock file names
@@ -125,7 +124,7 @@ async fn init(installed: &Installed, settings: &Settings<'_>, user: Option<Unpri
     if let Some(owner) = user {
         initdb.uid(owner.uid).gid(owner.gid);
     }
-    let done = program::run("creating a Postgres cluster (initdb)", &mut initdb).await;
+    let done = helper::run("creating a Postgres cluster (initdb)", &mut initdb).await;
     fs::remove_file(&password).during(|| "removing the password file".into())?;
     done?;
     fs::rename(&draft, &settings.data).during(|| format!("naming {}", settings.data.display()))

@@ -31,9 +31,13 @@ pub(crate) struct Launch {
     pub(crate) user: Option<Unprivileged>,
 }
 
+/// The names of the private servers; every other name is an instance of a service.
+pub const SERVERS: [&str; 2] = ["kafka", "postgres"];
+
 /// A process that this program started, or that an earlier command started and left its pid file.
 #[derive(Debug)]
 pub struct Process {
+    name: String,
     pid: i32,
     started: String,
     child: Option<Child>,
@@ -60,7 +64,7 @@ impl Process {
         let pid_file = pid_file(dir, name);
         fs::write(&pid_file, format!("{pid} {started}\n"))
             .during(|| format!("writing {}", pid_file.display()))?;
-        Ok(Self { pid, started, child: Some(child), pid_file })
+        Ok(Self { name: name.to_owned(), pid, started, child: Some(child), pid_file })
     }
 
     /// Returns the process that a pid file names, if it runs.
@@ -69,7 +73,8 @@ impl Process {
         let text = fs::read_to_string(&pid_file).ok()?;
         let mut words = text.split_whitespace();
         let pid = words.next()?.parse().ok()?;
-        let process = Self { pid, started: words.next()?.to_owned(), child: None, pid_file };
+        let started = words.next()?.to_owned();
+        let process = Self { name: name.to_owned(), pid, started, child: None, pid_file };
         process.is_there().then_some(process)
     }
 
@@ -99,43 +104,47 @@ impl Process {
     }
 
     /// Sends the stop signal, then thaws the process: a frozen one could not stop.
-    pub(crate) fn ask_to_stop(&self, signal: Signal) {
+    pub fn ask_to_stop(&self) {
         if self.is_there() {
             self.note("stop");
+            // On SIGTERM, Postgres would wait until all sessions have ended.
+            let signal = if self.name == "postgres" { Signal::SIGINT } else { Signal::SIGTERM };
             _ = kill(Pid::from_raw(self.pid), signal);
             self.signal_tree(Signal::SIGCONT);
         }
     }
 
-    /// Kills the process and all descendants with SIGKILL, and waits until they are gone. The pid file notes it.
+    /// Stops the process, and removes its pid file; kills it after `limit`. Returns whether it stopped in time.
+    pub async fn stop(&mut self, limit: Duration) -> bool {
+        self.ask_to_stop();
+        let deadline = Instant::now() + limit;
+        while self.end().is_none() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let in_time = self.end().is_some();
+        self.clean_up();
+        in_time
+    }
+
+    /// Kills the process and all descendants with SIGKILL, and waits at most 5 s until they are gone. The pid file notes it.
     pub fn kill(&mut self) {
         let pids = if self.is_there() { process_table::tree(self.pid) } else { Vec::new() };
         self.note("9");
         for pid in &pids {
             _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        self.wait(Duration::from_secs(5));
         let deadline = Instant::now() + Duration::from_secs(5);
         let lingers = |pid: &i32| look_up(*pid).is_some_and(|entry| !entry.zombie);
-        while pids.iter().any(lingers) && Instant::now() < deadline {
+        while (self.end().is_none() || pids.iter().any(lingers)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Waits for the end of the process, at most for `limit`. Returns whether it ended.
-    pub fn wait(&mut self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        while self.end().is_none() {
-            if Instant::now() > deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+    /// Kills the process if it still runs, and removes the pid file: no command finds the process any more.
+    pub fn clean_up(&mut self) {
+        if self.end().is_none() {
+            self.kill();
         }
-        true
-    }
-
-    /// Removes the pid file, so that no command finds the process any more.
-    pub fn remove_pid_file(&self) {
         _ = fs::remove_file(&self.pid_file);
     }
 
@@ -171,17 +180,13 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Removes a pid file.
-pub(crate) fn remove_pid_file(dir: &Path, name: &str) {
-    _ = fs::remove_file(pid_file(dir, name));
-}
-
 /// Returns the path of `NAME.log` in a run folder.
 pub fn log_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.log"))
 }
 
-fn pid_file(dir: &Path, name: &str) -> PathBuf {
+/// Returns the path of `NAME.pid` in a run folder.
+pub(crate) fn pid_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.pid"))
 }
 

@@ -15,9 +15,14 @@ pub struct Access {
     pub migrate_database_url: String,
 }
 
+/// Returns the name of a service's database and of its role.
+pub fn database(prefix: &str, service: &str) -> String {
+    format!("{prefix}_{service}")
+}
+
 /// Returns the URLs that work after `provision`.
 pub fn access(url: &str, prefix: &str, service: &str, secrets: &mut Secrets) -> Result<Access> {
-    let database = format!("{prefix}_{service}");
+    let database = database(prefix, service);
     let migrator = format!("{database}_migrator");
     Ok(Access {
         database_url: login(url, &database, &secrets.get(&database)?, &database)?,
@@ -32,7 +37,7 @@ pub async fn provision(
     service: &str,
     secrets: &mut Secrets,
 ) -> Result<()> {
-    let database = format!("{prefix}_{service}");
+    let database = database(prefix, service);
     let migrator = format!("{database}_migrator");
     login_role(admin, &database, &secrets.get(&database)?).await?;
     login_role(admin, &migrator, &secrets.get(&migrator)?).await?;
@@ -42,6 +47,11 @@ pub async fn provision(
         run(admin, format!(r#"GRANT "{migrator}" TO CURRENT_USER"#)).await?;
         run(admin, format!(r#"CREATE DATABASE "{database}" OWNER "{migrator}""#)).await?;
     }
+    allow_only_its_role(admin, &database).await
+}
+
+/// Lets only the service role, which has the database's name, and the owner connect to a database.
+pub async fn allow_only_its_role(admin: &mut PgConnection, database: &str) -> Result<()> {
     run(admin, format!(r#"REVOKE ALL ON DATABASE "{database}" FROM PUBLIC"#)).await?;
     run(admin, format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#)).await
 }
@@ -49,30 +59,12 @@ pub async fn provision(
 /// Drops the databases and roles of these services, and terminates their connections.
 pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String]) -> Result<()> {
     for service in services {
-        let database = format!("{prefix}_{service}");
+        let database = database(prefix, service);
         run(admin, format!(r#"DROP DATABASE IF EXISTS "{database}" WITH (FORCE)"#)).await?;
         run(admin, format!(r#"DROP ROLE IF EXISTS "{database}""#)).await?;
         run(admin, format!(r#"DROP ROLE IF EXISTS "{database}_migrator""#)).await?;
     }
     Ok(())
-}
-
-/// Copies the database of a service, to which nobody may be connected, as `PREFIX_SERVICE_copy`: a backup.
-pub async fn back_up(admin: &mut PgConnection, prefix: &str, service: &str) -> Result<()> {
-    let database = format!("{prefix}_{service}");
-    let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-    sqlx::query(disconnect).bind(&database).execute(&mut *admin).await?;
-    let migrator = format!("{database}_migrator");
-    run(admin, format!(r#"CREATE DATABASE "{database}_copy" OWNER "{migrator}" TEMPLATE "{database}""#)).await
-}
-
-/// Puts the copy in the place of the database.
-pub async fn restore(admin: &mut PgConnection, prefix: &str, service: &str) -> Result<()> {
-    let database = format!("{prefix}_{service}");
-    run(admin, format!(r#"DROP DATABASE "{database}" WITH (FORCE)"#)).await?;
-    run(admin, format!(r#"ALTER DATABASE "{database}_copy" RENAME TO "{database}""#)).await?;
-    run(admin, format!(r#"REVOKE ALL ON DATABASE "{database}" FROM PUBLIC"#)).await?;
-    run(admin, format!(r#"GRANT CONNECT ON DATABASE "{database}" TO "{database}""#)).await
 }
 
 /// Connects as the administrator.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::fmt::Write as _;
 
 /// Returns this many random bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: usize) -> Result<String> {
+pub fn hex(bytes: usize) -> Result<String> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer).map_err(|error| Error::Machine(format!("no random numbers: {error}")))?;
     Ok(buffer.iter().fold(String::new(), |mut text, byte| {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder under `.data/scratch/`, and the folder for Postgres, which may be another one.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     dir: PathBuf,
     reachable: PathBuf,
     _lock: File,
@@ -17,7 +17,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Removes the folders of dead owners, then creates a new one.
-    pub(crate) fn new(home: &Home) -> Result<Self> {
+    pub fn new(home: &Home) -> Result<Self> {
         let all = home.data("scratch");
         create_dir(&all)?;
         sweep(home, &all);
@@ -32,12 +32,12 @@ impl Scratch {
     }
 
     /// The folder of pid files and logs.
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// The folder of the files of Postgres.
-    pub(crate) fn reachable(&self) -> &Path {
+    pub fn reachable(&self) -> &Path {
         &self.reachable
     }
 }

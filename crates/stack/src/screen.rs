@@ -1,7 +1,6 @@
 //! The output of the commands: lines, one colour per service on a terminal, and steps with their duration.
 
 use std::fmt::Display;
-use std::io::IsTerminal as _;
 use std::time::Instant;
 
 pub(crate) use program::{complain, print, say};
@@ -31,9 +30,7 @@ pub(crate) struct Palette {
 
 impl Palette {
     pub(crate) fn new(services: Vec<String>) -> Self {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let on = !set("NO_COLOR") && (set("FORCE_COLOR") || std::io::stdout().is_terminal());
-        Self { services, on }
+        Self { services, on: program::is_coloured() }
     }
 
     /// Returns the text in the colour of this service or instance.

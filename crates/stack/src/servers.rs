@@ -30,7 +30,7 @@ impl Servers {
         if let Some(servers) = pair.upgrade() {
             return Ok(servers);
         }
-        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let given = |name| program::variable(name)?.into_string().ok();
         let servers = Arc::new(Self::start(given("KAFKA_BROKERS"), given("POSTGRES_URL")).await?);
         *pair = Arc::downgrade(&servers);
         Ok(servers)

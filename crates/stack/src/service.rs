@@ -3,10 +3,10 @@
 use crate::daemon::Daemon;
 use crate::environment;
 use crate::error::{Error, Result};
+use crate::helper;
 use crate::home::Home;
 use crate::manual::Manual;
 use crate::process::Launch;
-use crate::program;
 use crate::provision::Access;
 use crate::ready::Ready;
 use std::ffi::OsString;
@@ -77,13 +77,13 @@ impl Service {
         let mut command = self.command(home);
         command.arg("migrate").env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
-        let migration = tokio::time::timeout(MIGRATION_TIMEOUT, program::run(&what, &mut command));
+        let migration = tokio::time::timeout(MIGRATION_TIMEOUT, helper::run(&what, &mut command));
         migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
     }
 
     /// Runs `SERVICE check`, which fails when the settings are invalid.
     pub async fn check(&self, home: &Home) -> Result<()> {
-        program::run(&format!("{} check", self.name), self.command(home).arg("check")).await
+        helper::run(&format!("{} check", self.name), self.command(home).arg("check")).await
     }
 
     /// Returns a command of the service (`redrive`, `rewind`, …) with its settings; the caller starts it.

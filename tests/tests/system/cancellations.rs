@@ -1,8 +1,8 @@
 //! Orders that expire, and orders that their customer cancels.
 
 use serde_json::Value;
-use stack::System;
 use system_tests::{Shop, eventually, problem};
+use testkit::System;
 
 /// Cancels an order with a token that may be wrong.
 async fn try_cancel(shop: &Shop, id: &str, token: Option<&str>) -> reqwest::Response {

@@ -3,9 +3,9 @@
 #![cfg(target_os = "linux")]
 
 use serde_json::json;
-use stack::{Servers, System};
 use std::sync::Arc;
 use system_tests::{BACK, Inbox, Placed, Shop, WrongClock, eventually, mailing};
+use testkit::{Servers, System};
 
 const HOUR: i64 = 60 * 60;
 const CONFIRM: &str = "/subscriptions/confirm";

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::Shop;
+use testkit::System;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 

@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use stack::{System, topics};
 use system_tests::{Inbox, Shop, eventually, tables_with};
+use testkit::{System, topics};
 
 const ADA: &str = "ada.lovelace@example.com";
 /// A subscriber who never orders.

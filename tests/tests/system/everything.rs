@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Shop, eventually, total};
+use testkit::System;
 
 const LOAD: Duration = Duration::from_secs(30);
 /// The pause of a client between two orders: short enough that orders fall into each crash, long enough to check each.

@@ -1,8 +1,8 @@
 //! Forged events: a client with write access to Kafka can publish them, but the services reject them.
 
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Forged, Shop, eventually, run};
+use testkit::System;
 
 #[tokio::test]
 async fn an_event_whose_source_does_not_own_the_topic_is_a_dead_letter_and_changes_nothing() {

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use stack::System;
 use system_tests::Shop;
+use testkit::System;
 
 /// The bound of a service's memory in bytes; the containers' limit is 96 MB.
 const LIMIT: f64 = 80e6;

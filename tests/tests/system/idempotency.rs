@@ -3,8 +3,8 @@
 use futures::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Shop, eventually};
+use testkit::System;
 
 fn body(quantity: i64) -> Value {
     json!({"email": "ada@example.com", "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": quantity}]})

@@ -2,8 +2,8 @@
 
 use reqwest::Response;
 use serde_json::json;
-use stack::System;
 use system_tests::{Shop, problem};
+use testkit::System;
 
 /// Checks for 429 with a `Retry-After` of at most an hour.
 async fn too_many(answer: Response) {

@@ -1,8 +1,8 @@
 //! A limit of mails per mailbox, against orders that use another person's address.
 
 use serde_json::json;
-use stack::System;
 use system_tests::{Inbox, Shop, eventually, mailing, run};
+use testkit::System;
 
 const LIMIT: usize = 3;
 const ORDERS: usize = 12;

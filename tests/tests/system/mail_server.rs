@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{At, BACK, Inbox, Shop, eventually};
+use testkit::System;
 
 const ADA: &str = "ada@example.com";
 const ALARM: &str = "mails cannot be handed over";
@@ -254,7 +254,7 @@ async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
 
 /// Returns the types and sequences of the events of a delivery.
 async fn history(shop: &Shop, id: &str) -> Vec<String> {
-    let records = stack::topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
+    let records = testkit::topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap();
     let of_it = records.iter().filter(|record| record.key == id.as_bytes());
     of_it
         .map(|record| {

@@ -1,8 +1,8 @@
 //! Mails to customers: retries during an outage of the mail server, and the operator's list of messages.
 
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{At, Inbox, Reaction, Shop, eventually, problem};
+use testkit::System;
 
 const ADA: &str = "ada@example.com";
 

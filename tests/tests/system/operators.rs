@@ -2,9 +2,9 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use stack::System;
 use std::time::Duration;
 use system_tests::{BACK, Inbox, Shop, eventually, problem};
+use testkit::System;
 
 #[tokio::test]
 async fn wrong_tokens_are_rate_limited_while_the_right_one_is_accepted() {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use stack::System;
 use system_tests::{Shop, eventually};
+use testkit::System;
 
 #[tokio::test]
 async fn orders_are_accepted_while_kafka_is_down() {

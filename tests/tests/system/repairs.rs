@@ -25,7 +25,7 @@ async fn records(shop: &Shop, topic: &str) -> BTreeMap<(String, String, String),
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let topic = shop.system.topic(topic);
     let mut records = BTreeMap::new();
-    for record in stack::topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap() {
+    for record in testkit::topics::read(shop.system.brokers(), shop.system.topic_prefix()).await.unwrap() {
         if record.topic != topic {
             continue;
         }

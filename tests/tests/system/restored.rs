@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Shop, eventually, run};
+use testkit::System;
 
 const STOPPING: Duration = Duration::from_secs(20);
 

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use serde_json::Value;
-use stack::System;
 use system_tests::{Shop, eventually};
+use testkit::System;
 
 #[tokio::test]
 async fn two_instances_of_each_service_share_the_partitions_and_process_each_order_once() {

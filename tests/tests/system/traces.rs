@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Collector, Shop, TIMEOUT, eventually};
+use testkit::System;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 

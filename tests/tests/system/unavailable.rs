@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Shop, eventually, problem};
+use testkit::System;
 
 const IN_TIME: Duration = Duration::from_secs(3);
 const ID: &str = "01920000-0000-7000-8000-000000000001";

@@ -153,7 +153,7 @@ fn chosen(home: &Home, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
 fn target(home: &Home, arguments: &Arguments) -> anyhow::Result<Target> {
     let name = &arguments.name;
     let services = home.services()?;
-    if running::SERVERS.contains(&name.as_str()) {
+    if process::SERVERS.contains(&name.as_str()) {
         anyhow::ensure!(arguments.instances.is_none(), "there is one {name}: --instances is for services");
         return Ok(Target::Server(name.clone()));
     }
@@ -176,7 +176,7 @@ fn instance_number(name: &str, service: &str) -> Option<usize> {
 /// Returns the names of all processes that have a log.
 pub(crate) fn logged(home: &Home) -> anyhow::Result<Vec<String>> {
     let mut names = home.services()?;
-    names.extend(running::SERVERS.map(str::to_owned));
+    names.extend(process::SERVERS.map(str::to_owned));
     let usual = names.clone();
     names.extend(process::names(&run_dir(home)).into_iter().filter(|name| !usual.contains(name)));
     Ok(names)

@@ -1,13 +1,18 @@
 //! `with-servers COMMAND`: runs a command with a private Kafka and Postgres, and stops them when the command ends.
 
 use crate::screen::Step;
-use stack::Servers;
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use stack::{Home, Servers, postgres};
 use std::process::ExitCode;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Start only Postgres, with one migrated database per service: `ORDER_DATABASE_URL` and so on are set too.
+    #[arg(long)]
+    databases: bool,
     /// The command; `KAFKA_BROKERS` and `POSTGRES_URL` are set in its environment.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -16,18 +21,19 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let step = Step::begin("starting a private Kafka and Postgres");
-    let servers = tokio::select! {
-        servers = Servers::start(None, None) => servers?,
+    let step = Step::begin("starting private servers");
+    let (servers, variables) = tokio::select! {
+        started = start(arguments.databases) => started?,
         _ = interrupt.recv() => anyhow::bail!("stopped by Ctrl-C"),
         _ = terminate.recv() => anyhow::bail!("stopped by SIGTERM"),
     };
-    step.done(format_args!("Kafka on {}, Postgres", servers.brokers()));
+    step.done(format_args!("Postgres{}", if arguments.databases { "" } else { " and Kafka" }));
     let (program, rest) = arguments.command.split_first().ok_or_else(|| anyhow::anyhow!("no command"))?;
     let mut child = Command::new(program)
         .args(rest)
         .env("KAFKA_BROKERS", servers.brokers())
         .env("POSTGRES_URL", servers.postgres_url())
+        .envs(variables)
         .kill_on_drop(true)
         .spawn()?;
     let status = tokio::select! {
@@ -37,4 +43,36 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => anyhow::bail!("stopped by SIGTERM"),
     };
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+/// Starts the servers, and returns the variables of the databases.
+async fn start(databases: bool) -> anyhow::Result<(Servers, Vec<(String, String)>)> {
+    if !databases {
+        return Ok((Servers::start(None, None).await?, Vec::new()));
+    }
+    let home = Home::find()?;
+    let servers = Servers::start(Some("no Kafka".to_owned()), None).await?;
+    let mut admin = PgConnection::connect(servers.postgres_url()).await?;
+    let mut variables = Vec::new();
+    for service in home.services()? {
+        admin.execute(AssertSqlSafe(format!(r#"CREATE DATABASE "{service}""#))).await?;
+        let url = postgres::with_database(servers.postgres_url(), &service)?;
+        migrate(&home, &service, &url).await?;
+        variables.push((format!("{}_DATABASE_URL", service.to_uppercase()), url));
+    }
+    Ok((servers, variables))
+}
+
+/// Applies the migrations of the crates below the service and its own, each with its own table of applied migrations. The
+/// services' own `migrate` is not built yet: this command serves the build.
+async fn migrate(home: &Home, service: &str, url: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    for name in ["broker", "web"] {
+        let mut migrator = Migrator::new(home.root().join("crates").join(name).join("migrations")).await?;
+        migrator.create_schema(name);
+        migrator.dangerous_set_table_name(format!("{name}._sqlx_migrations"));
+        migrator.run(&mut connection).await?;
+    }
+    Migrator::new(home.root().join("migrations").join(service)).await?.run(&mut connection).await?;
+    Ok(connection.close().await?)
 }

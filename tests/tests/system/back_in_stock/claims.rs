@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use stack::topics;
 use system_tests::{BACK, Inbox, Shop};
+use testkit::topics;
 
 fn order(email: &str, quantity: i64) -> Value {
     json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "PEN", "quantity": quantity}]})

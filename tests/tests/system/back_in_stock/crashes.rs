@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use stack::System;
 use system_tests::{Inbox, Shop, mailing};
+use testkit::System;
 
 const SUBSCRIBERS: usize = 90;
 /// The maximum number of mails in flight per instance, which may be sent twice after a crash.

@@ -155,7 +155,7 @@ async fn subscriptions_by_order_are_notified_after_confirmed_ones() {
 async fn subscriptions_by_order_are_limited_per_client_and_per_mailbox() {
     let inbox = Inbox::open();
     let limits = [("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "1")];
-    let builder = stack::System::builder().env("order", "NOTIFY_ME_PER_CLIENT_PER_HOUR", "4");
+    let builder = testkit::System::builder().env("order", "NOTIFY_ME_PER_CLIENT_PER_HOUR", "4");
     let builder = builder.env("order", "TRUSTED_PROXIES", "127.0.0.1");
     let shop = Shop::with(system_tests::mailing(builder, &inbox, &limits)).await;
     shop.stock("PEN", 0).await;

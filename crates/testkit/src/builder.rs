@@ -1,16 +1,11 @@
 //! The builder of a test's system.
 
-use crate::error::{During, Error, Result};
-use crate::home::Home;
-use crate::manual::Manual;
-use crate::scratch::Scratch;
-use crate::secrets::Secrets;
-use crate::servers::Servers;
-use crate::service::{self, Endpoints, Service};
 use crate::system::{Member, System};
-use crate::{ports, provision, random};
+use stack::manual::Manual;
+use stack::secrets::Secrets;
+use stack::service::{self, Endpoints, Service};
+use stack::{Error, Home, Result, Scratch, Servers, helper, ports, provision, random};
 use std::collections::HashMap;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -190,24 +185,14 @@ async fn build(home: &Home) -> Result<()> {
     static BUILT: OnceCell<()> = OnceCell::const_new();
     let build = || async {
         let mut cargo = Command::new("cargo");
-        cargo
-            // With the tests, as `cargo test` builds: otherwise features differ and half of the crates is rebuilt.
-            .args(["build", "--quiet", "--workspace", "--all-targets"])
-            .current_dir(home.root())
-            .stdin(Stdio::null());
+        // With the tests, as `cargo test` builds.
+        cargo.args(["build", "--quiet", "--workspace", "--all-targets"]).current_dir(home.root());
         // The package variables that Cargo sets for a test would make build scripts that read them (ring's) run again.
         let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
         for (name, _) in std::env::vars().filter(|(name, _)| of_package(name)) {
             cargo.env_remove(name);
         }
-        let output = cargo.kill_on_drop(true).output().await.during(|| "starting cargo".into())?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let failed = || Error::Program {
-            program: "cargo build".to_owned(),
-            status: output.status.to_string(),
-            output: text,
-        };
-        if output.status.success() { Ok(()) } else { Err(failed()) }
+        helper::run("cargo build", &mut cargo).await
     };
     BUILT.get_or_try_init(build).await.copied()
 }

@@ -1,14 +1,11 @@
 //! A whole system for one test: real processes with their own topics, databases and ports, on servers that may be
 //! shared, and the ways to break them. Dropping the system checks that all queues are empty, then stops the processes.
 
-use crate::backlog::{self, Look};
-use crate::daemon::Daemon;
-use crate::error::{Error, Result};
-use crate::home::Home;
-use crate::scratch::Scratch;
-use crate::servers::Servers;
-use crate::service::{Endpoints, Service};
-use crate::{provision, system_builder, topics};
+use crate::backup;
+use crate::builder::Builder;
+use stack::backlog::{self, Look};
+use stack::service::{Endpoints, Service};
+use stack::{Daemon, Error, Home, Result, Scratch, Servers, provision, topics};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,8 +43,8 @@ impl System {
     }
 
     /// Returns a builder for a system with other settings.
-    pub fn builder() -> system_builder::Builder {
-        system_builder::Builder::default()
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     /// The names of all services, found by their folders.
@@ -138,16 +135,16 @@ impl System {
         Ok(())
     }
 
-    /// Takes a copy of the database of a service, which must not be running.
+    /// Copies the database of a service, which must not be running.
     pub async fn back_up(&self, service: &str) -> Result<()> {
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
-        provision::back_up(&mut admin, &self.database_prefix, service).await
+        backup::take(&mut admin, &provision::database(&self.database_prefix, service)).await
     }
 
-    /// Puts the copy in the place of the database of a service, which must not be running.
+    /// Replaces the database of a service, which must not be running, by its copy.
     pub async fn restore(&self, service: &str) -> Result<()> {
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
-        provision::restore(&mut admin, &self.database_prefix, service).await
+        backup::restore(&mut admin, &provision::database(&self.database_prefix, service)).await
     }
 
     /// Returns a command of a service (`redrive`, `rewind`, …) with its settings; the caller starts it.

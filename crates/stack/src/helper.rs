@@ -8,7 +8,7 @@ use tokio::process::Command;
 const TAIL_LINES: usize = 25;
 
 /// Runs a command; an error contains the last lines of its output. Dropping the future kills the process.
-pub(crate) async fn run(what: &str, command: &mut Command) -> Result<()> {
+pub async fn run(what: &str, command: &mut Command) -> Result<()> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = command
         .output()

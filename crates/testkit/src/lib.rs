@@ -1,0 +1,14 @@
+//! A whole system for one test: the real services as processes, with their own topics, databases and ports, on a real
+//! Kafka and a real Postgres, and the ways to break them.
+//!
+//! The processes and servers come from `stack`, as in `./scripts/up`. The library prints nothing, except the logs of a
+//! failed test.
+
+mod backup;
+mod builder;
+mod system;
+pub mod topics;
+
+pub use builder::Builder;
+pub use stack::{Daemon, Servers, ports};
+pub use system::System;
