@@ -58,6 +58,18 @@ impl Shop {
         &self.http
     }
 
+    /// Returns the value of a metric of a service's first instance.
+    pub async fn metric(&self, service: &str, name: &str) -> Option<f64> {
+        let url = format!("{}/metrics", self.system.ops_url(service, 1));
+        let metrics = self.http.get(url).send().await.ok()?.text().await.ok()?;
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    /// Returns the resident memory of a service's first instance, in MB; infinite when it does not answer.
+    pub async fn memory(&self, service: &str) -> f64 {
+        self.metric(service, "process_resident_memory_bytes ").await.unwrap_or(f64::INFINITY) / 1e6
+    }
+
     /// The URL of a path of a service's API.
     pub fn at(&self, service: &str, path: &str) -> String {
         format!("{}{path}", self.system.url(service))

@@ -38,24 +38,24 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Sends `bytes` on `count` connections that stay open, three times, and measures the service's memory.
 async fn flood(target: &Target, service: &str, count: usize, bytes: &[u8]) -> Outcome {
-    let before = target.memory(service).await;
+    let before = target.shop.memory(service).await;
     let mut most = before;
     for _ in 0..3 {
         let mut held = Vec::new();
         while held.len() < count {
             let some = (0..AT_ONCE.min(count - held.len())).map(|_| target.send(service, bytes));
             held.extend(futures::future::join_all(some).await);
-            most = most.max(target.memory(service).await);
+            most = most.max(target.shop.memory(service).await);
             sleep(PAUSE).await;
         }
         for _ in 0..10 {
-            most = most.max(target.memory(service).await);
+            most = most.max(target.shop.memory(service).await);
             sleep(Duration::from_millis(100)).await;
         }
         drop(held);
     }
     sleep(Duration::from_secs(3)).await;
-    let after = target.memory(service).await;
+    let after = target.shop.memory(service).await;
     let found = format!("{before:.0} MB before, at most {most:.0} during, {after:.0} after");
     Outcome { found, held: most < LIMIT }
 }

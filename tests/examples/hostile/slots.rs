@@ -48,7 +48,7 @@ async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
 }
 
 async fn open(target: &Target) -> f64 {
-    target.metric("order", "http_connections{port=\"api\"} ").await.unwrap_or_default()
+    target.shop.metric("order", "http_connections{port=\"api\"} ").await.unwrap_or_default()
 }
 
 pub(crate) async fn pipelines(target: &Target) -> Outcome {

@@ -45,16 +45,4 @@ impl Target {
         }
         String::from_utf8_lossy(&answer).into_owned()
     }
-
-    /// Returns the value of a service's metric.
-    pub(crate) async fn metric(&self, service: &str, name: &str) -> Option<f64> {
-        let url = format!("{}/metrics", self.shop.system.ops_url(service, 1));
-        let metrics = self.shop.http().get(url).send().await.ok()?.text().await.ok()?;
-        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-    }
-
-    /// Returns a service's memory, in MB.
-    pub(crate) async fn memory(&self, service: &str) -> f64 {
-        self.metric(service, "process_resident_memory_bytes ").await.unwrap_or(f64::INFINITY) / 1e6
-    }
 }

@@ -7,15 +7,8 @@ use std::time::Duration;
 use system_tests::Shop;
 use testkit::System;
 
-/// The bound of a service's memory in bytes; the containers' limit is 96 MB.
-const LIMIT: f64 = 80e6;
-
-async fn memory(shop: &Shop, service: &str) -> f64 {
-    let url = format!("{}/metrics", shop.system.ops_url(service, 1));
-    let metrics = shop.http().get(url).send().await.unwrap().text().await.unwrap();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
-    line.unwrap().trim().parse().unwrap()
-}
+/// The bound of a service's memory in MB; the containers' limit is 96 MB.
+const LIMIT: f64 = 80.0;
 
 /// Opens connections, sends as many of these bytes as the service reads, and holds the connections.
 fn held(address: SocketAddr, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
@@ -45,13 +38,13 @@ async fn half_sent_bodies_and_large_heads_stay_within_a_containers_memory() {
         let mut sending = tokio::task::spawn_blocking(move || held(address, count, bytes.as_bytes()));
         let (mut most, mut left) = (0.0_f64, 20);
         while left > 0 {
-            most = most.max(memory(&shop, "order").await);
+            most = most.max(shop.memory("order").await);
             let answer = honest.get(shop.at("order", "/orders/none")).send().await.unwrap();
             assert_eq!(answer.status(), 404, "other clients are answered");
             tokio::time::sleep(Duration::from_millis(20)).await;
             left -= usize::from(sending.is_finished());
         }
-        assert!(most < LIMIT, "{most} bytes with {count}");
+        assert!(most < LIMIT, "{most} MB with {count}");
         drop((&mut sending).await.unwrap());
     }
     shop.system.quiesce().await.unwrap();
