@@ -23,8 +23,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
         cmp --silent "/checkout/$file" "$file" || install -D --mode=644 "/checkout/$file" "$file"
     done
 
-    # TLS and SASL towards Kafka, with the OpenSSL that the base image has too.
-    cargo build --release --locked --workspace --features broker/tls
+    # TLS and SASL towards Kafka, with the OpenSSL that the base image has too; an allocator that returns memory to the system.
+    cargo build --release --locked --workspace --features broker/tls,chassis/jemalloc
 
     for folder in services/*/Cargo.toml; do
         name=$(basename "$(dirname "$folder")")

@@ -76,10 +76,14 @@ runs_here() {
   return 1
 }
 
-# Always builds the whole workspace: a build of single crates has other features and rebuilds half of the dependencies.
+# Builds the programs: that of the scripts and one per service. Tests need more crates, but the same features of these.
 build() {
+  local service packages=(--package stack)
   printf '  … building (the first time takes some minutes)\n'
-  (cd "$root" && cargo build --workspace)
+  for service in "$root"/services/*/; do
+    packages+=(--package "$(basename "$service")")
+  done
+  (cd "$root" && cargo build "${packages[@]}")
   find_stack
 }
 

@@ -1,5 +1,6 @@
-//! The allocator of the services: jemalloc, whose background thread returns memory to the system within two seconds
-//! (`JEMALLOC_SYS_WITH_MALLOC_CONF` in `.cargo/config.toml`). The C library's allocator keeps most memory after a flood.
+//! The allocator of the services in the containers' images (feature `jemalloc`): jemalloc, whose background thread returns
+//! memory to the system within two seconds (`JEMALLOC_SYS_WITH_MALLOC_CONF` in `.cargo/config.toml`). The C library's
+//! allocator keeps most memory after a flood.
 //!
 //! Resident MB of a server (`web::Server` with its usual bounds, one JSON route, 2 cores, x86-64, glibc 2.36, 2026-11-28): at
 //! the start, then for each of three floods the peak and the rest four seconds later. The floods: 400 half-sent bodies of

@@ -3,7 +3,7 @@
 //! A service describes itself ([`Service`]) and creates its parts ([`Parts`]). Everything that all services have in common
 //! is here.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "jemalloc", target_os = "linux"))]
 mod allocator;
 mod commands;
 pub mod database;
