@@ -1,172 +1,148 @@
 //! The consumer: one member of the service's group, which reads from the positions in the database.
 //!
-//! Kafka's committed offset is never asked. On each assignment reading starts where the database says; a batch advances
-//! the position with its effects; every two seconds the positions are read again, so that an operator's rewind takes
-//! effect on a running service. Redelivery, kill -9, rebalances and a frozen instance that wakes up need nothing more.
+//! Kafka's committed offsets are never read. On each assignment, reading starts at the position in the database. A batch
+//! advances the position in the transaction of its effects. Every two seconds the positions are read again, so that an
+//! operator's rewind takes effect in a running service. Redelivery, kill -9, rebalances and a zombie instance need no other
+//! measures.
 //!
-//! A position is only as good as the log that it stands in. At each assignment, after each lost connection, and every
-//! 30 seconds on a partition where nothing happens, the record before the position is read again and compared with the
-//! one that was applied. Another record there stops the partition (`held`, `lost`).
+//! A position is meaningful only in the log where it was written. At each assignment, after each lost connection, and every
+//! 30 seconds on an idle partition, the record before the position is read again and compared with the one that was applied.
+//! Another record in its place stops the partition ([`Assignment`](crate::assignment::Assignment)).
 
 mod alarms;
-mod assignment;
+mod apply;
 mod batch;
 mod context;
 mod monitor;
-mod out_of_range;
 mod progress;
 mod rebalance;
 mod session;
+mod status;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use envelope::Topic;
-use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::assignment::Assignment;
-use self::session::{Ended, Session};
+use self::session::{Ended, Session, Shared};
+pub use self::status::ConsumerStatus;
+use crate::generation::explain_older_database;
 use crate::handler::Subscription;
-use crate::history;
+use crate::kafka::KafkaError;
 use crate::settings::Settings;
 use crate::topics::{self, TopicsError};
 use crate::tx::Outbox;
 
-/// So many fatal errors within [`FATAL_WINDOW`], while Kafka answered, end the process: another one has our `INSTANCE`.
+/// This many fatal errors within [`FATAL_WINDOW`], while Kafka answered, end the process: another one has the same
+/// `INSTANCE`.
 const FATAL_LIMIT: usize = 3;
 const FATAL_WINDOW: Duration = Duration::from_mins(5);
-/// How long shutdown waits for the batch that is being settled, and for the group to let us go.
+/// How long shutdown waits for the batch that is being applied, and for the group to answer.
 const LAST_BATCH: Duration = Duration::from_secs(5);
+/// The pause between two looks for missing topics.
 const TOPICS_AGAIN: Duration = Duration::from_secs(1);
 
-/// Why a consumer gave up.
+/// The reason why a consumer gave up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerError {
-    /// The topics are not what the settings say.
+    /// The topics are not as the settings say.
     #[error(transparent)]
     Topics(#[from] TopicsError),
-    /// librdkafka cannot make a client of these settings, or its consumers end again and again.
-    #[error("the Kafka consumer cannot go on: {0}")]
+    /// librdkafka cannot create a client from the settings, or its clients fail again and again.
+    #[error("the Kafka consumer cannot continue: {0}")]
     Kafka(#[from] KafkaError),
     /// The database went back in time while the process ran.
     #[error("{0}")]
-    Older(String),
+    OlderDatabase(String),
 }
 
-/// What a consumer tells of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ConsumerStatus {
-    /// Kafka answers, and all topics are as they should be.
-    pub reached: bool,
-    /// How many partitions this member holds; `None` until the group has answered.
-    pub partitions: Option<usize>,
-    /// Why the current batch does not go on.
-    pub stuck: Option<String>,
-    /// What waits for an operator, and what he must do: partitions whose log is not the one that was read, or that stand
-    /// still with records to read; topics that are not there.
-    pub stopped: Vec<String>,
-}
-
-impl ConsumerStatus {
-    /// Everything that should be read is being read.
-    pub fn is_consuming(&self) -> bool {
-        self.reached && self.partitions.is_some() && self.stuck.is_none() && self.stopped.is_empty()
-    }
-}
-
-/// Reads what a service follows, and folds it into the service's database.
+/// Reads the topics that a service subscribes to, and applies their events to the service's database.
 pub struct Consumer {
-    settings: Settings,
-    outbox: Outbox,
-    /// By topic, without the prefix.
-    subscriptions: BTreeMap<String, Subscription>,
-    status: watch::Sender<ConsumerStatus>,
+    shared: Shared,
 }
 
 impl Consumer {
-    /// A consumer of `subscriptions`, one a topic.
+    /// Returns a consumer of `subscriptions`, one per topic.
     pub fn new(settings: Settings, outbox: Outbox, subscriptions: Vec<Subscription>) -> Self {
         let by_topic = |subscription: Subscription| (subscription.topic().name.to_owned(), subscription);
         let subscriptions = subscriptions.into_iter().map(by_topic).collect();
-        Self { settings, outbox, subscriptions, status: watch::Sender::default() }
+        Self { shared: Shared { settings, outbox, subscriptions, status: watch::Sender::default() } }
     }
 
-    /// Follows what the consumer tells of itself.
+    /// Returns a receiver of the consumer's state.
     pub fn status(&self) -> watch::Receiver<ConsumerStatus> {
-        self.status.subscribe()
+        self.shared.status.subscribe()
     }
 
-    /// Runs until `stop`; waits out whatever Kafka and Postgres do meanwhile.
+    /// Consumes until `stop`, and waits out every outage of Kafka and Postgres.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        if self.subscriptions.is_empty() || !self.wait_for_topics(&stop).await? {
+        let shared = self.shared;
+        let topics = shared.topics();
+        if topics.is_empty() || !wait_for_topics(&shared, &topics, &stop).await? {
             return Ok(());
         }
         let mut fatal: Vec<Instant> = Vec::new();
         loop {
-            let session = Session::begin(&self, stop.clone())?;
+            let session = Session::begin(&shared, stop.clone()).map_err(KafkaError::from)?;
             let ended = tokio::select! {
                 ended = session.run() => ended,
-                // It waits for a database that does not answer.
+                // The session waits for a database that does not answer.
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST_BATCH).await } => Ended::Stopped,
             };
             match ended {
                 Ended::Stopped => return Ok(()),
-                // The client asks to join more than once while Kafka stands still, and is fenced by its own repetition.
+                // The client asks to join more than once while Kafka stands still, and its own repetition fences it.
                 Ended::FatalAfterOutage(error) => {
-                    tracing::warn!(%error, "while Kafka was away the group gave our place away; joining anew");
+                    tracing::warn!(%error, "the group gave this member's place away while Kafka was away; joining again");
                 }
                 Ended::StaleClient => {
-                    tracing::warn!(
-                        "Kafka answers, but not the consumer's client any more; building a new one"
-                    );
+                    tracing::warn!("Kafka answers other clients but not the consumer; creating a new client");
                 }
-                Ended::Older(finding) => {
-                    return Err(ConsumerError::Older(history::explain(&self.settings, &finding, "")));
+                Ended::OlderDatabase(finding) => {
+                    let explained = explain_older_database(&shared.settings, &finding, "");
+                    return Err(ConsumerError::OlderDatabase(explained));
                 }
                 Ended::Fatal(error) => {
                     fatal.retain(|at| at.elapsed() < FATAL_WINDOW);
                     fatal.push(Instant::now());
                     if fatal.len() >= FATAL_LIMIT {
-                        return Err(error.into());
+                        return Err(KafkaError::from(error).into());
                     }
-                    tracing::error!(%error, "the Kafka consumer cannot go on; building a new one");
+                    tracing::error!(%error, "the Kafka consumer cannot continue; creating a new one");
                 }
             }
-            self.status.send_modify(|status| status.partitions = None);
+            shared.status.send_modify(|status| status.partitions = None);
         }
     }
+}
 
-    fn topics(&self) -> Vec<Topic> {
-        self.subscriptions.values().map(Subscription::topic).collect()
-    }
-
-    /// Waits until Kafka answers and the topics are there; `false`: the process is to stop.
-    async fn wait_for_topics(&self, stop: &CancellationToken) -> Result<bool, ConsumerError> {
-        let topics = self.topics();
-        let mut told = String::new();
-        loop {
-            let Some(verified) = stop.run_until_cancelled(topics::verify(&self.settings, &topics)).await
-            else {
-                return Ok(false);
-            };
-            match verified {
-                Ok(()) => break,
-                Err(error @ (TopicsError::Unreachable { .. } | TopicsError::Missing { .. })) => {
-                    let text = error.to_string();
-                    if text != told {
-                        tracing::warn!("{text}; waiting for it");
-                        told = text;
-                    }
+/// Waits until Kafka answers and the topics exist; `false`: the process must stop.
+async fn wait_for_topics(
+    shared: &Shared,
+    topics: &[Topic],
+    stop: &CancellationToken,
+) -> Result<bool, ConsumerError> {
+    let settings = &shared.settings;
+    let mut logged = String::new();
+    loop {
+        let verifying = topics::verify(settings, settings.names_of(topics));
+        let Some(verified) = stop.run_until_cancelled(verifying).await else { return Ok(false) };
+        match verified {
+            Ok(()) => break,
+            Err(error @ (TopicsError::Unreachable { .. } | TopicsError::Missing { .. })) => {
+                let text = error.to_string();
+                if text != logged {
+                    tracing::warn!("{text}; waiting for it");
+                    logged = text;
                 }
-                Err(error) => return Err(error.into()),
             }
-            if stop.run_until_cancelled(tokio::time::sleep(TOPICS_AGAIN)).await.is_none() {
-                return Ok(false);
-            }
+            Err(error) => return Err(error.into()),
         }
-        self.status.send_modify(|status| status.reached = true);
-        Ok(true)
+        if stop.run_until_cancelled(tokio::time::sleep(TOPICS_AGAIN)).await.is_none() {
+            return Ok(false);
+        }
     }
+    shared.status.send_modify(|status| status.reached = true);
+    Ok(true)
 }

@@ -1,8 +1,8 @@
-//! Whose fault it is: a record's, which then goes to the dead letters, or the world's, which is waited out.
+//! Failures of a batch: caused by a record, which becomes a dead letter, or by something else, which is waited out.
 
 use crate::outbox::AppendError;
 
-/// A handler's word that a record cannot be applied, ever. The text goes to the dead letter: no personal data.
+/// A handler's decision that a record can never be applied. The text goes into the dead letter: no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Rejected(pub String);
@@ -13,26 +13,35 @@ impl From<AppendError> for Rejected {
     }
 }
 
-/// Why a batch was rolled back.
+/// The reason why a batch was rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// This record of the batch is at fault.
+    /// This record of the batch can never be applied.
     #[error("{cause}")]
     Record {
-        /// Its place in the batch.
+        /// The record's index in the batch.
         index: usize,
-        /// Why, for the dead letter.
+        /// The reason, for the dead letter.
         cause: String,
     },
-    /// Some record of the batch is at fault (SQLSTATE class 22 or 23); halving finds it.
+    /// Some record of the batch can never be applied (SQLSTATE class 22 or 23); halving the batch finds it.
     #[error("{0}")]
     SomeRecord(String),
-    /// Too much at once (a time-out, a deadlock, a serialization failure): again, with half the batch.
+    /// The batch was too large or met another transaction (a timeout, a deadlock, a serialization failure): half of it is
+    /// tried again.
     #[error("{0}")]
     Busy(sqlx::Error),
-    /// The world's fault: again, for ever.
+    /// Any other cause: the batch is tried again.
     #[error("{0}")]
     Retry(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure {
+    /// Returns whether the database did not answer, so that the attempt says nothing about the records.
+    pub(crate) fn is_outage(&self) -> bool {
+        let Self::Retry(error) = self else { return false };
+        error.downcast_ref().is_some_and(sqlstate::is_outage)
+    }
 }
 
 impl From<sqlx::Error> for Failure {

@@ -1,17 +1,26 @@
-//! What tells one database from another and from its older copies: the key by which it recognises its events, and the
-//! generation, that is how often it was restored from an older copy.
+//! The lineage of a database: the key by which it recognises its own events, and its generation, which counts how often it
+//! was restored from an older copy.
 
 use envelope::Generation;
 use sqlx::{PgConnection, PgPool};
 
 use crate::origin::OriginKey;
+use crate::record::Record;
+use crate::settings::Settings;
 
-/// A database and its copies.
+/// The lineage that a database shares with its copies.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lineage {
-    /// How often it was restored.
+pub struct Lineage {
+    /// How often the database was restored.
     pub generation: Generation,
-    pub key: OriginKey,
+    pub(crate) key: OriginKey,
+}
+
+impl Lineage {
+    /// Returns whether the record was published from this database or from a copy of it.
+    pub fn published(&self, record: &Record) -> bool {
+        self.key.made(record)
+    }
 }
 
 /// Reads the lineage. The table has one row.
@@ -23,7 +32,7 @@ pub(crate) async fn read(connection: &mut PgConnection) -> sqlx::Result<Lineage>
     Ok(Lineage { generation: decode(row.generation)?, key })
 }
 
-/// Says so when the generation is another one than a running service read at its start, or is about to be raised.
+/// Returns the change when the database was restored after a running process read `expected`, or is being restored now.
 pub(crate) async fn changed(pool: &PgPool, expected: Generation) -> sqlx::Result<Option<String>> {
     let row =
         sqlx::query!("SELECT generation, restoring_since FROM broker.generation").fetch_one(pool).await?;
@@ -34,26 +43,16 @@ pub(crate) async fn changed(pool: &PgPool, expected: Generation) -> sqlx::Result
     Ok((!is_same).then(|| "it was repaired while this process ran, which must be restarted".to_owned()))
 }
 
-/// Notes that a repair has begun: until it ends, no service starts on this database.
-pub(crate) async fn begin_restore(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE broker.generation SET restoring_since = coalesce(restoring_since, now())")
-        .execute(pool)
-        .await?;
-    Ok(())
-}
-
-/// Raises the generation.
-pub(crate) async fn raise(connection: &mut PgConnection) -> sqlx::Result<Generation> {
-    let raised = sqlx::query_scalar!(
-        "UPDATE broker.generation SET generation = generation + 1, raised_at = now() RETURNING generation"
-    );
-    decode(raised.fetch_one(connection).await?)
-}
-
-/// Notes that the repair is complete.
-pub(crate) async fn end_restore(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE broker.generation SET restoring_since = NULL").execute(pool).await?;
-    Ok(())
+/// Explains a finding that shows the database to be older than what its service has published or read, and names the
+/// command that repairs it. `options` are options of that command, with a space before each.
+pub fn explain_older_database(settings: &Settings, finding: &str, options: &str) -> String {
+    let (service, program) = (&settings.service, &settings.program);
+    format!(
+        "The database of {service} is older than what {service} has published or read: {finding}. It was restored from an \
+         older copy, failed over to a replica that lagged, or was created again. Events that {service} published now would \
+         be ignored by their readers, or contradict earlier ones; so it publishes, reads and answers nothing. Show what \
+         is missing: {program} restored --dry-run{options}; repair it: {program} restored{options}; then restart {service}"
+    )
 }
 
 fn decode(generation: i32) -> sqlx::Result<Generation> {

@@ -1,8 +1,8 @@
 //! Handlers: how the events of one topic change a service's aggregates.
 //!
 //! A service implements [`Handler`]: load, handle, save. This module does the rest: it parses records, skips unknown event
-//! types by their header before any SQL, loads all aggregates of a batch at once, handles the events in log order,
-//! recognises repetitions by their sequence, saves, appends, and counts outcomes.
+//! types by their header before any SQL, loads all aggregates of a batch at once, handles the events in log order, and
+//! recognises repetitions by their sequence.
 
 mod batch;
 mod parse;
@@ -18,9 +18,10 @@ use envelope::{Event, Sequence, Topic};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) use self::batch::{Batch, Guard, Handled, Outcome};
+pub use self::batch::{Batch, Guard, Handled, Outcome};
 use crate::failure::{Failure, Rejected};
 use crate::outbox::{AppendError, Appends, Cause};
+use crate::policy::Policy;
 use crate::tx::Tx;
 
 /// An event as it was read from Kafka.
@@ -112,28 +113,43 @@ pub trait Handler: Send + Sync + 'static {
     fn save(&self, tx: &mut Tx, state: Self::State) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// A topic that a service consumes, and its handler.
+/// A topic that a service consumes, its handler, and what happens when a batch fails.
 #[derive(Clone)]
-pub struct Subscription(Arc<dyn AnyHandler>);
+pub struct Subscription {
+    handler: Arc<dyn AnyHandler>,
+    policy: Policy,
+}
 
 impl Subscription {
-    /// Subscribes to the topic of the handler's events.
+    /// Subscribes to the topic of the handler's events, with the default policy.
     pub fn new(handler: impl Handler) -> Self {
-        Self(Arc::new(handler))
+        Self { handler: Arc::new(handler), policy: Policy::DEFAULT }
     }
 
-    /// The topic.
+    /// Sets the retry and dead-letter policy.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Returns the topic.
     pub fn topic(&self) -> Topic {
-        self.0.topic()
+        self.handler.topic()
     }
 
-    pub(crate) async fn apply(&self, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
-        self.0.apply(tx, batch).await
+    /// Returns the retry and dead-letter policy.
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
-    /// Whether the handler knows the event type `ce_type`.
+    /// Applies a batch of the topic's records within `tx`. On a failure the transaction must be rolled back.
+    pub async fn apply(&self, tx: &mut Tx, batch: Batch<'_>) -> Result<Handled, Failure> {
+        self.handler.apply(tx, batch).await
+    }
+
+    /// Returns whether the handler knows the event type `ce_type`.
     pub(crate) fn knows(&self, ce_type: &str) -> bool {
-        self.0.knows(ce_type)
+        self.handler.knows(ce_type)
     }
 }
 

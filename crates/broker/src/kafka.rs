@@ -1,25 +1,34 @@
-//! What every librdkafka client of this crate shares: its settings, and why they are not the defaults; its log; and how
-//! to wait for a call that blocks.
+//! Settings, logging, errors and blocking calls that all librdkafka clients of this crate share.
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
+use crate::outbox::MAX_DEAD_LETTER_BYTES;
 use crate::settings::Settings;
 
+/// An error of the Kafka client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct KafkaError(rdkafka::error::KafkaError);
+
+impl KafkaError {
+    /// A blocking call that ended without a result.
+    pub(crate) fn canceled() -> Self {
+        Self(rdkafka::error::KafkaError::Canceled)
+    }
+}
+
+impl From<rdkafka::error::KafkaError> for KafkaError {
+    fn from(error: rdkafka::error::KafkaError) -> Self {
+        Self(error)
+    }
+}
+
 pub(crate) fn client(settings: &Settings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &settings.brokers)
-        .set("client.id", settings.instance.as_deref().unwrap_or(&settings.service))
-        // A broker that comes back is found within a second, not ten.
-        .set("reconnect.backoff.max.ms", "1000")
-        // A topic that was deleted and made anew is noticed within seconds, not five minutes.
-        .set("topic.metadata.refresh.interval.ms", "5000")
-        .set("log.connection.close", "false");
-    config
+    settings.client_properties().into_iter().collect()
 }
 
 pub(crate) fn producer(settings: &Settings) -> ClientConfig {
@@ -27,12 +36,12 @@ pub(crate) fn producer(settings: &Settings) -> ClientConfig {
     config
         // acks=all, and no duplicate by librdkafka's own retries.
         .set("enable.idempotence", "true")
-        // Finite, so that a dead partition is told and the others go on.
+        // Finite, so that a dead partition is reported and the other partitions continue.
         .set("message.timeout.ms", "10000")
-        .set("message.max.bytes", crate::topics::MAX_DEAD_LETTER_BYTES.to_string())
-        // The relay hands over many rows at once; waiting for more gains nothing.
+        .set("message.max.bytes", MAX_DEAD_LETTER_BYTES.to_string())
+        // The relay sends many rows at once; waiting for more gains nothing.
         .set("linger.ms", "0")
-        // The Java clients' placement, so that other tools agree on a key's partition.
+        // The placement of the Java clients, so that other tools agree on a key's partition.
         .set("partitioner", "murmur2_random");
     config
 }
@@ -42,28 +51,28 @@ pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
     config
         .set("group.id", settings.group())
         .set("partition.assignment.strategy", "cooperative-sticky")
-        // The position in the database decides; a position that the log does not have is an alarm, never a jump.
+        // The position in the database decides; a position outside the log raises an alarm, never a jump.
         .set("auto.offset.reset", "error")
         .set("enable.auto.offset.store", "false")
-        // Kafka's committed offsets are for lag displays alone.
+        // Kafka's committed offsets serve lag displays only.
         .set("enable.auto.commit", "true")
         .set("auto.commit.interval.ms", "1000")
-        // The broker's minimum: a member that died is noticed after 6 s, not 45.
+        // The minimum that brokers allow by default: a dead member is noticed after 6 s instead of 45 s.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1500")
-        // A member that waits for its database does not poll; the group goes on without it after this. More than a
-        // minute, so that an outage of a minute costs no rebalance.
+        // A member that waits for its database does not poll; after this time the group continues without it. More than
+        // a minute, so that an outage of a minute causes no rebalance.
         .set("max.poll.interval.ms", "90000")
-        // Memory: what is fetched ahead.
+        // These bound the memory for prefetched records.
         .set("queued.max.messages.kbytes", "8192")
         .set("queued.min.messages", "1000")
         .set("fetch.max.bytes", "4194304")
         .set("fetch.message.max.bytes", "262144")
         .set("fetch.queue.backoff.ms", "5")
-        // A lost connection is reported, so that the logs are verified before anything is read from the next one.
+        // A lost connection is reported, so that the logs are verified before records of the next one are applied.
         .set("log.connection.close", "true")
         .set_log_level(RDKafkaLogLevel::Info)
-        // How far each partition is fetched, and who leads it.
+        // Reports how far each partition is fetched, and its leader.
         .set("statistics.interval.ms", "2000");
     if let Some(instance) = &settings.instance {
         config.set("group.instance.id", format!("{}{instance}", settings.prefix));
@@ -71,8 +80,8 @@ pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
     config
 }
 
-/// Runs a call that blocks on a thread of its own, which nobody need wait for: a process that is to stop does not hang on
-/// a Kafka that does not answer. `None`: the call panicked.
+/// Runs a blocking call on a thread of its own. The runtime does not wait for that thread, so a process can stop while
+/// Kafka does not answer. `None`: the call panicked.
 pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
@@ -81,14 +90,21 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
     receiver.await.ok()
 }
 
-/// A client that looks at Kafka's logs and follows nothing.
+/// A client that reads logs and their offsets and joins no group.
 pub(crate) type Reader = BaseConsumer<Quiet>;
 
-pub(crate) fn reader(settings: &Settings) -> KafkaResult<Reader> {
-    client(settings).create_with_context(Quiet)
+/// The settings of a [`Reader`]. It knows the service's group, whose committed offsets it may look up.
+pub(crate) fn reader_config(settings: &Settings) -> ClientConfig {
+    let mut config = client(settings);
+    config.set("group.id", settings.group()).set("enable.auto.commit", "false");
+    config
 }
 
-/// A client that calls back for nothing but its log.
+pub(crate) fn reader(settings: &Settings) -> KafkaResult<Reader> {
+    reader_config(settings).create_with_context(Quiet)
+}
+
+/// A client context that only logs.
 pub(crate) struct Quiet;
 
 impl ClientContext for Quiet {
@@ -96,19 +112,19 @@ impl ClientContext for Quiet {
         log(level, facility, message);
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
         log_error(&error, reason);
     }
 }
 
 impl ConsumerContext for Quiet {}
 
-/// librdkafka repeats itself while Kafka is away; what matters of it is told elsewhere.
+/// Logs at debug level: librdkafka repeats itself while Kafka is away, and outages are logged elsewhere.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     tracing::debug!(?level, facility, "librdkafka: {message}");
 }
 
-/// The same of its errors: whoever called gets them too.
-pub(crate) fn log_error(error: &KafkaError, reason: &str) {
+/// Logs at debug level: the caller receives the error too.
+pub(crate) fn log_error(error: &rdkafka::error::KafkaError, reason: &str) {
     tracing::debug!(%error, reason, "librdkafka");
 }

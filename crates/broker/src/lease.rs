@@ -1,6 +1,6 @@
-//! A lease on a name: one holder at a time by the database's clock, free again by itself when the holder is gone.
+//! A lease on a name: one holder at a time by the database's clock. It expires by itself when the holder is gone.
 //!
-//! An advisory lock would not do: a frozen holder's session lives on and keeps it.
+//! An advisory lock would not do: the session of a frozen holder stays alive and keeps it.
 
 use std::time::{Duration, Instant};
 
@@ -8,42 +8,48 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// How long a lease lasts without being renewed; also the longest that another waits to take over.
+/// The duration of a lease that is not renewed; also the longest wait of another instance to take over.
 const TERM: Duration = Duration::from_secs(4);
-/// A lease that ends later than this was taken while the database's clock was ahead; it is free, or nobody could take it over
-/// until the clock has come that far.
+/// A lease that ends later than this from now was taken while the database's clock was ahead. It counts as free; otherwise
+/// no other instance could take over until the clock reached its end.
 const FURTHEST: Duration = TERM.saturating_mul(2);
 const RENEW_AFTER: Duration = Duration::from_secs(1);
 
+/// A lease that this process holds or tries to take.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     name: &'static str,
-    /// Its upper half is its instance's.
+    /// The holder's id; its upper half identifies the instance.
     holder: Uuid,
-    /// When it was last asked for, and until when it is surely ours (both by our own clock; `None`: not ours).
+    /// The time of the last request, by this process' clock.
     asked: Option<Instant>,
+    /// The time until which the lease is surely held, by this process' clock; `None`: it is not held.
     until: Option<Instant>,
 }
 
 impl Lease {
-    /// `instance` is a name that its holder keeps across restarts: killed and started again, it takes its own lease over
-    /// at once. The one that was taken for dead, should it live, has lost it.
-    pub(crate) fn new(name: &'static str, instance: Option<&str>) -> Self {
-        Self { name, holder: instance.map_or_else(Uuid::new_v4, of_instance), asked: None, until: None }
+    /// The name of the lease that a relay holds while it publishes.
+    pub const RELAY: &'static str = "relay";
+
+    /// Returns the lease `name`, not taken yet. `instance` is a name that this instance keeps across restarts: an instance
+    /// that was killed and starts again takes over its own lease at once, and its predecessor, should it be alive, has lost
+    /// the lease.
+    pub fn new(name: &'static str, instance: Option<&str>) -> Self {
+        Self { name, holder: instance.map_or_else(Uuid::new_v4, holder_of), asked: None, until: None }
     }
 
-    /// Whether the lease is surely ours at this moment.
-    pub(crate) fn is_held(&self) -> bool {
+    /// Returns whether the lease is surely held at this moment.
+    pub fn is_held(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Takes or renews the lease when it is time to; tells whether it is ours.
-    pub(crate) async fn hold(&mut self, pool: &PgPool) -> sqlx::Result<bool> {
+    /// Takes or renews the lease, at most once per second, and returns whether it is held.
+    pub async fn hold(&mut self, pool: &PgPool) -> sqlx::Result<bool> {
         let due = self.asked.is_none_or(|asked| asked.elapsed() >= RENEW_AFTER);
         if !due {
             return Ok(self.is_held());
         }
-        // Counted from before the question, so that our own view ends no later than the database's.
+        // Measured before the request, so that the lease ends here no later than in the database.
         let asked = Instant::now();
         let taken = sqlx::query_scalar!(
             r#"
@@ -68,8 +74,8 @@ impl Lease {
         Ok(self.is_held())
     }
 
-    /// Gives the lease back, so that another need not wait for its end.
-    pub(crate) async fn release(&mut self, pool: &PgPool) -> sqlx::Result<()> {
+    /// Gives the lease back, so that another instance can take it at once.
+    pub async fn release(&mut self, pool: &PgPool) -> sqlx::Result<()> {
         self.until = None;
         sqlx::query!("DELETE FROM broker.leases WHERE name = $1 AND holder = $2", self.name, self.holder)
             .execute(pool)
@@ -82,8 +88,8 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// The upper half is the same for the same name, the lower one random.
-fn of_instance(instance: &str) -> Uuid {
+/// Returns an id whose upper half depends on the name alone and whose lower half is random.
+fn holder_of(instance: &str) -> Uuid {
     let name: [u8; 32] = Sha256::digest(instance).into();
     let random = Uuid::new_v4().into_bytes();
     uuid::Builder::from_custom_bytes(std::array::from_fn(|i| if i < 8 { name[i] } else { random[i] }))

@@ -1,70 +1,79 @@
-//! Events between services, on Kafka and Postgres: nothing lost, nothing doubled, order per key.
+//! Events between services on Kafka and Postgres: a transactional outbox, a relay, and a consumer whose effects happen exactly
+//! once and in the order of each key.
 //!
-//! Four ideas carry it: an event is appended inside the caller's transaction ([`Tx`]); the relay sends the next event of
-//! a key only after the one before is acknowledged and gone ([`Relay`]); the position of a reader lives in its database
-//! and advances with the effects ([`Consumer`]); a repetition is recognised by its sequence ([`Handler`]). The crate knows
-//! no event of any shop and can be lifted out: README.md shows it on another system.
+//! - A transaction appends events to the outbox and commits them with its changes ([`Outbox`], [`Tx`]).
+//! - The relay sends the next event of a key only after the one before is acknowledged and deleted ([`Relay`]).
+//! - The consumer keeps its position in the service's database and advances it with the effects ([`Consumer`]).
+//! - A handler recognises a repetition by the event's sequence ([`Handler`]).
+//!
+//! The crate knows no event of any system. README.md shows all that a service writes. The [`maintenance`] module is the public
+//! surface for tools that repair a service's data, such as the crate `broker-ops`.
 
-// The example's modules, which the tests share, call the crate by its name.
+// The example's modules, which the unit tests share, refer to the crate by its name.
 #[cfg(test)]
 extern crate self as broker;
 
-mod apply;
-mod backoff;
-mod caught_up;
+mod assignment;
+mod compacted;
 mod consumer;
 mod dead_letter;
 mod failure;
 mod generation;
 mod handler;
-mod history;
 mod kafka;
 mod lease;
 mod logs;
 mod metrics;
 mod origin;
 mod outbox;
-pub mod pause;
+mod parts;
+mod pause;
+mod policy;
 mod positions;
 mod producer;
-mod reconcile;
 mod record;
-mod redrive;
 mod relay;
-mod republish;
-mod rewind;
 mod scan;
 mod settings;
 mod stale_client;
-pub mod topics;
+mod topics;
 mod trace;
 mod tx;
 
-pub use caught_up::CaughtUp;
+pub use compacted::{Compacted, Keys};
 pub use consumer::{Consumer, ConsumerError, ConsumerStatus};
 pub use failure::{Failure, Rejected};
 pub use handler::{Handler, Incoming, Received, Subscription};
-pub use history::{
-    DatabaseAge, Forwarded, HistoryError, HistoryFinding, HistorySource, RestoreOptions, RestoreStep,
-    check_history, restore, watch_history,
-};
+pub use kafka::KafkaError;
 pub use metrics::describe_metrics;
-pub use outbox::{AppendError, Appends, Cause, MAX_EVENT_BYTES};
-pub use reconcile::{Answer, Awaited, Finding, Place, ReconcileError, Waiting, Waits, reconcile};
-pub use redrive::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, redrive};
+pub use outbox::{AppendError, Cause, MAX_DEAD_LETTER_BYTES, MAX_EVENT_BYTES, MAX_RECORD_BYTES};
+pub use policy::{Pauses, Policy};
 pub use relay::{Relay, RelayStatus};
-pub use republish::{
-    Compacted, History, Keys, Page, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_all,
-    republish_daily, republish_history, republish_keys,
-};
-pub use rewind::{RewindError, RewindTo, Rewound, rewind, rewind_partition};
 pub use settings::Settings;
+pub use topics::TopicsError;
 pub use tx::{Outbox, Tx};
 
-/// The crate's own tables; run them before the service's migrations.
+/// Access for tools that repair a service's data: reading topics without a group, stored positions, dead letters, and
+/// applying single records.
+///
+/// A service itself needs nothing of it.
+pub mod maintenance {
+    pub use crate::dead_letter::DeadLetter;
+    pub use crate::generation::{Lineage, explain_older_database};
+    pub use crate::handler::{Batch, Guard, Handled, Outcome};
+    pub use crate::lease::Lease;
+    pub use crate::logs::{LogReader, Logs};
+    pub use crate::parts::Parts;
+    pub use crate::positions::{BEGINNING, StoredPosition, select as stored_positions};
+    pub use crate::record::{HeaderList, HeaderValue, Partition, Record, Timestamp};
+    pub use crate::scan::{Scan, Start};
+    pub use crate::topics::verify as verify_topics;
+}
+
+/// The migrations of the crate's own tables; run them before the service's migrations.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// The README's example compiles.
+/// Compiles the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,63 +1,66 @@
-//! Events in memory, on their way into the outbox: encoded, checked and stamped with what caused them.
+//! Events on their way into the outbox: encoded, checked and labelled with their cause.
 
 use envelope::{Event, Headers, Sequence, names};
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::generation::Lineage;
-use crate::origin::Vouched;
-use crate::trace;
+use crate::origin::Signed;
+use crate::record::{self, HeaderList, HeaderValue};
 
-/// The most that key, value and headers of an event may come to, in bytes.
+/// The largest size of an event's key, value and headers together, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
+/// The largest record of a topic in bytes: an event and Kafka's framing.
+pub const MAX_RECORD_BYTES: usize = MAX_EVENT_BYTES + 16 * 1024;
+/// The largest dead letter in bytes: a record and the headers that describe its failure.
+pub const MAX_DEAD_LETTER_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
 
 /// Why an event cannot be appended; the caller can still roll back.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Kafka would refuse it.
+    /// The event is so large that Kafka would refuse it.
     #[error("an event of {ce_type} has {bytes} bytes, at most {MAX_EVENT_BYTES} are allowed")]
     TooLarge {
         /// The event's type.
         ce_type: String,
-        /// Key, value and headers together.
+        /// The size of key, value and headers together.
         bytes: usize,
     },
-    /// Readers would take it for a forgery.
+    /// Another service owns the topic; readers would reject the event as forged.
     #[error("an event of {ce_type} is published by {owner} alone, and this is {publisher}")]
     NotOwner {
         /// The event's type.
         ce_type: String,
         /// The `ce_source` of its topic's owner.
         owner: String,
-        /// That of this service.
+        /// The `ce_source` of this service.
         publisher: String,
     },
-    /// A record without a key has no order.
+    /// The key is empty; a record without a key has no order.
     #[error("an event of {0} has an empty key")]
     EmptyKey(String),
-    /// The event is not what [`Event`] asks for.
+    /// The event cannot be serialized as [`Event`] requires.
     #[error("an event does not serialize: {0}")]
     Encode(#[from] serde_json::Error),
 }
 
-/// What led to an event: the event before it, and the trace that it is part of.
+/// The cause of an event: the event before it, and the trace that both belong to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cause {
     /// The id of the causing event.
     pub event_id: Option<Uuid>,
-    /// W3C `traceparent`; without one, a trace begins with the event.
+    /// The W3C `traceparent`; `None`: a new trace begins with the event.
     pub traceparent: Option<String>,
 }
 
 impl Cause {
-    /// A request or a timer: no event, perhaps a trace.
+    /// Returns the cause of an event that follows from a request or a timer instead of an event.
     pub fn traced(traceparent: Option<String>) -> Self {
         Self { event_id: None, traceparent }
     }
 }
 
-/// A row of the outbox, as Kafka will get it.
+/// A row of the outbox: a record to be published.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub topic: String,
@@ -67,49 +70,17 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// What it takes in memory, roughly.
+    /// The size of key, value and headers together.
     pub(crate) fn bytes(&self) -> usize {
-        let headers = self.headers.iter();
-        let headers: usize =
-            headers.map(|(name, value)| name.len() + value.bytes().map_or(0, <[u8]>::len)).sum();
-        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
+        record::bytes(self.key.as_deref(), self.value.as_deref(), &self.headers)
     }
 }
 
-/// Kafka headers in order, values as bytes; as JSON for the outbox a value is text where it is UTF-8, else its bytes.
-pub(crate) type HeaderList = Vec<(String, HeaderValue)>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum HeaderValue {
-    Text(String),
-    Bytes(Vec<u8>),
-    Null,
-}
-
-impl HeaderValue {
-    pub(crate) fn of(bytes: Option<&[u8]>) -> Self {
-        match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-            Some((_, Ok(text))) => Self::Text(text.to_owned()),
-            Some((bytes, Err(_))) => Self::Bytes(bytes.to_vec()),
-            None => Self::Null,
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Text(text) => Some(text.as_bytes()),
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Null => None,
-        }
-    }
-}
-
-/// Collects events of one source, in order. Pure: a decision fills it, a transaction writes it.
+/// Collects the events of one source in order. Handlers fill it without I/O, and the transaction writes it.
 #[derive(Debug)]
-pub struct Appends {
+pub(crate) struct Appends {
     source: String,
-    /// That of the database: by its generation each event is newer than all that an earlier one published.
+    /// The lineage of the database: its generation makes each event newer than all events of earlier generations.
     lineage: Lineage,
     now: OffsetDateTime,
     cause: Cause,
@@ -121,7 +92,7 @@ impl Appends {
         Self { source, lineage, now, cause: Cause::default(), rows: Vec::new() }
     }
 
-    /// What causes the events that follow.
+    /// Sets the cause of the events that follow.
     pub(crate) fn caused_by(&mut self, cause: Cause) {
         self.cause = cause;
     }
@@ -132,7 +103,7 @@ impl Appends {
     }
 
     /// Adds `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
-    pub fn append<E: Event>(&mut self, sequence: Sequence, event: &E) -> Result<Uuid, AppendError> {
+    pub(crate) fn append<E: Event>(&mut self, sequence: Sequence, event: &E) -> Result<Uuid, AppendError> {
         let (ce_type, value) = event.encode()?;
         if !E::TOPIC.is_published_by(&self.source) {
             let (owner, publisher) = (envelope::source(E::TOPIC.owner), self.source.clone());
@@ -143,7 +114,7 @@ impl Appends {
             return Err(AppendError::EmptyKey(ce_type));
         }
         let number = sequence.to_string();
-        let vouched = Vouched {
+        let signed = Signed {
             topic: E::TOPIC.name,
             key: key.as_bytes(),
             event_type: ce_type.as_bytes(),
@@ -151,13 +122,13 @@ impl Appends {
             value: value.as_deref(),
         };
         let headers = Headers {
-            id: self.lineage.key.id(&vouched),
+            id: self.lineage.key.id(&signed),
             source: self.source.clone(),
             event_type: ce_type,
             time: self.now,
             sequence: sequence.of(self.lineage.generation),
             causation: self.cause.event_id,
-            traceparent: Some(self.cause.traceparent.get_or_insert_with(trace::begin).clone()),
+            traceparent: Some(self.cause.traceparent.get_or_insert_with(new_trace).clone()),
         };
         let pairs = headers.pairs();
         let bytes = key.len()
@@ -171,7 +142,7 @@ impl Appends {
             key: Some(key.into_bytes()),
             headers: pairs
                 .into_iter()
-                // A tombstone has no data, so there is no media type to tell.
+                // A tombstone has no data and therefore no media type.
                 .filter(|(name, _)| value.is_some() || *name != names::CONTENT_TYPE)
                 .map(|(name, text)| (name.to_owned(), HeaderValue::Text(text)))
                 .collect(),
@@ -179,4 +150,10 @@ impl Appends {
         });
         Ok(headers.id)
     }
+}
+
+/// Returns the `traceparent` (W3C) of a new trace that is not sampled.
+fn new_trace() -> String {
+    let (trace, span) = (Uuid::new_v4(), Uuid::new_v4());
+    format!("00-{}-{:016x}-00", trace.simple(), span.as_u64_pair().0)
 }

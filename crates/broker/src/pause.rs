@@ -1,12 +1,12 @@
-//! Named points where a test can hold a process, to kill or freeze it at exactly that moment. They exist in debug builds
-//! alone.
+//! Named points where a test can hold a process, to kill or freeze it at exactly that moment. They exist only in debug
+//! builds.
 //!
-//! `PAUSE_AT` names the point: the process says so in its log and stays there, for ever or until the file that
-//! `PAUSE_UNTIL` names exists.
+//! `PAUSE_AT` names the point. The process logs that it has reached the point, and waits there until the file that
+//! `PAUSE_UNTIL` names exists, or for ever when it is not set.
 
-/// Holds here when this point was asked for.
+/// Waits when `PAUSE_AT` names this point.
 #[cfg(debug_assertions)]
-pub async fn at(point: &'static str) {
+pub(crate) async fn at(point: &'static str) {
     if std::env::var("PAUSE_AT").is_ok_and(|wanted| wanted == point) {
         tracing::warn!(point, "paused at {point}");
         let Some(until) = std::env::var_os("PAUSE_UNTIL").map(std::path::PathBuf::from) else {
@@ -18,6 +18,6 @@ pub async fn at(point: &'static str) {
     }
 }
 
-/// In a release build it does nothing.
+/// Does nothing in a release build.
 #[cfg(not(debug_assertions))]
-pub async fn at(_point: &'static str) {}
+pub(crate) async fn at(_point: &'static str) {}

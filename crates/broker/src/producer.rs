@@ -1,9 +1,9 @@
-//! Hands rows to Kafka and tells, row by row, what became of them.
+//! Sends rows to Kafka and reports the result of each.
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
@@ -15,7 +15,7 @@ use crate::kafka;
 use crate::outbox::Row;
 use crate::settings::Settings;
 
-/// What became of the row with this id.
+/// The result of sending the row with this id.
 #[derive(Debug)]
 pub(crate) struct Acknowledgement {
     pub id: i64,
@@ -27,7 +27,7 @@ pub(crate) struct Producer {
     acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
 }
 
-/// The delivery callback runs on librdkafka's thread: it only passes the word on.
+/// Passes the results on. The delivery callback runs on librdkafka's thread and must not do more.
 struct Context(mpsc::UnboundedSender<Acknowledgement>);
 
 impl ClientContext for Context {
@@ -60,7 +60,7 @@ impl Producer {
         Ok(Self { inner, acknowledgements })
     }
 
-    /// Hands the row over; the acknowledgement follows, also of a refusal on the spot.
+    /// Sends a row. An acknowledgement follows in any case, even when librdkafka refuses the row at once.
     pub(crate) fn send(&self, id: i64, topic: &str, row: &Row) {
         let headers = row.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
             headers.insert(Header { key: name, value: value.bytes() })
@@ -78,13 +78,13 @@ impl Producer {
         }
     }
 
-    /// An error after which this producer never delivers again: it must be rebuilt.
-    pub(crate) fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+    /// Returns the error after which this producer never delivers again and must be replaced.
+    pub(crate) fn fatal_error(&self) -> Option<String> {
         let client: &Client<Context> = self.inner.client();
-        client.fatal_error()
+        client.fatal_error().map(|(code, text)| format!("{code}: {text}"))
     }
 
-    /// Waits, at most `bound`, until nothing is in flight. Blocks.
+    /// Waits until nothing is in flight, at most `bound`. Blocks.
     pub(crate) fn flush(&self, bound: Duration) -> Result<(), KafkaError> {
         self.inner.flush(bound)
     }

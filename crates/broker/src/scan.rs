@@ -1,65 +1,81 @@
-//! Reads a topic once, up to the end that it has now, without following it: for commands, and for the check at a start.
+//! Reads a topic once, up to its present end, without joining a group.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError as ClientError, KafkaResult};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use time::OffsetDateTime;
 
-use crate::kafka::{self, Quiet, Reader};
+use crate::kafka::{self, KafkaError, Quiet, Reader};
 use crate::logs::{self, Logs};
 use crate::record::Record;
 use crate::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The most records, and about the most bytes, of one [`Scan::read`].
+/// The bounds of one [`Scan::next`]: at most this many records, and about this many bytes.
 const RECORDS: usize = 500;
 const BYTES: usize = 4 << 20;
 
-/// The first record of each partition to read.
+/// The first record to read of each partition.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Start {
+pub enum Start {
+    /// The first record of the log.
     Beginning,
-    /// So many offsets before the end.
+    /// This many offsets before the end.
     Last(i64),
-    /// The first that Kafka appended at or after this moment.
+    /// The first record that Kafka appended at or after this moment.
     Since(OffsetDateTime),
 }
 
-/// Whether the topic could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scanned {
-    Read,
-    /// Kafka does not have it, or with fewer partitions.
-    NoTopic,
+/// A topic that is read from a [`Start`] to the end that it had when it was opened.
+pub struct Scan {
+    /// `None`: an earlier call failed.
+    open: Option<Open>,
 }
 
-/// A topic that is being read.
-pub(crate) struct Scan {
+struct Open {
     reader: Reader,
     topic: String,
-    /// The partitions that are not read to the end that they had.
+    /// The partitions that are not read to their end yet.
     unread: Logs,
 }
 
 impl Scan {
-    /// Opens `topic` (without prefix); `None`: Kafka does not have it, or with fewer partitions. Blocks.
-    pub(crate) fn open(settings: &Settings, topic: &str, start: Start) -> Result<Option<Self>, KafkaError> {
-        let mut client = kafka::client(settings);
-        client
-            .set("group.id", settings.group())
-            .set("enable.auto.commit", "false")
-            // What retention deletes meanwhile is not there.
+    /// Opens `topic` (without prefix). `None`: Kafka does not have the topic, or has it with fewer partitions than the
+    /// settings say.
+    pub async fn open(settings: &Settings, topic: &str, start: Start) -> Result<Option<Self>, KafkaError> {
+        let (settings, topic) = (settings.clone(), topic.to_owned());
+        let opened = kafka::blocking(move || Open::new(&settings, topic, start)).await;
+        Ok(opened.ok_or(KafkaError::canceled())??.map(|open| Self { open: Some(open) }))
+    }
+
+    /// Returns the next records, those of each partition in log order. `None`: all are read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Record>>, KafkaError> {
+        let mut open = self.open.take().ok_or(KafkaError::canceled())?;
+        let read = kafka::blocking(move || {
+            let records = (!open.unread.is_empty()).then(|| open.read()).transpose();
+            (open, records)
+        });
+        let (open, records) = read.await.ok_or(KafkaError::canceled())?;
+        self.open = Some(open);
+        Ok(records?)
+    }
+}
+
+impl Open {
+    fn new(settings: &Settings, topic: String, start: Start) -> KafkaResult<Option<Self>> {
+        let mut config = kafka::reader_config(settings);
+        config
+            // Records that retention deletes meanwhile are skipped.
             .set("auto.offset.reset", "earliest")
             // The last offset of a log need not hold a record.
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "50")
-            // Memory: what is fetched ahead.
+            // Bounds the memory for prefetched records.
             .set("queued.max.messages.kbytes", "8192");
-        let reader: Reader = client.create_with_context(Quiet)?;
-        let Some(mut unread) = logs::of_topic(&reader, settings, topic, TIMEOUT)? else { return Ok(None) };
+        let reader: Reader = config.create_with_context(Quiet)?;
+        let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else { return Ok(None) };
         match start {
             Start::Beginning => {}
             Start::Last(count) => {
@@ -80,20 +96,14 @@ impl Scan {
             list.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(log.start))?;
         }
         reader.assign(&list)?;
-        Ok(Some(Self { reader, topic: topic.to_owned(), unread }))
+        Ok(Some(Self { reader, topic, unread }))
     }
 
-    /// Whether every partition is read to the end that it had.
-    pub(crate) fn is_read(&self) -> bool {
-        self.unread.is_empty()
-    }
-
-    /// Returns the next records, those of each partition in log order. Blocks.
-    pub(crate) fn read(&mut self) -> Result<Vec<Record>, KafkaError> {
+    fn read(&mut self) -> KafkaResult<Vec<Record>> {
         let (mut records, mut bytes) = (Vec::new(), 0);
-        while !self.is_read() && records.len() < RECORDS && bytes < BYTES {
-            let message = match self.reader.poll(TIMEOUT).unwrap_or(Err(KafkaError::Canceled)) {
-                Err(KafkaError::PartitionEOF(number)) => {
+        while !self.unread.is_empty() && records.len() < RECORDS && bytes < BYTES {
+            let message = match self.reader.poll(TIMEOUT).unwrap_or(Err(ClientError::Canceled)) {
+                Err(ClientError::PartitionEOF(number)) => {
                     self.unread.remove(&(self.topic.clone(), number));
                     continue;
                 }
@@ -113,20 +123,4 @@ impl Scan {
         }
         Ok(records)
     }
-}
-
-/// Hands `take` the records of `topic` (without prefix) that are there now, until it breaks. Blocks.
-pub(crate) fn scan(
-    settings: &Settings,
-    topic: &str,
-    start: Start,
-    mut take: impl FnMut(Record) -> ControlFlow<()>,
-) -> Result<Scanned, KafkaError> {
-    let Some(mut scan) = Scan::open(settings, topic, start)? else { return Ok(Scanned::NoTopic) };
-    while !scan.is_read() {
-        if scan.read()?.into_iter().try_for_each(&mut take).is_break() {
-            break;
-        }
-    }
-    Ok(Scanned::Read)
 }

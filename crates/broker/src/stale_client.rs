@@ -1,8 +1,8 @@
-//! Notices a client that does not find a Kafka that is there.
+//! Detects a client that cannot find a Kafka that other clients reach.
 //!
-//! librdkafka 2.12 forgets every broker when an answer names none, as a broker's does that stood still for so long that
-//! the controller has fenced it, and finds none again (confluentinc/librdkafka#5301). Only a new client helps. Whether it
-//! is the client or Kafka is told by asking with another one.
+//! librdkafka 2.12 forgets every broker when a metadata response names none, and finds none again
+//! (confluentinc/librdkafka#5301). A broker that stood still until the controller fenced it sends such a response. Only a
+//! new client helps. A request with another client shows whether the client or Kafka is the cause.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use tokio::task::JoinHandle;
 use crate::kafka;
 use crate::settings::Settings;
 
-/// How often one failure after another is looked into.
+/// The interval of the requests with another client while the client fails.
 const EVERY: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// So often in a row Kafka has answered another client, and not ours.
-const OFTEN: u32 = 2;
+/// The client is stale after Kafka has answered another client this many times in a row, and not this one.
+const ANSWERS: u32 = 2;
 
 pub(crate) struct StaleClient {
     settings: Settings,
@@ -31,12 +31,13 @@ impl StaleClient {
         Self { settings, asked: Instant::now(), asking: None, answered: 0 }
     }
 
-    /// The client has reached Kafka.
+    /// Notes that the client has reached Kafka.
     pub(crate) fn reached(&mut self) {
         (self.asking, self.answered) = (None, 0);
     }
 
-    /// The client has failed to. `true`: it will never again; the next one is judged anew.
+    /// Notes that the client has not reached Kafka. `true`: the client is stale and must be replaced; the count begins again
+    /// for the next one.
     pub(crate) async fn missed(&mut self) -> bool {
         if self.asked.elapsed() < EVERY {
             return false;
@@ -44,7 +45,7 @@ impl StaleClient {
         if let Some(answer) = self.asking.take_if(|asking| asking.is_finished()) {
             self.answered = if answer.await.unwrap_or_default() { self.answered + 1 } else { 0 };
         }
-        if self.answered >= OFTEN {
+        if self.answered >= ANSWERS {
             self.reached();
             return true;
         }
@@ -56,7 +57,7 @@ impl StaleClient {
     }
 }
 
-/// Kafka answers a client that was just made, and names a broker.
+/// Returns whether Kafka answers a new client and names a broker.
 async fn answers(settings: Settings) -> bool {
     let asked = kafka::blocking(move || {
         let metadata = kafka::reader(&settings)?.fetch_metadata(None, TIMEOUT)?;

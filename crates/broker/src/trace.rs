@@ -1,8 +1,7 @@
-//! Spans of what was handled, for a process that has set OpenTelemetry's global tracer provider and propagator; in any
-//! other nothing is made.
+//! Spans of applied records, in processes that have set OpenTelemetry's global tracer provider and propagator.
 //!
-//! A batch is a span that links to its events. And each event is a span of the trace that it came from, so that what one
-//! request caused is one trace through all services.
+//! A batch is a span that links to its events. Each event is also a span of the trace that it came from, so that the effects
+//! of one request form one trace through all services.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +11,11 @@ use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue, global};
-use uuid::Uuid;
 
 use crate::handler::Outcome;
 use crate::record::Record;
 
-/// The records of a committed batch that had an effect.
+/// Records the spans of a committed batch: one for the batch, and one per applied record.
 pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outcome], took: Duration) {
     let sampled: Vec<(&Record, Context)> = global::get_text_map_propagator(|propagator| {
         let applied = records.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied);
@@ -43,7 +41,7 @@ pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outco
     let size = i64::try_from(records.len()).unwrap_or(i64::MAX);
     let size = KeyValue::new("messaging.batch.message_count", size);
     let links = sampled.iter().map(|(_, context)| link(context.span().span_context())).collect();
-    // A record that is alone has the batch's span in its own trace.
+    // The span of a batch with a single sampled record belongs to the trace of that record.
     let parent = if let [(_, context)] = sampled.as_slice() { context.clone() } else { Context::new() };
     let mut batch = tracer.build_with_context(span(vec![size], links), &parent);
     batch.end();
@@ -59,22 +57,16 @@ pub(crate) fn handled(topic: &'static str, records: &[Record], outcomes: &[Outco
     }
 }
 
-/// A `traceparent` (W3C) of a new trace that nobody records.
-pub(crate) fn begin() -> String {
-    let (trace, span) = (Uuid::new_v4(), Uuid::new_v4());
-    format!("00-{}-{:016x}-00", trace.simple(), span.as_u64_pair().0)
-}
-
 fn link(context: &SpanContext) -> Link {
     Link::with_context(context.clone())
 }
 
-/// What a propagator reads of a record.
+/// The headers of a record, as a propagator reads them.
 struct Headers<'a>(&'a Record);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.header(key).and_then(|bytes| std::str::from_utf8(bytes).ok())
+        self.0.header_text(key)
     }
 
     fn keys(&self) -> Vec<&str> {

@@ -1,4 +1,4 @@
-//! The transactional outbox: a transaction that carries events.
+//! The transactional outbox: a database transaction that publishes events.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::generation::{self, Lineage};
 use crate::outbox::{AppendError, Appends, Cause, Row};
 use crate::settings::Settings;
 
-/// A service's outbox: where transactions begin. Cheap to clone.
+/// A service's outbox, which begins transactions. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbox(Arc<Inner>);
 
@@ -23,16 +23,16 @@ struct Inner {
     pool: PgPool,
     settings: Settings,
     source: String,
-    /// Read once: whoever raises it stops the service before.
+    /// Read once: `SERVICE restored`, which raises the generation, runs only while the service is stopped.
     lineage: OnceCell<Lineage>,
-    /// Rows waiting, as last counted by the relay.
+    /// The number of waiting rows, as last counted by the relay.
     depth: AtomicI64,
     /// Wakes the relay after a commit.
     wake: Notify,
 }
 
 impl Outbox {
-    /// The outbox in the database of `pool`.
+    /// Returns the outbox in the database of `pool`.
     pub fn new(pool: PgPool, settings: &Settings) -> Self {
         Self(Arc::new(Inner {
             pool,
@@ -49,11 +49,53 @@ impl Outbox {
         let mut transaction = self.0.pool.begin().await?;
         let lineage = self.0.lineage.get_or_try_init(|| generation::read(&mut transaction)).await?;
         let appends = Appends::new(self.0.source.clone(), *lineage, OffsetDateTime::now_utc());
-        Ok(Tx { transaction, appends, then: Vec::new(), outbox: self.clone() })
+        Ok(Tx { transaction, appends, after_commit: Vec::new(), outbox: self.clone() })
     }
 
-    /// The lineage of the database, as it was when it was first asked for.
-    pub(crate) async fn lineage(&self) -> sqlx::Result<Lineage> {
+    /// Returns the database, for queries that need no transaction.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// Returns whether more rows wait than the limit allows. The service should refuse new work until Kafka has caught up.
+    pub fn is_full(&self) -> bool {
+        self.0.depth.load(Ordering::Relaxed) > self.0.settings.outbox_limit
+    }
+
+    /// Counts the waiting rows for [`is_full`](Self::is_full). A running relay counts them every second; a command without
+    /// a relay calls this.
+    pub async fn count_rows(&self) -> sqlx::Result<()> {
+        self.measure().await.map(drop)
+    }
+
+    /// Counts the waiting rows, sets the gauges, and returns the id of the oldest row.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    pub(crate) async fn measure(&self) -> sqlx::Result<Option<i64>> {
+        let row = sqlx::query!(
+            r#"
+        SELECT (SELECT count(*) FROM (SELECT FROM broker.outbox LIMIT $1) AS waiting) AS "depth!",
+               coalesce(extract(epoch FROM clock_timestamp() - oldest.created_at)::double precision, 0) AS "age!",
+               oldest.id AS "oldest?"
+        FROM (VALUES (1)) AS one
+        LEFT JOIN (SELECT id, created_at FROM broker.outbox ORDER BY id LIMIT 1) AS oldest ON true
+        "#,
+            self.0.settings.outbox_limit + 1,
+        )
+        .fetch_one(self.pool())
+        .await?;
+        self.0.depth.store(row.depth, Ordering::Relaxed);
+        metrics::gauge!("outbox_depth").set(row.depth as f64);
+        metrics::gauge!("outbox_age_seconds").set(row.age.max(0.0));
+        Ok(row.oldest)
+    }
+
+    /// Returns the settings of the service.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Returns the lineage of the database as it was when it was first read.
+    pub async fn lineage(&self) -> sqlx::Result<Lineage> {
         if let Some(lineage) = self.0.lineage.get() {
             return Ok(*lineage);
         }
@@ -61,29 +103,13 @@ impl Outbox {
         self.0.lineage.get_or_try_init(|| generation::read(&mut connection)).await.copied()
     }
 
-    /// The database, for what needs no transaction.
-    pub fn pool(&self) -> &PgPool {
-        &self.0.pool
+    /// Returns the change when the database was restored since [`lineage`](Self::lineage) was read, or is being restored
+    /// now. The process must not use it then.
+    pub async fn lineage_changed(&self) -> sqlx::Result<Option<String>> {
+        generation::changed(self.pool(), self.lineage().await?.generation).await
     }
 
-    /// More rows wait than the limit allows: refuse new work at the door until Kafka has caught up.
-    pub fn is_full(&self) -> bool {
-        self.0.depth.load(Ordering::Relaxed) > self.0.settings.outbox_limit
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
-    }
-
-    pub(crate) fn set_depth(&self, depth: i64) {
-        self.0.depth.store(depth, Ordering::Relaxed);
-    }
-
-    pub(crate) fn limit(&self) -> i64 {
-        self.0.settings.outbox_limit
-    }
-
-    /// Waits until a transaction with events has been committed here.
+    /// Waits until a transaction with events is committed in this process.
     pub(crate) async fn woken(&self) {
         self.0.wake.notified().await;
     }
@@ -91,17 +117,17 @@ impl Outbox {
 
 /// A database transaction whose events are published if, and only if, it commits.
 ///
-/// It is the only way to append: events are written in one statement just before the commit, and the relay is woken
-/// just after it. Dropped without [`commit`](Self::commit), it leaves nothing behind.
+/// It is the only way to append events. [`commit`](Self::commit) writes them in one statement just before the commit and
+/// wakes the relay just after it. Dropping the transaction rolls everything back.
 pub struct Tx {
     transaction: Transaction<'static, Postgres>,
     appends: Appends,
-    then: Vec<Then>,
+    after_commit: Vec<AfterCommit>,
     outbox: Outbox,
 }
 
-/// What is done once a transaction is committed.
-type Then = Box<dyn FnOnce() + Send>;
+/// An action that follows the commit.
+type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl Tx {
     /// Appends `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
@@ -115,8 +141,8 @@ impl Tx {
         self.appends.append(sequence, event)
     }
 
-    /// Appends `event` under the `sequence` and the time that it had when it was published first.
-    pub(crate) fn append_again<E: Event>(
+    /// Appends an event that was published before, with the `sequence` and the time that it had then.
+    pub fn append_again<E: Event>(
         &mut self,
         cause: Cause,
         sequence: Sequence,
@@ -129,10 +155,10 @@ impl Tx {
         appended
     }
 
-    /// Deletes the events of `key` on the compacted topic of `E` that wait in the outbox: the state that this transaction
-    /// appends takes their place, and what they say is to be gone with its commit. The order of the key holds: a relay that
-    /// has one of them in flight publishes it before what is appended here, or publishes the key's state once more after
-    /// it ([`Compacted`](crate::Compacted)).
+    /// Deletes the events of `key` on the compacted topic of `E` that wait in the outbox, because the state that this
+    /// transaction appends replaces them. Their data is gone with the commit. The order of the key holds: a relay that has
+    /// one of them in flight publishes it before the new state, or publishes the key's state once more after it
+    /// ([`Compacted`](crate::Compacted)).
     pub async fn withdraw<E: Event>(&mut self, key: &str) -> sqlx::Result<()> {
         const { assert!(matches!(E::TOPIC.cleanup, Cleanup::Compact), "a key of this topic may not have gaps") };
         let (topic, key) = (E::TOPIC.name, key.as_bytes());
@@ -142,10 +168,9 @@ impl Tx {
         Ok(())
     }
 
-    /// What to do once this is committed, and not before: wake a worker, say in the log what happened. It may be lost in
-    /// a crash.
-    pub fn on_commit(&mut self, then: impl FnOnce() + Send + 'static) {
-        self.then.push(Box::new(then));
+    /// Registers an action for after the commit, such as waking a worker or writing a log line. A crash may lose it.
+    pub fn on_commit(&mut self, action: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(action));
     }
 
     /// Commits the transaction with its events.
@@ -159,22 +184,28 @@ impl Tx {
         if has_events {
             self.outbox.0.wake.notify_one();
         }
-        self.then.into_iter().for_each(|then| then());
+        self.after_commit.into_iter().for_each(|action| action());
         Ok(())
     }
 
-    /// Drops the events and what was to follow the commit: a fact that was published is not published again.
-    pub(crate) fn forget_appends(&mut self) {
-        self.appends.rows.clear();
-        self.then.clear();
+    /// Returns the number of events appended so far.
+    pub fn event_count(&self) -> usize {
+        self.appends.rows.len()
     }
 
-    /// The events so far, for a decision to add to.
+    /// Drops the events appended so far and the actions for after the commit: the caller applies events that were
+    /// published before.
+    pub fn discard_events(&mut self) {
+        self.appends.rows.clear();
+        self.after_commit.clear();
+    }
+
+    /// The events so far, to which handlers append.
     pub(crate) fn appends(&mut self) -> &mut Appends {
         &mut self.appends
     }
 
-    /// Adds a row that is no event of ours: a dead letter.
+    /// Adds a row that is not an event of this service: a dead letter.
     pub(crate) fn push(&mut self, row: Row) {
         self.appends.rows.push(row);
     }

@@ -1,8 +1,8 @@
-//! Holds a service whose database is older than the records that it has published or read (`broker::DatabaseAge`).
+//! Holds a service whose database is older than the records that it has published or read (`broker_ops::DatabaseAge`).
 
 use std::time::Duration;
 
-use broker::DatabaseAge;
+use broker_ops::DatabaseAge;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,8 @@
 //! `SERVICE migrate`: the schema, the role's time-outs, older rows and the topics.
 
 use anyhow::Context as _;
-use broker::{Outbox, topics};
+use broker::Outbox;
+use broker_ops::topics;
 
 use crate::database::{self, Database};
 use crate::parts::broker_settings;

@@ -6,7 +6,8 @@ use anyhow::anyhow;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use broker::{Consumer, ConsumerStatus, DatabaseAge, Outbox, Relay, RelayStatus};
+use broker::{Consumer, ConsumerStatus, Outbox, Relay, RelayStatus};
+use broker_ops::DatabaseAge;
 use clap::Args;
 use futures::FutureExt as _;
 use serde_json::json;
@@ -78,14 +79,14 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         answered => answered?,
     }
     database::verify(&common.program(service.name), &service.migrators(), &pool).await?;
-    spawn(&mut running, broker::watch_history(source, found, stop.clone()));
+    spawn(&mut running, broker_ops::watch_history(source, found, stop.clone()));
     history.first_answer().await;
     schema.send_replace(true);
 
-    running.spawn(history.then(broker::republish_daily(outbox, compacted, stop.clone()).map(Ok)));
+    running.spawn(history.then(broker_ops::republish_daily(outbox, compacted, stop.clone()).map(Ok)));
     let (to_relay, to_consume) = (stop.clone(), stop.clone());
     let sound = history.sound();
-    running.spawn(async { Ok(relay.run_once(sound, to_relay).await?) });
+    running.spawn(async { Ok(relay.run_when(sound, to_relay).await?) });
     running.spawn(history.then(async { Ok(consumer.run(to_consume).await?) }));
     for Task { name, serves, start, .. } in tasks {
         tracing::debug!(task = name, serves, "started");

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use broker::{Compacted, History, HistorySource, Outbox, Subscription, Waits};
+use broker::{Compacted, Outbox, Subscription};
+use broker_ops::{History, HistorySource, Waits};
 use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;

@@ -21,6 +21,15 @@ pub fn is_contention(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "57014" || matches!(code.get(..2), Some("40" | "55")))
 }
 
+/// Whether the database did not answer, or could not work: a connection or a pool that failed, or a failed connection (class 08),
+/// used up resources (53), a server that stops (57) or has failed (58), or a standby (25006).
+pub fn is_outage(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, Io(_) | PoolClosed | PoolTimedOut | Protocol(_) | Tls(_) | WorkerCrashed)
+        || code(error)
+            .is_some_and(|code| code == "25006" || matches!(code.get(..2), Some("08" | "53" | "57" | "58")))
+}
+
 /// Whether `lock_timeout` ended the wait for another transaction (55P03).
 pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "55P03")

@@ -15,7 +15,8 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{History, Subscription, Waits};
+use broker::Subscription;
+use broker_ops::{History, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
 use sqlx::PgPool;

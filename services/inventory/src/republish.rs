@@ -3,7 +3,8 @@
 
 use std::pin::Pin;
 
-use broker::{Cause, Compacted, Failure, Keys, Page, Past, Rebuild, Rebuilt, Tx};
+use broker::{Cause, Compacted, Failure, Keys, Tx};
+use broker_ops::{Page, Past, Rebuild, Rebuilt};
 use envelope::Topic;
 use events::{PRODUCTS, ReservationEvent, STOCK, StockEvent};
 

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
-use broker::{CaughtUp, History, Outbox, Subscription, Waits};
+use broker::{Outbox, Subscription};
+use broker_ops::{CaughtUp, History, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::Channel;
 use lettre::message::Mailbox;

@@ -3,7 +3,8 @@
 //! A row knows its last event. Of a message that failed and was sent again, and of a subscription that was confirmed more than
 //! once, the earlier ones cannot be told.
 
-use broker::{Cause, Failure, Page, Past, Rebuild, Rebuilt, Tx, UuidPage};
+use broker::{Cause, Failure, Tx};
+use broker_ops::{Page, Past, Rebuild, Rebuilt, UuidPage};
 use envelope::Sequence;
 use events::values::OrderId;
 use events::{NotificationEvent, SubscriptionConfirmed, SubscriptionConverted};

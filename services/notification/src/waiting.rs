@@ -1,6 +1,6 @@
 //! What waits here for another service's event: messages for their contact, refunds for their order.
 
-use broker::{Awaited, Waiting};
+use broker_ops::{Awaited, Waiting};
 use envelope::Sequence;
 use events::values::OrderId;
 use sqlx::PgPool;
@@ -24,7 +24,7 @@ pub(crate) async fn for_customers(pool: PgPool, waiting: Waiting) -> sqlx::Resul
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.customer_id.to_string(),
-        seen: Sequence::NONE,
+        last_sequence: Sequence::NONE,
         since: row.since,
     });
     Ok(rows.collect())
@@ -44,7 +44,7 @@ pub(crate) async fn for_orders(pool: PgPool, waiting: Waiting) -> sqlx::Result<V
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.order_id.to_string(),
-        seen: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
+        last_sequence: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
         since: OrderId::from(row.order_id).made_at().unwrap_or(row.seen_at),
     });
     Ok(rows.collect())

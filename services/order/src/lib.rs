@@ -22,7 +22,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{History, Subscription, Waits};
+use broker::Subscription;
+use broker_ops::{History, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS};
 use sqlx::PgPool;

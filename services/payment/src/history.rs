@@ -1,6 +1,7 @@
 //! The events of `payments`, rebuilt from the payments' rows, to publish again what the topic has lost.
 
-use broker::{Failure, Page, Past, Rebuild, Rebuilt, Tx};
+use broker::{Failure, Tx};
+use broker_ops::{Page, Past, Rebuild, Rebuilt};
 use events::PaymentEvent;
 
 use crate::domain::{Entry, Payment};

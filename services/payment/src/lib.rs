@@ -18,7 +18,8 @@ mod worker;
 
 use std::sync::Arc;
 
-use broker::{History, Subscription, Waits};
+use broker::Subscription;
+use broker_ops::{History, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{ORDERS, PAYMENTS};
 use sqlx::migrate::Migrator;

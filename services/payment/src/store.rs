@@ -4,7 +4,7 @@ mod queue;
 mod rows;
 mod write;
 
-use broker::{Awaited, UuidPage, Waiting};
+use broker_ops::{Awaited, UuidPage, Waiting};
 use envelope::Sequence;
 use events::values::{Money, OrderId};
 use sqlx::types::Json;
@@ -99,7 +99,7 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.id.to_string(),
-        seen: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
+        last_sequence: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
         since: row.since,
     });
     Ok(rows.collect())

@@ -1,9 +1,9 @@
-//! What the two services say to each other.
+//! The events between the two services.
 
 use envelope::{Cleanup, Event, Topic};
 use serde::{Deserialize, Serialize};
 
-/// What happened at a till; a history.
+/// The events of an account at the till.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Deposits {
     #[serde(rename = "deposit.made.v1")]
@@ -20,12 +20,12 @@ pub(crate) struct Made {
     pub(crate) memo: String,
 }
 
-/// What an account is now; a table.
+/// The state of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Balances {
     #[serde(rename = "account.changed.v1")]
     Changed(Balance),
-    /// A tombstone.
+    /// The account is erased: a tombstone.
     #[serde(rename = "account.erased.v1")]
     Erased(Account),
 }

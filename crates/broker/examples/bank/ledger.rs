@@ -1,4 +1,4 @@
-//! Folds deposits into accounts, and says what each account is now.
+//! Books deposits on accounts, and publishes the state of each account.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,10 +11,10 @@ use super::events::{Account, Balance, Balances, Deposits, Made};
 
 pub(crate) const SCHEMA: &str = include_str!("ledger.sql");
 
-/// The fold of `deposits`, and the owner of `balances`.
+/// The handler of `deposits`, and the owner of `balances`.
 pub(crate) struct Ledger;
 
-/// The accounts of a batch by their ids, and what is booked on them.
+/// The accounts of a batch by their ids, and the bookings on them.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     by_id: BTreeMap<String, Row>,
@@ -26,7 +26,7 @@ struct Row {
     balance: i64,
     closed: bool,
     version: i64,
-    seen: Sequence,
+    last_deposit: Sequence,
     changed: bool,
 }
 
@@ -58,7 +58,7 @@ impl Handler for Ledger {
     }
 
     fn last_sequence<'s>(&self, accounts: &'s mut Accounts, event: &Deposits) -> Option<&'s mut Sequence> {
-        accounts.by_id.get_mut(&event.key()).map(|account| &mut account.seen)
+        accounts.by_id.get_mut(&event.key()).map(|account| &mut account.last_deposit)
     }
 
     fn handle(&self, accounts: &mut Accounts, incoming: Incoming<'_, Deposits>) -> Result<(), Rejected> {
@@ -105,7 +105,7 @@ impl Compacted for Ledger {
     }
 }
 
-/// Raises the versions of these accounts and appends what they are.
+/// Raises the versions of these accounts and appends their states.
 async fn republish(tx: &mut Tx, keys: Keys<'_>) -> Result<Option<String>, Failure> {
     let (from, to, limit) = match keys {
         Keys::One(key) => (Some(key), Some(key), 1),
@@ -141,7 +141,7 @@ async fn write_accounts(tx: &mut Tx, accounts: &BTreeMap<String, Row>) -> Result
     .bind(column(|row| row.balance))
     .bind(accounts.values().map(|row| row.closed).collect::<Vec<_>>())
     .bind(column(|row| row.version + 1))
-    .bind(column(|row| row.seen.to_i64()))
+    .bind(column(|row| row.last_deposit.to_i64()))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -165,7 +165,7 @@ async fn write_bookings(tx: &mut Tx, bookings: &[Booking]) -> Result<(), Failure
     Ok(())
 }
 
-/// One event an account, under the version that was just written.
+/// Appends one event per account, with the version that was just written.
 fn publish(tx: &mut Tx, accounts: &BTreeMap<String, Row>) -> Result<(), Failure> {
     for (id, row) in accounts {
         tx.append(Cause::default(), sequence(row.version + 1), &row.state(id))?;
@@ -180,8 +180,8 @@ fn sequence(number: i64) -> Sequence {
 type Columns = (String, i64, bool, i64, i64);
 
 impl Row {
-    fn read((id, balance, closed, version, seen): Columns) -> (String, Self) {
-        (id, Self { balance, closed, version, seen: sequence(seen), changed: false })
+    fn read((id, balance, closed, version, last_deposit): Columns) -> (String, Self) {
+        (id, Self { balance, closed, version, last_deposit: sequence(last_deposit), changed: false })
     }
 
     fn state(&self, id: &str) -> Balances {

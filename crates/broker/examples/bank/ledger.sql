@@ -1,4 +1,4 @@
--- One account, one row, one key on `balances`.
+-- One row per account, which is one key on `balances`.
 CREATE TABLE IF NOT EXISTS accounts (
     id            text    PRIMARY KEY,
     balance       bigint  NOT NULL CHECK (balance >= 0),
@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS accounts (
     seen_deposits bigint  NOT NULL                 -- the sequence of the last event applied from `deposits`
 );
 
--- The account's statement: what was booked, in the order in which it was booked.
+-- The bookings of each account, in order.
 CREATE TABLE IF NOT EXISTS bookings (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account  text   NOT NULL REFERENCES accounts,

@@ -1,8 +1,8 @@
-//! A bank of two services on the broker crate: `till` takes deposits, `ledger` keeps the accounts.
+//! A bank of two services on the broker crate: `till` takes deposits, and `ledger` keeps the accounts.
 //!
-//! `bank till` and `bank ledger` run one of them, on the database and the Kafka that the environment names
-//! (`service.rs`). Type `alice 500` into a till, and the ledger's `accounts` hold it a moment later, however often
-//! either of them is killed meanwhile. The crate's tests break exactly these two.
+//! `bank till` and `bank ledger` run one of them, with the settings of the environment (`service.rs`). Type `alice 500` into a
+//! till: the ledger's table `accounts` has it a moment later, however often either of them is killed meanwhile. The crate's
+//! tests break these two services.
 
 mod events;
 mod ledger;
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// `ACCOUNT AMOUNT`, or `close ACCOUNT`, a line.
+/// Reads lines `ACCOUNT AMOUNT` or `close ACCOUNT`.
 async fn read_deposits(outbox: Outbox) -> anyhow::Result<()> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {

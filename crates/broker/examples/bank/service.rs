@@ -1,4 +1,4 @@
-//! What both services are run with.
+//! Runs a service: its settings, database, relay and consumer.
 
 use std::time::Duration;
 
@@ -13,19 +13,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Settings from the environment: `KAFKA_BROKERS`, and where they are given `TOPIC_PREFIX`, `TOPIC_PARTITIONS`,
-/// `INSTANCE`, `OUTBOX_LIMIT` and `DEAD_LETTER_LIMIT`.
+/// Returns the settings of the environment: `KAFKA_BROKERS`, and optionally `TOPIC_PREFIX`, `TOPIC_PARTITIONS`, `INSTANCE`,
+/// `OUTBOX_LIMIT` and `DEAD_LETTER_LIMIT`.
 pub(crate) fn settings(service: &str) -> anyhow::Result<Settings> {
+    let brokers = std::env::var("KAFKA_BROKERS").context("KAFKA_BROKERS is not set")?;
     Ok(Settings {
-        service: service.to_owned(),
-        program: service.to_owned(),
-        brokers: std::env::var("KAFKA_BROKERS").context("KAFKA_BROKERS is not set")?,
         prefix: std::env::var("TOPIC_PREFIX").unwrap_or_default(),
         partitions: number("TOPIC_PARTITIONS", 3)?,
         retention: None,
         instance: std::env::var("INSTANCE").ok(),
         outbox_limit: number("OUTBOX_LIMIT", 1_000_000)?,
         dead_letter_limit: number("DEAD_LETTER_LIMIT", 1000)?,
+        ..Settings::new(service, &brokers)
     })
 }
 
@@ -36,7 +35,8 @@ fn number<N: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
     std::env::var(name).map_or(Ok(default), |text| text.parse().context(name))
 }
 
-/// The database of `DATABASE_URL`. The time-outs end what a frozen instance holds before its group goes on without it.
+/// Connects to the database of `DATABASE_URL`. The timeouts end the transaction of a frozen instance before its group continues
+/// without it.
 pub(crate) async fn pool() -> anyhow::Result<PgPool> {
     let url = std::env::var("DATABASE_URL").context("DATABASE_URL is not set")?;
     let options: PgConnectOptions = url.parse().context("DATABASE_URL")?;
@@ -52,22 +52,22 @@ pub(crate) async fn pool() -> anyhow::Result<PgPool> {
         .await?)
 }
 
-/// The broker's tables, then the service's own.
+/// Creates the broker's tables, then the service's own.
 pub(crate) async fn migrate(pool: &PgPool, schema: &'static str) -> anyhow::Result<()> {
     broker::MIGRATIONS.run(pool).await?;
     sqlx::raw_sql(schema).execute(pool).await?;
     Ok(())
 }
 
-/// Unless `CREATE_TOPICS=no`: somebody else has, and Kafka need not be there.
+/// Creates the topics, unless `CREATE_TOPICS=no`: then they exist, and Kafka need not run yet.
 pub(crate) async fn create_topics(settings: &Settings, topics: &[Topic]) -> anyhow::Result<()> {
     if std::env::var("CREATE_TOPICS").is_ok_and(|answer| answer == "no") {
         return Ok(());
     }
-    Ok(broker::topics::create(settings, topics).await?)
+    Ok(broker_ops::topics::create(settings, topics).await?)
 }
 
-/// Relays and consumes until the process is asked to stop.
+/// Runs relay and consumer until SIGTERM.
 pub(crate) async fn run(
     settings: Settings,
     outbox: Outbox,
@@ -77,7 +77,7 @@ pub(crate) async fn run(
     let stop = CancellationToken::new();
     let relay = Relay::new(settings.clone(), outbox.clone(), compacted.clone());
     let consumer = Consumer::new(settings, outbox.clone(), subscriptions);
-    let daily = broker::republish_daily(outbox, compacted, stop.clone());
+    let daily = broker_ops::republish_daily(outbox, compacted, stop.clone());
     let mut tasks = JoinSet::new();
     let (relaying, consuming) = (stop.clone(), stop.clone());
     tasks.spawn(async { relay.run(relaying).await.context("the relay") });
@@ -97,7 +97,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// `RUST_LOG`, or what an operator wants to know.
+/// Returns `RUST_LOG`, or the default level.
 pub(crate) fn log_filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"))
 }

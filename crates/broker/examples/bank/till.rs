@@ -1,4 +1,4 @@
-//! Takes deposits: one row an account, whose version numbers the events about it.
+//! Takes deposits: one row per account, whose version is the sequence of its last event.
 
 use broker::{Cause, Tx};
 use envelope::Sequence;
@@ -7,18 +7,18 @@ use super::events::{Account, Deposits, Made};
 
 pub(crate) const SCHEMA: &str = include_str!("till.sql");
 
-/// Takes a deposit, as part of the caller's transaction.
+/// Takes a deposit in the caller's transaction.
 pub(crate) async fn deposit(tx: &mut Tx, account: &str, amount: i64, memo: &str) -> anyhow::Result<()> {
     let made = Made { account: account.to_owned(), amount, memo: memo.to_owned() };
     append(tx, account, &[Deposits::Made(made)]).await
 }
 
-/// Closes an account, as part of the caller's transaction.
+/// Closes an account in the caller's transaction.
 pub(crate) async fn close(tx: &mut Tx, account: &str) -> anyhow::Result<()> {
     append(tx, account, &[Deposits::Closed(Account { account: account.to_owned() })]).await
 }
 
-/// The account's row is locked until the commit: the order of its events is the order of the commits.
+/// Appends events of an account. Its row is locked until the commit, so that the events are in the order of the commits.
 pub(crate) async fn append(tx: &mut Tx, account: &str, events: &[Deposits]) -> anyhow::Result<()> {
     let before: i64 = sqlx::query_scalar(
         "INSERT INTO tills AS till (account, version) VALUES ($1, $2)

@@ -1,4 +1,4 @@
--- How many events there have been about each account.
+-- The number of events of each account.
 CREATE TABLE IF NOT EXISTS tills (
     account text   PRIMARY KEY,
     version bigint NOT NULL

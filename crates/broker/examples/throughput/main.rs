@@ -1,9 +1,9 @@
-//! How fast events go through outbox, Kafka and fold into a second database, against Postgres's own `INSERT … SELECT` of
-//! the rows that they left there.
+//! Measures how fast events travel through outbox, Kafka and handler into a second database, compared with Postgres' own
+//! `INSERT … SELECT` of the resulting rows.
 //!
-//! `throughput [EVENTS] [ROUNDS]` starts a Kafka and a Postgres of its own. Each round measures, one after the other: each
-//! step by itself (append, relay, fold), Postgres's copy, and all steps side by side. What counts is the median of the
-//! rounds' ratios: times are this machine's, ratios travel. The last lines are Markdown.
+//! `throughput [EVENTS] [ROUNDS]` starts a Kafka and a Postgres of its own. Each round measures one after the other: each step
+//! alone (append, relay, handle), Postgres' copy, and all steps side by side. The result is the median of the rounds' ratios,
+//! because times depend on the machine. The last lines are Markdown.
 
 #[path = "../bank/events.rs"]
 mod events;
@@ -20,18 +20,18 @@ use stack::Servers;
 use self::report::Report;
 use self::site::Site;
 
-/// How many keys there are. The next event of a key waits until the one before is published, so that few keys are slow.
+/// The number of keys. The next event of a key waits until the one before is published, so few keys are slow.
 const ACCOUNTS: usize = 1000;
-/// Events a transaction: what a service that shares its commits brings together under load.
+/// Events per transaction, as in a service that shares its commits under load.
 const TOGETHER: usize = 200;
 
-/// What one round took.
+/// The times of one round.
 #[derive(Debug, Clone, Copy)]
 struct Round {
     copy: Duration,
     append: Duration,
     relay: Duration,
-    fold: Duration,
+    handle: Duration,
     whole: Duration,
 }
 
@@ -57,13 +57,13 @@ async fn round(servers: &Servers, number: usize, events: usize) -> anyhow::Resul
     let site = Site::open(servers, &format!("step_{number}")).await?;
     let append = timed(site.append(events)).await?;
     let relay = timed(site.relay()).await?;
-    let fold = site.fold(events).await?;
+    let handle = site.handle(events).await?;
     let copy = site.copy(events).await?;
     site.close(servers).await?;
     let site = Site::open(servers, &format!("whole_{number}")).await?;
     let whole = site.all_at_once(events).await?;
     site.close(servers).await?;
-    Ok(Round { copy, append, relay, fold, whole })
+    Ok(Round { copy, append, relay, handle, whole })
 }
 
 async fn timed(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Duration> {

@@ -13,12 +13,12 @@ pub(crate) struct Report {
 /// A step's time in a round.
 type Step = fn(&Round) -> Duration;
 
-/// What is shown, in this order.
+/// The lines of the table, in this order.
 const LINES: [(&str, Step); 5] = [
-    ("Postgres's own `INSERT … SELECT`", |round| round.copy),
+    ("Postgres' own `INSERT … SELECT`", |round| round.copy),
     ("append: rows and events committed", |round| round.append),
     ("relay: outbox to Kafka", |round| round.relay),
-    ("fold: Kafka into the second database", |round| round.fold),
+    ("handle: Kafka into the second database", |round| round.handle),
     ("**all three side by side**", |round| round.whole),
 ];
 
@@ -31,7 +31,7 @@ impl Report {
         self.rounds.push(round);
     }
 
-    /// How often the copy's time a step took, round by round, least first.
+    /// Returns a step's time divided by the copy's, of each round, in ascending order.
     fn ratios(&self, of: Step) -> Vec<f64> {
         let ratio = |round: &Round| of(round).as_secs_f64() / round.copy.as_secs_f64();
         sorted(self.rounds.iter().map(ratio))
@@ -49,7 +49,7 @@ impl fmt::Display for Report {
         let Self { events, rounds } = self;
         writeln!(
             f,
-            "{events} events of {ACCOUNTS} keys, {TOGETHER} a transaction; medians of {} rounds.\n",
+            "{events} events of {ACCOUNTS} keys, {TOGETHER} per transaction; medians of {} rounds.\n",
             rounds.len()
         )?;
         writeln!(f, "| step | time ÷ copy | least – most | events/s here |\n|---|---|---|---|")?;
@@ -60,7 +60,7 @@ impl fmt::Display for Report {
             writeln!(f, "| {name} | {:.1} | {least:.1} – {most:.1} | {per_second:.0} |", middle(&ratios))?;
         }
         let whole = middle(&self.ratios(|round| round.whole));
-        writeln!(f, "\nIn one line: {:.2} of the rate of Postgres's own `INSERT … SELECT`.", 1.0 / whole)
+        writeln!(f, "\nIn one line: {:.2} of the rate of Postgres' own `INSERT … SELECT`.", 1.0 / whole)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Two databases and topics of their own, and the steps that carry events from one to the other.
+//! Two databases and their topics, and the steps that move events from one to the other.
 
 use std::time::{Duration, Instant};
 
@@ -46,17 +46,17 @@ impl Site {
             let pool = PgPool::connect(&url).await?;
             broker::MIGRATIONS.run(&pool).await?;
             pool.execute(schema).await?;
-            // As autovacuum leaves it while little happens: the planner takes it for empty.
+            // As autovacuum leaves it under low load: the planner assumes that it is empty.
             pool.execute("VACUUM broker.outbox").await?;
             outboxes.push(Outbox::new(pool, &settings(service)));
         }
         let settings = settings("ledger");
-        broker::topics::create(&settings, &[Deposits::TOPIC, Balances::TOPIC]).await?;
+        broker_ops::topics::create(&settings, &[Deposits::TOPIC, Balances::TOPIC]).await?;
         let (ledger, till) = (outboxes.pop().context("a ledger")?, outboxes.pop().context("a till")?);
         Ok(Self { till, ledger, settings, name: name.to_owned() })
     }
 
-    /// Takes so many deposits, [`TOGETHER`] a transaction: the accounts' rows, and an event each.
+    /// Takes deposits, [`TOGETHER`] per transaction: the accounts' rows, and an event each.
     pub(crate) async fn append(&self, events: usize) -> anyhow::Result<()> {
         let accounts: Vec<String> = (0..ACCOUNTS).map(|number| format!("account-{number:04}")).collect();
         for _ in 0..events / ACCOUNTS {
@@ -82,7 +82,7 @@ impl Site {
         Ok(())
     }
 
-    /// Publishes what is in the till's outbox.
+    /// Publishes the events of the till's outbox.
     pub(crate) async fn relay(&self) -> anyhow::Result<()> {
         let (stop, relay) = self.start_relay();
         until(async || {
@@ -95,8 +95,8 @@ impl Site {
         Ok(())
     }
 
-    /// Applies so many events, and tells how long that took once the group had answered.
-    pub(crate) async fn fold(&self, events: usize) -> anyhow::Result<Duration> {
+    /// Applies this many events, and returns how long that took after the group had answered.
+    pub(crate) async fn handle(&self, events: usize) -> anyhow::Result<Duration> {
         let (stop, consumer, mut status) = self.start_consumer();
         status.wait_for(|status| status.partitions.is_some()).await?;
         let started = Instant::now();
@@ -107,7 +107,7 @@ impl Site {
         Ok(took)
     }
 
-    /// All of it side by side, the consumer in its group from the start.
+    /// Runs all steps side by side, with the consumer in its group from the start.
     pub(crate) async fn all_at_once(&self, events: usize) -> anyhow::Result<Duration> {
         let (stop, relay) = self.start_relay();
         let (left, consumer, mut status) = self.start_consumer();
@@ -122,7 +122,7 @@ impl Site {
         Ok(took)
     }
 
-    /// How long Postgres takes to write the rows again that the fold has left.
+    /// Returns how long Postgres takes to write the handler's rows again.
     pub(crate) async fn copy(&self, events: usize) -> anyhow::Result<Duration> {
         let mut ledger = self.ledger.pool().acquire().await?;
         ledger
@@ -145,7 +145,7 @@ impl Site {
         Ok(())
     }
 
-    fn start_relay(&self) -> (CancellationToken, JoinHandle<Result<(), broker::topics::TopicsError>>) {
+    fn start_relay(&self) -> (CancellationToken, JoinHandle<Result<(), broker::KafkaError>>) {
         let stop = CancellationToken::new();
         let relay = Relay::new(self.settings.clone(), self.till.clone(), Vec::new());
         (stop.clone(), tokio::spawn(relay.run(stop)))
@@ -161,7 +161,7 @@ impl Site {
         (stop.clone(), tokio::spawn(consumer.run(stop)), status)
     }
 
-    /// Waits until so many events are applied.
+    /// Waits until this many events are applied.
     async fn read(&self, events: usize) -> anyhow::Result<()> {
         let read = "SELECT coalesce(sum(greatest(next_offset, 0)), 0)::bigint FROM broker.positions";
         let wanted = i64::try_from(events)?;

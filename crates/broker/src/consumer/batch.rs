@@ -1,11 +1,10 @@
-//! The records that were read together and are not settled yet.
+//! The records that were read together and are not applied yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::positions::Partition;
-use crate::record::Record;
+use crate::record::{Partition, Record};
 
-/// How many records, and how many bytes, a batch has at most.
+/// The largest number of records of a batch, and its largest size in bytes.
 const RECORDS: usize = 500;
 const BYTES: usize = 4 << 20;
 
@@ -25,13 +24,13 @@ impl Batch {
         self.records.len() >= RECORDS || self.bytes >= BYTES
     }
 
-    /// Forgets what came from these partitions: somebody else reads them now.
-    pub(super) fn void(&mut self, partitions: &BTreeSet<Partition>) {
+    /// Forgets the records of revoked partitions, which another member reads now.
+    pub(super) fn discard(&mut self, partitions: &BTreeSet<Partition>) {
         self.records.retain(|record| !partitions.contains(&record.origin()));
         self.bytes = self.records.iter().map(Record::bytes).sum();
     }
 
-    /// All of it, a topic at a time, each partition in log order; the batch is empty then.
+    /// Takes all records, by topic, each partition in log order.
     pub(super) fn take(&mut self) -> BTreeMap<String, Vec<Record>> {
         let mut topics: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         for record in std::mem::take(self).records {

@@ -1,4 +1,4 @@
-//! What librdkafka calls back. Nothing is done here; the word is passed to the session and the monitor.
+//! The callbacks of librdkafka. They pass their information on to the session and the monitor.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 
 use crate::kafka;
 
-/// How librdkafka marks a line about a connection that was lost or could not be made.
+/// The facility of librdkafka's log lines about connections that were lost or could not be made.
 const CONNECTION_FAILED: &str = "FAIL";
 
-/// What the group decided.
+/// A decision of the group.
 pub(super) enum Rebalance {
     Assign(TopicPartitionList),
     Revoke(TopicPartitionList),
@@ -29,8 +29,8 @@ type FullPartition = (String, i32);
 pub(super) struct Context {
     rebalances: mpsc::UnboundedSender<Rebalance>,
     closing: AtomicBool,
-    /// A connection was lost or a partition has another leader: the logs may not be those that were read.
-    doubt: AtomicBool,
+    /// Set when a connection was lost or a partition has another leader: the logs may not be those that were read before.
+    must_verify: AtomicBool,
     fetching: Mutex<BTreeMap<FullPartition, Fetching>>,
 }
 
@@ -47,32 +47,32 @@ impl Context {
         let context = Self {
             rebalances,
             closing: AtomicBool::default(),
-            doubt: AtomicBool::default(),
+            must_verify: AtomicBool::default(),
             fetching: Mutex::default(),
         };
         (context, receiver)
     }
 
-    /// From now on nobody reads the rebalances: they are carried out on the spot.
+    /// Makes the callback carry out rebalances at once, because the session no longer reads them.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
 
-    /// Whether what is read next may come from another log than what was read before.
+    /// Returns whether the next records may come from another log than the records before.
     ///
-    /// librdkafka reports a lost connection through the queue that brings the records, so that this is known before
-    /// the first record of the next connection is handed over.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.doubt.load(Ordering::SeqCst)
+    /// librdkafka reports a lost connection through the queue that delivers the records, before the first record of the next
+    /// connection.
+    pub(super) fn must_verify(&self) -> bool {
+        self.must_verify.load(Ordering::SeqCst)
     }
 
-    /// The same, and the doubt is over: the logs are about to be verified.
-    pub(super) fn take_doubt(&self) -> bool {
-        self.doubt.swap(false, Ordering::SeqCst)
+    /// Returns the same and resets it, because the caller verifies the logs.
+    pub(super) fn take_must_verify(&self) -> bool {
+        self.must_verify.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether all records before `end` have been fetched; what was not handed over of them is no record, but a
-    /// transaction's marker or what compaction has left.
+    /// Returns whether all offsets before `end` are fetched. Those that were not delivered hold no record, but a transaction's
+    /// marker or a gap that compaction left.
     pub(super) fn has_fetched(&self, topic: &str, partition: i32, end: i64) -> bool {
         self.fetching().get(&(topic.to_owned(), partition)).is_some_and(|fetching| fetching.next >= end)
     }
@@ -85,7 +85,7 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == CONNECTION_FAILED {
-            self.doubt.store(true, Ordering::SeqCst);
+            self.must_verify.store(true, Ordering::SeqCst);
         }
         kafka::log(level, facility, message);
     }
@@ -93,7 +93,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
         if matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure)) {
-            self.doubt.store(true, Ordering::SeqCst);
+            self.must_verify.store(true, Ordering::SeqCst);
         }
         kafka::log_error(&error, reason);
     }
@@ -114,21 +114,22 @@ impl ClientContext for Context {
             before.get(partition).is_some_and(|was| was.leader != is.leader)
         };
         if fetching.iter().any(has_moved) {
-            self.doubt.store(true, Ordering::SeqCst);
+            self.must_verify.store(true, Ordering::SeqCst);
         }
     }
 }
 
 impl Fetching {
     fn of(partition: &Partition) -> Self {
-        // What waits to be handed over counts as not fetched.
+        // Records that wait to be delivered count as not fetched.
         let all = partition.fetch_state == "active" && partition.fetchq_cnt == 0;
         Self { leader: partition.leader, next: if all { partition.next_offset } else { i64::MIN } }
     }
 }
 
 impl ConsumerContext for Context {
-    /// Assigning needs the positions, which need the database, and this runs inside a poll: so the loop assigns.
+    /// Passes the rebalance to the session. Assigning needs the positions from the database, and this callback runs inside a
+    /// poll.
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -143,15 +144,15 @@ impl ConsumerContext for Context {
                 consumer.incremental_unassign(partitions)
             };
             if let Err(error) = done {
-                tracing::debug!(%error, "a rebalance while closing");
+                tracing::debug!(%error, "a rebalance failed while closing");
             }
             return;
         }
-        let news = if assign {
+        let rebalance = if assign {
             Rebalance::Assign(partitions.clone())
         } else {
             Rebalance::Revoke(partitions.clone())
         };
-        let _ = self.rebalances.send(news);
+        let _ = self.rebalances.send(rebalance);
     }
 }

@@ -1,6 +1,6 @@
-//! Looks at Kafka every two seconds, beside the loop: are the topics there, how far behind is each partition, which one
-//! stands where its log is not, and which one does not move. It goes on while the loop waits for its database, so that
-//! the lag stays true.
+//! Watches Kafka every two seconds beside the session: whether the topics exist, how far each partition is behind, and which
+//! partitions are out of range or make no progress. It continues while the session waits for its database, so that the lag
+//! stays true.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +11,13 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::ConsumerStatus;
 use super::alarms::Alarms;
-use super::assignment::Assignment;
 use super::context::Context;
+use super::status::ConsumerStatus;
+use crate::assignment::Assignment;
 use crate::logs::{self, Logs};
-use crate::positions::{Partition, Positions};
+use crate::positions::Positions;
+use crate::record::Partition;
 use crate::settings::Settings;
 use crate::stale_client::StaleClient;
 use crate::topics::{self, TopicsError};
@@ -31,19 +32,19 @@ pub(super) struct Monitor {
     pub consumer: Arc<StreamConsumer<Context>>,
     pub assignment: Arc<Assignment>,
     pub status: watch::Sender<ConsumerStatus>,
-    /// Says that this client does not find Kafka any more, which is there.
+    /// Cancelled when this client cannot find a Kafka that other clients reach.
     pub stale_client: CancellationToken,
     pub alarms: Alarms,
 }
 
 impl Monitor {
-    /// Until `stop`; what is asked then is answered first, at most [`TIMEOUT`] later. Returns whether Kafka did not answer
+    /// Watches until `stop`; a running request ends first, at most [`TIMEOUT`] later. Returns whether Kafka failed to answer
     /// at some time.
     pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
         let mut outage = false;
         let mut stale_client = StaleClient::new(self.settings.clone());
         loop {
-            if self.look().await {
+            if self.check().await {
                 stale_client.reached();
             } else {
                 outage = true;
@@ -59,13 +60,13 @@ impl Monitor {
         }
     }
 
-    /// Whether Kafka answered.
-    async fn look(&mut self) -> bool {
+    /// Checks topics and positions once, and returns whether Kafka answered.
+    async fn check(&mut self) -> bool {
         let suspected = self.assignment.take_suspicion();
         if suspected {
             pause::at("monitor.suspects").await;
         }
-        // Kafka is asked after the positions were read: a position that has moved on meanwhile is not beyond the end.
+        // Kafka is asked after the positions are read, so that a position that advances meanwhile is not beyond the end.
         let positions = self.assignment.positions();
         let partitions: Vec<Partition> = positions.keys().cloned().collect();
         let (consumer, settings, topics) =
@@ -85,23 +86,24 @@ impl Monitor {
         if let Some(logs) = logs {
             self.compare(&positions, &logs, suspected);
         } else {
-            self.alarms.excuse();
+            self.alarms.reset_progress();
             if suspected {
                 self.assignment.keep_suspicion();
             }
         }
         let Some(found) = found else { return false };
         let answered = !matches!(found, Err(TopicsError::Unreachable { .. }));
-        self.tell(found);
+        self.report(found);
         answered
     }
 
     fn compare(&mut self, positions: &Positions, logs: &Logs, suspected: bool) {
         gauge_lag(positions, logs);
         self.assignment.judge(positions, logs, suspected);
-        self.alarms.report_lost(&self.assignment.lost(), &self.settings, &self.topics);
+        let out_of_range = self.assignment.out_of_range();
+        self.alarms.report_out_of_range(&out_of_range, &self.settings, &self.topics);
         if self.status.borrow().stuck.is_some() {
-            return self.alarms.excuse();
+            return self.alarms.reset_progress();
         }
         let ends: BTreeMap<_, _> = logs.iter().map(|(partition, log)| (partition.clone(), log.end)).collect();
         let behind = self.assignment.behind(&ends, |(topic, number), end| {
@@ -110,12 +112,12 @@ impl Monitor {
         self.alarms.watch_progress(&self.assignment, &behind, &ends, &self.settings.service);
     }
 
-    fn tell(&mut self, found: Result<(), TopicsError>) {
+    fn report(&mut self, found: Result<(), TopicsError>) {
         let mut stopped = self.alarms.texts();
         let reached = found.is_ok();
         let trouble =
             found.err().map(|error| (matches!(error, TopicsError::Unreachable { .. }), error.to_string()));
-        // An outage passes; what an operator must repair is told beside the partitions that stopped.
+        // An outage ends by itself; an operator must repair everything else.
         if let Some((false, text)) = &trouble {
             stopped.push(text.clone());
         }

@@ -1,55 +1,56 @@
-//! Notices partitions that stand still: something is there to read, and the position does not move, whatever the cause.
+//! Notices partitions without progress: records are there to read, and the position does not move, whatever the cause.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::positions::Partition;
+use crate::record::Partition;
 
-/// After this long a partition is assigned again, and again each time it passes.
+/// A partition without progress is assigned again after this time, and again each time it has passed.
 const ASSIGN_AGAIN: Duration = Duration::from_secs(15);
-/// After this long it is reported.
+/// A partition without progress is reported after this time.
 pub(super) const REPORT: Duration = Duration::from_secs(30);
 
-/// How long each partition that is behind has stood where it stands.
+/// The partitions that are behind, and since when each is without progress.
 #[derive(Debug, Default)]
-pub(super) struct Progress(BTreeMap<Partition, Stand>);
+pub(super) struct Progress(BTreeMap<Partition, Idle>);
 
 #[derive(Debug)]
-struct Stand {
+struct Idle {
     next: i64,
     since: Instant,
-    /// When it was last assigned again.
+    /// When the partition was last assigned again.
     assigned: Instant,
 }
 
-/// What is to be done about partitions that stand still.
+/// The partitions without progress that need an action.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Still {
+pub(super) struct Stalled {
     pub assign_again: Vec<Partition>,
     pub report: Vec<Partition>,
 }
 
 impl Progress {
-    /// Takes down where the partitions that are `behind` stand at this moment.
-    pub(super) fn look(&mut self, now: Instant, behind: &BTreeMap<Partition, i64>) -> Still {
-        self.0.retain(|partition, stand| behind.get(partition) == Some(&stand.next));
-        let mut still = Still::default();
+    /// Notes the positions of the partitions that are `behind` at this moment.
+    pub(super) fn observe(&mut self, now: Instant, behind: &BTreeMap<Partition, i64>) -> Stalled {
+        self.0.retain(|partition, idle| behind.get(partition) == Some(&idle.next));
+        let mut stalled = Stalled::default();
         for (partition, next) in behind {
-            let stand = Stand { next: *next, since: now, assigned: now };
-            let stand = self.0.entry(partition.clone()).or_insert(stand);
-            if now.duration_since(stand.since) >= REPORT {
-                still.report.push(partition.clone());
+            let idle = Idle { next: *next, since: now, assigned: now };
+            let idle = self.0.entry(partition.clone()).or_insert(idle);
+            if now.duration_since(idle.since) >= REPORT {
+                stalled.report.push(partition.clone());
             }
-            if now.duration_since(stand.assigned) >= ASSIGN_AGAIN {
-                stand.assigned = now;
-                still.assign_again.push(partition.clone());
+            if now.duration_since(idle.assigned) >= ASSIGN_AGAIN {
+                idle.assigned = now;
+                stalled.assign_again.push(partition.clone());
             }
         }
-        still
+        stalled
     }
 
-    /// Nothing could move: Kafka does not answer, or a batch is being retried, which is reported already.
-    pub(super) fn excuse(&mut self) {
+    /// Begins again: no progress was possible, because Kafka does not answer or a batch is being retried. Both are reported
+    /// elsewhere.
+    pub(super) fn reset(&mut self) {
         self.0.clear();
     }
 }
@@ -59,34 +60,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partition_that_stands_still_is_assigned_again_and_then_reported() {
+    fn a_partition_without_progress_is_assigned_again_and_then_reported() {
         let (mut progress, begin) = (Progress::default(), Instant::now());
         let partition = |number| ("t".to_owned(), number);
-        let mut look = |seconds, behind: &[(i32, i64)]| {
+        let mut observe = |seconds, behind: &[(i32, i64)]| {
             let behind: BTreeMap<_, _> =
                 behind.iter().map(|(number, next)| (partition(*number), *next)).collect();
-            progress.look(begin + Duration::from_secs(seconds), &behind)
+            progress.observe(begin + Duration::from_secs(seconds), &behind)
         };
-        let still = |assign_again: &[i32], report: &[i32]| Still {
+        let stalled = |assign_again: &[i32], report: &[i32]| Stalled {
             assign_again: assign_again.iter().copied().map(partition).collect(),
             report: report.iter().copied().map(partition).collect(),
         };
-        assert_eq!(look(0, &[(0, 5), (1, 5)]), still(&[], &[]));
-        assert_eq!(look(14, &[(0, 5), (1, 6)]), still(&[], &[]));
-        assert_eq!(look(15, &[(0, 5), (1, 6)]), still(&[0], &[]));
-        assert_eq!(look(28, &[(0, 5), (1, 7)]), still(&[], &[]));
-        assert_eq!(look(30, &[(0, 5), (1, 7)]), still(&[0], &[0]));
-        assert_eq!(look(32, &[(0, 5), (1, 7)]), still(&[], &[0]));
-        assert_eq!(look(34, &[(1, 7)]), still(&[], &[]), "it has caught up");
-        assert_eq!(look(60, &[(0, 5), (1, 8)]), still(&[], &[]));
+        assert_eq!(observe(0, &[(0, 5), (1, 5)]), stalled(&[], &[]));
+        assert_eq!(observe(14, &[(0, 5), (1, 6)]), stalled(&[], &[]));
+        assert_eq!(observe(15, &[(0, 5), (1, 6)]), stalled(&[0], &[]));
+        assert_eq!(observe(28, &[(0, 5), (1, 7)]), stalled(&[], &[]));
+        assert_eq!(observe(30, &[(0, 5), (1, 7)]), stalled(&[0], &[0]));
+        assert_eq!(observe(32, &[(0, 5), (1, 7)]), stalled(&[], &[0]));
+        assert_eq!(observe(34, &[(1, 7)]), stalled(&[], &[]), "the partition has caught up");
+        assert_eq!(observe(60, &[(0, 5), (1, 8)]), stalled(&[], &[]));
     }
 
     #[test]
-    fn what_could_not_move_has_not_stood_still() {
+    fn time_without_possible_progress_does_not_count() {
         let (mut progress, begin) = (Progress::default(), Instant::now());
         let behind = || BTreeMap::from([(("t".to_owned(), 0), 5)]);
-        progress.look(begin, &behind());
-        progress.excuse();
-        assert_eq!(progress.look(begin + REPORT, &behind()), Still::default());
+        progress.observe(begin, &behind());
+        progress.reset();
+        assert_eq!(progress.observe(begin + REPORT, &behind()), Stalled::default());
     }
 }

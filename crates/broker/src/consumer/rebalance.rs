@@ -1,36 +1,40 @@
-//! Which partitions a session reads, and from where.
+//! The partitions that a session reads, and the offsets from which it reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Rebalance;
 use super::session::Session;
-use crate::generation;
-use crate::positions::{self, Partition, Position, Positions};
+use crate::positions::{self, BEGINNING, Position, StoredPosition};
+use crate::record::Partition;
 
+/// The pause between two attempts to read positions.
 const POSITIONS_AGAIN: Duration = Duration::from_millis(500);
 
+/// The positions of partitions as the database has them.
+type Stored = BTreeMap<Partition, StoredPosition>;
+
 impl Session<'_> {
-    pub(super) async fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), KafkaError> {
+    pub(super) async fn rebalance(&mut self, rebalance: Rebalance) -> KafkaResult<()> {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = self.partitions(&list);
                 tracing::debug!(count = partitions.len(), "partitions assigned");
-                let Some(positions) = self.read_positions(&partitions).await else {
+                let Some(stored) = self.read_positions(&partitions).await else {
                     return Ok(());
                 };
-                self.assignment.assign(positions);
-                self.consumer.0.incremental_assign(&self.list(&self.assignment.begin(&partitions)))?;
+                self.assign(stored);
+                self.consumer.0.incremental_assign(&self.list(&self.assignment.start(&partitions)))?;
             }
             Rebalance::Revoke(list) => {
                 let partitions = self.partitions(&list);
                 tracing::debug!(count = partitions.len(), "partitions revoked");
                 self.assignment.revoke(&partitions);
-                self.batch.void(&partitions);
+                self.batch.discard(&partitions);
                 self.consumer.0.incremental_unassign(&list)?;
             }
         }
@@ -40,89 +44,95 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reads the held positions again; where the database says something else, reading goes on there. Verifies the logs
-    /// of partitions where nothing happened for `idle`.
-    pub(super) async fn refresh(&mut self, idle: Duration) -> Result<(), KafkaError> {
-        if self.went_back().await {
-            return Ok(());
-        }
-        let assigned = self.assignment.positions();
-        let partitions: Vec<Partition> = assigned.keys().cloned().collect();
-        match positions::read(self.owner.outbox.pool(), &partitions).await {
-            Ok(positions) => {
-                let moved =
-                    |(partition, position): &(Partition, Position)| assigned.get(partition) != Some(position);
-                let moved: BTreeSet<Partition> =
-                    positions.into_iter().filter(moved).map(|(partition, _)| partition).collect();
-                if !moved.is_empty() {
-                    tracing::info!(partitions = moved.len(), "positions were moved; reading on from there");
-                    self.read_on(moved).await?;
+    /// Reads the stored positions again. Where they differ from those of this process, reading continues at the stored ones.
+    /// Verifies the logs of partitions that were idle for `idle`.
+    pub(super) async fn refresh(&mut self, idle: Duration) -> KafkaResult<()> {
+        let assigned: Vec<Partition> = self.assignment.positions().into_keys().collect();
+        match positions::select(self.shared.outbox.pool(), &assigned).await {
+            Ok(stored) => {
+                if self.went_back(&assigned, &stored).await {
+                    return Ok(());
                 }
+                self.follow_moved(stored)?;
             }
-            // The next batch will tell it, if there is one.
+            // The next batch reports the outage, if there is a batch.
             Err(error) => tracing::debug!(%error, "positions cannot be read"),
         }
-        self.start_reading(&self.assignment.idle(idle))
+        self.start_reading(&self.assignment.unverified_for(idle))
     }
 
-    /// Whether the database went back in time: a position is lower than the one that was committed, and no operator rewound
-    /// it; or the database was repaired while this process ran. The session ends then.
-    async fn went_back(&mut self) -> bool {
-        if let Err(error) = self.look_back().await {
-            tracing::debug!(%error, "the generation or the positions cannot be read");
-        }
-        self.older.is_some()
-    }
-
-    async fn look_back(&mut self) -> sqlx::Result<()> {
-        let outbox = &self.owner.outbox;
+    /// Continues at the stored positions where they differ from those of this process.
+    fn follow_moved(&self, mut stored: Stored) -> KafkaResult<()> {
         let assigned = self.assignment.positions();
-        let partitions: Vec<Partition> = assigned.keys().cloned().collect();
-        let highest = positions::highest(outbox.pool(), &partitions).await?;
-        let fell = assigned.iter().find_map(|(partition, position)| {
-            let (topic, number) = partition;
-            let highest = highest.get(partition).copied().unwrap_or(positions::BEGINNING);
-            (highest < position.next).then(|| {
-                format!(
-                    "{topic}/{number} was read up to offset {}, and the database says {highest}",
-                    position.next
-                )
-            })
-        });
-        self.older = match fell {
-            Some(fell) => Some(fell),
-            None => generation::changed(outbox.pool(), outbox.lineage().await?.generation).await?,
-        };
-        Ok(())
+        stored.retain(|partition, stored| assigned.get(partition) != Some(&stored.position));
+        let moved: BTreeSet<Partition> = stored.keys().cloned().collect();
+        if !moved.is_empty() {
+            tracing::info!(partitions = moved.len(), "positions were moved; reading from the new positions");
+            self.assign(stored);
+        }
+        self.start_reading(&moved)
     }
 
-    /// Reads these partitions on from where the database says.
-    pub(super) async fn read_on(&mut self, partitions: BTreeSet<Partition>) -> Result<(), KafkaError> {
-        if self.went_back().await {
-            return Ok(());
-        }
-        let Some(positions) = self.read_positions(&partitions).await else {
+    /// Continues at the stored positions of these partitions.
+    pub(super) async fn restart_from_database(&mut self, partitions: BTreeSet<Partition>) -> KafkaResult<()> {
+        let Some(stored) = self.read_positions(&partitions).await else {
             return Ok(());
         };
-        self.assignment.assign(positions);
+        let asked: Vec<Partition> = partitions.iter().cloned().collect();
+        if self.went_back(&asked, &stored).await {
+            return Ok(());
+        }
+        self.assign(stored);
         self.start_reading(&partitions)
     }
 
-    /// Reads all partitions again from the record before their positions.
-    pub(super) async fn verify_all(&mut self) -> Result<(), KafkaError> {
-        // What the group has decided comes first: it waits for an answer to that.
+    /// Returns whether the database went back in time: a position of this process is higher than the stored one ever was, or
+    /// the database was repaired while this process ran. The session ends then.
+    async fn went_back(&mut self, asked: &[Partition], stored: &Stored) -> bool {
+        self.older_database = self.fallen_position(asked, stored);
+        if self.older_database.is_none() {
+            match self.shared.outbox.lineage_changed().await {
+                Ok(changed) => self.older_database = changed,
+                Err(error) => tracing::debug!(%error, "the generation cannot be read"),
+            }
+        }
+        self.older_database.is_some()
+    }
+
+    fn fallen_position(&self, asked: &[Partition], stored: &Stored) -> Option<String> {
+        let assigned = self.assignment.positions();
+        asked.iter().find_map(|partition| {
+            let next = assigned.get(partition)?.next;
+            let highest = stored.get(partition).map_or(BEGINNING, |stored| stored.highest);
+            let (topic, number) = partition;
+            (highest < next).then(|| {
+                format!("{topic}/{number} was read up to offset {next}, and the database says {highest}")
+            })
+        })
+    }
+
+    fn assign(&self, stored: Stored) {
+        let position = |(partition, stored): (Partition, StoredPosition)| -> (Partition, Position) {
+            (partition, stored.position)
+        };
+        self.assignment.assign(stored.into_iter().map(position).collect());
+    }
+
+    /// Starts all partitions again from the record before their positions.
+    pub(super) async fn verify_all(&mut self) -> KafkaResult<()> {
+        // The group waits for the answer to its decisions, so they come first.
         while let Ok(rebalance) = self.rebalances.try_recv() {
             self.rebalance(rebalance).await?;
         }
         self.start_reading(&self.assignment.positions().into_keys().collect())
     }
 
-    /// Reads these partitions again, as far as they are held and not lost, from the record before their positions.
+    /// Starts those of `partitions` again that are assigned and can be read, from the record before their positions.
     ///
-    /// A seek fails on partitions that were only just assigned; giving them up and taking them again never does, and
-    /// drops what was fetched ahead.
-    pub(super) fn start_reading(&self, partitions: &BTreeSet<Partition>) -> Result<(), KafkaError> {
-        let from = self.assignment.begin(partitions);
+    /// A seek fails on partitions that were assigned a moment ago. Unassigning and assigning them never fails, and drops the
+    /// prefetched records.
+    pub(super) fn start_reading(&self, partitions: &BTreeSet<Partition>) -> KafkaResult<()> {
+        let from = self.assignment.start(partitions);
         if from.is_empty() {
             return Ok(());
         }
@@ -131,12 +141,12 @@ impl Session<'_> {
         self.consumer.0.incremental_assign(&list)
     }
 
-    /// Reads positions until the database answers; `None`: the process is to stop.
-    async fn read_positions(&self, partitions: &BTreeSet<Partition>) -> Option<Positions> {
+    /// Reads positions until the database answers; `None`: the process must stop.
+    async fn read_positions(&self, partitions: &BTreeSet<Partition>) -> Option<Stored> {
         let partitions: Vec<Partition> = partitions.iter().cloned().collect();
         loop {
-            match positions::read(self.owner.outbox.pool(), &partitions).await {
-                Ok(positions) => return Some(positions),
+            match positions::select_or_insert(self.shared.outbox.pool(), &partitions).await {
+                Ok(stored) => return Some(stored),
                 Err(error) => tracing::warn!(%error, "positions cannot be read; trying again"),
             }
             self.stop.run_until_cancelled(tokio::time::sleep(POSITIONS_AGAIN)).await?;
@@ -144,17 +154,17 @@ impl Session<'_> {
     }
 
     fn partitions(&self, list: &TopicPartitionList) -> BTreeSet<Partition> {
-        let ours = |topic: &str| self.owner.settings.without_prefix(topic).map(str::to_owned);
+        let short = |topic: &str| self.shared.settings.without_prefix(topic).map(str::to_owned);
         let elements = list.elements();
-        elements.iter().filter_map(|element| Some((ours(element.topic())?, element.partition()))).collect()
+        elements.iter().filter_map(|element| Some((short(element.topic())?, element.partition()))).collect()
     }
 
-    /// These offsets, as librdkafka takes them.
+    /// Converts offsets to librdkafka's list.
     pub(super) fn list(&self, offsets: &BTreeMap<Partition, i64>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for ((topic, partition), offset) in offsets {
-            let topic = self.owner.settings.topic_name(topic);
-            // Fails for offsets below -2 only, which the schema refuses.
+            let topic = self.shared.settings.topic_name(topic);
+            // Fails only for offsets below -2, which the schema refuses.
             let _ = list.add_partition_offset(&topic, *partition, Offset::from_raw(*offset));
         }
         list

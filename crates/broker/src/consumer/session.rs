@@ -1,51 +1,69 @@
-//! The life of one librdkafka consumer: from joining the group until the process stops or the client is beyond repair.
+//! The life of one librdkafka consumer: from joining the group until the process stops or the client must be replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use envelope::Topic;
 use futures::FutureExt;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::alarms::Alarms;
-use super::assignment::Assignment;
+use super::apply::{Applier, BatchResult};
 use super::batch::Batch;
 use super::context::{Context, Rebalance};
 use super::monitor::Monitor;
-use super::{Consumer, ConsumerStatus};
-use crate::apply::{Applied, Applier};
-use crate::positions::Partition;
-use crate::record::{Identity, Record};
+use super::status::ConsumerStatus;
+use crate::assignment::Assignment;
+use crate::handler::Subscription;
+use crate::record::{Identity, Partition, Record};
+use crate::settings::Settings;
+use crate::tx::Outbox;
 use crate::{kafka, pause};
 
-/// How often the positions are read again.
+/// The interval between two looks at the stored positions.
 const REFRESH: Duration = Duration::from_secs(2);
-/// How long nothing may happen on a partition before its log is verified again.
+/// A partition that is idle for this long is verified again.
 const IDLE: Duration = Duration::from_secs(30);
-/// The most records that are taken from librdkafka between two looks at everything else.
+/// The largest number of records taken from librdkafka before the loop looks at everything else.
 const DRAIN: usize = 2000;
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
-/// Why a session ended.
+/// The parts of a consumer that all its sessions use.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) outbox: Outbox,
+    /// By topic, without the prefix.
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
+    pub(super) status: watch::Sender<ConsumerStatus>,
+}
+
+impl Shared {
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        self.subscriptions.values().map(Subscription::topic).collect()
+    }
+}
+
+/// The reason why a session ended.
 pub(super) enum Ended {
     Stopped,
-    /// The client is beyond repair.
+    /// The client failed for good.
     Fatal(KafkaError),
-    /// The same, and Kafka did not answer for a while before.
+    /// The client failed for good after Kafka did not answer for a while.
     FatalAfterOutage(KafkaError),
-    /// The client does not find a Kafka that is there.
+    /// The client cannot find a Kafka that other clients reach.
     StaleClient,
-    /// The database is older than what this process has read, or was repaired meanwhile: so much is known of it.
-    Older(String),
+    /// The database is older than what this process has read, or was repaired meanwhile; with the finding that shows it.
+    OlderDatabase(String),
 }
 
 pub(super) struct Session<'a> {
-    pub(super) owner: &'a Consumer,
+    pub(super) shared: &'a Shared,
     pub(super) status: watch::Sender<ConsumerStatus>,
     pub(super) stop: CancellationToken,
     pub(super) consumer: Member,
@@ -53,29 +71,28 @@ pub(super) struct Session<'a> {
     applier: Applier,
     pub(super) assignment: Arc<Assignment>,
     pub(super) batch: Batch,
-    /// How it is known that the database went back in time.
-    pub(super) older: Option<String>,
+    /// The finding that shows that the database went back in time.
+    pub(super) older_database: Option<String>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn begin(owner: &'a Consumer, stop: CancellationToken) -> Result<Self, KafkaError> {
+    pub(super) fn begin(shared: &'a Shared, stop: CancellationToken) -> KafkaResult<Self> {
         let (context, rebalances) = Context::new();
-        let consumer: StreamConsumer<Context> =
-            kafka::consumer(&owner.settings).create_with_context(context)?;
-        let names = owner.settings.names_of(&owner.topics());
+        let settings = &shared.settings;
+        let consumer: StreamConsumer<Context> = kafka::consumer(settings).create_with_context(context)?;
+        let names = settings.names_of(&shared.topics());
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let status = owner.status.clone();
-        let assignment = Arc::<Assignment>::default();
+        let (status, outbox) = (shared.status.clone(), shared.outbox.clone());
         Ok(Self {
-            applier: Applier::new(owner.settings.clone(), owner.outbox.clone(), status.clone(), stop.clone()),
-            owner,
+            applier: Applier::new(settings.clone(), outbox, status.clone(), stop.clone()),
+            shared,
             status,
             stop,
             consumer: Member(Arc::new(consumer)),
             rebalances,
-            assignment,
+            assignment: Arc::default(),
             batch: Batch::default(),
-            older: None,
+            older_database: None,
         })
     }
 
@@ -83,31 +100,31 @@ impl<'a> Session<'a> {
         let left = CancellationToken::new();
         let stale_client = CancellationToken::new();
         let monitor = tokio::spawn(self.monitor(stale_client.clone()).run(left.clone()));
-        // Also when this future is dropped.
+        // Stops the monitor also when this future is dropped.
         let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = loop {
             let consumer = Arc::clone(&self.consumer.0);
-            let turn = tokio::select! {
+            let done = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break Ended::Stopped,
                 () = stale_client.cancelled() => break Ended::StaleClient,
                 Some(rebalance) = self.rebalances.recv() => self.rebalance(rebalance).await,
                 _ = refresh.tick() => self.refresh(IDLE).await,
-                again = self.assignment.wanted() => self.start_reading(&again),
+                partitions = self.assignment.requested_restarts() => self.start_reading(&partitions),
                 received = consumer.recv() => self.receive(received).await,
             };
-            // What the next connection brings may be of another log.
-            let verified = match turn {
-                Ok(()) if consumer.context().take_doubt() => self.verify_all().await,
-                turn => turn,
+            // The records of the next connection may be of another log.
+            let verified = match done {
+                Ok(()) if consumer.context().take_must_verify() => self.verify_all().await,
+                done => done,
             };
             if let Err(error) = verified {
                 break Ended::Fatal(error);
             }
-            if let Some(finding) = self.older.take() {
-                break Ended::Older(finding);
+            if let Some(finding) = self.older_database.take() {
+                break Ended::OlderDatabase(finding);
             }
         };
         drop(left);
@@ -121,8 +138,8 @@ impl<'a> Session<'a> {
 
     fn monitor(&self, stale_client: CancellationToken) -> Monitor {
         Monitor {
-            settings: self.owner.settings.clone(),
-            topics: self.owner.topics(),
+            settings: self.shared.settings.clone(),
+            topics: self.shared.topics(),
             consumer: Arc::clone(&self.consumer.0),
             assignment: Arc::clone(&self.assignment),
             status: self.status.clone(),
@@ -131,18 +148,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes a record and all that are there with it, and settles them.
-    async fn receive(&mut self, first: Result<BorrowedMessage<'_>, KafkaError>) -> Result<(), KafkaError> {
+    /// Takes a record and all others that are ready, and applies them.
+    async fn receive(&mut self, first: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<()> {
         let consumer = Arc::clone(&self.consumer.0);
         let (mut received, mut room) = (Some(first), DRAIN);
         while let Some(result) = received {
             match result {
-                // After a connection was lost, nothing is taken before the logs are verified; this comes again.
-                Ok(_) if consumer.context().is_in_doubt() => break,
+                // After a lost connection no record is taken before the logs are verified; this one is read again then.
+                Ok(_) if consumer.context().must_verify() => break,
                 Ok(message) => self.take(&message),
-                Err(error) => self.explain(error)?,
+                Err(error) => self.handle_error(error)?,
             }
-            // A rebalance may have come with the poll: what was revoked must not be settled.
+            // The poll may have brought a rebalance: records of revoked partitions must not be applied.
             while let Ok(rebalance) = self.rebalances.try_recv() {
                 self.rebalance(rebalance).await?;
             }
@@ -150,14 +167,14 @@ impl<'a> Session<'a> {
             let is_full = self.batch.is_full() || room == 0;
             received = if is_full { None } else { consumer.recv().now_or_never() };
         }
-        self.settle().await
+        self.apply().await
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let Some(topic) = self.owner.settings.without_prefix(message.topic()) else {
+        let Some(topic) = self.shared.settings.without_prefix(message.topic()) else {
             return;
         };
-        let Some(subscription) = self.owner.subscriptions.get(topic) else {
+        let Some(subscription) = self.shared.subscriptions.get(topic) else {
             return;
         };
         let (partition, cleanup) = ((topic.to_owned(), message.partition()), subscription.topic().cleanup);
@@ -167,67 +184,72 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Brings the batch into the database, topic by topic.
-    async fn settle(&mut self) -> Result<(), KafkaError> {
+    /// Applies the batch to the database, topic by topic.
+    async fn apply(&mut self) -> KafkaResult<()> {
         let mut topics = self.batch.take();
         pause::at("consumer.received").await;
         while let Some((topic, records)) = topics.pop_first() {
-            let Some(subscription) = self.owner.subscriptions.get(&topic) else {
+            let Some(subscription) = self.shared.subscriptions.get(&topic) else {
                 continue;
             };
-            match self.applier.settle(subscription, &records, &self.assignment).await {
-                Applied::Done => self.store_offsets(&records),
-                Applied::Stale => {
-                    tracing::info!(topic, "the position was moved by someone else; reading on from there");
-                    // What is left of the batch is void, and librdkafka will not bring it again by itself: all its
-                    // partitions are read on from where the database says, not only the one that was moved.
-                    let left = records.iter().chain(topics.values().flatten());
-                    return self.read_on(left.map(Record::origin).collect()).await;
+            match self.applier.apply(subscription, &records, &self.assignment).await {
+                BatchResult::Committed => self.store_offsets(&records),
+                BatchResult::Stale => {
+                    tracing::info!(topic, "the position was moved by someone else; reading from the new one");
+                    // The rest of the batch is void, and librdkafka does not deliver it again by itself. So all partitions
+                    // of the batch restart from the database, not only the one whose position was moved.
+                    let rest = records.iter().chain(topics.values().flatten());
+                    return self.restart_from_database(rest.map(Record::origin).collect()).await;
                 }
-                Applied::Stopped => return Ok(()),
+                BatchResult::Stopped => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// Tells Kafka where we are, for lag displays alone.
+    /// Stores the positions as Kafka's committed offsets, for lag displays only.
     fn store_offsets(&self, records: &[Record]) {
         let partitions: BTreeSet<Partition> = records.iter().map(Record::origin).collect();
         let positions =
             self.assignment.positions().into_iter().map(|(partition, position)| (partition, position.next));
         let is_read = |(partition, next): &(Partition, i64)| *next >= 0 && partitions.contains(partition);
         let offsets: BTreeMap<Partition, i64> = positions.filter(is_read).collect();
-        // `_STATE` when a partition is gone meanwhile: whoever has it now stores its own.
+        // Fails with `_STATE` when a partition was revoked meanwhile: its new member stores its own offset.
         let _ = self.consumer.0.store_offsets(&self.list(&offsets));
     }
 
-    /// Tells trouble that passes from trouble that does not.
-    fn explain(&self, error: KafkaError) -> Result<(), KafkaError> {
+    /// Returns errors after which the client must be replaced, and deals with all others.
+    fn handle_error(&self, error: KafkaError) -> KafkaResult<()> {
         use RDKafkaErrorCode::{AutoOffsetReset, PollExceeded, UnknownTopicOrPartition};
         match error {
             KafkaError::MessageConsumptionFatal(_) => return Err(error),
             KafkaError::MessageConsumption(AutoOffsetReset | UnknownTopicOrPartition) => {
-                self.assignment.suspect()
+                self.assignment.suspect();
             }
             KafkaError::MessageConsumption(PollExceeded) => {
-                tracing::info!("waited so long that the group went on without us; joining again");
+                tracing::info!(
+                    "the group continued without this member, which waited too long; joining again"
+                );
             }
-            // The monitor tells when Kafka does not answer.
+            // The monitor reports a Kafka that does not answer.
             error => tracing::debug!(%error, "Kafka"),
         }
         Ok(())
     }
 
-    /// Leaves the group. That blocks until Kafka has answered, which it may never do.
+    /// Leaves the group. That blocks until Kafka answers, which may never happen.
     async fn close(self) {
         let member = self.consumer;
         if tokio::time::timeout(CLOSE, kafka::blocking(move || drop(member))).await.is_err() {
-            tracing::warn!("Kafka did not let us leave the group in time; it will notice by itself");
+            tracing::warn!(
+                "Kafka did not confirm in time that this member leaves the group; the session times out"
+            );
         }
     }
 }
 
-/// Our place in the group. However it is dropped, the last rebalance is carried out on the spot: librdkafka waits for it.
+/// The membership in the group. However it is dropped, the last rebalance is carried out at once, because librdkafka waits
+/// for it.
 pub(super) struct Member(pub(super) Arc<StreamConsumer<Context>>);
 
 impl Drop for Member {

@@ -1,4 +1,4 @@
-//! One batch of one topic through a fold: parse, load, decide each in log order, save.
+//! Applies one batch of one topic with a handler: parse, load, handle each event in log order, save.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,49 +11,61 @@ use crate::failure::{Failure, Rejected};
 use crate::record::Record;
 use crate::tx::Tx;
 
-/// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+/// The outcome of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler applied the event.
     Applied,
+    /// The event was applied before.
     Repeated,
+    /// The event's type is unknown.
     Skipped,
-    Dead,
+    /// The record can never be applied, for this reason.
+    Dead(String),
 }
 
 impl Outcome {
-    pub(crate) fn label(self) -> &'static str {
+    /// The value of the metric's label `outcome`.
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Repeated => "repeated",
             Self::Skipped => "skipped",
-            Self::Dead => "dead",
+            Self::Dead(_) => "dead",
         }
     }
 }
 
-/// Whether repetitions are told by the sequence. A redrive applies what is out of order, on purpose.
+/// Whether an event whose sequence is not higher than the last one counts as a repetition. A redrive applies dead letters
+/// out of order on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard {
+pub enum Guard {
+    /// Repetitions are recognised.
     On,
+    /// On topics with cleanup by deletion every event is applied.
     Off,
 }
 
-/// A batch of one topic, and the records of it that are known to be at fault.
+/// A batch of records of one topic.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Batch<'a> {
+pub struct Batch<'a> {
+    /// The records in log order.
     pub records: &'a [Record],
+    /// The records that become dead letters without being handled, by their index, with the causes.
     pub rejected: &'a BTreeMap<usize, String>,
+    /// Whether repetitions are recognised.
     pub guard: Guard,
 }
 
-/// What became of each record of a batch, why the dead ones died, and after how many missing events others came.
+/// The outcomes of a batch.
 #[derive(Debug, Default)]
-pub(crate) struct Handled {
+pub struct Handled {
+    /// The outcome of each record.
     pub outcomes: Vec<Outcome>,
-    pub causes: BTreeMap<usize, String>,
-    pub gaps: BTreeMap<usize, u64>,
-    /// The applied ones that were published after their publisher's database was restored.
-    pub regenerated: BTreeSet<usize>,
+    /// The number of missing events before a record, by the record's index.
+    pub(crate) gaps: BTreeMap<usize, u64>,
+    /// The applied records that were published after their publisher's database was restored.
+    pub(crate) regenerated: BTreeSet<usize>,
 }
 
 pub(super) async fn apply<H: Handler>(
@@ -75,17 +87,15 @@ pub(super) async fn apply<H: Handler>(
                 Outcome::Applied
             }
             Parsed::Unknown => Outcome::Skipped,
-            Parsed::Dead(cause) => {
-                handled.causes.insert(index, cause);
-                Outcome::Dead
-            }
+            Parsed::Dead(cause) => Outcome::Dead(cause),
         });
     }
     if events.is_empty() {
         return Ok(handled);
     }
     let mut state = handler.load(tx, &events).await?;
-    // Behind the locks: what several writers note of one row is in the order of time; and no finer than Postgres keeps it.
+    // Read after the rows are locked, so that the times that several writers store in one row are in order. Truncated to the
+    // resolution of Postgres.
     let now = OffsetDateTime::now_utc().truncate_to_microsecond();
     for (index, received) in indexes.into_iter().zip(&events) {
         match arrival(handler, &mut state, received, batch.guard) {
@@ -109,7 +119,7 @@ pub(super) async fn apply<H: Handler>(
     Ok(handled)
 }
 
-/// How the event stands to what its aggregate has seen, which it counts as seen from now on.
+/// Compares the event's sequence with the last one of its aggregate, and stores it as the last one.
 fn arrival<H: Handler>(
     handler: &H,
     state: &mut H::State,
@@ -117,18 +127,18 @@ fn arrival<H: Handler>(
     guard: Guard,
 ) -> Arrival {
     let cleanup = H::Event::TOPIC.cleanup;
-    let Some(seen) = handler.last_sequence(state, &received.event) else {
-        // Nothing is known of the key.
+    let Some(last) = handler.last_sequence(state, &received.event) else {
+        // The key is unknown.
         return match received.sequence.arrival(Sequence::NONE, cleanup) {
             Arrival::Gap(missing) if H::FIRST_IS_FIRST => Arrival::Gap(missing),
             _ => Arrival::Next,
         };
     };
-    let arrival = received.sequence.arrival(*seen, cleanup);
-    // Never falls, also when a redrive applies an older event.
-    *seen = received.sequence.max(*seen);
+    let arrival = received.sequence.arrival(*last, cleanup);
+    // It never falls, even when a redrive applies an older event.
+    *last = received.sequence.max(*last);
     match arrival {
-        // An older state never comes over a newer one, whoever asks for it.
+        // An older state never replaces a newer one, not even by a redrive.
         Arrival::Repeated if guard == Guard::Off && cleanup == Cleanup::Delete => Arrival::Next,
         arrival => arrival,
     }
@@ -161,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Knows the sequence that it has seen, or has no aggregate.
+    /// A handler whose state is the last sequence, or no aggregate.
     struct Things<const FIRST_IS_FIRST: bool>;
 
     impl<const FIRST_IS_FIRST: bool> Handler for Things<FIRST_IS_FIRST> {
@@ -189,23 +199,23 @@ mod tests {
 
     fn arrives<H: Handler<Event = Deleted, State = Option<Sequence>>>(
         handler: &H,
-        seen: Option<i64>,
+        last: Option<i64>,
         sequence: i64,
     ) -> Arrival {
         let sequence = Sequence::from_i64(sequence).unwrap();
         let (id, time, event) = (Uuid::nil(), OffsetDateTime::UNIX_EPOCH, Deleted::Happened {});
         let received = Received { event, id, sequence, time, traceparent: None };
-        let mut state = seen.map(|seen| Sequence::from_i64(seen).unwrap());
+        let mut state = last.map(|last| Sequence::from_i64(last).unwrap());
         arrival(handler, &mut state, &received, Guard::On)
     }
 
     #[test]
-    fn a_key_of_which_nothing_is_known_begins_with_its_first_event() {
+    fn an_unknown_key_must_begin_with_its_first_event() {
         let of_a_new_key = |sequence| arrives(&Things::<true>, None, sequence);
         assert_eq!(of_a_new_key(1), Arrival::Next);
         assert_eq!(of_a_new_key(2), Arrival::Gap(1));
         assert_eq!(of_a_new_key(3), Arrival::Gap(2));
-        assert_eq!(arrives(&Things::<true>, Some(1), 3), Arrival::Gap(1), "as behind a later one");
-        assert_eq!(arrives(&Things::<false>, None, 3), Arrival::Next, "it remembers no sequence");
+        assert_eq!(arrives(&Things::<true>, Some(1), 3), Arrival::Gap(1), "as after a known event");
+        assert_eq!(arrives(&Things::<false>, None, 3), Arrival::Next, "the handler stores no sequences");
     }
 }

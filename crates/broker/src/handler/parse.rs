@@ -1,4 +1,4 @@
-//! From a record to the event that it carries, or to the reason why it carries none.
+//! Parses the event of a record.
 
 use envelope::{Event, Headers, ParseError};
 
@@ -7,14 +7,15 @@ use crate::record::Record;
 
 pub(super) enum Parsed<E> {
     Event(Received<E>),
-    /// A type of a newer producer.
+    /// The type is unknown: a newer version of the publisher wrote the record.
     Unknown,
+    /// The record can never be applied, for this reason.
     Dead(String),
 }
 
 pub(super) fn parse<E: Event>(record: &Record) -> Parsed<E> {
     if record.headers.is_none() {
-        return Parsed::Dead("the headers are not readable: a name is no UTF-8".to_owned());
+        return Parsed::Dead("the headers are not readable: a name is not UTF-8".to_owned());
     }
     let Some(ce_type) = record.ce_type() else {
         return Parsed::Dead("header ce_type is missing or not readable".to_owned());
@@ -27,15 +28,15 @@ pub(super) fn parse<E: Event>(record: &Record) -> Parsed<E> {
         Err(error) => return Parsed::Dead(error.to_string()),
     };
     if !E::TOPIC.is_published_by(&headers.source) {
-        // What it says instead is a stranger's text: the record keeps it.
+        // The cause does not quote the header, which may be any text; the dead letter has it.
         let owner = envelope::source(E::TOPIC.owner);
         return Parsed::Dead(format!("header ce_source is not {owner}, which alone publishes on this topic"));
     }
-    let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else {
-        return Parsed::Dead("the key is missing or no UTF-8".to_owned());
+    let Some(key) = record.key_text() else {
+        return Parsed::Dead("the key is missing or not UTF-8".to_owned());
     };
     match E::parse(ce_type, key, record.value.as_deref()) {
-        // Order and sequence are per key: an event under another key than its own has neither.
+        // Order and sequence are per key: an event under a wrong key has neither.
         Ok(event) if event.key() != key => Parsed::Dead("the key is not that of the event".to_owned()),
         Ok(event) => Parsed::Event(Received {
             event,
@@ -44,7 +45,7 @@ pub(super) fn parse<E: Event>(record: &Record) -> Parsed<E> {
             time: headers.time,
             traceparent: headers.traceparent,
         }),
-        // What serde quotes of a personal value must not travel on in the cause.
+        // The error of serde quotes parts of the value, which must not get into the cause on a personal topic.
         Err(ParseError::Data(_)) if E::TOPIC.personal => Parsed::Dead("the value does not parse".to_owned()),
         Err(error) => Parsed::Dead(error.to_string()),
     }

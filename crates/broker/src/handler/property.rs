@@ -1,7 +1,7 @@
-//! A batch of any size does what its records do one by one, on a real database, for random histories with repetitions
-//! and gaps in any order.
+//! A batch of any size has the same effects as its records one by one: on a real database, for random histories with
+//! repetitions and gaps in any order.
 
-// The example's fold, as the tests of the whole use it.
+// The example's handler, which the seam tests use too.
 #[path = "../../examples/bank/events.rs"]
 mod events;
 #[path = "../../examples/bank/ledger.rs"]
@@ -17,12 +17,12 @@ use stack::Servers;
 
 use self::ledger::{Ledger, SCHEMA};
 use super::{Batch, Guard, Outcome, Subscription};
-use crate::outbox::{HeaderValue, Row};
-use crate::record::Record;
+use crate::outbox::Row;
+use crate::record::{HeaderValue, Record, Timestamp};
 use crate::tx::Tx;
 use crate::{Outbox, Settings};
 
-/// Account, sequence, and what the event is.
+/// An account, a sequence, and the kind of the event.
 type Step = (u8, u64, Kind);
 
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ fn record(offset: usize, (account, sequence, kind): Step) -> Record {
         topic: "deposits".to_owned(),
         partition: 0,
         offset: i64::try_from(offset).unwrap_or_default(),
-        timestamp: rdkafka::Timestamp::NotAvailable,
+        timestamp: Timestamp::Unknown,
         key: Some(key.into_bytes()),
         value: Some(value.into_bytes()),
         headers: Some(vec![
@@ -70,34 +70,34 @@ fn record(offset: usize, (account, sequence, kind): Step) -> Record {
     }
 }
 
-/// What a history leaves: outcomes, accounts, bookings account by account, and the last state published of each key.
+/// The effects of a history: outcomes, accounts, bookings by account, and the last published state of each key.
 #[derive(Debug, PartialEq)]
-struct Left {
+struct Effects {
     outcomes: Vec<Outcome>,
     accounts: Vec<(String, i64, bool, i64)>,
     bookings: Vec<(String, i64, i64)>,
     published: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
-/// Folds the records in batches of these sizes, again and again, in a transaction that is rolled back.
-async fn apply(outbox: &Outbox, records: &[Record], sizes: &[usize]) -> Left {
+/// Applies the records in batches of these sizes, repeatedly, in a transaction that is rolled back.
+async fn apply(outbox: &Outbox, records: &[Record], sizes: &[usize]) -> Effects {
     let mut tx = outbox.begin().await.unwrap();
     let ledger = Subscription::new(Ledger);
     let (mut outcomes, mut rest, mut sizes) = (Vec::new(), records, sizes.iter().cycle());
     while !rest.is_empty() {
-        let (batch, behind) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+        let (batch, remaining) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
         let batch = Batch { records: batch, rejected: &BTreeMap::new(), guard: Guard::On };
         outcomes.extend(ledger.apply(&mut tx, batch).await.unwrap().outcomes);
-        rest = behind;
+        rest = remaining;
     }
     let published = std::mem::take(&mut tx.appends().rows);
-    Left { outcomes, published: last_states(published), ..tables(&mut tx).await }
+    Effects { outcomes, published: last_states(published), ..tables(&mut tx).await }
 }
 
-async fn tables(tx: &mut Tx) -> Left {
+async fn tables(tx: &mut Tx) -> Effects {
     let accounts = "SELECT id, balance, closed, seen_deposits FROM accounts ORDER BY id";
     let bookings = "SELECT account, deposit, amount FROM bookings ORDER BY account, id";
-    Left {
+    Effects {
         outcomes: Vec::new(),
         accounts: sqlx::query_as(accounts).fetch_all(&mut **tx).await.unwrap(),
         bookings: sqlx::query_as(bookings).fetch_all(&mut **tx).await.unwrap(),
@@ -110,7 +110,7 @@ fn last_states(rows: Vec<Row>) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
 }
 
 #[test]
-fn a_batched_fold_does_what_its_records_do_one_by_one() {
+fn a_batch_has_the_same_effects_as_its_records_one_by_one() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Kafka is not needed.
     let servers = runtime.block_on(Servers::start(Some(String::new()), None)).unwrap();

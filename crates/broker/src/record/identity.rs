@@ -1,12 +1,12 @@
-//! Tells two records apart that stand at the same offset of logs of one name.
+//! Distinguishes records that have the same offset in different logs of one name.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Record;
+use super::{Record, Timestamp};
 
-/// A digest of everything that a record is: its topic's full name, when it was appended, key, headers and value.
+/// A digest of a record: its topic's full name, its time, key, headers and value.
 ///
 /// Kafka's own topic ids and leader epochs would serve too, but rdkafka 0.39 does not expose them. An event's `ce_id`
 /// would not: records of other systems have none, and a copied record keeps it.
@@ -14,11 +14,15 @@ use super::Record;
 pub(crate) struct Identity([u8; 16]);
 
 impl Identity {
-    /// The identity of `record`, which was read from the topic with this full name.
+    /// Returns the identity of `record`, which was read from the topic with this full name.
     pub(crate) fn of(record: &Record, full_name: &str) -> Self {
         let mut hash = Hash(Sha256::new());
         hash.field(Some(full_name.as_bytes()));
-        hash.field(record.timestamp.to_millis().map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        let time = match record.timestamp {
+            Timestamp::Appended(millis) | Timestamp::Created(millis) => Some(millis.to_be_bytes()),
+            Timestamp::Unknown => None,
+        };
+        hash.field(time.as_ref().map(<[u8; 8]>::as_slice));
         hash.field(record.key.as_deref());
         hash.field(record.value.as_deref());
         for (name, value) in record.headers.iter().flatten() {
@@ -29,7 +33,7 @@ impl Identity {
         Self(std::array::from_fn(|i| digest[i]))
     }
 
-    /// As a database keeps it; `None` when it is none.
+    /// Reads an identity as the database keeps it; `None`: the length is wrong.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
@@ -54,7 +58,7 @@ impl fmt::Debug for Identity {
 struct Hash(Sha256);
 
 impl Hash {
-    /// With its length, so that no two lists of fields look alike.
+    /// Adds a field with its length, so that no two lists of fields have the same digest.
     fn field(&mut self, bytes: Option<&[u8]>) {
         let length = bytes.map_or(u64::MAX, |bytes| bytes.len() as u64);
         self.0.update(length.to_be_bytes());
@@ -64,17 +68,15 @@ impl Hash {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::Timestamp;
-
     use super::*;
-    use crate::outbox::HeaderValue;
+    use crate::record::HeaderValue;
 
     fn record() -> Record {
         Record {
             topic: "deposits".to_owned(),
             partition: 0,
             offset: 7,
-            timestamp: Timestamp::LogAppendTime(1_000),
+            timestamp: Timestamp::Appended(1_000),
             key: Some(b"alice".to_vec()),
             value: Some(b"{}".to_vec()),
             headers: Some(vec![("a".to_owned(), HeaderValue::Text("b".to_owned()))]),
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_record_counts() {
+    fn every_part_of_a_record_changes_its_identity() {
         let of = |record: Record| Identity::of(&record, "deposits");
         let same = of(record());
         assert_eq!(of(record()), same);
@@ -90,7 +92,7 @@ mod tests {
         assert_ne!(Identity::of(&record(), "shop.deposits"), same);
         let header = |name: &str, value| Some(vec![(name.to_owned(), value)]);
         for other in [
-            Record { timestamp: Timestamp::LogAppendTime(1_001), ..record() },
+            Record { timestamp: Timestamp::Appended(1_001), ..record() },
             Record { key: None, ..record() },
             Record { value: None, ..record() },
             Record { value: Some(Vec::new()), ..record() },

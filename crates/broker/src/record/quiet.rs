@@ -1,4 +1,4 @@
-//! Catches a panic that is no news, and keeps its message out of the log.
+//! Catches an expected panic and keeps its message out of the log.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,14 +8,14 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` returns; `None` when it panics.
+/// Returns the result of `work`; `None` when it panics.
 pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let told = take_hook();
+        let previous = take_hook();
         set_hook(Box::new(move |panic| {
             if !QUIET.get() {
-                told(panic);
+                previous(panic);
             }
         }));
     });

@@ -1,4 +1,4 @@
-//! Counts what waits in the outbox, for the gauges, the limit on new work, and a relay that makes no progress.
+//! Counts the rows in the outbox for the gauges and the limit on new work, and notices a relay that makes no progress.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ const EVERY: Duration = Duration::from_secs(1);
 /// after the producer's `message.timeout.ms` of 10 s.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Keeps the count until `stop`. Each instance counts for itself, whether or not it leads.
-pub(super) async fn keep(outbox: Outbox, status: watch::Sender<RelayStatus>, stop: CancellationToken) {
+/// Counts until `stop`. Each instance counts for itself, whether or not it leads.
+pub(super) async fn watch(outbox: Outbox, status: watch::Sender<RelayStatus>, stop: CancellationToken) {
     let mut oldest = Oldest::default();
     loop {
-        // A count has its price when much waits; it never takes more than a tenth of the time.
+        // Counting is slow when many rows wait; it takes at most a tenth of the time.
         let started = Instant::now();
-        match count(&outbox).await {
+        match outbox.measure().await {
             Ok(id) => oldest.observe(id, started).report(&status),
             Err(error) => tracing::debug!(%error, "the outbox cannot be counted"),
         }
@@ -31,7 +31,7 @@ pub(super) async fn keep(outbox: Outbox, status: watch::Sender<RelayStatus>, sto
     }
 }
 
-/// The oldest row, and since when it has been that: progress shows in another row, or in none.
+/// The oldest row, since when it has been the oldest, and for how long. Progress shows as another oldest row, or none.
 #[derive(Debug, Clone, Copy, Default)]
 struct Oldest(Option<(i64, Instant, Duration)>);
 
@@ -45,49 +45,28 @@ impl Oldest {
         *self
     }
 
-    /// How long the oldest row has waited without progress, where that is too long.
+    /// Returns how long the oldest row has waited without progress, when that is too long.
     fn stalled_for(self) -> Option<Duration> {
         self.0.map(|(_, _, waited)| waited).filter(|waited| *waited >= STALLED)
     }
 
-    /// Shows in the status whether the relay is stalled; logs when that begins and ends.
+    /// Writes to the status whether the relay is stalled, and logs when that begins and ends.
     fn report(self, status: &watch::Sender<RelayStatus>) {
         let stalled = self.stalled_for().is_some();
         status.send_if_modified(|status| {
             let changed = status.stalled != stalled;
-            // Kafka's refusal is logged where it comes in, with its cause.
+            // A refusal by Kafka is logged when it arrives, with its cause.
             match (changed, stalled, &status.refused) {
                 (true, true, None) => tracing::error!(
-                    "the oldest event of the outbox has not been published for {STALLED:?}, though Kafka refuses nothing"
+                    "the oldest event of the outbox has not been published for {STALLED:?}, although Kafka refuses nothing"
                 ),
-                (true, false, _) => tracing::info!("the outbox is published again"),
+                (true, false, _) => tracing::info!("the events of the outbox are published again"),
                 _ => {}
             }
             status.stalled = stalled;
             changed
         });
     }
-}
-
-/// Counts once, and returns the id of the oldest row.
-#[expect(clippy::cast_precision_loss, reason = "a gauge")]
-pub(crate) async fn count(outbox: &Outbox) -> sqlx::Result<Option<i64>> {
-    let row = sqlx::query!(
-        r#"
-        SELECT (SELECT count(*) FROM (SELECT FROM broker.outbox LIMIT $1) AS waiting) AS "depth!",
-               coalesce(extract(epoch FROM clock_timestamp() - oldest.created_at)::double precision, 0) AS "age!",
-               oldest.id AS "oldest?"
-        FROM (VALUES (1)) AS one
-        LEFT JOIN (SELECT id, created_at FROM broker.outbox ORDER BY id LIMIT 1) AS oldest ON true
-        "#,
-        outbox.limit() + 1,
-    )
-    .fetch_one(outbox.pool())
-    .await?;
-    outbox.set_depth(row.depth);
-    metrics::gauge!("outbox_depth").set(row.depth as f64);
-    metrics::gauge!("outbox_age_seconds").set(row.age.max(0.0));
-    Ok(row.oldest)
 }
 
 #[cfg(test)]
@@ -105,7 +84,7 @@ mod tests {
         };
         assert_eq!(stalled(Some(1), 0), None);
         assert_eq!(stalled(Some(1), 29), None);
-        assert_eq!(stalled(Some(2), 31), None, "a backlog that is drained is no stall, however old");
+        assert_eq!(stalled(Some(2), 31), None, "a backlog that shrinks is not a stall, however old");
         assert_eq!(stalled(Some(2), 61), Some(30));
         assert_eq!(stalled(None, 62), None);
         assert_eq!(stalled(Some(2), 63), None);

@@ -1,4 +1,5 @@
-//! The rows that the relay holds: a chain per topic and key in the order of the outbox, its front perhaps in flight.
+//! The rows that the relay holds in memory: one queue per topic and key, in the order of the outbox. Only the first row of
+//! each queue may be in flight.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -6,43 +7,45 @@ use std::time::{Duration, Instant};
 use super::refusals::Refusal;
 use crate::outbox::Row;
 
-/// The most rows that are held and not refused, and their bytes: beyond that nothing is fetched.
+/// The largest number and size of rows that are held and not refused; above it the relay fetches no more rows.
 const CAPACITY: usize = 4000;
 const CAPACITY_BYTES: usize = 16 << 20;
-/// The most refused keys of one topic that are held and sent again, and the bytes of their first rows. Beyond that the
-/// topic takes no more rows until Kafka takes one of these: refused rows never use up the capacity of others.
+/// The largest number of refused keys of one topic that are held and sent again, and the largest size of their first rows.
+/// Above it no more rows of the topic are fetched until Kafka takes one of these. So refused rows never use up the capacity
+/// of others.
 const REFUSED_KEYS: usize = 200;
 const REFUSED_BYTES: usize = 2 << 20;
-/// A chain of this length takes no more rows until it is shorter, so that a hot key cannot fill the relay.
-const LONG: usize = 100;
+/// A queue of this length takes no more rows, so that one busy key cannot fill the relay.
+const LONGEST_QUEUE: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A topic and a key.
-pub(super) type ChainKey = (String, Option<Vec<u8>>);
+pub(super) type TopicKey = (String, Option<Vec<u8>>);
 
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    by_key: HashMap<ChainKey, Chain>,
-    /// Which chain the row with this id is in.
-    keys: HashMap<i64, ChainKey>,
-    /// Chains whose front has not been sent.
-    idle: HashSet<ChainKey>,
+    by_key: HashMap<TopicKey, Queue>,
+    /// The key of each row by its id.
+    keys: HashMap<i64, TopicKey>,
+    /// Queues whose first row is not in flight.
+    idle: HashSet<TopicKey>,
     bytes: usize,
-    /// The refused keys by topic.
+    /// The refused keys of each topic.
     refused: HashMap<String, Refused>,
 }
 
 #[derive(Debug, Default)]
-struct Chain {
+struct Queue {
     rows: VecDeque<(i64, Row)>,
-    /// Why the front was refused the last time, and how often in a row.
+    /// The last refusal of the first row.
     refusal: Option<Refusal>,
+    /// The number of refusals of the first row in a row.
     refusals: u32,
     retry_at: Option<Instant>,
 }
 
-/// What the refused keys of a topic take: each holds its first row alone.
+/// The number of refused keys of a topic, and the size of their first rows. A refused key holds only its first row.
 #[derive(Debug, Default)]
 struct Refused {
     keys: usize,
@@ -57,49 +60,50 @@ impl Refused {
 
 impl InFlight {
     pub(super) fn push(&mut self, id: i64, row: Row) {
-        let key: ChainKey = (row.topic.clone(), row.key.clone());
+        let key: TopicKey = (row.topic.clone(), row.key.clone());
         self.keys.insert(id, key.clone());
         self.bytes += row.bytes();
-        let chain = self.by_key.entry(key.clone()).or_default();
-        if chain.rows.is_empty() {
+        let queue = self.by_key.entry(key.clone()).or_default();
+        if queue.rows.is_empty() {
             self.idle.insert(key);
         }
-        chain.rows.push_back((id, row));
+        queue.rows.push_back((id, row));
     }
 
-    /// The fronts that may be sent now.
+    /// Returns the ids of the rows that may be sent now.
     pub(super) fn ready(&self, now: Instant) -> Vec<i64> {
-        let in_flight = self.idle.iter().filter_map(|key| self.by_key.get(key));
-        let due = in_flight.filter(|chain| chain.retry_at.is_none_or(|at| at <= now));
-        let mut fronts: Vec<i64> = due.filter_map(|chain| chain.rows.front()).map(|(id, _)| *id).collect();
-        fronts.sort_unstable();
-        fronts
+        let idle = self.idle.iter().filter_map(|key| self.by_key.get(key));
+        let due = idle.filter(|queue| queue.retry_at.is_none_or(|at| at <= now));
+        let mut ready: Vec<i64> = due.filter_map(|queue| queue.rows.front()).map(|(id, _)| *id).collect();
+        ready.sort_unstable();
+        ready
     }
 
-    /// Those of `ids` that were refused before.
+    /// Returns those of `ids` that were refused before.
     pub(super) fn refused(&self, ids: &[i64]) -> Vec<i64> {
-        let chain = |id: &i64| self.by_key.get(self.keys.get(id)?);
-        ids.iter().copied().filter(|id| chain(id).is_some_and(|chain| chain.refusals > 0)).collect()
+        let queue = |id: &i64| self.by_key.get(self.keys.get(id)?);
+        ids.iter().copied().filter(|id| queue(id).is_some_and(|queue| queue.refusals > 0)).collect()
     }
 
-    /// Takes the front with this id into flight.
+    /// Marks the first row of a queue as in flight and returns it.
     pub(super) fn send(&mut self, id: i64) -> Option<&Row> {
         let key = self.keys.get(&id)?;
         self.idle.remove(key);
         self.by_key.get(key)?.rows.front().map(|(_, row)| row)
     }
 
-    /// The row is gone, published or withdrawn; the next of its key may go. `None` when it is not held any more.
+    /// Forgets a row that was published or withdrawn, so that the next row of its key may be sent. `None`: the row is not
+    /// held.
     pub(super) fn finish(&mut self, id: i64) -> Option<Row> {
         let key = self.keys.remove(&id)?;
-        let chain = self.by_key.get_mut(&key)?;
-        let (_, row) = chain.rows.pop_front()?;
+        let queue = self.by_key.get_mut(&key)?;
+        let (_, row) = queue.rows.pop_front()?;
         self.bytes -= row.bytes();
-        if chain.refusal.take().is_some() {
+        if queue.refusal.take().is_some() {
             release(&mut self.refused, &row);
         }
-        (chain.refusals, chain.retry_at) = (0, None);
-        if chain.rows.is_empty() {
+        (queue.refusals, queue.retry_at) = (0, None);
+        if queue.rows.is_empty() {
             self.by_key.remove(&key);
             self.idle.remove(&key);
         } else {
@@ -108,27 +112,27 @@ impl InFlight {
         Some(row)
     }
 
-    /// Keeps a refused row to be sent again after a pause, without the rows behind it: they stay in the outbox. The whole
-    /// key goes back there when its topic holds as many refused keys as it may.
+    /// Keeps a refused row to send it again after a pause, and forgets the rows after it, which stay in the outbox. Forgets
+    /// the whole key when the relay holds as many refused keys of the topic as it may.
     pub(super) fn refuse(&mut self, id: i64, refusal: Refusal) {
         let Some(key) = self.keys.get(&id).cloned() else { return };
-        let Some(chain) = self.by_key.get_mut(&key) else { return };
-        let known = chain.refusal.replace(refusal).is_some();
-        let pause = (FIRST_PAUSE * 2_u32.saturating_pow(chain.refusals)).min(LONGEST_PAUSE);
-        chain.refusals = (chain.refusals + 1).min(16);
-        chain.retry_at = Some(Instant::now() + pause);
+        let Some(queue) = self.by_key.get_mut(&key) else { return };
+        let known = queue.refusal.replace(refusal).is_some();
+        let pause = (FIRST_PAUSE * 2_u32.saturating_pow(queue.refusals)).min(LONGEST_PAUSE);
+        queue.refusals = (queue.refusals + 1).min(16);
+        queue.retry_at = Some(Instant::now() + pause);
         let kept = if known {
             1
         } else {
             let refused = self.refused.entry(key.0.clone()).or_default();
             let kept = usize::from(!refused.is_full());
-            if let Some((_, row)) = chain.rows.front().filter(|_| kept == 1) {
+            if let Some((_, row)) = queue.rows.front().filter(|_| kept == 1) {
                 refused.keys += 1;
                 refused.bytes += row.bytes();
             }
             kept
         };
-        for (id, row) in chain.rows.drain(kept..) {
+        for (id, row) in queue.rows.drain(kept..) {
             self.keys.remove(&id);
             self.bytes -= row.bytes();
         }
@@ -139,69 +143,70 @@ impl InFlight {
         }
     }
 
-    /// The keys of which a row was sent and is not published.
-    pub(super) fn sent(&self) -> impl Iterator<Item = &ChainKey> {
-        let was_sent = |(key, chain): &(&ChainKey, &Chain)| chain.refusals > 0 || !self.idle.contains(*key);
+    /// Returns the keys of which a row was sent and is not published.
+    pub(super) fn sent(&self) -> impl Iterator<Item = &TopicKey> {
+        let was_sent = |(key, queue): &(&TopicKey, &Queue)| queue.refusals > 0 || !self.idle.contains(*key);
         self.by_key.iter().filter(was_sent).map(|(key, _)| key)
     }
 
-    /// Why rows that are held were refused.
+    /// Returns the refusals of the rows that are held.
     pub(super) fn refusals(&self) -> BTreeSet<Refusal> {
-        self.by_key.values().filter_map(|chain| chain.refusal.clone()).collect()
+        self.by_key.values().filter_map(|queue| queue.refusal.clone()).collect()
     }
 
-    /// The topic of a row that is held.
+    /// Returns the topic of a row that is held.
     pub(super) fn topic(&self, id: i64) -> Option<&str> {
         self.keys.get(&id).map(|(topic, _)| topic.as_str())
     }
 
-    /// When the first refused row goes again.
+    /// Returns when the next refused row may be sent again.
     pub(super) fn next_retry(&self) -> Option<Instant> {
         self.idle.iter().filter_map(|key| self.by_key.get(key)?.retry_at).min()
     }
 
-    /// Whether no more rows fit, those of refused keys aside.
+    /// Returns whether the capacity is used up, not counting refused keys.
     pub(super) fn is_full(&self) -> bool {
         let (keys, bytes) =
             self.refused.values().fold((0, 0), |(keys, bytes), of| (keys + of.keys, bytes + of.bytes));
         self.keys.len() - keys >= CAPACITY || self.bytes - bytes >= CAPACITY_BYTES
     }
 
-    /// Topics that take no more rows for now: Kafka refuses as many of their keys as are held.
+    /// Returns the topics that take no more rows for now, because the relay holds as many of their refused keys as it may.
     pub(super) fn closed_topics(&self) -> impl Iterator<Item = &String> {
         self.refused.iter().filter(|(_, refused)| refused.is_full()).map(|(topic, _)| topic)
     }
 
-    /// The ids that are held: not to be selected again.
+    /// Returns the ids of all rows that are held, which must not be selected again.
     pub(super) fn ids(&self) -> Vec<i64> {
         self.keys.keys().copied().collect()
     }
 
-    /// Keys that take no more rows for now: what is behind them would only fill the relay.
-    pub(super) fn closed(&self) -> impl Iterator<Item = &ChainKey> {
+    /// Returns the keys that take no more rows for now: further rows would only fill the relay.
+    pub(super) fn closed(&self) -> impl Iterator<Item = &TopicKey> {
         self.by_key
             .iter()
-            .filter(|(_, chain)| chain.rows.len() >= LONG || chain.refusal.is_some())
+            .filter(|(_, queue)| queue.rows.len() >= LONGEST_QUEUE || queue.refusal.is_some())
             .map(|(key, _)| key)
     }
 
-    /// Forgets all rows but those in flight: their acknowledgements still come, and until then they must not go again.
+    /// Forgets all rows except those in flight: their acknowledgements still arrive, and until then they must not be sent
+    /// again.
     pub(super) fn forget_waiting(&mut self) {
         let idle = std::mem::take(&mut self.idle);
         self.by_key.retain(|key, _| !idle.contains(key));
         self.refused.clear();
-        for chain in self.by_key.values_mut() {
-            chain.rows.truncate(1);
-            (chain.refusal, chain.refusals, chain.retry_at) = (None, 0, None);
+        for queue in self.by_key.values_mut() {
+            queue.rows.truncate(1);
+            (queue.refusal, queue.refusals, queue.retry_at) = (None, 0, None);
         }
         let in_flight: HashSet<i64> =
-            self.by_key.values().filter_map(|chain| Some(chain.rows.front()?.0)).collect();
+            self.by_key.values().filter_map(|queue| Some(queue.rows.front()?.0)).collect();
         self.keys.retain(|id, _| in_flight.contains(id));
-        self.bytes = self.by_key.values().flat_map(|chain| &chain.rows).map(|(_, row)| row.bytes()).sum();
+        self.bytes = self.by_key.values().flat_map(|queue| &queue.rows).map(|(_, row)| row.bytes()).sum();
     }
 }
 
-/// Takes a published row out of its topic's refused ones.
+/// Removes a published row from the refused keys of its topic.
 fn release(refused: &mut HashMap<String, Refused>, row: &Row) {
     if let Some(of) = refused.get_mut(&row.topic) {
         of.keys -= 1;

@@ -1,32 +1,35 @@
-//! Keys of which Kafka may still get an old record. A producer that is replaced has records in its connection; Kafka may read
-//! them after the same and later ones that the new producer sent, since nothing orders two connections. Readers skip such a
-//! repetition by its sequence; but on a compacted topic it would be what is left of its key. So the state of these keys is
-//! published once more, some time after Kafka has taken what the old producer had in flight.
+//! Keys of which Kafka may still receive an old record after the producer is replaced.
+//!
+//! Records of the old producer may still be in its connection, and Kafka may read them after the same and later records of
+//! the new producer, because nothing orders two connections. Readers skip such a repetition by its sequence, but on a
+//! compacted topic it would remain as the last record of its key. So the relay publishes the state of these keys once more,
+//! some time after Kafka has acknowledged the records that the old producer had in flight.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::in_flight::ChainKey;
+use super::in_flight::TopicKey;
 
-/// A broker that has just taken a record of the new connection has read the old one, whose client is gone, long before.
+/// A broker that has acknowledged a record of the new connection has read the old connection, whose client is gone, long
+/// before this pause is over.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The keys in question.
+/// The keys whose state is published once more.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    /// What the old producer had in flight of them is not published yet.
-    in_flight: HashSet<ChainKey>,
-    /// When each is to be published once more.
-    due: VecDeque<(Instant, ChainKey)>,
+    /// Keys that the old producer had in flight and that are not published yet.
+    in_flight: HashSet<TopicKey>,
+    /// Keys to publish once more, and when.
+    due: VecDeque<(Instant, TopicKey)>,
 }
 
 impl Late {
-    /// The producer is replaced, which had sent records of these keys.
-    pub(super) fn expect(&mut self, keys: impl IntoIterator<Item = ChainKey>) {
+    /// Notes the keys that a replaced producer had in flight.
+    pub(super) fn expect(&mut self, keys: impl IntoIterator<Item = TopicKey>) {
         self.in_flight.extend(keys);
     }
 
-    /// Kafka has taken a record of this key.
+    /// Notes that Kafka has acknowledged a record of this key.
     pub(super) fn published(&mut self, topic: &str, key: Option<&[u8]>, now: Instant) {
         if self.in_flight.is_empty() {
             return;
@@ -36,8 +39,8 @@ impl Late {
         }
     }
 
-    /// The next key that is to be published once more now.
-    pub(super) fn due(&mut self, now: Instant) -> Option<ChainKey> {
+    /// Returns the next key to publish once more now.
+    pub(super) fn due(&mut self, now: Instant) -> Option<TopicKey> {
         self.due.pop_front_if(|(at, _)| *at <= now).map(|(_, key)| key)
     }
 }
@@ -56,6 +59,6 @@ mod tests {
         assert_eq!(late.due(now), None);
         assert_eq!(late.due(now + PAUSE), Some(key("MUG")));
         late.published("stock", Some(b"MUG"), now);
-        assert_eq!(late.due(now + PAUSE), None, "that was the state itself");
+        assert_eq!(late.due(now + PAUSE), None, "this record was the state itself");
     }
 }

@@ -1,12 +1,12 @@
-//! Why Kafka does not take rows, and which of these outages are logged already.
+//! The reasons why Kafka does not take rows, and which of these outages are logged already.
 //!
-//! A refusal of one topic (its size limit, its ACL) says nothing of the others; that Kafka cannot be reached concerns all.
+//! A refusal of one topic (its size limit, its ACL) does not concern other topics; an unreachable Kafka concerns all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// Why a row was not published.
+/// The reason why a row was not published.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
     /// No broker answered in time.
@@ -16,7 +16,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The reason why a row of `topic` came back with `error`.
+    /// Returns the reason for an `error` of a row of `topic`.
     pub(super) fn of(topic: &str, error: &KafkaError) -> Self {
         use RDKafkaErrorCode::{
             AllBrokersDown, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, PurgeInflight,
@@ -40,7 +40,7 @@ impl Refusal {
     }
 }
 
-/// The refusals that rows are waiting for at the moment; each is logged once when it begins and once when it ends.
+/// The refusals because of which rows wait at present. Each is logged once when it begins and once when it ends.
 #[derive(Debug, Default)]
 pub(super) struct Outages(BTreeMap<Refusal, String>);
 
@@ -59,14 +59,14 @@ impl Outages {
                     topic,
                     error,
                     events,
-                    "Kafka refuses events of this topic; they wait, other topics go on"
+                    "Kafka refuses events of this topic; they wait, other topics continue"
                 );
             }
         }
         self.0.insert(refusal, error.to_owned());
     }
 
-    /// Ends the outages that no row waits for any more.
+    /// Ends the outages because of which no row waits any more.
     pub(super) fn keep(&mut self, waiting: &BTreeSet<Refusal>) {
         self.0.retain(|refusal, _| {
             let lasts = waiting.contains(refusal);
@@ -79,7 +79,7 @@ impl Outages {
         });
     }
 
-    /// Forgets all outages without a word: another relay leads now, and logs its own.
+    /// Forgets all outages without logging: another relay leads now, and logs its own.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
@@ -88,7 +88,7 @@ impl Outages {
         self.0.is_empty()
     }
 
-    /// All outages in one line; `None` when there is none.
+    /// Returns all outages in one line; `None` when there is none.
     pub(super) fn summary(&self) -> Option<String> {
         let line = |(refusal, error): (&Refusal, &String)| match refusal {
             Refusal::Unreachable => format!("Kafka cannot be reached: {error}"),
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_answer_concerns_one_topic_alone() {
+    fn only_a_refusal_that_kafka_answered_concerns_a_single_topic() {
         let of = |code| Refusal::of("orders", &KafkaError::MessageProduction(code));
         assert_eq!(of(RDKafkaErrorCode::MessageTimedOut), Refusal::Unreachable);
         for answered in [

@@ -1,4 +1,4 @@
-//! The relay's statements.
+//! The relay's SQL.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,19 @@ use sqlx::PgPool;
 use sqlx::types::Json;
 
 use super::in_flight::InFlight;
-use crate::outbox::{HeaderList, Row};
+use crate::outbox::Row;
+use crate::record::HeaderList;
 
-/// How many rows one look fetches at most.
+/// The largest number of rows of one fetch.
 pub(super) const LIMIT: usize = 1000;
-/// And how many bytes: large events come in smaller steps, so that memory stays bounded.
+/// The largest size of one fetch in bytes, which bounds memory.
 const BYTES: i64 = 4 << 20;
 
-/// The oldest rows that are not held, without those of closed keys and topics.
+/// Returns the oldest rows that are not held, without those of closed keys and topics.
 ///
-/// Always from the oldest on, never after a last id seen: ids are not given out in commit order, and a transaction that
-/// commits late would be skipped. NOT IN, and not `<> ALL` or NOT EXISTS: it alone hashes what is held whatever the
-/// planner knew of the arrays; the others compare each row with each of them, which is all a backlog's time.
+/// Always from the oldest row on, never after a last id: ids are not assigned in commit order, and a transaction that
+/// commits late would be skipped. `NOT IN` instead of `<> ALL` or `NOT EXISTS`: only `NOT IN` hashes the held ids whatever
+/// the planner knows of the arrays; the others compare each row with each id, which takes most of the time of a backlog.
 pub(super) async fn select(pool: &PgPool, in_flight: &InFlight) -> sqlx::Result<Vec<(i64, Row)>> {
     let (topics, keys): (Vec<_>, Vec<_>) = in_flight.closed().cloned().unzip();
     let closed_topics: Vec<String> = in_flight.closed_topics().cloned().collect();
@@ -55,13 +56,13 @@ pub(super) async fn select(pool: &PgPool, in_flight: &InFlight) -> sqlx::Result<
     Ok(rows.into_iter().map(|row| (row.id, to_row(row.key, row.value, row.topic, row.headers.0))).collect())
 }
 
-/// Those of `ids` that are in the outbox still.
+/// Returns those of `ids` that are still in the outbox.
 pub(super) async fn present(pool: &PgPool, ids: &[i64]) -> sqlx::Result<HashSet<i64>> {
     let present = sqlx::query_scalar!("SELECT id FROM broker.outbox WHERE id = ANY ($1)", ids);
     Ok(present.fetch_all(pool).await?.into_iter().collect())
 }
 
-/// Deletes published rows and returns, sorted, the ids that were still there.
+/// Deletes published rows, and returns in order the ids of those that still existed.
 pub(super) async fn delete(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<i64>> {
     let mut deleted = sqlx::query_scalar!("DELETE FROM broker.outbox WHERE id = ANY ($1) RETURNING id", ids)
         .fetch_all(pool)

@@ -1,4 +1,4 @@
-//! One turn of the relay: hold the lease, fetch rows, send what may go, wait for news, settle it.
+//! One tick of the relay: renew the lease, fetch rows, send the first row of each key, and process acknowledgements.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,48 +8,48 @@ use tokio_util::sync::CancellationToken;
 
 use super::refusals::Refusal;
 use super::{FASTEST_POLL, Relay, SLOWEST_POLL, STANDBY, rows};
+use crate::compacted::republish_key;
 use crate::pause;
 use crate::producer::{Acknowledgement, Producer};
-use crate::republish;
 
-/// What a turn waits for at most: a relay that has nothing to do still renews its lease.
+/// The longest wait of a tick: an idle relay still renews its lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Relay {
-    pub(super) async fn turn(&mut self, producer: &Producer, stop: &CancellationToken) -> sqlx::Result<()> {
+    pub(super) async fn tick(&mut self, producer: &Producer, stop: &CancellationToken) -> sqlx::Result<()> {
         let until = if self.lead().await? {
-            // Also when an acknowledgement has woken it: what does not fit must stay in the outbox.
-            if !self.in_flight.is_full() && Instant::now() >= self.look_at {
+            // Rows that do not fit must stay in the outbox.
+            if !self.in_flight.is_full() && Instant::now() >= self.next_fetch {
                 self.fetch().await?;
             }
             self.send(producer).await?;
-            self.next_turn()
+            self.next_tick()
         } else {
-            // Acknowledgements of what was sent while it led still come, and must be settled.
+            // Acknowledgements of rows that it sent while it led still arrive.
             Instant::now() + STANDBY
         };
-        let news = self.wait(until, stop).await;
-        self.acknowledge(news).await?;
+        let acknowledgements = self.wait(until, stop).await;
+        self.acknowledge(acknowledgements).await?;
         while let Some((topic, key)) = self.late.due(Instant::now()) {
-            self.repair(&topic, key.as_deref()).await;
+            self.republish_state(&topic, key.as_deref()).await;
         }
         Ok(())
     }
 
-    /// Adds rows that are not held yet, and decides when to look again.
+    /// Fetches rows that it does not hold yet, and decides when to fetch again.
     async fn fetch(&mut self) -> sqlx::Result<()> {
         let rows = rows::select(self.outbox.pool(), &self.in_flight).await?;
         self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
         let more = rows.len() >= rows::LIMIT;
-        self.look_at = Instant::now() + if more { Duration::ZERO } else { self.poll };
+        self.next_fetch = Instant::now() + if more { Duration::ZERO } else { self.poll };
         for (id, row) in rows {
             self.in_flight.push(id, row);
         }
         Ok(())
     }
 
-    /// Sends the front of each chain that may go. The lease is looked at last, just before: a relay that was frozen
-    /// since must not send.
+    /// Sends the first row of each key that may be sent. The lease is checked right before each row, because a relay that
+    /// was frozen meanwhile must not send.
     async fn send(&mut self, producer: &Producer) -> sqlx::Result<()> {
         self.drop_withdrawn().await?;
         let ready = self.in_flight.ready(Instant::now());
@@ -68,8 +68,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Forgets refused rows that are gone from the outbox by now: what was withdrawn while Kafka was away is not published
-    /// when it is back.
+    /// Forgets refused rows that are no longer in the outbox: an event that was withdrawn while Kafka was away must not be
+    /// published when Kafka is back.
     async fn drop_withdrawn(&mut self) -> sqlx::Result<()> {
         let again = self.in_flight.refused(&self.in_flight.ready(Instant::now()));
         if again.is_empty() {
@@ -82,34 +82,34 @@ impl Relay {
         Ok(())
     }
 
-    /// When there is something to do that nobody announces.
-    fn next_turn(&self) -> Instant {
-        let look_at = if self.in_flight.is_full() { None } else { Some(self.look_at) };
+    /// Returns when the next work is due that nothing announces.
+    fn next_tick(&self) -> Instant {
+        let fetch = if self.in_flight.is_full() { None } else { Some(self.next_fetch) };
         let longest = Instant::now() + LONGEST_WAIT;
-        look_at.into_iter().chain(self.in_flight.next_retry()).min().map_or(longest, |at| at.min(longest))
+        fetch.into_iter().chain(self.in_flight.next_retry()).min().map_or(longest, |at| at.min(longest))
     }
 
-    /// Waits for an acknowledgement, a commit, or `until`; returns the acknowledgements that are there.
+    /// Waits for an acknowledgement, a commit, or `until`, and returns the acknowledgements that have arrived.
     async fn wait(&mut self, until: Instant, stop: &CancellationToken) -> Vec<Acknowledgement> {
-        let mut news = Vec::new();
+        let mut acknowledgements = Vec::new();
         let takes_more = self.lease.is_held() && !self.in_flight.is_full();
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = self.acknowledgements.recv_many(&mut news, rows::LIMIT) => {}
-            () = self.outbox.woken(), if takes_more => self.look_at = Instant::now(),
+            _ = self.acknowledgements.recv_many(&mut acknowledgements, rows::LIMIT) => {}
+            () = self.outbox.woken(), if takes_more => self.next_fetch = Instant::now(),
             () = tokio::time::sleep_until(until.into()) => {}
         }
-        news
+        acknowledgements
     }
 
-    /// Deletes what Kafka has, and lets the next row of each key go; a refused row waits, its key behind it.
-    async fn acknowledge(&mut self, news: Vec<Acknowledgement>) -> sqlx::Result<()> {
+    /// Deletes the rows that Kafka has, which lets the next row of each key go, and keeps refused rows with their keys.
+    async fn acknowledge(&mut self, acknowledgements: Vec<Acknowledgement>) -> sqlx::Result<()> {
         let (mut refused, mut answered) = (Vec::new(), false);
-        for Acknowledgement { id, result } in news {
+        for Acknowledgement { id, result } in acknowledgements {
             match result {
                 Ok(()) => {
                     answered = true;
-                    self.delivered.push(id);
+                    self.acknowledged.push(id);
                 }
                 Err(error) => {
                     let Some(topic) = self.in_flight.topic(id) else { continue };
@@ -122,16 +122,20 @@ impl Relay {
         if answered {
             self.stale_client.reached();
         } else if !refused.is_empty() {
-            self.is_stranded = self.stale_client.missed().await;
+            self.is_producer_stale = self.stale_client.missed().await;
         }
         self.refuse(refused);
-        if self.delivered.is_empty() {
+        self.delete_acknowledged().await
+    }
+
+    async fn delete_acknowledged(&mut self) -> sqlx::Result<()> {
+        if self.acknowledged.is_empty() {
             return Ok(());
         }
         pause::at("relay.acknowledged").await;
-        // When this fails they stay in `delivered`, and held: the next turn deletes them, none goes again.
-        let deleted = rows::delete(self.outbox.pool(), &self.delivered).await?;
-        for id in std::mem::take(&mut self.delivered) {
+        // When this fails, the rows stay in `acknowledged` and in flight: a later tick deletes them, and none is sent again.
+        let deleted = rows::delete(self.outbox.pool(), &self.acknowledged).await?;
+        for id in std::mem::take(&mut self.acknowledged) {
             let Some(row) = self.in_flight.finish(id) else {
                 continue;
             };
@@ -142,17 +146,17 @@ impl Relay {
                     topic = row.topic,
                     "an event was published twice, or after it was withdrawn: another relay or an erasure was faster"
                 );
-                self.repair(&row.topic, row.key.as_deref()).await;
+                self.republish_state(&row.topic, row.key.as_deref()).await;
             }
         }
         if !self.outages.is_empty() {
             self.outages.keep(&self.in_flight.refusals());
-            self.report();
+            self.report_outages();
         }
         Ok(())
     }
 
-    /// Keeps refused rows to be sent again; logs an outage once, however many rows it stops.
+    /// Keeps refused rows to send them again. Each outage is logged once, however many rows it stops.
     fn refuse(&mut self, refused: Vec<(i64, Refusal, String)>) {
         if refused.is_empty() {
             return;
@@ -165,11 +169,11 @@ impl Relay {
         for (refusal, (error, events)) in counts {
             self.outages.begin(refusal, &error, events);
         }
-        self.report();
+        self.report_outages();
     }
 
-    /// Shows the outages in the status.
-    pub(super) fn report(&self) {
+    /// Writes the outages to the status.
+    pub(super) fn report_outages(&self) {
         let refused = self.outages.summary();
         self.status.send_if_modified(|status| {
             let changed = status.refused != refused;
@@ -178,18 +182,19 @@ impl Relay {
         });
     }
 
-    /// A late repetition may be the last record of its key now; on a compacted topic the state must be.
-    async fn repair(&self, topic: &str, key: Option<&[u8]>) {
+    /// Publishes the state of a key again. On a compacted topic the last record of a key must be its state, and a late
+    /// repetition may have taken that place.
+    async fn republish_state(&self, topic: &str, key: Option<&[u8]>) {
         let owner = self.compacted.iter().find(|owner| owner.topic().name == topic);
         let key = key.and_then(|key| std::str::from_utf8(key).ok());
         if let (Some(owner), Some(key)) = (owner, key)
             && owner.topic().cleanup == Cleanup::Compact
-            && let Err(error) = republish::one(&self.outbox, owner.as_ref(), key).await
+            && let Err(error) = republish_key(&self.outbox, owner.as_ref(), key).await
         {
             tracing::error!(
                 topic,
                 %error,
-                "the state of a key could not be published again; the daily republish will"
+                "the state of a key could not be published again; the daily republish publishes it"
             );
         }
     }

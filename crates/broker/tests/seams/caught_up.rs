@@ -1,8 +1,8 @@
-//! Whether a topic has been read as far as it went.
+//! Whether a topic has been read to its end.
 
 use std::sync::Arc;
 
-use broker::CaughtUp;
+use broker_ops::CaughtUp;
 use envelope::Event as _;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use crate::support::{Bank, Raw, until};
 async fn a_log_that_ends_with_the_marker_of_a_transaction_is_read_to_its_end() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
-    // A marker behind it: the position will never stand at the end of the log.
+    // The transaction's marker follows: the position never reaches the end of the log.
     bank.produce_in_a_transaction("deposits", 0, &[Raw::deposit("alice", 1, 1)]).await;
     bank.booked_once_and_in_order(1).await;
     assert_eq!(bank.position(0).await, 1);
@@ -21,7 +21,7 @@ async fn a_log_that_ends_with_the_marker_of_a_transaction_is_read_to_its_end() {
     let (running, stop) = (Arc::clone(&caught_up), CancellationToken::new());
     let stopped = stop.clone();
     let running = tokio::spawn(async move { running.run(stopped).await });
-    until("all is known to be read", async || caught_up.is_current()).await;
+    until("the topic is known to be read", async || caught_up.is_current()).await;
     stop.cancel();
     running.await.unwrap();
     bank.close().await;

@@ -1,11 +1,12 @@
-//! Several members of a group: whoever loses a partition, freezes or dies, each deposit is booked once and in order.
+//! Several members of a group: each deposit is booked once and in order, whichever member loses a partition, freezes or is
+//! killed.
 
 use std::time::{Duration, Instant};
 
 use crate::support::{Bank, Process, until};
 
 const ACCOUNTS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
-/// How many deposits may be made that are not booked yet.
+/// The largest number of deposits that are not booked yet.
 const AHEAD: usize = 3000;
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn a_rebalance_in_the_middle_of_a_batch() {
     bank.close().await;
 }
 
-/// Freezes a member at this point until another has its partitions and has booked what it held.
+/// Freezes a member at this point until another has its partitions and has booked its deposits.
 async fn frozen_at(point: &str) {
     let mut bank = Bank::open().await;
     bank.run_till();
@@ -43,11 +44,11 @@ async fn frozen_at(point: &str) {
     bank.booked_once_and_in_order(30).await;
     frozen.go_on();
     frozen.thaw();
-    // Woken, it finds that its batch is not its own any more.
+    // After it wakes, it notices that its batch is stale.
     frozen.says("moved by someone else").await;
     bank.deposit(&ACCOUNTS, 5).await;
     bank.booked_once_and_in_order(60).await;
-    // And it can serve again.
+    // And it can consume again.
     other.stop().await;
     bank.deposit(&ACCOUNTS, 5).await;
     bank.booked_once_and_in_order(90).await;
@@ -56,7 +57,7 @@ async fn frozen_at(point: &str) {
 }
 
 #[tokio::test]
-async fn a_member_frozen_before_its_transaction_wakes_with_a_batch_that_is_not_its_own() {
+async fn a_member_frozen_before_its_transaction_wakes_with_a_stale_batch() {
     frozen_at("consumer.received").await;
 }
 
@@ -66,7 +67,7 @@ async fn a_member_frozen_within_its_transaction_keeps_no_lock_and_wakes_without_
 }
 
 #[tokio::test]
-async fn a_static_member_goes_on_within_two_seconds_after_kill_9() {
+async fn a_static_member_continues_within_two_seconds_after_kill_9() {
     let mut bank = Bank::open().await;
     bank.run_till();
     let mut ledger = bank.process("ledger").with("INSTANCE", "ledger-1").start();
@@ -76,22 +77,23 @@ async fn a_static_member_goes_on_within_two_seconds_after_kill_9() {
     bank.deposit(&ACCOUNTS, 1).await;
     let started = Instant::now();
     let _again = bank.process("ledger").with("INSTANCE", "ledger-1").start();
-    until("it books on", async || bank.bookings().await == 12).await;
+    until("it continues to book", async || bank.bookings().await == 12).await;
     assert!(started.elapsed() < Duration::from_secs(2), "it took {:?}", started.elapsed());
     bank.close().await;
 }
 
 #[tokio::test]
-async fn of_two_members_with_one_name_one_gives_up_and_the_other_goes_on() {
+async fn of_two_members_with_one_instance_name_one_gives_up_and_the_other_continues() {
     let mut bank = Bank::open().await;
     bank.run_till();
-    let mut twins = [(); 2].map(|()| bank.process("ledger").with("INSTANCE", "ledger-1").start());
-    until("one has ended", || std::future::ready(twins.iter_mut().any(Process::has_ended))).await;
+    let mut instances = [(); 2].map(|()| bank.process("ledger").with("INSTANCE", "ledger-1").start());
+    until("one has ended", || std::future::ready(instances.iter_mut().any(Process::has_ended))).await;
     bank.deposit(&ACCOUNTS, 3).await;
     bank.booked_once_and_in_order(18).await;
-    let gave_up = twins.iter_mut().find_map(|twin| twin.has_ended().then(|| twin.output())).unwrap();
+    let gave_up =
+        instances.iter_mut().find_map(|instance| instance.has_ended().then(|| instance.output())).unwrap();
     assert!(gave_up.contains("same group.instance.id"), "{gave_up}");
-    assert!(!twins.iter_mut().all(Process::has_ended), "one goes on");
+    assert!(!instances.iter_mut().all(Process::has_ended), "one continues");
     bank.close().await;
 }
 
@@ -100,13 +102,13 @@ async fn instances_come_and_go_under_load() {
     let mut bank = Bank::open().await;
     bank.run_till();
     let mut members = vec![bank.process("ledger").start()];
-    let (mut deposits, mut turn) = (0, 0);
+    let (mut deposits, mut round) = (0, 0);
     let ends = Instant::now() + Duration::from_secs(10);
     while Instant::now() < ends {
         let changes = Instant::now() + Duration::from_secs(2);
         members.push(bank.process("ledger").start());
         while Instant::now() < changes {
-            // Not without end while a partition waits for its member: the rest would be a test of speed.
+            // Bounded while a partition waits for its member: otherwise the rest would be a test of speed.
             if deposits < bank.bookings().await + AHEAD {
                 bank.deposit(&ACCOUNTS, 1).await;
                 deposits += ACCOUNTS.len();
@@ -114,14 +116,14 @@ async fn instances_come_and_go_under_load() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
-        // The eldest goes: killed, or asked to.
-        let mut eldest = members.remove(0);
-        if turn % 2 == 0 {
-            eldest.kill();
+        // The oldest member is killed, or asked to stop.
+        let mut oldest = members.remove(0);
+        if round % 2 == 0 {
+            oldest.kill();
         } else {
-            eldest.stop().await;
+            oldest.stop().await;
         }
-        turn += 1;
+        round += 1;
     }
     bank.booked_once_and_in_order(deposits).await;
     bank.nothing_is_unread().await;

@@ -1,4 +1,4 @@
-//! kill -9 at each seam: one effect each, order per key kept.
+//! kill -9 at each seam: each event has one effect, in the order of its key.
 
 use crate::support::Bank;
 
@@ -6,14 +6,14 @@ const ACCOUNTS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 const ROUNDS: usize = 5;
 const DEPOSITS: usize = ACCOUNTS.len() * ROUNDS;
 
-/// Kills the service when it gets to this point, starts it again, and looks at the books.
+/// Kills the service at this point, starts it again, and checks the books.
 async fn killed_at(service: &str, point: &str) -> Bank {
     let mut bank = Bank::open().await;
     match service {
         "till" => drop(bank.run_ledger()),
         _ => bank.run_till(),
     }
-    // A name of its own, so that its group does not wait for the dead one.
+    // An instance name, so that the group does not wait for the dead member.
     let instance = format!("{service}-1");
     let mut killed = bank.process(service).with("INSTANCE", &instance).held_at(point).start();
     bank.deposit(&ACCOUNTS, ROUNDS).await;
@@ -34,7 +34,7 @@ async fn after_the_commit_before_the_publication() {
 #[tokio::test]
 async fn after_the_publication_before_the_delete() {
     let bank = killed_at("till", "relay.acknowledged").await;
-    assert!(bank.records("deposits").await.len() > DEPOSITS, "repetitions came, and did nothing");
+    assert!(bank.records("deposits").await.len() > DEPOSITS, "repetitions arrived without effect");
     bank.close().await;
 }
 

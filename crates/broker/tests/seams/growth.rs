@@ -1,10 +1,10 @@
-//! What grows and what does not.
+//! The sizes of the broker's tables, and the limit of the outbox.
 
 use sqlx::Executor as _;
 
 use crate::support::{Bank, Plan, until};
 
-/// Rows that go through: some, or as `GROWTH_ROWS` says (scripts/broker-proofs: a million).
+/// The number of rows: 20,000, or `GROWTH_ROWS` (scripts/broker-proofs: a million).
 fn rows() -> usize {
     std::env::var("GROWTH_ROWS").map_or(20_000, |rows| rows.parse().unwrap())
 }
@@ -21,12 +21,12 @@ async fn the_tables_of_the_broker_stay_flat() {
     let mut sizes = Vec::new();
     for round in 1..=4 {
         bank.deposit_in_bulk(&accounts, rounds / accounts.len()).await;
-        // A hundredth at a time: how long all of it takes is the machine's.
+        // In steps of a hundredth, because the total time depends on the machine.
         for part in 1..=100 {
             bank.booked_at_least(rounds * (round - 1) + rounds * part / 100).await;
         }
         until("and published", async || bank.outbox_rows("ledger").await == 0).await;
-        // What autovacuum does within a minute; the table's settings in the migration make it come.
+        // Autovacuum does this within a minute, by the table's settings in the migration.
         for service in ["till", "ledger"] {
             bank.pool(service).execute("VACUUM broker.outbox").await.unwrap();
             bank.pool(service).execute("VACUUM broker.positions").await.unwrap();
@@ -34,7 +34,7 @@ async fn the_tables_of_the_broker_stay_flat() {
         sizes.push((bank.kibibytes("till").await, bank.kibibytes("ledger").await));
     }
     println!("KiB of the broker's tables, till and ledger, after each quarter of {} rows: {sizes:?}", rows());
-    // How large they are is how much waited at once, which is the machine's; that it is no more than before is ours.
+    // The size depends on how many rows waited at once, and so on the machine. It must not grow from quarter to quarter.
     let most = |of: fn(&(i64, i64)) -> i64| sizes[..3].iter().map(of).max().unwrap() * 3 / 2;
     assert!(sizes[3].0 <= most(|size| size.0) && sizes[3].1 <= most(|size| size.1), "they grow: {sizes:?}");
     for service in ["till", "ledger"] {
@@ -50,14 +50,14 @@ async fn the_tables_of_the_broker_stay_flat() {
 }
 
 #[tokio::test]
-async fn a_full_outbox_says_so_at_the_door() {
+async fn a_full_outbox_is_reported_to_the_service() {
     let mut bank = Bank::planned(Plan { outbox_limit: 5, ..Plan::default() }).await;
-    // Nobody publishes, but the relay counts.
+    // The relay cannot publish, but it counts.
     bank.relay_without_kafka("till");
     bank.deposit(&["alice"], 6).await;
-    assert!(!bank.till.is_full(), "until somebody has counted");
+    assert!(!bank.till.is_full(), "not before the relay has counted");
     until("the outbox is full", async || bank.till.is_full()).await;
     bank.pool("till").execute("DELETE FROM broker.outbox").await.unwrap();
-    until("it is not any more", async || !bank.till.is_full()).await;
+    until("the outbox is not full any more", async || !bank.till.is_full()).await;
     bank.close().await;
 }

@@ -1,5 +1,5 @@
-//! The broker crate on real Kafka and Postgres, broken at every seam: two small services (`examples/bank`) whose
-//! deposits must each be booked once, in order, whatever dies, freezes or comes twice.
+//! The broker crate on a real Kafka and Postgres, with failures at every seam. Two small services (`examples/bank`) must book
+//! each deposit once and in order, whatever is killed, frozen or repeated.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,17 +16,18 @@ mod caught_up;
 mod consumers;
 mod crash;
 mod growth;
-mod lost;
 mod order;
+mod out_of_range;
 mod outage;
 mod poison;
+mod policy;
+mod progress;
 mod redrive;
 mod relays;
+mod replaced_logs;
 mod republish;
 mod rewind;
-mod rewritten;
 mod shutdown;
-mod standstill;
 mod states;
 mod topics;
 mod withdrawn;

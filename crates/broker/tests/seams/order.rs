@@ -1,4 +1,4 @@
-//! Order per key, when the ways of the database and of Kafka are against it.
+//! Order per key, where the database or Kafka alone would not keep it.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sqlx::Executor as _;
 
 use crate::support::Bank;
 
-/// A trigger that holds the commit of `slow` while the test holds a lock, however long: its row has a lower id by then.
+/// A trigger that delays the commit of `slow` while the test holds a lock. Its row has a lower id than later rows.
 const HELD_COMMITS: &str = "
     CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
         'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
@@ -42,10 +42,10 @@ async fn a_transaction_that_commits_late_is_not_skipped() {
     bank.close().await;
 }
 
-/// An idempotent producer alone would not do: what is younger than the record that timed out would be delivered, and the
-/// record only then, behind it.
+/// An idempotent producer alone would not keep the order: records after the one that timed out would be delivered before its
+/// repetition.
 #[tokio::test]
-async fn what_waits_behind_a_first_publication_that_times_out_stays_behind_it() {
+async fn later_events_stay_behind_a_first_publication_that_times_out() {
     let mut bank = Bank::private().await;
     bank.run_ledger();
     let till = bank.process("till").start();
@@ -55,7 +55,7 @@ async fn what_waits_behind_a_first_publication_that_times_out_stays_behind_it() 
     let kafka = bank.servers.kafka().unwrap();
     kafka.kill();
     let (deposits, is_back) = (Cell::new(1), Cell::new(false));
-    // All the while, so that some are still good when those before them have timed out.
+    // Continuously, so that some have not timed out when earlier ones have.
     let deposit = async {
         while !is_back.get() {
             bank.deposit(&["alice"], 1).await;

@@ -1,10 +1,11 @@
-//! Kafka or Postgres gone: nothing is lost, nothing is dead-lettered, memory stays bounded, and then everything is done.
+//! Outages of Kafka or Postgres: nothing is lost, nothing becomes a dead letter, memory stays bounded, and everything is done
+//! afterwards.
 
 use std::time::Duration;
 
 use crate::support::{Bank, Raw, says, until};
 
-/// Seconds that an outage lasts: a few, or as `OUTAGE_SECONDS` says (scripts/broker-proofs: a minute).
+/// The duration of an outage: 3 seconds, or `OUTAGE_SECONDS` (scripts/broker-proofs: a minute).
 fn outage() -> Duration {
     Duration::from_secs(std::env::var("OUTAGE_SECONDS").map_or(3, |seconds| seconds.parse().unwrap()))
 }
@@ -26,11 +27,11 @@ async fn without_postgres_a_consumer_keeps_its_place_and_its_records() {
 
     bank.booked_once_and_in_order(50).await;
     assert!(bank.letters().await.is_empty());
-    assert_eq!(bank.group("ledger").await, ("Stable".to_owned(), members), "nobody had to join again");
+    assert_eq!(bank.group("ledger").await, ("Stable".to_owned(), members), "no member had to join again");
     bank.close().await;
 }
 
-/// Also the order of a key whose first publications time out: what is behind them waits.
+/// This includes the order of a key whose first publications time out: later events wait.
 #[tokio::test]
 async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order_later() {
     let mut bank = Bank::private().await;
@@ -48,7 +49,7 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
         bank.deposit_with_memo(&accounts, &"x".repeat(400_000)).await;
     }
     till.says("Kafka cannot be reached").await;
-    says(&mut status, "Kafka is missed", |status| !status.reached).await;
+    says(&mut status, "Kafka is reported as away", |status| !status.reached).await;
     bank.deposit(&["alice"], 1).await;
     let grown = till.resident_mib() - before;
     println!("{grown} MiB more in memory, of 160 MB that wait in the outbox");
@@ -62,13 +63,13 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
     bank.close().await;
 }
 
-/// How often Kafka stands still, longer than the group keeps a place: once, or as `STANDSTILLS` says
-/// (scripts/broker-proofs: five times).
+/// How often Kafka stands still for longer than the session timeout: once, or `STANDSTILLS` times (scripts/broker-proofs:
+/// five).
 fn standstills() -> usize {
     std::env::var("STANDSTILLS").map_or(1, |times| times.parse().unwrap())
 }
 
-/// The member asks to join again and again meanwhile, and is fenced by its own repetitions when Kafka answers them all.
+/// Meanwhile the member asks to join repeatedly, and its own repetitions fence it when Kafka answers all of them.
 #[tokio::test]
 async fn a_static_member_outlives_a_kafka_that_stands_still() {
     let mut bank = Bank::private().await;

@@ -1,4 +1,4 @@
-//! Records that can never be applied take only themselves away; what is the world's fault takes nobody.
+//! Records that can never be applied become dead letters alone; other failures make no dead letters.
 
 use sqlx::Executor as _;
 
@@ -14,11 +14,11 @@ fn poison() -> Vec<(&'static str, Raw)> {
     vec![
         ("header ce_type is missing", raw().without_header("ce_type")),
         ("header ce_type is missing", raw().with_header("ce_type", [0xc3, 0x28])),
-        ("the key is missing or no UTF-8", foreign_key),
+        ("the key is missing or not UTF-8", foreign_key),
         ("the value is empty", empty),
         ("the value does not parse", raw().with_value("")),
         ("the value does not parse", raw().with_value("[".repeat(100_000))),
-        // Kafka takes it, the schema does not: an amount too large, with 900 KB around it.
+        // Kafka accepts it and the schema does not: an amount that is too large, with 900 KB around it.
         ("constraint bookings_amount_check", raw().with_value(memo("x".repeat(900_000)))),
         ("SQLSTATE 22021", raw().with_value(r#"{"account":"alice","amount":1,"memo":"\u0000"}"#)),
         ("a deposit of -5", raw().with_value(r#"{"account":"alice","amount":-5}"#)),
@@ -30,7 +30,7 @@ fn poison() -> Vec<(&'static str, Raw)> {
 }
 
 #[tokio::test]
-async fn a_poison_record_takes_only_itself_to_the_dead_letters_once_and_byte_for_byte() {
+async fn only_the_poison_record_becomes_a_dead_letter_once_and_byte_for_byte() {
     let mut bank = Bank::open().await;
     let (causes, poison): (Vec<_>, Vec<_>) = poison().into_iter().unzip();
     // All of it in one batch: between two good deposits of the same key, one of another behind.
@@ -48,17 +48,17 @@ async fn a_poison_record_takes_only_itself_to_the_dead_letters_once_and_byte_for
     assert_eq!(letters.len(), causes.len() + 1);
     for ((letter, record), cause) in letters.iter().zip(&poison).zip(causes) {
         assert_eq!((&letter.key, &letter.value), (&record.key, &record.value));
-        let told = letter.header("dlq_cause").unwrap();
-        assert!(told.contains(cause), "{told:?} names {cause:?}");
+        let stored = letter.header("dlq_cause").unwrap();
+        assert!(stored.contains(cause), "{stored:?} contains {cause:?}");
         assert_eq!(letter.headers[..record.headers.len()], record.headers);
         assert_eq!(letter.header("dlq_service"), Some("ledger"));
         assert_eq!(letter.header("dlq_topic"), Some("deposits"));
     }
     let hostile = letters.last().unwrap();
-    assert!(hostile.header("dlq_cause").unwrap().contains("a name is no UTF-8"));
+    assert!(hostile.header("dlq_cause").unwrap().contains("a name is not UTF-8"));
     assert_eq!(hostile.value.as_deref(), Some(b"{}".as_slice()));
 
-    // Read again from the beginning, nothing is booked and nobody dies a second time.
+    // Read again from the beginning, no deposit is booked and no record becomes a dead letter a second time.
     bank.rewound_to_the_beginning_and_read().await;
     bank.booked_once_and_in_order(4).await;
     assert_eq!(bank.letters().await.len(), letters.len());
@@ -84,7 +84,7 @@ async fn a_missing_right_or_column_is_waited_out() {
     let mut bank = Bank::open().await;
     bank.run_till();
     let mut status = bank.run_ledger();
-    for (break_it, repair, told) in [
+    for (break_it, repair, cause) in [
         (
             "REVOKE INSERT ON bookings FROM CURRENT_USER",
             "GRANT INSERT ON bookings TO CURRENT_USER",
@@ -95,9 +95,9 @@ async fn a_missing_right_or_column_is_waited_out() {
         bank.pool("ledger").execute(break_it).await.unwrap();
         bank.deposit(&["alice", "bob"], 2).await;
         let stuck = says(&mut status, "it is stuck", |status| status.stuck.is_some()).await.stuck;
-        assert!(stuck.unwrap().contains(told));
+        assert!(stuck.unwrap().contains(cause));
         bank.pool("ledger").execute(repair).await.unwrap();
-        says(&mut status, "it goes on", |status| status.stuck.is_none()).await;
+        says(&mut status, "it continues", |status| status.stuck.is_none()).await;
     }
     bank.booked_once_and_in_order(8).await;
     assert!(bank.letters().await.is_empty());

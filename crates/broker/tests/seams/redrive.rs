@@ -1,6 +1,7 @@
-//! Dead letters handled again, once what killed them is repaired.
+//! Dead letters that are handled again after their causes are repaired.
 
-use broker::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, RewindTo, Subscription};
+use broker::Subscription;
+use broker_ops::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, RewindTo};
 use envelope::Event as _;
 use sqlx::Executor as _;
 use time::OffsetDateTime;
@@ -23,13 +24,13 @@ impl Bank {
     ) -> Result<Vec<Report>, RedriveError> {
         let mut reports = Vec::new();
         let subscriptions = [Subscription::new(Ledger)];
-        let tell = |report| reports.push(report);
-        broker::redrive(&self.settings("ledger"), &self.ledger, &subscriptions, &wanted, action, tell)
+        let report = |report| reports.push(report);
+        broker_ops::redrive(&self.settings("ledger"), &self.ledger, &subscriptions, &wanted, action, report)
             .await?;
         Ok(reports)
     }
 
-    /// The schema takes large deposits now.
+    /// Makes the schema accept large deposits.
     async fn repair(&self) {
         self.pool("ledger")
             .execute("ALTER TABLE bookings DROP CONSTRAINT bookings_amount_check")
@@ -50,7 +51,7 @@ fn results(reports: &[Report]) -> Vec<&Redriven> {
     reports.iter().map(|report| &report.result).collect()
 }
 
-/// Two repairable dead letters of alice's and bob's, one of alice's that is not, and good deposits behind them.
+/// Returns a bank with repairable dead letters of alice's and bob's, one of alice's that is not, and later good deposits.
 async fn with_dead_letters() -> Bank {
     let mut bank = Bank::open().await;
     let records = [
@@ -87,7 +88,11 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     let redriven = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
     let bad = Redriven::StillDead("a deposit of -1".into());
     assert_eq!(results(&redriven), [&Redriven::Applied, &Redriven::Applied, &bad]);
-    assert_eq!(bank.balance("alice").await, TOO_MUCH + 1, "older than what was applied since, and applied");
+    assert_eq!(
+        bank.balance("alice").await,
+        TOO_MUCH + 1,
+        "applied, although older than events that were applied since"
+    );
 
     assert_eq!(
         results(&bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await),
@@ -95,14 +100,14 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
         "the others are done"
     );
     assert_eq!(bank.balance("alice").await, TOO_MUCH + 1);
-    // The sequence that was seen has not fallen: a repetition is still one.
+    // The last sequence has not fallen: a repetition is still recognised.
     bank.produce("deposits", 0, &[Raw::deposit("alice", 3, 1), Raw::deposit("alice", 4, 1)]).await;
     until("it is booked", async || bank.balance("alice").await == TOO_MUCH + 2).await;
     bank.close().await;
 }
 
 #[tokio::test]
-async fn only_those_that_are_wanted() {
+async fn only_dead_letters_that_the_filter_includes_are_redriven() {
     let bank = with_dead_letters().await;
     bank.repair().await;
     let all = DeadLetterFilter::default;
@@ -121,36 +126,40 @@ async fn only_those_that_are_wanted() {
     }
     let bobs = DeadLetterFilter { key: Some("bob".into()), ..all() };
     assert_eq!(results(&bank.redrive(bobs, Redrive::Handle).await), [&Redriven::Applied]);
-    assert_eq!(bank.balance("alice").await, 1, "what was not wanted is as it was");
+    assert_eq!(bank.balance("alice").await, 1, "other letters are unchanged");
     bank.close().await;
 }
 
 #[tokio::test]
-async fn what_the_database_cannot_do_is_told_with_the_letter_at_which_it_stopped() {
+async fn a_redrive_that_the_database_stops_names_the_dead_letter() {
     let bank = with_dead_letters().await;
     bank.repair().await;
     bank.pool("ledger").execute("ALTER TABLE bookings RENAME memo TO lost").await.unwrap();
     let stopped = bank.try_redrive(DeadLetterFilter::default(), Redrive::Handle).await.unwrap_err();
-    let told = stopped.to_string();
-    assert!(told.starts_with("stopped at deposits/0@0: ") && told.contains("memo"), "{told}");
+    let text = stopped.to_string();
+    assert!(text.starts_with("stopped at deposits/0@0: ") && text.contains("memo"), "{text}");
     bank.pool("ledger").execute("ALTER TABLE bookings RENAME lost TO memo").await.unwrap();
     let redriven = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
-    assert_eq!(results(&redriven)[..2], [&Redriven::Applied; 2], "none was taken for dead because of it");
+    assert_eq!(
+        results(&redriven)[..2],
+        [&Redriven::Applied; 2],
+        "the outage did not count as a failure of the letters"
+    );
     bank.close().await;
 }
 
 #[tokio::test]
-async fn without_its_topic_it_says_what_to_run() {
+async fn without_its_topic_a_redrive_names_the_command_to_run() {
     let bank = with_dead_letters().await;
     bank.delete_topics(&["dlq.ledger"]).await;
-    let told = bank.try_redrive(DeadLetterFilter::default(), Redrive::Handle).await.unwrap_err().to_string();
-    assert!(told.contains("dlq.ledger") && told.ends_with("run: ledger migrate"), "{told}");
-    broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
+    let error = bank.try_redrive(DeadLetterFilter::default(), Redrive::Handle).await.unwrap_err().to_string();
+    assert!(error.contains("dlq.ledger") && error.ends_with("run: ledger migrate"), "{error}");
+    broker_ops::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
     bank.close().await;
 }
 
 #[tokio::test]
-async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
+async fn a_dead_letter_that_a_rewind_applied_is_not_redriven_again() {
     let mut bank = Bank::open().await;
     bank.produce("deposits", 0, &[Raw::deposit("alice", 1, TOO_MUCH)]).await;
     bank.run_ledger();
@@ -164,7 +173,7 @@ async fn what_was_repaired_by_reading_again_is_not_redriven_a_second_time() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_repaired_is_discarded_and_stays_so() {
+async fn discarded_dead_letters_stay_discarded() {
     let bank = with_dead_letters().await;
     bank.repair().await;
     let alices = || DeadLetterFilter { key: Some("alice".into()), ..DeadLetterFilter::default() };
@@ -178,17 +187,17 @@ async fn what_can_never_be_repaired_is_discarded_and_stays_so() {
     bank.close().await;
 }
 
-/// As when `dlq.SERVICE` has forgotten them after its 30 days: they must not stay open, unseen, for ever.
+/// As after their 30 days on `dlq.SERVICE`: they must not stay open and unseen for ever.
 #[tokio::test]
-async fn those_that_the_topic_keeps_no_longer_are_told_and_can_be_discarded() {
+async fn dead_letters_that_expired_on_their_topic_are_reported_and_can_be_discarded() {
     let bank = with_dead_letters().await;
     bank.delete_topics(&["dlq.ledger"]).await;
-    broker::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
+    broker_ops::topics::create(&bank.settings("ledger"), &[]).await.unwrap();
     let found = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
     assert_eq!(results(&found), [&Redriven::Missing; 3]);
-    assert!(found[0].cause.contains("bookings_amount_check"), "what is known of it is told");
+    assert!(found[0].cause.contains("bookings_amount_check"), "the cause is still known");
     let alices = DeadLetterFilter { key: Some("alice".into()), ..DeadLetterFilter::default() };
-    assert!(bank.redrive(alices, Redrive::Discard).await.is_empty(), "whose they are is not known");
+    assert!(bank.redrive(alices, Redrive::Discard).await.is_empty(), "their keys are not known");
     let discarded = bank.redrive(DeadLetterFilter::default(), Redrive::Discard).await;
     assert_eq!(results(&discarded), [&Redriven::Discarded; 3]);
     assert!(bank.redrive(DeadLetterFilter::default(), Redrive::DryRun).await.is_empty());
@@ -197,7 +206,7 @@ async fn those_that_the_topic_keeps_no_longer_are_told_and_can_be_discarded() {
 
 /// The same bytes at the same offset of another log are another record.
 #[tokio::test]
-async fn a_topic_that_is_made_anew_has_dead_letters_of_its_own() {
+async fn a_topic_that_is_created_again_has_dead_letters_of_its_own() {
     let mut bank = Bank::open().await;
     let bad = |account| Raw::deposit(account, 1, -1);
     let (first, second) = (bad("alice"), bad("bob"));
@@ -205,23 +214,23 @@ async fn a_topic_that_is_made_anew_has_dead_letters_of_its_own() {
     let mut status = bank.run_ledger();
     until("two are dead", async || bank.letters().await.len() == 2).await;
     bank.delete_topics(&["deposits"]).await;
-    says(&mut status, "the topic is missed", |status| !status.stopped.is_empty()).await;
-    broker::topics::create(&bank.settings("ledger"), &[Deposits::TOPIC]).await.unwrap();
+    says(&mut status, "the topic is reported as missing", |status| !status.stopped.is_empty()).await;
+    broker_ops::topics::create(&bank.settings("ledger"), &[Deposits::TOPIC]).await.unwrap();
     bank.produce("deposits", 0, &[Raw::deposit("carol", 1, 1), second]).await;
     bank.rewind(RewindTo::Beginning).await.unwrap();
     until("what is good is booked", async || bank.bookings().await == 1).await;
     until("what is bad is dead", async || bank.letters().await.len() == 3).await;
 
     let found = bank.redrive(DeadLetterFilter::default(), Redrive::DryRun).await;
-    assert_eq!(results(&found), [&Redriven::Found; 3], "the good one does not stand for the dead one");
+    assert_eq!(results(&found), [&Redriven::Found; 3], "the good record does not stand for the dead one");
     let offsets: Vec<_> = found.iter().map(|report| report.origin.2).collect();
     assert_eq!(offsets, [0, 1, 1]);
     bank.rewound_to_the_beginning_and_read().await;
-    assert_eq!(bank.letters().await.len(), 3, "each once, also when it is read again");
+    assert_eq!(bank.letters().await.len(), 3, "each once, even when it is read again");
     bank.close().await;
 }
 
-/// DeadLetterFilter of an older version have no digest: they stand for the record at their place.
+/// Dead letters of an older version have no digest: they stand for the record at their place.
 #[tokio::test]
 async fn a_dead_letter_of_an_older_version_is_found_by_its_place() {
     let mut bank = Bank::open().await;
@@ -230,7 +239,7 @@ async fn a_dead_letter_of_an_older_version_is_found_by_its_place() {
     until("it is dead", async || bank.letters().await.len() == 1).await;
     bank.pool("ledger").execute("UPDATE broker.dead_letters SET record = ''").await.unwrap();
     bank.rewound_to_the_beginning_and_read().await;
-    assert_eq!(bank.letters().await.len(), 1, "it does not die a second time");
+    assert_eq!(bank.letters().await.len(), 1, "it does not become a dead letter a second time");
     bank.repair().await;
     bank.rewound_to_the_beginning_and_read().await;
     assert_eq!(bank.balance("alice").await, TOO_MUCH);

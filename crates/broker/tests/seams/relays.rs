@@ -1,4 +1,4 @@
-//! Two relays on one outbox: one leads, and what the other sends too late does no harm.
+//! Two relays on one outbox: one leads, and late sends of the other do no harm.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use sqlx::Executor as _;
 
 use crate::support::{Bank, until};
 
-/// The lease only saves work. Here it is taken away from whoever has it, all the time, so that both believe to lead.
+/// The lease only saves work. This test deletes it all the time, so that both relays lead at once.
 #[tokio::test]
 async fn two_relays_that_lead_at_once_keep_the_order_of_each_key() {
     let mut bank = Bank::open().await;
@@ -15,17 +15,17 @@ async fn two_relays_that_lead_at_once_keep_the_order_of_each_key() {
     bank.run_till();
     let accounts = ["alice", "bob", "carol", "dave"];
     let till = bank.pool("till");
-    let robber = async {
+    let delete_leases = async {
         loop {
             till.execute("DELETE FROM broker.leases").await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::select! {
-        () = robber => {}
+        () = delete_leases => {}
         () = async {
             let mut deposits = 0;
-            // Until both were seen to send the same.
+            // Until both relays have sent the same event.
             while bank.records("deposits").await.len() <= deposits {
                 bank.deposit(&accounts, 250).await;
                 deposits += 1000;
@@ -37,7 +37,7 @@ async fn two_relays_that_lead_at_once_keep_the_order_of_each_key() {
 }
 
 #[tokio::test]
-async fn when_the_leading_relay_is_killed_the_other_goes_on_within_seconds() {
+async fn when_the_leading_relay_is_killed_the_other_continues_within_seconds() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
     let mut leader = bank.process("till").start();
@@ -52,9 +52,9 @@ async fn when_the_leading_relay_is_killed_the_other_goes_on_within_seconds() {
     bank.close().await;
 }
 
-/// The lease is made to last, so that waiting for its end would take long.
+/// The lease is prolonged, so that waiting for its end would take long.
 #[tokio::test]
-async fn a_leader_with_a_name_has_its_lease_at_once_when_it_is_killed_and_started_again() {
+async fn a_leader_with_an_instance_name_takes_its_lease_back_at_once_after_a_kill() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
     let named = || bank.process("till").with("INSTANCE", "till-1").start();
@@ -63,7 +63,7 @@ async fn a_leader_with_a_name_has_its_lease_at_once_when_it_is_killed_and_starte
     bank.booked_once_and_in_order(1).await;
     leader.kill();
     let till = bank.pool("till");
-    // Less than the bound beyond which a lease counts as free.
+    // Less than the bound above which a lease counts as free.
     till.execute("UPDATE broker.leases SET expires_at = clock_timestamp() + interval '7 seconds'")
         .await
         .unwrap();
@@ -75,9 +75,9 @@ async fn a_leader_with_a_name_has_its_lease_at_once_when_it_is_killed_and_starte
     bank.close().await;
 }
 
-/// As it is when the database's clock was an hour ahead while the lease was taken.
+/// As after the database's clock was an hour ahead when the lease was taken.
 #[tokio::test]
-async fn a_lease_that_ends_in_an_hour_is_no_lease() {
+async fn a_lease_that_ends_in_an_hour_is_free() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
     let mut leader = bank.process("till").start();
@@ -93,7 +93,7 @@ async fn a_lease_that_ends_in_an_hour_is_no_lease() {
 }
 
 #[tokio::test]
-async fn a_leader_that_was_taken_for_dead_has_lost_its_lease_to_the_one_of_its_name() {
+async fn a_zombie_leader_loses_its_lease_to_the_new_instance_of_its_name() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
     let named = || {
@@ -112,14 +112,14 @@ async fn a_leader_that_was_taken_for_dead_has_lost_its_lease_to_the_one_of_its_n
 }
 
 #[tokio::test]
-async fn what_a_frozen_leader_sends_when_it_wakes_is_taken_for_what_it_is() {
+async fn the_late_send_of_a_zombie_leader_is_a_repetition() {
     let mut bank = Bank::open().await;
     bank.run_ledger();
     let frozen = bank.process("till").held_at("relay.sending").start();
     bank.deposit(&["alice"], 2).await;
     frozen.paused().await;
     frozen.freeze();
-    // Its lease ends, and this one takes over.
+    // Its lease ends, and this relay takes over.
     bank.run_till();
     bank.booked_once_and_in_order(2).await;
     frozen.go_on();
@@ -131,7 +131,7 @@ async fn what_a_frozen_leader_sends_when_it_wakes_is_taken_for_what_it_is() {
 }
 
 #[tokio::test]
-async fn on_a_compacted_topic_the_last_record_is_the_current_state_again() {
+async fn after_a_late_send_the_last_record_on_a_compacted_topic_is_the_current_state_again() {
     let mut bank = Bank::open().await;
     bank.run_till();
     let frozen = bank.process("ledger").held_at("relay.sending").start();
@@ -149,15 +149,15 @@ async fn on_a_compacted_topic_the_last_record_is_the_current_state_again() {
     until("the state is published again", async || bank.balances("alice").await.len() == 4).await;
     let states = bank.balances("alice").await;
     let sequences: Vec<_> = states.iter().map(|raw| raw.header("ce_sequence").unwrap()).collect();
-    assert_eq!(sequences[2], sequences[0], "an old state came late");
-    assert!(sequences[3] > sequences[1], "and a new one after it");
+    assert_eq!(sequences[2], sequences[0], "an old state arrived late");
+    assert!(sequences[3] > sequences[1], "and a newer one after it");
     assert!(balance(&states[3]).contains(r#""balance":2"#));
     bank.close().await;
 }
 
-/// More keys than the relay holds rows: they must not take the place of what Kafka would accept.
+/// More keys than the relay holds rows: they must not use up the capacity for rows that Kafka accepts.
 #[tokio::test]
-async fn a_topic_that_kafka_refuses_holds_up_no_other_and_is_logged_once() {
+async fn a_topic_that_kafka_refuses_delays_no_other_and_is_logged_once() {
     const REFUSED: usize = 4500;
     let bank = Bank::open().await;
     bank.configure("balances", &[("max.message.bytes", "100")]).await;
@@ -182,7 +182,7 @@ async fn a_topic_that_kafka_refuses_holds_up_no_other_and_is_logged_once() {
     for once in ["Kafka refuses events of this topic", "Kafka takes events of this topic again"] {
         assert_eq!(log.matches(once).count(), 1, "{log}");
     }
-    assert!(!log.contains("building a new one"), "Kafka answered all the while: {log}");
+    assert!(!log.contains("creating a new one"), "Kafka answered all the time: {log}");
     till.stop().await;
     bank.close().await;
 }

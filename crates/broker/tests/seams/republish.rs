@@ -1,4 +1,4 @@
-//! The state of a compacted topic, published again by its owner.
+//! Publishing the state of a compacted topic again.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::support::{Bank, Plan, Raw, until};
 use crate::till;
 
-/// Two accounts, and one that was closed: its state is a tombstone.
+/// Returns a bank with two accounts and a closed one, whose state is a tombstone.
 async fn with_accounts() -> Bank {
     let mut bank = Bank::planned(Plan { partitions: 1, ..Plan::default() }).await;
     bank.run_till();
@@ -27,7 +27,7 @@ async fn with_accounts() -> Bank {
     bank
 }
 
-/// All states were published again, each under a higher sequence than before.
+/// Checks that all states are published again, each with a higher sequence than before.
 async fn all_again(bank: &Bank, before: &[Raw]) {
     until("all are published again", async || bank.records("balances").await.len() == before.len() + 3).await;
     let records = bank.records("balances").await;
@@ -42,24 +42,24 @@ async fn all_again(bank: &Bank, before: &[Raw]) {
 }
 
 #[tokio::test]
-async fn on_command_all_of_it_comes_again_tombstones_too() {
+async fn on_command_all_states_are_published_again_with_tombstones() {
     let bank = with_accounts().await;
     let before = bank.records("balances").await;
-    let mut told = Vec::new();
-    broker::republish_all(&bank.ledger, &Ledger, |key| told.push(key.to_owned())).await.unwrap();
-    assert_eq!(told, ["carol"], "how far it is");
+    let mut progress = Vec::new();
+    broker_ops::republish_all(&bank.ledger, &Ledger, |key| progress.push(key.to_owned())).await.unwrap();
+    assert_eq!(progress, ["carol"], "the last key of each step");
     all_again(&bank, &before).await;
     bank.close().await;
 }
 
 #[tokio::test]
-async fn once_a_day_all_of_it_comes_again_by_itself() {
+async fn once_a_day_all_states_are_published_again() {
     let bank = with_accounts().await;
     let before = bank.records("balances").await;
     let stop = CancellationToken::new();
     let owners = || -> Vec<Arc<dyn Compacted>> { vec![Arc::new(Ledger)] };
     let daily: Vec<_> = (0..2)
-        .map(|_| tokio::spawn(broker::republish_daily(bank.ledger.clone(), owners(), stop.clone())))
+        .map(|_| tokio::spawn(broker_ops::republish_daily(bank.ledger.clone(), owners(), stop.clone())))
         .collect();
     let due = async |condition: &str| {
         let sql = format!("SELECT count(*) FROM broker.republishes WHERE {condition}");

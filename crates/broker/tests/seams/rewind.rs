@@ -1,6 +1,6 @@
-//! A service that reads again, or elsewhere: repetitions change nothing.
+//! Rewinds of a service: repetitions change nothing.
 
-use broker::{RewindError, RewindTo, Rewound};
+use broker_ops::{RewindError, RewindTo, Rewound};
 use time::OffsetDateTime;
 
 use crate::support::{Bank, Raw, until};
@@ -10,7 +10,7 @@ fn deposits(from: usize, to: usize) -> Vec<Raw> {
 }
 
 #[tokio::test]
-async fn a_running_service_reads_on_where_it_is_told_to_and_nothing_is_booked_twice() {
+async fn a_running_service_follows_a_rewind_and_books_nothing_twice() {
     let mut bank = Bank::open().await;
     bank.produce("deposits", 0, &deposits(1, 3)).await;
     bank.run_ledger();
@@ -36,7 +36,7 @@ async fn a_running_service_reads_on_where_it_is_told_to_and_nothing_is_booked_tw
 }
 
 #[tokio::test]
-async fn a_rewind_under_load_loses_nothing_of_the_partitions_beside_it() {
+async fn a_rewind_under_load_loses_nothing_on_other_partitions() {
     let mut bank = Bank::open().await;
     bank.run_till();
     bank.run_ledger();
@@ -53,29 +53,29 @@ async fn a_rewind_under_load_loses_nothing_of_the_partitions_beside_it() {
 }
 
 #[tokio::test]
-async fn what_is_skipped_on_purpose_is_skipped() {
+async fn a_rewind_to_the_end_skips_the_present_records() {
     let mut bank = Bank::open().await;
     bank.produce("deposits", 0, &deposits(1, 3)).await;
     let rewound = bank.rewind(RewindTo::End).await.unwrap();
     assert_eq!(rewound[0], Rewound { partition: 0, from: -2, to: 3 });
     bank.run_ledger();
     bank.produce("deposits", 0, &deposits(4, 4)).await;
-    until("what came behind it is booked", async || bank.bookings().await == 1).await;
+    until("the later record is booked", async || bank.bookings().await == 1).await;
     bank.close().await;
 }
 
 #[tokio::test]
-async fn a_senseless_target_is_refused_with_what_there_is() {
+async fn an_impossible_target_is_refused_with_the_possible_ones() {
     let bank = Bank::open().await;
     bank.produce("deposits", 0, &deposits(1, 3)).await;
     let refused = bank.rewind(RewindTo::Offset(4)).await.unwrap_err();
     assert!(matches!(refused, RewindError::Outside { offset: 4, longest: 3 }));
     assert_eq!(refused.to_string(), "no partition reaches offset 4: the longest log ends at 3");
-    // A partition that does not reach so far stays where it is.
+    // A partition that does not reach the offset stays where it is.
     let moved = bank.rewind(RewindTo::Offset(1)).await.unwrap();
     assert_eq!(moved, [Rewound { partition: 0, from: -2, to: 1 }]);
     let (settings, pool) = (bank.settings("ledger"), bank.pool("ledger"));
-    let refused = broker::rewind(&settings, &pool, "withdrawals", RewindTo::End).await.unwrap_err();
+    let refused = broker_ops::rewind(&settings, &pool, "withdrawals", RewindTo::End).await.unwrap_err();
     assert!(matches!(refused, RewindError::NoTopic { .. }), "{refused}");
     bank.close().await;
 }

@@ -1,4 +1,4 @@
-//! A process that is asked to stop does so within its bound, and nothing is handled twice because of it.
+//! A process that is asked to stop does so within a bound, and nothing is handled twice because of it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Bank, says};
 const ACCOUNTS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
 #[tokio::test]
-async fn under_load_it_takes_moments_and_repeats_nothing() {
+async fn shutdown_under_load_is_quick_and_repeats_nothing() {
     let bank = Bank::open().await;
     let mut services = [bank.process("till").start(), bank.process("ledger").start()];
     let stops = async {
@@ -36,7 +36,7 @@ async fn under_load_it_takes_moments_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn without_kafka_or_postgres_it_is_bounded() {
+async fn shutdown_without_kafka_or_postgres_is_bounded() {
     let bank = Bank::private().await;
     let (kafka, postgres) = (bank.servers.kafka().unwrap(), bank.servers.postgres().unwrap());
     for (server, booked) in [(kafka, 4), (postgres, 8)] {
@@ -54,7 +54,7 @@ async fn without_kafka_or_postgres_it_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_is_dropped_in_the_middle_lets_the_process_go_on() {
+async fn a_consumer_that_is_dropped_does_not_block_the_process() {
     let mut bank = Bank::open().await;
     bank.run_till();
     let consumer =

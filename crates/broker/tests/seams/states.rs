@@ -1,12 +1,9 @@
-//! Compacted topics, whose records are states: an old one never comes over a newer one, and a person's is kept nowhere
-//! else.
+//! Compacted topics, whose records are states: an old state never replaces a newer one, and personal data is kept nowhere else.
 
 use std::collections::BTreeMap;
 
-use broker::{
-    Consumer, DeadLetterFilter, Failure, Handler, Incoming, Received, Redrive, Redriven, Rejected, Report,
-    Subscription, Tx,
-};
+use broker::{Consumer, Failure, Handler, Incoming, Received, Rejected, Subscription, Tx};
+use broker_ops::{DeadLetterFilter, Redrive, Redriven, Report};
 use envelope::{Cleanup, Event, Sequence, Topic};
 use serde::{Deserialize, Serialize};
 use sqlx::Executor as _;
@@ -17,7 +14,7 @@ use crate::support::{Bank, Raw, until};
 const SCHEMA: &str = "CREATE TABLE names (id text PRIMARY KEY, name text NOT NULL CHECK (name <> 'nobody'),
                                           seen bigint NOT NULL)";
 
-/// What something is called: of a thing, or of a person.
+/// The name of a thing, or of a person.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Named<const PERSONAL: bool> {
     #[serde(rename = "name.given.v1")]
@@ -40,7 +37,7 @@ impl<const PERSONAL: bool> Event for Named<PERSONAL> {
     }
 }
 
-/// Keeps each name.
+/// Stores each name.
 struct Names<const PERSONAL: bool>;
 
 impl<const PERSONAL: bool> Handler for Names<PERSONAL> {
@@ -78,12 +75,12 @@ impl<const PERSONAL: bool> Handler for Names<PERSONAL> {
     }
 }
 
-/// A bank whose ledger keeps names, until the guard is dropped, and has read these, each in a batch of its own: within one
-/// a later state is all that is saved.
+/// Returns a bank whose ledger stores names until the guard is dropped. It has read these records, each in a batch of its own,
+/// because of several states in one batch only the last is saved.
 async fn keeping_names<const PERSONAL: bool>(records: &[Raw]) -> (Bank, DropGuard) {
     let mut bank = Bank::open().await;
     bank.pool("ledger").execute(SCHEMA).await.unwrap();
-    broker::topics::create(&bank.settings("ledger"), &[Named::<PERSONAL>::TOPIC]).await.unwrap();
+    broker_ops::topics::create(&bank.settings("ledger"), &[Named::<PERSONAL>::TOPIC]).await.unwrap();
     bank.relay("ledger");
     let subscriptions = vec![Subscription::new(Names::<PERSONAL>)];
     let consumer = Consumer::new(bank.settings("ledger"), bank.ledger.clone(), subscriptions);
@@ -103,14 +100,14 @@ async fn keeping_names<const PERSONAL: bool>(records: &[Raw]) -> (Bank, DropGuar
 async fn redrive<const PERSONAL: bool>(bank: &Bank) -> Vec<Redriven> {
     let mut results = Vec::new();
     let subscriptions = [Subscription::new(Names::<PERSONAL>)];
-    let tell = |report: Report| results.push(report.result);
-    broker::redrive(
+    let report = |report: Report| results.push(report.result);
+    broker_ops::redrive(
         &bank.settings("ledger"),
         &bank.ledger,
         &subscriptions,
         &DeadLetterFilter::default(),
         Redrive::Handle,
-        tell,
+        report,
     )
     .await
     .unwrap();
@@ -139,7 +136,7 @@ async fn an_old_state_is_not_redriven_over_a_newer_one() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_of_a_personal_topic_holds_nothing_of_the_person() {
+async fn a_dead_letter_of_a_personal_topic_has_no_personal_data() {
     let id = uuid::Uuid::now_v7().to_string();
     let unreadable = given(&id, 2, "x").with_value(r#"{"id":7,"name":"ada@example.com"}"#);
     let misplaced = given("ada@example.com", 1, "nobody");
@@ -150,11 +147,15 @@ async fn a_dead_letter_of_a_personal_topic_holds_nothing_of_the_person() {
         assert_eq!(letter.value, None);
         assert_eq!(letter.header("dlq_value_sha256").map(str::len), Some(64));
         assert!(letter.headers.iter().all(|(name, _)| name.starts_with("dlq_")));
-        let told: Vec<_> = letter.headers.iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
-        assert!(!told.concat().contains("example"), "{told:?}");
+        let values: Vec<_> = letter.headers.iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
+        assert!(!values.concat().contains("example"), "{values:?}");
     }
     let keys: Vec<_> = letters.iter().map(|letter| letter.key.as_deref()).collect();
-    assert_eq!(keys, [Some(id.as_bytes()), Some(id.as_bytes()), None], "an id may be kept, an address not");
+    assert_eq!(
+        keys,
+        [Some(id.as_bytes()), Some(id.as_bytes()), None],
+        "an id may be kept, an address may not"
+    );
     assert_eq!(redrive::<true>(&bank).await, [Redriven::NoValue, Redriven::NoValue, Redriven::NoValue]);
     drop(running);
     bank.delete_topics(&["names"]).await;

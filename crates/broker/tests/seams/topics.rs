@@ -1,4 +1,4 @@
-//! Topics as they are needed, whoever made or changed them before.
+//! Corrections of existing topics.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::events::Deposits;
 use crate::support::{Bank, until};
 
 #[tokio::test]
-async fn settings_that_were_changed_are_set_again_and_others_stay() {
+async fn changed_settings_are_corrected_and_additional_ones_stay() {
     let bank = Bank::open().await;
     let foreign = [("retention.ms", "1000"), ("cleanup.policy", "compact"), ("compression.type", "zstd")];
     bank.configure("deposits", &foreign).await;
     until("they are changed", async || bank.configured("deposits", "compression.type").await == "zstd").await;
 
     let settings = broker::Settings { retention: Some(Duration::from_hours(48)), ..bank.settings("till") };
-    broker::topics::create(&settings, &[Deposits::TOPIC]).await.unwrap();
+    broker_ops::topics::create(&settings, &[Deposits::TOPIC]).await.unwrap();
     for (name, value) in [
         ("retention.ms", "172800000"),
         ("retention.bytes", "-1"),

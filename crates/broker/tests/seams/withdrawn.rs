@@ -1,4 +1,4 @@
-//! Events that are withdrawn from the outbox, as an erasure does while Kafka is away.
+//! Events that are withdrawn from the outbox, as by an erasure while Kafka is away.
 
 use broker::Cause;
 use envelope::Sequence;
@@ -8,7 +8,7 @@ use crate::support::{Bank, until};
 
 const ACCOUNT: &str = "zoe";
 
-/// Appends a state of the account that is to be forgotten.
+/// Appends a state of the account that will be erased.
 async fn append_state(bank: &Bank) {
     let mut tx = bank.ledger.begin().await.unwrap();
     let state = Balances::Changed(Balance { account: ACCOUNT.to_owned(), balance: 1 });
@@ -16,8 +16,8 @@ async fn append_state(bank: &Bank) {
     tx.commit().await.unwrap();
 }
 
-/// Forgets the account: what waits of it is withdrawn in the transaction that appends its tombstone.
-async fn forget(bank: &Bank) {
+/// Erases the account: withdraws its waiting events in the transaction that appends its tombstone.
+async fn erase(bank: &Bank) {
     let mut tx = bank.ledger.begin().await.unwrap();
     tx.withdraw::<Balances>(ACCOUNT).await.unwrap();
     let erased = Balances::Erased(Account { account: ACCOUNT.to_owned() });
@@ -26,14 +26,14 @@ async fn forget(bank: &Bank) {
 }
 
 #[tokio::test]
-async fn what_was_withdrawn_while_kafka_was_away_is_never_published() {
+async fn events_that_were_withdrawn_while_kafka_was_away_are_never_published() {
     let bank = Bank::private().await;
     bank.servers.kafka().unwrap().kill();
     let ledger = bank.process("ledger").without_topics().start();
     append_state(&bank).await;
     ledger.says("Kafka cannot be reached").await;
-    forget(&bank).await;
-    assert_eq!(bank.outbox_rows("ledger").await, 1, "the tombstone alone waits");
+    erase(&bank).await;
+    assert_eq!(bank.outbox_rows("ledger").await, 1, "only the tombstone waits");
 
     bank.servers.kafka().unwrap().start().await.unwrap();
     until("the tombstone is published", async || !bank.balances(ACCOUNT).await.is_empty()).await;
@@ -43,12 +43,12 @@ async fn what_was_withdrawn_while_kafka_was_away_is_never_published() {
 }
 
 #[tokio::test]
-async fn what_was_about_to_be_sent_when_it_was_withdrawn_is_published_before_its_tombstone() {
+async fn an_event_that_is_withdrawn_while_it_is_sent_is_published_before_its_tombstone() {
     let bank = Bank::open().await;
     let ledger = bank.process("ledger").held_at("relay.sending").start();
     append_state(&bank).await;
     ledger.paused().await;
-    forget(&bank).await;
+    erase(&bank).await;
     ledger.go_on();
     until("the tombstone is published", async || {
         bank.balances(ACCOUNT).await.last().is_some_and(|raw| raw.value.is_none())

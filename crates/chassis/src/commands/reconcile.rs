@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use broker::{Answer, Finding, Place};
+use broker_ops::{Answer, Finding, Place};
 use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -41,9 +41,17 @@ pub(super) async fn run<C: Args + Clone>(
             super::report(dry_run, line);
         }
     };
-    broker::reconcile(&broker, &outbox, &parts.subscriptions, &parts.waits, unchanged_since, dry_run, report)
-        .await
-        .context("the lines above are done; run the command again for the rest")?;
+    broker_ops::reconcile(
+        &broker,
+        &outbox,
+        &parts.subscriptions,
+        &parts.waits,
+        unchanged_since,
+        dry_run,
+        report,
+    )
+    .await
+    .context("the lines above are done; run the command again for the rest")?;
     if found == 0 {
         program::say(format_args!("nothing has waited for {}", humantime::format_duration(older_than)));
     } else {

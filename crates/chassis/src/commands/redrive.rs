@@ -1,7 +1,7 @@
 //! `SERVICE redrive`
 
 use anyhow::Context as _;
-use broker::{DeadLetterFilter, Redrive, Redriven, Report};
+use broker_ops::{DeadLetterFilter, Redrive, Redriven, Report};
 use clap::Args;
 use time::OffsetDateTime;
 
@@ -59,7 +59,7 @@ pub(super) async fn run<C: Args + Clone>(
         left += u32::from(report.result.is_dead());
         super::report(options.dry_run, line(&report));
     };
-    broker::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, report)
+    broker_ops::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, report)
         .await
         .context("the lines above are done; run the command again for the rest")?;
     let letters = if found == 1 { "dead letter" } else { "dead letters" };

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
-use broker::{Compacted, History, Outbox, Republished, Selection};
+use broker::{Compacted, Outbox};
+use broker_ops::{History, Republished, Selection};
 use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -74,12 +75,14 @@ async fn state(
             program::print(format_args!("{topic}: the current state of all keys; nothing was changed"));
         }
         None => {
-            broker::republish_all(outbox, owner, |key| program::say(format_args!("{topic}: up to {key}")))
-                .await?;
+            broker_ops::republish_all(outbox, owner, |key| {
+                program::say(format_args!("{topic}: up to {key}"))
+            })
+            .await?;
             program::say(format_args!("{topic}: all appended; a running {service} publishes them"));
         }
         Some(Selection::Keys(keys)) => {
-            let unknown = broker::republish_keys(outbox, owner, &keys, *dry_run).await?;
+            let unknown = broker_ops::republish_keys(outbox, owner, &keys, *dry_run).await?;
             for key in keys.iter().filter(|key| !unknown.contains(&key.as_str())) {
                 super::report(*dry_run, format_args!("{topic} {}: the current state", escape::text(key)));
             }
@@ -114,7 +117,7 @@ async fn events(history: &History, outbox: &Outbox, options: &Options, service: 
         unknown.retain(|key| !key.eq_ignore_ascii_case(&republished.key));
         super::report(*dry_run, line(topic, &republished));
     };
-    broker::republish_history(outbox, history, &selection, *dry_run, report).await?;
+    broker_ops::republish_history(outbox, history, &selection, *dry_run, report).await?;
     if gaps > 0 {
         program::say(format_args!(
             "{gaps} of the events cannot be rebuilt, because the rows no longer hold their data. A reader that has not applied \

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use broker::{Forwarded, RestoreOptions, RestoreStep};
+use broker_ops::{Forwarded, RestoreOptions, RestoreStep};
 use clap::Args;
 
 use super::Cli;
@@ -32,7 +32,7 @@ pub(super) async fn run<C: Args + Clone>(
     let Options { dry_run, unverified } = options;
     let restore = RestoreOptions { dry_run, unverified };
     let show = |step: RestoreStep| program::say(line(&step));
-    broker::restore(&source, &parts.compacted, restore, show).await?;
+    broker_ops::restore(&source, &parts.compacted, restore, show).await?;
     let (service, program) = (service.name, cli.common.program(service.name));
     if dry_run {
         let again = if unverified { " --unverified" } else { "" };

@@ -1,6 +1,6 @@
 //! `SERVICE rewind`
 
-use broker::RewindTo;
+use broker_ops::RewindTo;
 use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -42,7 +42,7 @@ pub(super) async fn run<C: Args + Clone>(
     parts.expect_consumed(&options.topic)?;
     let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
     let Options { topic, to, partition } = &options;
-    for moved in broker::rewind_partition(&broker, outbox.pool(), topic, *partition, *to).await? {
+    for moved in broker_ops::rewind_partition(&broker, outbox.pool(), topic, *partition, *to).await? {
         let (from, to) = (place(moved.from), place(moved.to));
         program::say(format_args!("{topic}/{} {from} -> {to}", moved.partition));
     }

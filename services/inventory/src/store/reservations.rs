@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use broker::{Awaited, UuidPage, Waiting};
+use broker_ops::{Awaited, UuidPage, Waiting};
 use events::values::OrderId;
 use events::{Line, ShortLine};
 use sqlx::types::Json;
@@ -98,7 +98,7 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.order_id.to_string(),
-        seen: sequence(row.seen_orders),
+        last_sequence: sequence(row.seen_orders),
         // The time in the order's id, since rows of an earlier version have no time of their own.
         since: OrderId::from(row.order_id).made_at().unwrap_or(row.updated_at),
     });

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use broker::CaughtUp;
+use broker_ops::CaughtUp;
 
 /// Shared by the waves, which look, and the senders, which wait for that.
 #[derive(Debug)]

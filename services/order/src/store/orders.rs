@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::UuidPage;
+use broker_ops::UuidPage;
 use envelope::Sequence;
 use events::values::{ClaimHash, CustomerId, OrderId};
 use events::{Item, OrderPlaced, ShortLine};

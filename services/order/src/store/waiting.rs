@@ -1,6 +1,6 @@
 //! Orders that wait for payment or inventory.
 
-use broker::{Awaited, Waiting};
+use broker_ops::{Awaited, Waiting};
 use envelope::Sequence;
 use sqlx::PgPool;
 
@@ -22,7 +22,7 @@ pub(crate) async fn for_payments(pool: PgPool, waiting: Waiting) -> sqlx::Result
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.id.to_string(),
-        seen: Sequence::from_i64(row.seen).unwrap_or_default(),
+        last_sequence: Sequence::from_i64(row.seen).unwrap_or_default(),
         since: row.placed_at,
     });
     Ok(rows.collect())
@@ -46,7 +46,7 @@ pub(crate) async fn for_reservations(pool: PgPool, waiting: Waiting) -> sqlx::Re
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.id.to_string(),
-        seen: Sequence::from_i64(row.seen).unwrap_or_default(),
+        last_sequence: Sequence::from_i64(row.seen).unwrap_or_default(),
         since: row.placed_at,
     });
     Ok(rows.collect())

@@ -9,7 +9,7 @@ fn ready(in_flight: &InFlight) -> Vec<i64> {
 }
 
 #[test]
-fn the_next_row_of_a_key_goes_only_when_the_one_before_is_gone() {
+fn the_next_row_of_a_key_is_ready_only_when_the_one_before_is_gone() {
     let mut in_flight = InFlight::default();
     for (id, key) in [(1, "a"), (2, "a"), (3, "b")] {
         in_flight.push(id, row(key));
@@ -23,7 +23,7 @@ fn the_next_row_of_a_key_goes_only_when_the_one_before_is_gone() {
 }
 
 #[test]
-fn a_refused_row_waits_and_its_key_behind_it() {
+fn a_refused_row_waits_and_so_does_the_rest_of_its_key() {
     let mut in_flight = InFlight::default();
     for (id, key) in [(1, "a"), (2, "a"), (3, "b")] {
         in_flight.push(id, row(key));
@@ -32,7 +32,7 @@ fn a_refused_row_waits_and_its_key_behind_it() {
     in_flight.refuse(1, Refusal::Topic("t".to_owned()));
     assert_eq!(ready(&in_flight), [3]);
     assert_eq!(in_flight.closed().count(), 1);
-    assert_eq!(in_flight.ids().len(), 2, "row 2 is in the outbox alone");
+    assert_eq!(in_flight.ids().len(), 2, "row 2 is only in the outbox");
     let later = Instant::now() + Duration::from_secs(1);
     assert_eq!(in_flight.ready(later), [1, 3]);
     assert_eq!(in_flight.refusals().len(), 1);
@@ -74,7 +74,7 @@ fn a_refused_row_that_was_withdrawn_makes_room_for_the_next_of_its_key() {
 }
 
 #[test]
-fn forgetting_keeps_what_is_in_flight() {
+fn forgetting_waiting_rows_keeps_the_rows_in_flight() {
     let mut in_flight = InFlight::default();
     for (id, key) in [(1, "a"), (2, "a"), (3, "b")] {
         in_flight.push(id, row(key));

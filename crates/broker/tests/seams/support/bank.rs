@@ -1,4 +1,4 @@
-//! The bank: two databases of a role of its own, topics under a prefix of its own, on servers that may be shared.
+//! The bank: two databases with a role of their own and topics with a prefix of their own, on servers that may be shared.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{ledger, till};
 
 const SERVICES: [(&str, &str); 2] = [("till", till::SCHEMA), ("ledger", ledger::SCHEMA)];
 
-/// How a bank differs from the usual one.
+/// The settings of a bank that tests change.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) partitions: i32,
@@ -36,7 +36,7 @@ impl Default for Plan {
 pub(crate) struct Bank {
     pub(crate) servers: Arc<Servers>,
     pub(crate) plan: Plan,
-    /// `t_<8 hex>`: the role, and what its databases begin with.
+    /// `t_<8 hex>`: the role, and the prefix of the databases.
     name: String,
     pub(crate) till: Outbox,
     pub(crate) ledger: Outbox,
@@ -53,13 +53,13 @@ impl Bank {
         Self::on(Servers::shared().await.unwrap(), plan).await
     }
 
-    /// On servers of its own, to break.
+    /// Returns a bank on servers of its own, which a test may break.
     pub(crate) async fn private() -> Self {
         Self::on(Servers::private().await.unwrap(), Plan::default()).await
     }
 
     async fn on(servers: Arc<Servers>, plan: Plan) -> Self {
-        // What a test that fails has to say; BANK_LOG says more, or nothing. (RUST_LOG is the processes'.)
+        // The log of a failed test; BANK_LOG changes its level. (RUST_LOG is for the processes.)
         let filter = std::env::var("BANK_LOG").unwrap_or_else(|_| "warn,sqlx=error,broker=info".to_owned());
         let filter = EnvFilter::new(filter);
         let _ =
@@ -67,7 +67,7 @@ impl Bank {
         let name = format!("t_{:08x}", uuid::Uuid::new_v4().as_fields().0);
         let mut admin = PgConnection::connect(servers.postgres_url()).await.unwrap();
         run(&mut admin, format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'")).await;
-        // No superuser, so that a right can be missing; no waiting for one that is frozen or gone.
+        // Not a superuser, so that a right can be missing. The timeouts end the locks of frozen processes.
         run(&mut admin, format!("ALTER ROLE {name} SET lock_timeout = '3s'")).await;
         run(&mut admin, format!("ALTER ROLE {name} SET idle_in_transaction_session_timeout = '4s'")).await;
         let mut pools = Vec::new();
@@ -95,7 +95,7 @@ impl Bank {
             name: name.clone(),
         };
         let topics = [Deposits::TOPIC, Balances::TOPIC];
-        broker::topics::create(&bank.settings("ledger"), &topics).await.unwrap();
+        broker_ops::topics::create(&bank.settings("ledger"), &topics).await.unwrap();
         bank
     }
 
@@ -103,12 +103,12 @@ impl Bank {
         settings(&self.servers, &self.name, &self.plan, service)
     }
 
-    /// The full name of a topic.
+    /// Returns the full name of a topic.
     pub(crate) fn topic(&self, name: &str) -> String {
         self.settings("till").topic_name(name)
     }
 
-    /// A service as a process of its own, not started yet.
+    /// Returns a service as a process of its own, not started yet.
     pub(crate) fn process(&self, service: &str) -> Process {
         let settings = self.settings(service);
         Process::of(service, &self.name)
@@ -119,12 +119,12 @@ impl Bank {
             .with("DEAD_LETTER_LIMIT", settings.dead_letter_limit.to_string())
     }
 
-    /// A service within this process, until the bank closes.
+    /// Runs the till within this process until the bank closes.
     pub(crate) fn run_till(&mut self) {
         self.relay("till");
     }
 
-    /// A service within this process, until the bank closes; returns what its consumer tells of itself.
+    /// Runs the ledger within this process until the bank closes, and returns its consumer's status.
     pub(crate) fn run_ledger(&mut self) -> watch::Receiver<ConsumerStatus> {
         self.relay("ledger");
         self.consume(self.settings("ledger"))
@@ -134,7 +134,7 @@ impl Bank {
         self.relay_with(service, self.settings(service));
     }
 
-    /// A relay whose Kafka nobody has ever seen.
+    /// Runs a relay whose Kafka does not exist.
     pub(crate) fn relay_without_kafka(&mut self, service: &str) {
         self.relay_with(service, Settings { brokers: "127.0.0.1:1".to_owned(), ..self.settings(service) });
     }
@@ -164,7 +164,7 @@ impl Bank {
         self.outbox(service).pool().clone()
     }
 
-    /// Stops what runs within this process and removes what the bank leaves on shared servers.
+    /// Stops the services within this process, and removes the bank's data from shared servers.
     pub(crate) async fn close(mut self) {
         self.stop.cancel();
         for task in self.tasks.drain(..) {

@@ -1,15 +1,15 @@
-//! Deposits in, and whether the books hold each of them once and in order.
+//! Makes deposits, and checks that the books have each of them once and in order.
 
 use std::collections::BTreeMap;
 
-use broker::{RewindError, RewindTo, Rewound};
+use broker_ops::{RewindError, RewindTo, Rewound};
 
 use super::{Bank, Raw, comes_true, until};
 use crate::events::{Deposits, Made};
 use crate::till;
 
 impl Bank {
-    /// `rounds` deposits of 1 to each of these accounts, a transaction a round.
+    /// Makes `rounds` deposits of 1 to each of these accounts, one transaction per round.
     pub(crate) async fn deposit(&self, accounts: &[&str], rounds: usize) {
         for _ in 0..rounds {
             let mut tx = self.till.begin().await.unwrap();
@@ -20,7 +20,7 @@ impl Bank {
         }
     }
 
-    /// A deposit of 1 to each of these accounts, with this memo, a transaction each.
+    /// Makes a deposit of 1 with this memo to each of these accounts, one transaction per account.
     pub(crate) async fn deposit_with_memo(&self, accounts: &[&str], memo: &str) {
         for account in accounts {
             let mut tx = self.till.begin().await.unwrap();
@@ -29,7 +29,7 @@ impl Bank {
         }
     }
 
-    /// `each` deposits of 1 to each of these accounts, a transaction an account.
+    /// Makes `each` deposits of 1 to each of these accounts, one transaction per account.
     pub(crate) async fn deposit_in_bulk(&self, accounts: &[&str], each: usize) {
         for account in accounts {
             let mut tx = self.till.begin().await.unwrap();
@@ -43,7 +43,7 @@ impl Bank {
         until(&format!("{count} are booked"), async || self.bookings().await >= count).await;
     }
 
-    /// Waits until `expected` deposits are booked and nothing waits anywhere, then looks at the books.
+    /// Waits until `expected` deposits are booked and the outboxes are empty, then checks the books.
     pub(crate) async fn booked_once_and_in_order(&self, expected: usize) {
         if !comes_true(async || self.bookings().await >= expected).await {
             let (booked, waiting) = (self.bookings().await, self.outbox_rows("till").await);
@@ -73,7 +73,7 @@ impl Bank {
         .fetch_one(&self.pool("ledger"))
         .await
         .unwrap();
-        assert_eq!(wrong, 0, "balances are the sums of what was booked");
+        assert_eq!(wrong, 0, "balances are the sums of the bookings");
     }
 
     pub(crate) async fn bookings(&self) -> usize {
@@ -84,7 +84,7 @@ impl Bank {
         self.count(service, "broker.outbox").await
     }
 
-    /// What the broker's tables take, with their indexes.
+    /// Returns the size of the broker's tables with their indexes.
     pub(crate) async fn kibibytes(&self, service: &str) -> i64 {
         let tables = "SELECT (sum(pg_total_relation_size(oid)) / 1024)::bigint FROM pg_class
                       WHERE relkind = 'r' AND relnamespace = 'broker'::regnamespace";
@@ -101,7 +101,7 @@ impl Bank {
 }
 
 impl Bank {
-    /// The dead letters, in the order in which their records were read.
+    /// Returns the dead letters, in the order in which their records were read.
     pub(crate) async fn letters(&self) -> Vec<Raw> {
         until("the dead letters are published", async || self.outbox_rows("ledger").await == 0).await;
         let mut letters = self.records("dlq.ledger").await;
@@ -109,7 +109,7 @@ impl Bank {
         letters
     }
 
-    /// Where the ledger reads on in this partition of `deposits`.
+    /// Returns the ledger's position in this partition of `deposits`.
     pub(crate) async fn position(&self, partition: i32) -> i64 {
         sqlx::query_scalar(
             "SELECT next_offset FROM broker.positions WHERE topic = 'deposits' AND partition = $1",
@@ -120,7 +120,7 @@ impl Bank {
         .unwrap()
     }
 
-    /// Waits until the ledger's positions stand at the ends of all logs of `deposits`.
+    /// Waits until the ledger's positions are at the ends of all logs of `deposits`.
     pub(crate) async fn nothing_is_unread(&self) {
         let records = i64::try_from(self.records("deposits").await.len()).unwrap();
         let read = "SELECT coalesce(sum(greatest(next_offset, 0)), 0)::bigint FROM broker.positions
@@ -131,7 +131,7 @@ impl Bank {
         .await;
     }
 
-    /// Rewinds the running ledger to the beginning, and returns when it has read again what it had read.
+    /// Rewinds the running ledger to the beginning, and returns when it has read all records again.
     pub(crate) async fn rewound_to_the_beginning_and_read(&self) {
         let rewound = self.rewind(RewindTo::Beginning).await.unwrap();
         for moved in rewound {
@@ -140,6 +140,6 @@ impl Bank {
     }
 
     pub(crate) async fn rewind(&self, to: RewindTo) -> Result<Vec<Rewound>, RewindError> {
-        broker::rewind(&self.settings("ledger"), &self.pool("ledger"), "deposits", to).await
+        broker_ops::rewind(&self.settings("ledger"), &self.pool("ledger"), "deposits", to).await
     }
 }

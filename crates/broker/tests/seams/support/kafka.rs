@@ -1,4 +1,4 @@
-//! Kafka as an outsider sees it: any record on any topic, and what an administrator can do to one.
+//! Kafka as other clients use it: any record on any topic, and an administrator's changes.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use super::Bank;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const TRANSACTION: &str = "transactional.id";
 
-/// A record as it is written or read.
+/// A record to write, or that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Raw {
     pub(crate) key: Option<Vec<u8>>,
@@ -24,7 +24,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// A deposit as the till would publish it.
+    /// Returns a deposit as the till publishes it.
     pub(crate) fn deposit(account: &str, sequence: usize, amount: i64) -> Self {
         let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
         Self {
@@ -86,7 +86,7 @@ impl Bank {
         self.produce_with(config, topic, partition, records).await;
     }
 
-    /// The same in one transaction of Kafka: the broker writes its marker behind them.
+    /// Writes these records in one transaction of Kafka, whose marker follows them.
     pub(crate) async fn produce_in_a_transaction(&self, topic: &str, partition: i32, records: &[Raw]) {
         let mut config = self.client();
         config.set(TRANSACTION, self.topic("outsider"));
@@ -99,7 +99,7 @@ impl Bank {
             let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
             let in_transaction = config.get(TRANSACTION).is_some();
             if in_transaction {
-                producer.init_transactions(PATIENCE).unwrap();
+                producer.init_transactions(TIMEOUT).unwrap();
                 producer.begin_transaction().unwrap();
             }
             for raw in &records {
@@ -112,17 +112,17 @@ impl Bank {
                 producer.send(record).map_err(|(error, _)| error).unwrap();
             }
             if in_transaction {
-                producer.commit_transaction(PATIENCE).unwrap();
+                producer.commit_transaction(TIMEOUT).unwrap();
             }
-            producer.flush(PATIENCE).unwrap();
+            producer.flush(TIMEOUT).unwrap();
         };
         tokio::task::spawn_blocking(write).await.unwrap();
     }
 
-    /// All that is on a topic, partition by partition in log order.
+    /// Returns all records of a topic, partition by partition in log order.
     pub(crate) async fn records(&self, topic: &str) -> Vec<Raw> {
         let (topic, partitions, mut config) = (self.topic(topic), self.plan.partitions, self.client());
-        config.set("group.id", "onlooker").set("enable.partition.eof", "true");
+        config.set("group.id", "test-reader").set("enable.partition.eof", "true");
         config.set("enable.auto.commit", "false");
         let read = move || {
             let consumer: BaseConsumer = config.create().unwrap();
@@ -133,7 +133,7 @@ impl Bank {
             consumer.assign(&list).unwrap();
             let (mut read, mut ended) = (Vec::new(), 0);
             while ended < partitions {
-                match consumer.poll(PATIENCE).unwrap() {
+                match consumer.poll(TIMEOUT).unwrap() {
                     Ok(message) => read.push((message.partition(), Raw::read(&message))),
                     Err(KafkaError::PartitionEOF(_)) => ended += 1,
                     Err(error) => panic!("{error}"),
@@ -145,19 +145,19 @@ impl Bank {
         tokio::task::spawn_blocking(read).await.unwrap()
     }
 
-    /// The states that were published of an account, in order.
+    /// Returns the published states of an account, in order.
     pub(crate) async fn balances(&self, account: &str) -> Vec<Raw> {
         let mut records = self.records("balances").await;
         records.retain(|record| record.key.as_deref() == Some(account.as_bytes()));
         records
     }
 
-    /// The state of the service's group, and the ids of its members.
+    /// Returns the state of the service's group, and the ids of its members.
     pub(crate) async fn group(&self, service: &str) -> (String, Vec<String>) {
         let (group, config) = (self.settings(service).group(), self.client());
         let ask = move || {
             let consumer: BaseConsumer = config.create().unwrap();
-            let list = consumer.fetch_group_list(Some(&group), PATIENCE).unwrap();
+            let list = consumer.fetch_group_list(Some(&group), TIMEOUT).unwrap();
             let group = &list.groups()[0];
             (group.state().to_owned(), group.members().iter().map(|member| member.id().to_owned()).collect())
         };
@@ -177,7 +177,7 @@ impl Bank {
         self.admin().delete_topics(&names, &AdminOptions::new()).await.unwrap();
     }
 
-    /// Sets a topic's settings to these alone.
+    /// Replaces a topic's settings by these.
     pub(crate) async fn configure(&self, topic: &str, settings: &[(&str, &str)]) {
         let name = self.topic(topic);
         let change = AlterConfig::new(ResourceSpecifier::Topic(&name));
@@ -186,7 +186,7 @@ impl Bank {
         assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
 
-    /// What a topic's setting is.
+    /// Returns a topic's setting.
     pub(crate) async fn configured(&self, topic: &str, setting: &str) -> String {
         let name = self.topic(topic);
         let asked = [ResourceSpecifier::Topic(&name)];

@@ -1,30 +1,30 @@
-//! Kafka's log files, changed behind its back while it is down: what a power cut leaves of an unflushed tail, and what is
-//! appended in its place before a reader comes back.
+//! Changes Kafka's log files while Kafka is down, as a power cut does that loses an unflushed tail, with other records in its
+//! place before a reader comes back.
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::{Bank, Raw};
 
-/// Where the fields of a record batch (version 2) begin. Its checksum does not cover the first offset.
+/// The places of fields in a record batch (version 2). Its checksum does not cover the first offset.
 const LENGTH: usize = 8;
 const LAST_OFFSET_DELTA: usize = 23;
-/// The size of what stands before the part that `LENGTH` counts.
+/// The size of the part before the one that `LENGTH` counts.
 const HEAD: usize = 12;
 
-/// A topic that nobody reads or writes in these tests: what is to replace a log's end is prepared there.
+/// A topic that is otherwise unused in these tests, for the records that replace a log's end.
 pub(crate) const SPARE: &str = "dlq.till";
 
 impl Bank {
-    /// Writes each record in a batch of its own, so that a log can be cut behind each.
+    /// Writes each record in a batch of its own, so that the log can be truncated after each.
     pub(crate) async fn produce_one_by_one(&self, topic: &str, partition: i32, records: &[Raw]) {
         for record in records {
             self.produce(topic, partition, std::slice::from_ref(record)).await;
         }
     }
 
-    /// Cuts a partition of `deposits` behind its first `keep` records, and appends all that the same partition of the
-    /// spare topic holds. Kafka must be down, killed.
+    /// Truncates a partition of `deposits` after its first `keep` records, and appends all records of the same partition of the
+    /// spare topic. Kafka must have been killed.
     pub(crate) fn replace_end(&self, partition: i32, keep: i64) {
         let (log, spare) = (self.segment("deposits", partition), self.segment(SPARE, partition));
         let mut bytes = Vec::new();
@@ -37,7 +37,7 @@ impl Bank {
             bytes.extend(batch);
         }
         fs::write(&log, bytes).unwrap();
-        // Kafka makes them anew from the log.
+        // Kafka creates these files again from the log.
         for file in fs::read_dir(log.parent().unwrap()).unwrap().map(|file| file.unwrap().path()) {
             if file
                 .extension()
@@ -58,7 +58,7 @@ fn batches(mut log: &[u8]) -> Vec<Vec<u8>> {
     let mut batches = Vec::new();
     while log.len() > HEAD {
         let size = HEAD + usize::try_from(number(log, LENGTH)).unwrap();
-        // A file is longer than what is in it.
+        // A file is longer than its records.
         if size == HEAD {
             break;
         }

@@ -1,4 +1,4 @@
-//! A bank of one's own for each test, and the ways to break it.
+//! A separate bank for each test, and the ways to break it.
 
 mod bank;
 mod books;
@@ -16,16 +16,16 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true, on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Waits until `condition` holds, and says which one did not.
+/// Waits until `condition` holds; panics with `what` when it does not in time.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
-    assert!(comes_true(condition).await, "waited in vain until {what}");
+    assert!(comes_true(condition).await, "timed out before {what}");
 }
 
 /// Waits until `condition` holds; `false`: it did not in time.
 pub(crate) async fn comes_true<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition().await {
         if Instant::now() > deadline {
             return false;
@@ -35,13 +35,13 @@ pub(crate) async fn comes_true<F: Future<Output = bool>>(mut condition: impl FnM
     true
 }
 
-/// Waits until a service says this of itself.
+/// Waits until a service's status fulfils `condition`, and returns the status.
 pub(crate) async fn says<S: Clone + std::fmt::Debug + Send + Sync>(
     status: &mut tokio::sync::watch::Receiver<S>,
     what: &str,
     condition: impl FnMut(&S) -> bool,
 ) -> S {
     let said =
-        tokio::time::timeout(PATIENCE, status.wait_for(condition)).await.map(|said| said.unwrap().clone());
-    said.unwrap_or_else(|_| panic!("waited in vain until {what}; it says {:?}", *status.borrow()))
+        tokio::time::timeout(TIMEOUT, status.wait_for(condition)).await.map(|said| said.unwrap().clone());
+    said.unwrap_or_else(|_| panic!("timed out before {what}; it says {:?}", *status.borrow()))
 }

@@ -1,4 +1,4 @@
-//! A service as a process that can be held, frozen and killed.
+//! A service as a process that tests can hold, freeze and kill.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,9 +17,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// `service` of the bank called `bank`, told nothing yet.
+    /// Returns `service` of the bank called `bank`, without settings.
     pub(crate) fn of(service: &str, bank: &str) -> Self {
-        // Cargo puts examples beside the folder that this program lies in.
+        // Cargo puts examples beside the folder of this program.
         let program = std::env::current_exe().unwrap().parent().unwrap().join("../examples/bank");
         assert!(program.exists(), "the example is not built: cargo build --workspace --examples");
         let unique = uuid::Uuid::new_v4().as_fields().0;
@@ -37,13 +37,13 @@ impl Process {
         self
     }
 
-    /// It will hold at this point, until [`go_on`](Self::go_on).
+    /// Holds the process at this point until [`go_on`](Self::go_on).
     pub(crate) fn held_at(self, point: &str) -> Self {
         let until = self.until.display().to_string();
         self.with("PAUSE_AT", point).with("PAUSE_UNTIL", until)
     }
 
-    /// It takes the topics for there.
+    /// Keeps the process from creating topics.
     pub(crate) fn without_topics(self) -> Self {
         self.with("CREATE_TOPICS", "no")
     }
@@ -55,26 +55,26 @@ impl Process {
         self
     }
 
-    /// Waits until it is held at the point that was asked for.
+    /// Waits until the process is held at its point.
     pub(crate) async fn paused(&self) {
         self.says("paused at").await;
     }
 
-    /// Waits until its log holds `text`.
+    /// Waits until the log contains `text`.
     pub(crate) async fn says(&self, text: &str) {
-        until(&format!("the log says {text:?}"), async || self.output().contains(text)).await;
+        until(&format!("the log contains {text:?}"), async || self.output().contains(text)).await;
     }
 
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// How much memory it has.
+    /// Returns the present resident memory.
     pub(crate) fn resident_mib(&self) -> usize {
         self.memory_mib("VmRSS:")
     }
 
-    /// The most memory that it ever had.
+    /// Returns the largest resident memory so far.
     pub(crate) fn most_resident_mib(&self) -> usize {
         self.memory_mib("VmHWM:")
     }
@@ -98,7 +98,7 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
-    /// `kill -9`.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -106,18 +106,18 @@ impl Process {
         }
     }
 
-    /// It has ended by itself.
+    /// Returns whether the process has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
     }
 
-    /// Asks it to stop, and returns how long that took; it must end well.
+    /// Stops the process with SIGTERM, and returns how long that took. It must succeed.
     pub(crate) async fn stop(&mut self) -> Duration {
         let asked = std::time::Instant::now();
         self.signal(Signal::SIGTERM);
         let mut child = self.child.take().unwrap();
         until("the process ends", || std::future::ready(child.try_wait().unwrap().is_some())).await;
-        assert!(child.wait().unwrap().success(), "it ended badly:\n{}", self.output());
+        assert!(child.wait().unwrap().success(), "it failed:\n{}", self.output());
         asked.elapsed()
     }
 

@@ -1,5 +1,5 @@
-//! A record that no client library would write: a header whose name is no UTF-8, put on the wire byte by byte (Kafka
-//! protocol, Produce version 3, record batch version 2).
+//! Writes a record that no client library would write, with a header name that is not UTF-8, byte by byte (Kafka protocol,
+//! Produce version 3, record batch version 2).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use super::Bank;
 
 impl Bank {
-    /// Writes one record with this header name, and returns when the broker has taken it.
+    /// Writes one record with this header name, and returns when the broker has accepted it.
     pub(crate) fn produce_with_header_name(&self, topic: &str, partition: i32, name: &[u8]) {
         let request = produce(&self.topic(topic), partition, &batch(name));
         let mut broker = TcpStream::connect(self.servers.brokers()).unwrap();
@@ -16,9 +16,9 @@ impl Bank {
         broker.read_exact(&mut size).unwrap();
         let mut answer = vec![0; u32::from_be_bytes(size) as usize];
         broker.read_exact(&mut answer).unwrap();
-        // Behind correlation id, one topic with its name, one partition with its number.
+        // After the correlation id, one topic with its name, and one partition with its number.
         let error = 4 + 4 + 2 + self.topic(topic).len() + 4 + 4;
-        assert_eq!(answer[error..error + 2], [0, 0], "the broker took it");
+        assert_eq!(answer[error..error + 2], [0, 0], "the broker accepted it");
     }
 }
 

@@ -1,0 +1,37 @@
+//! Operations on services that use the [`broker`] crate: what an operator's commands and a careful start need, and the
+//! message path itself does not.
+//!
+//! | module | operation |
+//! |---|---|
+//! | [`topics`] | creates topics, and corrects settings that drifted |
+//! | [`rewind()`] | moves the position of a consumer |
+//! | [`redrive()`] | handles dead letters again, or discards them |
+//! | `republish_…` | publishes the state of compacted topics, or lost events, again |
+//! | [`reconcile()`] | finds events that a service waits for and has skipped, and applies them |
+//! | `…_history`, [`restore()`] | notices a database that was restored from an older copy, and repairs it |
+//! | [`CaughtUp`] | tells whether a topic has been read as far as it went a moment ago |
+//!
+//! It uses the public API of `broker`: settings, outbox, transactions, subscriptions, and [`broker::maintenance`]. It reads and
+//! writes the broker's tables `positions`, `dead_letters`, `republishes`, `outbox` and `generation`.
+
+mod caught_up;
+mod history;
+mod one_record;
+mod reconcile;
+mod redrive;
+mod republish;
+mod rewind;
+pub mod topics;
+
+pub use caught_up::CaughtUp;
+pub use history::{
+    DatabaseAge, Forwarded, HistoryError, HistoryFinding, HistorySource, RestoreOptions, RestoreStep,
+    check_history, restore, watch_history,
+};
+pub use reconcile::{Answer, Awaited, Finding, Place, ReconcileError, Waiting, Waits, reconcile};
+pub use redrive::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, redrive};
+pub use republish::{
+    History, Page, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_all, republish_daily,
+    republish_history, republish_keys,
+};
+pub use rewind::{RewindError, RewindTo, Rewound, rewind, rewind_partition};
