@@ -28,15 +28,10 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) async fn open(servers: &Servers, name: &str) -> anyhow::Result<Self> {
         let settings = |service: &str| Settings {
-            service: service.to_owned(),
-            program: service.to_owned(),
-            brokers: servers.brokers().to_owned(),
             prefix: format!("{name}."),
-            partitions: 12,
             retention: None,
-            instance: None,
             outbox_limit: 10_000_000,
-            dead_letter_limit: 1000,
+            ..Settings::new(service, servers.brokers())
         };
         let mut outboxes = Vec::new();
         for (service, schema) in [("till", TILLS), ("ledger", SCHEMA)] {

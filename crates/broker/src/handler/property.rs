@@ -118,7 +118,7 @@ fn a_batch_has_the_same_effects_as_its_records_one_by_one() {
         let pool = PgPool::connect(servers.postgres_url()).await.unwrap();
         crate::MIGRATIONS.run(&pool).await.unwrap();
         sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
-        Outbox::new(pool, &settings())
+        Outbox::new(pool, &Settings::new("ledger", ""))
     });
     let histories = prop::collection::vec(step(), 1..60);
     let sizes = prop::collection::vec(1..20_usize, 1..6);
@@ -134,18 +134,4 @@ fn a_batch_has_the_same_effects_as_its_records_one_by_one() {
         })
     });
     ran.unwrap();
-}
-
-fn settings() -> Settings {
-    Settings {
-        service: "ledger".to_owned(),
-        program: "ledger".to_owned(),
-        brokers: String::new(),
-        prefix: String::new(),
-        partitions: 1,
-        retention: None,
-        instance: None,
-        outbox_limit: 1000,
-        dead_letter_limit: 1000,
-    }
 }

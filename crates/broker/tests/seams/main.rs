@@ -1,5 +1,8 @@
 //! The broker crate on a real Kafka and Postgres, with failures at every seam. Two small services (`examples/bank`) must book
 //! each deposit once and in order, whatever is killed, frozen or repeated.
+//!
+//! `KAFKA_BROKERS` and `POSTGRES_URL` (of an administrator) name the servers; each test has its own topics, databases and role.
+//! `tests/outages` has the tests that break the servers themselves.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,13 +21,11 @@ mod crash;
 mod growth;
 mod order;
 mod out_of_range;
-mod outage;
 mod poison;
 mod policy;
 mod progress;
 mod redrive;
 mod relays;
-mod replaced_logs;
 mod republish;
 mod rewind;
 mod shutdown;

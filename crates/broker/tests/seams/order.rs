@@ -1,8 +1,5 @@
 //! Order per key, where the database or Kafka alone would not keep it.
 
-use std::cell::Cell;
-use std::time::Duration;
-
 use sqlx::Executor as _;
 
 use crate::support::Bank;
@@ -39,36 +36,5 @@ async fn a_transaction_that_commits_late_is_not_skipped() {
     });
     bank.booked_once_and_in_order(4).await;
     drop(lock);
-    bank.close().await;
-}
-
-/// An idempotent producer alone would not keep the order: records after the one that timed out would be delivered before its
-/// repetition.
-#[tokio::test]
-async fn later_events_stay_behind_a_first_publication_that_times_out() {
-    let mut bank = Bank::private().await;
-    bank.run_ledger();
-    let till = bank.process("till").start();
-    bank.deposit(&["alice"], 1).await;
-    bank.booked_once_and_in_order(1).await;
-
-    let kafka = bank.servers.kafka().unwrap();
-    kafka.kill();
-    let (deposits, is_back) = (Cell::new(1), Cell::new(false));
-    // Continuously, so that some have not timed out when earlier ones have.
-    let deposit = async {
-        while !is_back.get() {
-            bank.deposit(&["alice"], 1).await;
-            deposits.set(deposits.get() + 1);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let outage = async {
-        till.says("Kafka cannot be reached").await;
-        kafka.start().await.unwrap();
-        is_back.set(true);
-    };
-    tokio::join!(deposit, outage);
-    bank.booked_once_and_in_order(deposits.get()).await;
     bank.close().await;
 }

@@ -35,24 +35,6 @@ async fn shutdown_under_load_is_quick_and_repeats_nothing() {
     bank.close().await;
 }
 
-#[tokio::test]
-async fn shutdown_without_kafka_or_postgres_is_bounded() {
-    let bank = Bank::private().await;
-    let (kafka, postgres) = (bank.servers.kafka().unwrap(), bank.servers.postgres().unwrap());
-    for (server, booked) in [(kafka, 4), (postgres, 8)] {
-        let mut services = [bank.process("till").start(), bank.process("ledger").start()];
-        bank.deposit(&ACCOUNTS, 1).await;
-        bank.booked_once_and_in_order(booked).await;
-        server.freeze();
-        for service in &mut services {
-            let took = service.stop().await;
-            assert!(took < Duration::from_secs(8), "{} frozen: it took {took:?}", server.name());
-        }
-        server.thaw();
-    }
-    bank.close().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_is_dropped_does_not_block_the_process() {
     let mut bank = Bank::open().await;

@@ -7,11 +7,11 @@ use broker::{Consumer, ConsumerStatus, Outbox, Relay, Settings, Subscription};
 use envelope::Event as _;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
-use stack::Servers;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::Process;
 use crate::events::{Balances, Deposits};
@@ -33,8 +33,26 @@ impl Default for Plan {
     }
 }
 
+/// The servers of a bank: Kafka's bootstrap servers, and an administrator's URL of Postgres.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    pub(crate) kafka: String,
+    pub(crate) postgres: String,
+}
+
+impl Addresses {
+    fn of_environment() -> Self {
+        let variable = |name| {
+            std::env::var(name).unwrap_or_else(|_| {
+                panic!("{name} is not set; run: target/debug/stack with-servers cargo test --workspace --test seams")
+            })
+        };
+        Self { kafka: variable("KAFKA_BROKERS"), postgres: variable("POSTGRES_URL") }
+    }
+}
+
 pub(crate) struct Bank {
-    pub(crate) servers: Arc<Servers>,
+    pub(crate) servers: Addresses,
     pub(crate) plan: Plan,
     /// `t_<8 hex>`: the role, and the prefix of the databases.
     name: String,
@@ -50,22 +68,17 @@ impl Bank {
     }
 
     pub(crate) async fn planned(plan: Plan) -> Self {
-        Self::on(Servers::shared().await.unwrap(), plan).await
+        Self::on(Addresses::of_environment(), plan).await
     }
 
-    /// Returns a bank on servers of its own, which a test may break.
-    pub(crate) async fn private() -> Self {
-        Self::on(Servers::private().await.unwrap(), Plan::default()).await
-    }
-
-    async fn on(servers: Arc<Servers>, plan: Plan) -> Self {
+    pub(crate) async fn on(servers: Addresses, plan: Plan) -> Self {
         // The log of a failed test; BANK_LOG changes its level. (RUST_LOG is for the processes.)
         let filter = std::env::var("BANK_LOG").unwrap_or_else(|_| "warn,sqlx=error,broker=info".to_owned());
         let filter = EnvFilter::new(filter);
         let _ =
             tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_test_writer().try_init();
         let name = format!("t_{:08x}", uuid::Uuid::new_v4().as_fields().0);
-        let mut admin = PgConnection::connect(servers.postgres_url()).await.unwrap();
+        let mut admin = PgConnection::connect(&servers.postgres).await.unwrap();
         run(&mut admin, format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'")).await;
         // Not a superuser, so that a right can be missing. The timeouts end the locks of frozen processes.
         run(&mut admin, format!("ALTER ROLE {name} SET lock_timeout = '3s'")).await;
@@ -173,7 +186,7 @@ impl Bank {
         for outbox in [&self.till, &self.ledger] {
             outbox.pool().close().await;
         }
-        let mut admin = PgConnection::connect(self.servers.postgres_url()).await.unwrap();
+        let mut admin = PgConnection::connect(&self.servers.postgres).await.unwrap();
         for (service, _) in SERVICES {
             run(&mut admin, format!("DROP DATABASE {}_{service} WITH (FORCE)", self.name)).await;
         }
@@ -182,23 +195,20 @@ impl Bank {
     }
 }
 
-fn settings(servers: &Servers, name: &str, plan: &Plan, service: &str) -> Settings {
+fn settings(servers: &Addresses, name: &str, plan: &Plan, service: &str) -> Settings {
     Settings {
-        service: service.to_owned(),
-        program: service.to_owned(),
-        brokers: servers.brokers().to_owned(),
         prefix: format!("{name}."),
         partitions: plan.partitions,
         retention: None,
-        instance: None,
         outbox_limit: plan.outbox_limit,
         dead_letter_limit: plan.dead_letter_limit,
+        ..Settings::new(service, &servers.kafka)
     }
 }
 
-fn database_url(servers: &Servers, name: &str, service: &str) -> String {
-    let url = stack::postgres::with_database(servers.postgres_url(), &format!("{name}_{service}")).unwrap();
-    let mut url = stack::postgres::parse(&url).unwrap();
+fn database_url(servers: &Addresses, name: &str, service: &str) -> String {
+    let mut url: Url = servers.postgres.parse().unwrap();
+    url.set_path(&format!("{name}_{service}"));
     url.set_username(name).unwrap();
     url.set_password(Some(name)).unwrap();
     url.into()

@@ -75,7 +75,7 @@ impl Raw {
 impl Bank {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.servers.brokers());
+        config.set("bootstrap.servers", &self.servers.kafka);
         config
     }
 

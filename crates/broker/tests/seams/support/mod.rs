@@ -1,15 +1,14 @@
 //! A separate bank for each test, and the ways to break it.
 
+pub(crate) mod accounts;
 mod bank;
 mod books;
 mod kafka;
-mod log_files;
 mod process;
 mod wire;
 
-pub(crate) use bank::{Bank, Plan};
+pub(crate) use bank::{Addresses, Bank, Plan};
 pub(crate) use kafka::Raw;
-pub(crate) use log_files::SPARE;
 pub(crate) use process::Process;
 
 use std::future::Future;

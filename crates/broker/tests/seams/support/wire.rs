@@ -10,7 +10,7 @@ impl Bank {
     /// Writes one record with this header name, and returns when the broker has accepted it.
     pub(crate) fn produce_with_header_name(&self, topic: &str, partition: i32, name: &[u8]) {
         let request = produce(&self.topic(topic), partition, &batch(name));
-        let mut broker = TcpStream::connect(self.servers.brokers()).unwrap();
+        let mut broker = TcpStream::connect(&self.servers.kafka).unwrap();
         broker.write_all(&sized(&request)).unwrap();
         let mut size = [0; 4];
         broker.read_exact(&mut size).unwrap();

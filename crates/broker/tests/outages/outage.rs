@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::support::{Bank, Raw, says, until};
+use crate::private::PrivateBank;
+use crate::support::{Raw, says, until};
 
 /// The duration of an outage: 3 seconds, or `OUTAGE_SECONDS` (scripts/broker-proofs: a minute).
 fn outage() -> Duration {
@@ -12,18 +13,18 @@ fn outage() -> Duration {
 
 #[tokio::test]
 async fn without_postgres_a_consumer_keeps_its_place_and_its_records() {
-    let bank = Bank::private().await;
+    let bank = PrivateBank::open().await;
     let ledger = bank.process("ledger").start();
     let deposits: Vec<Raw> = (1..=50).map(|sequence| Raw::deposit("alice", sequence, 1)).collect();
     bank.produce("deposits", 0, &deposits[..2]).await;
     bank.booked_once_and_in_order(2).await;
     let (_, members) = bank.group("ledger").await;
 
-    bank.servers.postgres().unwrap().kill();
+    bank.postgres().kill();
     bank.produce("deposits", 0, &deposits[2..]).await;
     ledger.says("a batch cannot be applied").await;
     tokio::time::sleep(outage()).await;
-    bank.servers.postgres().unwrap().start().await.unwrap();
+    bank.postgres().start().await.unwrap();
 
     bank.booked_once_and_in_order(50).await;
     assert!(bank.letters().await.is_empty());
@@ -34,14 +35,14 @@ async fn without_postgres_a_consumer_keeps_its_place_and_its_records() {
 /// This includes the order of a key whose first publications time out: later events wait.
 #[tokio::test]
 async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order_later() {
-    let mut bank = Bank::private().await;
+    let mut bank = PrivateBank::open().await;
     let mut status = bank.run_ledger();
     let till = bank.process("till").start();
     bank.deposit(&["alice"], 1).await;
     bank.booked_once_and_in_order(1).await;
 
     let before = till.resident_mib();
-    bank.servers.kafka().unwrap().freeze();
+    bank.kafka().freeze();
     bank.deposit(&["alice"], 7).await;
     let accounts: Vec<String> = (0..20).map(|number| format!("heavy-{number}")).collect();
     let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
@@ -55,7 +56,7 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
     println!("{grown} MiB more in memory, of 160 MB that wait in the outbox");
     assert!(grown < 100, "160 MB wait in the outbox, {grown} MiB of it in memory");
 
-    bank.servers.kafka().unwrap().thaw();
+    bank.kafka().thaw();
     bank.booked_once_and_in_order(1 + 7 + 400 + 1).await;
     says(&mut status, "Kafka is back", |status| status.reached).await;
     let most = till.most_resident_mib() - before;
@@ -72,15 +73,15 @@ fn standstills() -> usize {
 /// Meanwhile the member asks to join repeatedly, and its own repetitions fence it when Kafka answers all of them.
 #[tokio::test]
 async fn a_static_member_outlives_a_kafka_that_stands_still() {
-    let mut bank = Bank::private().await;
+    let mut bank = PrivateBank::open().await;
     bank.run_till();
     let mut ledger = bank.process("ledger").with("INSTANCE", "ledger-1").start();
     bank.deposit(&["alice"], 1).await;
     bank.booked_once_and_in_order(1).await;
     for standstill in 1..=standstills() {
-        bank.servers.kafka().unwrap().freeze();
+        bank.kafka().freeze();
         tokio::time::sleep(Duration::from_secs(15)).await;
-        bank.servers.kafka().unwrap().thaw();
+        bank.kafka().thaw();
         bank.deposit(&["alice"], 1).await;
         bank.booked_once_and_in_order(1 + standstill).await;
         assert!(!ledger.has_ended(), "{}", ledger.output());
@@ -90,14 +91,14 @@ async fn a_static_member_outlives_a_kafka_that_stands_still() {
 
 #[tokio::test]
 async fn a_service_that_starts_before_kafka_waits_for_it() {
-    let bank = Bank::private().await;
-    bank.servers.kafka().unwrap().kill();
+    let bank = PrivateBank::open().await;
+    bank.kafka().kill();
     let (_till, ledger) =
         (bank.process("till").without_topics().start(), bank.process("ledger").without_topics().start());
     bank.deposit(&["alice"], 3).await;
     ledger.says("waiting for it").await;
     until("it is in the outbox", async || bank.outbox_rows("till").await == 3).await;
-    bank.servers.kafka().unwrap().start().await.unwrap();
+    bank.kafka().start().await.unwrap();
     bank.booked_once_and_in_order(3).await;
     bank.close().await;
 }

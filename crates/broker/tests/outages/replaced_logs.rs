@@ -8,15 +8,17 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::watch;
 
-use crate::support::{Bank, Raw, SPARE, says};
+use crate::log_files::SPARE;
+use crate::private::PrivateBank;
+use crate::support::{Raw, says};
 
 fn deposits(account: &str, count: usize) -> Vec<Raw> {
     (1..=count).map(|sequence| Raw::deposit(account, sequence, 1)).collect()
 }
 
 /// A bank with servers of its own and six deposits of alice's. Tests replace the last three by `others` of bob's.
-async fn bank(others: usize) -> Bank {
-    let bank = Bank::private().await;
+async fn bank(others: usize) -> PrivateBank {
+    let bank = PrivateBank::open().await;
     broker_ops::topics::create(&bank.settings("till"), &[]).await.unwrap();
     bank.produce_one_by_one("deposits", 0, &deposits("alice", 6)).await;
     bank.produce_one_by_one(SPARE, 0, &deposits("bob", others)).await;
@@ -24,8 +26,8 @@ async fn bank(others: usize) -> Bank {
 }
 
 /// Kills Kafka, replaces the last three deposits by the others, and starts it again.
-async fn power_cut(bank: &Bank) {
-    let kafka = bank.servers.kafka().unwrap();
+async fn power_cut(bank: &PrivateBank) {
+    let kafka = bank.kafka();
     kafka.kill();
     bank.replace_end(0, 3);
     kafka.start().await.unwrap();
@@ -39,7 +41,7 @@ async fn alarm(status: &mut watch::Receiver<ConsumerStatus>) -> String {
 }
 
 /// Runs the first command of the alarm. The owner need not publish again: it has lost nothing.
-async fn run_command(bank: &Bank, alarm: &str) {
+async fn run_command(bank: &PrivateBank, alarm: &str) {
     let (command, again) = alarm.rsplit("Run: ").next().unwrap().split_once(", then: ").unwrap();
     let words: Vec<&str> = command.split(' ').collect();
     let ["ledger", "rewind", "deposits", "--partition", partition, "--to", to] = words[..] else {
@@ -53,7 +55,7 @@ async fn run_command(bank: &Bank, alarm: &str) {
 }
 
 /// Checks that the partition is stopped, and that the repair books the replacing records and nothing twice.
-async fn is_noticed_and_repaired(bank: &Bank, status: &mut watch::Receiver<ConsumerStatus>) {
+async fn is_noticed_and_repaired(bank: &PrivateBank, status: &mut watch::Receiver<ConsumerStatus>) {
     let text = alarm(status).await;
     assert!(text.contains("deposits/0 stops: the log was truncated or created again"), "{text}");
     assert!(text.contains("has grown past position 6"), "{text}");
@@ -108,7 +110,7 @@ async fn a_refused_partition_is_read_again_when_its_log_has_grown() {
 /// After a rewind, and in a database of an older version, the record before the position is not known.
 #[tokio::test]
 async fn a_refused_position_without_a_last_record_does_not_silence_its_partition() {
-    let bank = Bank::private().await;
+    let bank = PrivateBank::open().await;
     bank.produce("deposits", 0, &deposits("alice", 3)).await;
     let ledger = bank.process("ledger").held_at("monitor.suspects").start();
     bank.booked_once_and_in_order(3).await;
@@ -126,11 +128,11 @@ async fn a_refused_position_without_a_last_record_does_not_silence_its_partition
 /// A log that ends before the position may be one whose end becomes visible late, which is no loss.
 #[tokio::test]
 async fn a_restart_of_kafka_that_loses_nothing_raises_no_alarm() {
-    let mut bank = Bank::private().await;
+    let mut bank = PrivateBank::open().await;
     bank.produce("deposits", 0, &deposits("alice", 6)).await;
     let mut status = bank.run_ledger();
     bank.booked_once_and_in_order(6).await;
-    let kafka = bank.servers.kafka().unwrap();
+    let kafka = bank.kafka();
     kafka.kill();
     kafka.start().await.unwrap();
     bank.produce("deposits", 0, &deposits("bob", 2)).await;

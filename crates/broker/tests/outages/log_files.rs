@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Bank, Raw};
+use crate::private::PrivateBank;
+use crate::support::Raw;
 
 /// The places of fields in a record batch (version 2). Its checksum does not cover the first offset.
 const LENGTH: usize = 8;
@@ -15,7 +16,7 @@ const HEAD: usize = 12;
 /// A topic that is otherwise unused in these tests, for the records that replace a log's end.
 pub(crate) const SPARE: &str = "dlq.till";
 
-impl Bank {
+impl PrivateBank {
     /// Writes each record in a batch of its own, so that the log can be truncated after each.
     pub(crate) async fn produce_one_by_one(&self, topic: &str, partition: i32, records: &[Raw]) {
         for record in records {
@@ -49,7 +50,7 @@ impl Bank {
     }
 
     fn segment(&self, topic: &str, partition: i32) -> PathBuf {
-        let folder = self.servers.partition_log(&self.topic(topic), partition).unwrap();
+        let folder = self.partition_log(topic, partition);
         folder.join("00000000000000000000.log")
     }
 }
