@@ -187,9 +187,11 @@ impl Refusals {
         self.rejected.insert(index, cause).is_some()
     }
 
-    /// Counts a failed attempt, and returns whether the policy allows no further attempt at the part.
+    /// Counts a failed attempt, unless it was an outage or a record is known to be the cause. Returns whether the policy allows
+    /// no further attempt at the part.
     fn count(&mut self, part: &Range<usize>, failure: &Failure) -> bool {
-        let Some(attempts) = self.policy.attempts.filter(|_| !failure.is_outage()) else { return false };
+        let counts = matches!(failure, Failure::Busy(_) | Failure::Retry(_)) && !failure.is_outage();
+        let Some(attempts) = self.policy.attempts.filter(|_| counts) else { return false };
         let failed = &mut self.failed[part.clone()];
         failed.iter_mut().for_each(|failed| *failed = failed.saturating_add(1));
         failed.iter().all(|failed| *failed >= attempts.get())

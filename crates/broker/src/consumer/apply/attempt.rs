@@ -84,11 +84,11 @@ impl Applier {
         }
         let handled = subscription.apply(&mut tx, batch).await?;
         let outcomes = || batch.records.iter().zip(&handled.outcomes);
-        let dead = |(record, outcome)| match outcome {
-            &Outcome::Dead(ref cause) => Some((record, cause.as_str())),
-            _ => None,
-        };
-        let dead: Vec<_> = outcomes().filter_map(dead).collect();
+        let dead = outcomes().filter_map(|(record, outcome)| match outcome {
+            Outcome::Dead(cause) => Some((record, cause.as_str())),
+            Outcome::Applied | Outcome::Repeated | Outcome::Skipped => None,
+        });
+        let dead: Vec<_> = dead.collect();
         let new = dead_letter::write(&mut tx, &self.settings, topic, &dead).await?;
         // A record that was dead before says nothing about the present deployment.
         let is_new = |(record, outcome): &(&Record, &Outcome)| {
