@@ -5,79 +5,22 @@
 //! recognises repetitions by their sequence.
 
 mod batch;
+mod incoming;
 mod parse;
 #[cfg(test)]
 mod property;
 
 use std::future::Future;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use envelope::{Event, Sequence, Topic};
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 pub use self::batch::{Batch, Guard, Handled, Outcome};
+pub use self::incoming::{Incoming, Received};
 use crate::failure::{Failure, Rejected};
-use crate::outbox::{AppendError, Appends, Cause};
 use crate::policy::Policy;
 use crate::tx::Tx;
-
-/// An event as it was read from Kafka.
-#[derive(Debug, Clone)]
-pub struct Received<E> {
-    /// The event.
-    pub event: E,
-    /// The event's id.
-    pub id: Uuid,
-    /// The event's number among the events of its topic and key.
-    pub sequence: Sequence,
-    /// The time of the append, by the publisher's clock.
-    pub time: OffsetDateTime,
-    /// The W3C trace context of the event.
-    pub traceparent: Option<String>,
-}
-
-impl<E> Received<E> {
-    /// Returns this event as the cause of others.
-    pub fn cause(&self) -> Cause {
-        Cause { event_id: Some(self.id), traceparent: self.traceparent.clone() }
-    }
-}
-
-/// One event to handle, and the events that follow from it.
-///
-/// Dereferences to the [`Received`] event.
-#[derive(Debug)]
-pub struct Incoming<'a, E> {
-    /// The event and its headers.
-    pub received: &'a Received<E>,
-    /// The time of the transaction, by the clock of this process, read after the aggregates were locked. The same for all
-    /// events of a batch.
-    pub now: OffsetDateTime,
-    appends: &'a mut Appends,
-}
-
-impl<'a, E> Incoming<'a, E> {
-    pub(crate) fn new(received: &'a Received<E>, now: OffsetDateTime, appends: &'a mut Appends) -> Self {
-        appends.caused_by(received.cause());
-        Self { received, now, appends }
-    }
-
-    /// Appends `event` to the outbox, caused by the one that is handled. `sequence` is the aggregate's new version.
-    pub fn append<A: Event>(&mut self, sequence: Sequence, event: &A) -> Result<Uuid, AppendError> {
-        self.appends.append(sequence, event)
-    }
-}
-
-impl<E> Deref for Incoming<'_, E> {
-    type Target = Received<E>;
-
-    fn deref(&self) -> &Received<E> {
-        self.received
-    }
-}
 
 /// Applies the events of one topic to the aggregates of a service.
 ///

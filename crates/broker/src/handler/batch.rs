@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use envelope::{Arrival, Cleanup, Event, Sequence};
 use time::OffsetDateTime;
 
+use super::Handler;
+use super::incoming::{Incoming, Received};
 use super::parse::{Parsed, parse};
-use super::{Handler, Incoming, Received};
 use crate::failure::{Failure, Rejected};
 use crate::record::Record;
 use crate::tx::Tx;

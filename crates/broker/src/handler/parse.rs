@@ -2,7 +2,7 @@
 
 use envelope::{Event, Headers, ParseError};
 
-use super::Received;
+use super::incoming::Received;
 use crate::record::Record;
 
 pub(super) enum Parsed<E> {
