@@ -39,7 +39,7 @@ impl LogReader {
     /// partitions than the settings say.
     pub async fn bounds(&self, topic: &str) -> Result<Option<Logs>, KafkaError> {
         let topic = topic.to_owned();
-        self.ask(move |reader| of_topic(&*reader.client, &reader.settings, &topic, reader.timeout)).await
+        self.ask(move |reader| of_topic(&reader.client, &reader.settings, &topic, reader.timeout)).await
     }
 
     /// Returns the first offset of each of `logs` that Kafka appended at or after `time`; the end of the log when there
@@ -49,8 +49,7 @@ impl LogReader {
         logs: Logs,
         time: OffsetDateTime,
     ) -> Result<BTreeMap<Partition, i64>, KafkaError> {
-        self.ask(move |reader| starts_at(&*reader.client, &reader.settings, &logs, time, reader.timeout))
-            .await
+        self.ask(move |reader| starts_at(&reader.client, &reader.settings, &logs, time, reader.timeout)).await
     }
 
     /// Returns the committed offsets of the service's group on `topics`, where there are any.

@@ -193,7 +193,9 @@ impl Refusals {
         let counts = matches!(failure, Failure::Busy(_) | Failure::Retry(_)) && !failure.is_outage();
         let Some(attempts) = self.policy.attempts.filter(|_| counts) else { return false };
         let failed = &mut self.failed[part.clone()];
-        failed.iter_mut().for_each(|failed| *failed = failed.saturating_add(1));
+        for failed in &mut *failed {
+            *failed = failed.saturating_add(1);
+        }
         failed.iter().all(|failed| *failed >= attempts.get())
     }
 }

@@ -1,5 +1,7 @@
 //! The format of a dead letter on `dlq.SERVICE`: the record, and headers that describe its failure.
 
+use std::fmt::Write as _;
+
 use envelope::Topic;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -102,7 +104,10 @@ pub(super) fn storable(cause: &str) -> String {
 }
 
 fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

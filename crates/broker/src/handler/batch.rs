@@ -74,14 +74,14 @@ pub(super) async fn apply<H: Handler>(
     tx: &mut Tx,
     batch: Batch<'_>,
 ) -> Result<Handled, Failure> {
-    let mut handled = Handled::default();
+    let mut result = Handled::default();
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
     for (index, record) in batch.records.iter().enumerate() {
         let parsed = match batch.rejected.get(&index) {
             Some(cause) => Parsed::Dead(cause.clone()),
             None => parse(record),
         };
-        handled.outcomes.push(match parsed {
+        result.outcomes.push(match parsed {
             Parsed::Event(event) => {
                 indexes.push(index);
                 events.push(event);
@@ -92,7 +92,7 @@ pub(super) async fn apply<H: Handler>(
         });
     }
     if events.is_empty() {
-        return Ok(handled);
+        return Ok(result);
     }
     let mut state = handler.load(tx, &events).await?;
     // Read after the rows are locked, so that the times that several writers store in one row are in order. Truncated to the
@@ -101,14 +101,14 @@ pub(super) async fn apply<H: Handler>(
     for (index, received) in indexes.into_iter().zip(&events) {
         match arrival(handler, &mut state, received, batch.guard) {
             Arrival::Repeated => {
-                handled.outcomes[index] = Outcome::Repeated;
+                result.outcomes[index] = Outcome::Repeated;
                 continue;
             }
             Arrival::Gap(missing) => {
-                handled.gaps.insert(index, missing);
+                result.gaps.insert(index, missing);
             }
             Arrival::Regenerated => {
-                handled.regenerated.insert(index);
+                result.regenerated.insert(index);
             }
             Arrival::Next => {}
         }
@@ -117,7 +117,7 @@ pub(super) async fn apply<H: Handler>(
             .map_err(|Rejected(cause)| Failure::Record { index, cause })?;
     }
     handler.save(tx, state).await?;
-    Ok(handled)
+    Ok(result)
 }
 
 /// Compares the event's sequence with the last one of its aggregate, and stores it as the last one.

@@ -78,8 +78,8 @@ impl Applier {
     ) -> Result<Transaction, Failure> {
         let topic = subscription.topic();
         let mut tx = self.outbox.begin().await?;
-        let updated = positions::update(&mut tx, updates).await?;
-        if updated == Updated::Stale {
+        let position = positions::update(&mut tx, updates).await?;
+        if position == Updated::Stale {
             return Ok(Transaction::Stale);
         }
         let handled = subscription.apply(&mut tx, batch).await?;
@@ -99,7 +99,7 @@ impl Applier {
         let Some(dead_in_a_row) = self.dead_letter_limit.after(topic.name, limit, counted) else {
             return Ok(Transaction::TooManyDeadLetters);
         };
-        if updated == Updated::AdvancedOverDeadLetters {
+        if position == Updated::AdvancedOverDeadLetters {
             let applied = outcomes().filter(|(_, outcome)| **outcome == Outcome::Applied);
             let applied = applied.map(|(record, _)| record);
             dead_letter::mark_redriven(&mut tx, &self.settings, topic, applied).await?;
