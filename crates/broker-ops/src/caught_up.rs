@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use broker::maintenance::{BEGINNING, LogReader, Logs, Partition, stored_positions};
+use broker::maintenance::{BEGINNING, LogReader, Logs, Partition, StoredPosition, stored_positions};
 use broker::{KafkaError, Outbox};
 use envelope::Topic;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,7 @@ impl CaughtUp {
         while asked.elapsed() < AGE {
             let unread = match stored_positions(self.outbox.pool(), &partitions).await {
                 Ok(positions) => {
-                    let next = |partition: &Partition| positions.get(partition).map(|stored| stored.next());
+                    let next = |partition: &Partition| positions.get(partition).map(StoredPosition::next);
                     unread(next, &logs, holes)
                 }
                 Err(error) => {

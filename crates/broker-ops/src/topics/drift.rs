@@ -31,7 +31,7 @@ pub(super) async fn correct(
         match result {
             Ok(_) => log_differences(spec, found, "is set to"),
             Err((_, code)) if is_forbidden(code) => {
-                log_differences(spec, found, "cannot be set, because the ACLs forbid it, to")
+                log_differences(spec, found, "cannot be set, because the ACLs forbid it, to");
             }
             Err((OwnedResourceSpecifier::Topic(topic), code)) => {
                 return Err(CreateTopicsError::refused(&topic, code));
