@@ -10,6 +10,7 @@ mod ledger;
 #[allow(dead_code, reason = "the seam tests use the rest")]
 #[path = "../seams/support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "the seam tests close accounts")]
 #[path = "../../examples/bank/till.rs"]
 mod till;
 

@@ -13,7 +13,7 @@ mod ledger;
 #[path = "../../examples/bank/till.rs"]
 mod till;
 
-#[allow(dead_code, reason = "tests/outages uses the rest")]
+#[allow(dead_code, unused_imports, reason = "tests/outages uses the rest")]
 mod support;
 
 mod caught_up;
