@@ -76,7 +76,7 @@ async fn state(
         }
         None => {
             broker_ops::republish_all(outbox, owner, |key| {
-                program::say(format_args!("{topic}: up to {key}"))
+                program::say(format_args!("{topic}: up to {key}"));
             })
             .await?;
             program::say(format_args!("{topic}: all appended; a running {service} publishes them"));
