@@ -1,4 +1,4 @@
-//! The service's own settings; these comments are its manual.
+//! The service's own settings. These comments are its `--help`.
 
 use std::time::Duration;
 
@@ -11,94 +11,94 @@ use lettre::message::Mailbox;
 use secrecy::SecretString;
 use web::Origins;
 
-use crate::deliver::channel::smtp::{HelloName, mailbox};
-use crate::notify_me::subscriptions::WAITS;
+use crate::delivery::channel::smtp::{EhloName, mailbox};
+use crate::domain::subscription::MAX_WAIT;
 
-/// What the notification service can be told.
+/// The settings of the notification service.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings of the notification service")]
 pub struct Config {
-    /// Makes and checks the tokens in links
+    /// The key of the tokens in links
     #[command(flatten)]
     pub token_key: TokenKey,
 
-    /// The mail server, as `smtp://user:password@host:587?tls=required` or `smtps://…`; without it messages go to the log alone
+    /// The mail server, as `smtp://user:password@host:587?tls=required` or `smtps://…`; without it messages go only to the log
     #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,
 
-    /// Mails handed over at the same time, each over a connection of its own; so many can repeat after a crash
+    /// Mails sent at the same time, each over its own connection; at most so many are repeated after a crash
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     pub smtp_connections: u16,
 
-    /// The name for greeting the mail server (EHLO), as mail.shop.example or [192.0.2.7] [default: the host's name where it is
-    /// fully qualified, else the address of the connection]
+    /// The name of this client in EHLO, as mail.shop.example or [192.0.2.7] [default: the host's name where it is fully
+    /// qualified, else the address of the connection]
     #[arg(long, env, value_name = "NAME")]
-    pub smtp_hello_name: Option<HelloName>,
+    pub smtp_hello_name: Option<EhloName>,
 
-    /// Mails of one kind that one mailbox (an address without its +suffix) is sent in an hour, over all instances. Those
-    /// beyond fail, and can be sent with `notification resend`; what is back in stock is told later. 0 for no limit
+    /// The most mails of one kind per mailbox (an address without its +suffix) and hour, over all instances. Further ones fail, and
+    /// can be sent with `notification resend`; "back in stock" mails are sent later. 0 for no limit
     #[arg(long, env, default_value_t = 30, value_name = "N")]
     pub mails_per_recipient_per_hour: u32,
 
-    /// Whom mails come from, as "Blue Shop <hello@shop.example>"
+    /// The sender of mails, as "Blue Shop <hello@shop.example>"
     #[arg(long, env, default_value = "shop@localhost", value_parser = sender, value_name = "ADDRESS")]
     pub mail_from: Mailbox,
 
-    /// What the shop is called in messages and pages
+    /// The shop's name in messages and pages
     #[arg(long, env, default_value = "Notify Me Shop", value_parser = display_name, value_name = "NAME")]
     pub shop_name: String,
 
-    /// Where the shop is on the web, for links in messages: it gets ?sku= and &claim=, and passes the claim on with the order
+    /// The shop's address on the web, for links in messages: it gets ?sku= and &claim=, and passes the claim on with the order
     #[arg(long, env, value_parser = web_url, value_name = "URL")]
     pub shop_url: Option<String>,
 
-    /// Origins whose pages may post the form to /subscriptions, as `https://shop.example,http://localhost:3000`; * for all
+    /// Origins whose pages may post to /subscriptions, as `https://shop.example,http://localhost:3000`; * for all
     #[arg(long, env, default_value = "", hide_default_value = true, value_name = "ORIGIN,…")]
     pub cors_origins: Origins,
 
-    /// Write each message to the log as its recipient reads it, links included: for development
+    /// Write each message to the log in full, with its links: for development
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub log_messages: bool,
 
-    /// Whether an order that asks to be told (`notify_me`) is consent enough, or a mail asks for confirmation
+    /// Whether `notify_me` in an order is consent enough, or a mail asks for confirmation
     #[arg(long, env, value_enum, default_value_t = OrderConsent::Trusted, value_name = "CONSENT")]
     pub order_consent: OrderConsent,
 
-    /// Units told of for each unit in stock, as not everybody who is told buys
+    /// Units announced per unit in stock, as not every notified subscriber buys
     #[arg(long, env, default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
     pub wave_factor: f64,
 
-    /// How long those told have before the next in line are told; at most 180 days, as nobody waits longer
+    /// How long notified subscribers have before the next in line are notified; at most 180 days, as no subscription waits longer
     #[arg(long, env, default_value = "15m", value_parser = interval, value_name = "DURATION")]
     pub wave_interval: Duration,
 
-    /// Subscriptions that a client may ask for in an hour; 0 for no limit
+    /// The most subscription requests per client and hour; 0 for no limit
     #[arg(long, env, default_value_t = 100, value_name = "N")]
     pub subscriptions_per_client_per_hour: u32,
 
-    /// Subscriptions that may be asked for a mailbox (an address without its plus part) in an hour, by the form and by orders
-    /// each; 0 for no limit
+    /// The most subscription requests per mailbox (an address without its +suffix) and hour, for the form and for orders each; 0 for
+    /// no limit
     #[arg(long, env, default_value_t = 10, value_name = "N")]
     pub subscriptions_per_address_per_hour: u32,
 }
 
 impl Config {
-    /// The channel that counts for subscribers: who has its message is told.
-    pub(crate) fn tells(&self) -> Channel {
+    /// The channel that decides whether a subscriber is notified.
+    pub(crate) fn primary_channel(&self) -> Channel {
         if self.smtp_url.is_some() { Channel::Smtp } else { Channel::Log }
     }
 }
 
-/// What an order's `notify_me` is worth.
+/// The meaning of `notify_me` in an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OrderConsent {
-    /// It subscribes; the message about the order says so and undoes it by one click.
+    /// It subscribes; the message about the order says so, and has a link that ends it.
     Trusted,
     /// A mail asks the address to confirm.
     Confirm,
 }
 
-/// A name that stands in subjects, pages and `From`.
+/// Checks a name that is shown in subjects, pages and `From`.
 fn display_name(text: &str) -> Result<String, String> {
     text.parse::<DisplayName>().map(String::from).map_err(|error| error.to_string())
 }
@@ -111,13 +111,13 @@ fn sender(text: &str) -> Result<Mailbox, String> {
     Ok(sender)
 }
 
-/// With a longer one, those who are not in the first wave would lapse before the second.
+/// With a longer interval, subscribers who are not in the first wave would expire before the second.
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = chassis::duration(text).map_err(|error| error.to_string())?;
-    if interval <= WAITS {
+    if interval <= MAX_WAIT {
         Ok(interval)
     } else {
-        Err("must be at most 180 days: nobody waits longer".to_owned())
+        Err("must be at most 180 days: no subscription waits longer".to_owned())
     }
 }
 
@@ -126,7 +126,7 @@ fn factor(text: &str) -> Result<f64, String> {
     factor.ok_or_else(|| "a number from 0.1 to 1000000 is expected".to_owned())
 }
 
-/// An address that a browser may be sent to.
+/// Checks an address that browsers are sent to.
 fn web_url(text: &str) -> Result<String, String> {
     let uri = text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     uri.map(|_| text.to_owned()).ok_or_else(|| "a URL such as https://shop.example is expected".to_owned())

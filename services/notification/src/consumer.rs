@@ -1,4 +1,4 @@
-//! What the service follows, a fold a topic: load, decide, save; the rest is `broker::Handler`.
+//! One handler per topic that the service follows: load, handle, save.
 
 mod customers;
 mod orders;
@@ -13,9 +13,9 @@ use events::Channel;
 use tokio::sync::Notify;
 
 use crate::config::OrderConsent;
-use crate::notify_me::adopt::Adoption;
+use crate::waitlist::addressing::Addressing;
 
-/// What every fold is given.
+/// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Consumers {
     /// The channels that each message takes.
@@ -24,14 +24,13 @@ pub(crate) struct Consumers {
     pub senders: Arc<[Arc<Notify>]>,
     /// Wakes the waves.
     pub waves: Arc<Notify>,
-    /// Gives orders' wishes their addresses.
-    pub adoption: Adoption,
-    /// Whether an order's word is enough to subscribe.
+    pub addressing: Addressing,
+    /// Whether an order's consent is enough to subscribe.
     pub consent: OrderConsent,
 }
 
 impl Consumers {
-    /// A subscription a topic.
+    /// One subscription per topic.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
         vec![
             Subscription::new(orders::Orders(self.clone())),
@@ -42,13 +41,13 @@ impl Consumers {
         ]
     }
 
-    /// Wakes the senders once this is committed.
+    /// Wakes the senders after the commit.
     fn wake_senders_on(&self, tx: &mut Tx) {
         let senders = Arc::clone(&self.senders);
         tx.on_commit(move || senders.iter().for_each(|sender| sender.notify_one()));
     }
 
-    /// Wakes the waves once this is committed.
+    /// Wakes the waves after the commit.
     fn wake_waves_on(&self, tx: &mut Tx) {
         let waves = Arc::clone(&self.waves);
         tx.on_commit(move || waves.notify_one());

@@ -1,8 +1,8 @@
-//! Topic `notifications`, read by its own publisher: brings a database that was restored from an older copy to where the
-//! published events say it was, so that nobody is told twice when the other topics are read again.
+//! Topic `notifications`, read by its own publisher: rolls a database that was restored from an older copy forward to the published
+//! events, so that no message is sent twice when the other topics are read again.
 //!
-//! No event carries an address. A subscription that the copy does not have comes back as a number for the report and for
-//! the claims in the mails, unless an order asked for it: then its address is that of the order's customer.
+//! No event carries an address. A subscription that the copy does not have comes back as a number for the report and for the claims
+//! in the mails, unless an order made it: then its address is that of the order's customer.
 
 mod content;
 mod deliveries;
@@ -21,29 +21,29 @@ use uuid::Uuid;
 
 pub(crate) use self::deliveries::complete;
 
-use self::deliveries::Told;
+use self::deliveries::Finished;
 use self::subscriptions::Facts;
-use crate::deliver::purge;
-use crate::notify_me::tokens::Tokens;
+use crate::domain::tokens::Tokens;
+use crate::store::retention;
 
-/// Folds the service's own `notifications` into its deliveries and subscriptions.
+/// The handler of the service's own `notifications`.
 pub(crate) struct Notifications {
     /// For the claims of subscriptions that the database does not have.
     pub tokens: Tokens,
-    /// The channel whose mails count as told.
-    pub tells: Option<Channel>,
+    /// The channel that decides whether a subscriber is notified.
+    pub primary: Channel,
 }
 
-/// What the database knows of a batch's deliveries and subscriptions, and what the events tell of them.
+/// The stored versions of a batch's deliveries and subscriptions, and what the events say of them.
 pub(crate) struct State {
     deliveries: BTreeMap<DeliveryId, Sequence>,
     subscriptions: BTreeMap<SubscriptionId, Sequence>,
-    told: BTreeMap<DeliveryId, Told>,
+    finished: BTreeMap<DeliveryId, Finished>,
     facts: BTreeMap<SubscriptionId, Facts>,
-    /// Unknown deliveries with a smaller id were deleted long after they were sent.
+    /// A missing delivery with a smaller id was deleted long after it was sent.
     first_kept: Uuid,
-    /// What counts as seen of a delivery that is not to come back.
-    left_out: Sequence,
+    /// The last sequence of every delivery that is not to come back.
+    ignored: Sequence,
 }
 
 impl Handler for Notifications {
@@ -67,10 +67,10 @@ impl Handler for Notifications {
         Ok(State {
             subscriptions: subscriptions::lock(tx, &subscriptions).await?,
             deliveries: deliveries::lock(tx, &deliveries).await?,
-            told: BTreeMap::new(),
+            finished: BTreeMap::new(),
             facts: BTreeMap::new(),
-            first_kept: purge::first_kept(tx).await?,
-            left_out: Sequence::NONE,
+            first_kept: retention::first_kept(tx).await?,
+            ignored: Sequence::NONE,
         })
     }
 
@@ -83,10 +83,10 @@ impl Handler for Notifications {
                 state.subscriptions.get_mut(&converted.subscription_id)
             }
             NotificationEvent::Sent(sent) => {
-                state.seen_of(sent.delivery_id, content::of_sent(sent).is_some())
+                state.last_sequence_of(sent.delivery_id, content::of_sent(sent).is_some())
             }
             NotificationEvent::Failed(failed) => {
-                state.seen_of(failed.delivery_id, content::of_failed(failed).is_some())
+                state.last_sequence_of(failed.delivery_id, content::of_failed(failed).is_some())
             }
         }
     }
@@ -94,8 +94,10 @@ impl Handler for Notifications {
     fn handle(&self, state: &mut State, incoming: Incoming<'_, NotificationEvent>) -> Result<(), Rejected> {
         let (sequence, at) = (incoming.sequence, incoming.time);
         match &incoming.event {
-            NotificationEvent::Sent(sent) => state.tell(Told::sent(sent, sequence, at), self.tells),
-            NotificationEvent::Failed(failed) => state.tell(Told::failed(failed, sequence, at), self.tells),
+            NotificationEvent::Sent(sent) => state.finish(Finished::sent(sent, sequence, at), self.primary),
+            NotificationEvent::Failed(failed) => {
+                state.finish(Finished::failed(failed, sequence, at), self.primary);
+            }
             NotificationEvent::SubscriptionConfirmed(confirmed) => {
                 let (id, sku) = (confirmed.subscription_id, &confirmed.sku);
                 state.subscriptions.insert(id, sequence);
@@ -114,13 +116,13 @@ impl Handler for Notifications {
         // Subscriptions first: deliveries refer to them.
         let lost = subscriptions::insert(tx, &self.tokens, &state.facts).await?;
         subscriptions::apply(tx, &state.facts).await?;
-        deliveries::save(tx, &state.told).await?;
+        deliveries::save(tx, &state.finished).await?;
         if lost > 0 {
             tx.on_commit(move || {
                 tracing::warn!(
                     subscriptions = lost,
-                    "subscriptions that were confirmed after the copy have no address any more: no event carries one; \
-                     their subscribers have to ask again"
+                    "the addresses of subscriptions that were confirmed after the copy was made are lost: no event carries one; \
+                     their subscribers must subscribe again"
                 );
             });
         }
@@ -129,26 +131,26 @@ impl Handler for Notifications {
 }
 
 impl State {
-    /// What is known of a delivery; `has_content`: its event says enough to make the row.
-    fn seen_of(&mut self, id: DeliveryId, has_content: bool) -> Option<&mut Sequence> {
+    /// The last sequence of a delivery; `has_content`: its event gives enough to make the row.
+    fn last_sequence_of(&mut self, id: DeliveryId, has_content: bool) -> Option<&mut Sequence> {
         let is_known = self.deliveries.contains_key(&id);
         if is_known || (has_content && id.uuid() >= self.first_kept) {
             return self.deliveries.get_mut(&id);
         }
-        // Nothing is missing: the row was purged, or cannot be made.
-        self.left_out = Sequence::from_i64(i64::from(u32::MAX)).unwrap_or_default();
-        Some(&mut self.left_out)
+        // Nothing is missing: the row was deleted after its time, or cannot be made.
+        self.ignored = Sequence::from_i64(i64::from(u32::MAX)).unwrap_or_default();
+        Some(&mut self.ignored)
     }
 
-    fn tell(&mut self, told: Told, tells: Option<Channel>) {
-        if let (Some(subscription), Some(sku)) = (told.subscription, &told.sku) {
-            let facts = self.facts(subscription, sku, told.at);
-            if Some(told.channel) == tells {
-                facts.told(&told);
+    fn finish(&mut self, finished: Finished, primary: Channel) {
+        if let (Some(subscription), Some(sku)) = (finished.subscription, &finished.sku) {
+            let facts = self.facts(subscription, sku, finished.at);
+            if finished.channel == primary {
+                facts.finished(&finished);
             }
         }
-        self.deliveries.insert(told.id, told.version);
-        self.told.insert(told.id, told);
+        self.deliveries.insert(finished.id, finished.version);
+        self.finished.insert(finished.id, finished);
     }
 
     fn facts(&mut self, id: SubscriptionId, sku: &Sku, at: OffsetDateTime) -> &mut Facts {

@@ -1,19 +1,20 @@
-//! The events of `notifications`, rebuilt from deliveries and subscriptions: what the topic has lost is published again.
+//! Rebuilds the events of `notifications` from deliveries and subscriptions, to publish again what the topic has lost.
 //!
-//! A row knows its last event. Of a message that failed and was sent again, and of a subscription that was confirmed more than
-//! once, the earlier ones cannot be told.
+//! A row stores its last event. The earlier ones of a message that failed and was sent again, and of a subscription that was
+//! confirmed more than once, cannot be rebuilt.
 
 use broker::{Cause, Failure, Tx};
 use broker_ops::{Page, Past, Rebuild, Rebuilt, UuidPage};
-use envelope::Sequence;
 use events::values::OrderId;
-use events::{NotificationEvent, SubscriptionConfirmed, SubscriptionConverted};
+use events::{Channel, NotificationEvent, SubscriptionConfirmed, SubscriptionConverted};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::deliver::content::{Content, channel};
-use crate::deliver::delivery::{self, Verdict};
+use crate::domain::content::Content;
+use crate::domain::delivery::{self, Status, Verdict};
+use crate::domain::subscription;
+use crate::store::{sequence, undecodable};
 
 /// The topic `notifications`.
 pub(crate) struct Notifications;
@@ -23,7 +24,7 @@ impl Rebuild for Notifications {
 
     async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<NotificationEvent>>, Failure> {
         let page = page.of_uuids();
-        // Subscriptions before deliveries, as all locks here.
+        // In the order in which all transactions lock.
         let mut rebuilt = subscriptions(tx, &page).await?;
         rebuilt.extend(deliveries(tx, &page).await?);
         rebuilt.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -32,7 +33,7 @@ impl Rebuild for Notifications {
     }
 }
 
-/// A message that was sent or given up. Not finished is one that is on its way again.
+/// The messages that were sent or given up. An unfinished one is being sent again.
 async fn deliveries(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt<NotificationEvent>>> {
     let rows = sqlx::query!(
         r#"
@@ -52,26 +53,27 @@ async fn deliveries(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt<No
         page.limit,
     );
     let rows = rows.fetch_all(&mut **tx).await?.into_iter().map(|row| {
-        let verdict = match row.status.as_str() {
-            "sent" => Some(Verdict::Sent),
-            "failed" => Some(Verdict::Failed(row.cause.unwrap_or_default())),
-            _ => None,
+        let verdict = match row.status.parse::<Status>().map_err(undecodable)? {
+            Status::Sent => Some(Verdict::Sent),
+            Status::Failed => Some(Verdict::Failed(row.cause.unwrap_or_default())),
+            Status::Pending | Status::WaitingForContact => None,
         };
         let event = verdict.and_then(|verdict| {
-            delivery::event(row.id.into(), &row.content.0, channel(&row.channel), &verdict)
+            let channel = row.channel.parse().unwrap_or(Channel::Unknown);
+            delivery::event(row.id.into(), &row.content.0, channel, &verdict)
         });
         let cause = Cause { event_id: row.caused_by, traceparent: row.traceparent };
         let events = event.zip(row.finished_at).map(|(event, at)| past(row.version, at, cause, event));
-        Rebuilt {
+        Ok(Rebuilt {
             key: row.id.to_string(),
             version: sequence(row.version),
             events: events.into_iter().collect(),
-        }
+        })
     });
-    Ok(rows.collect())
+    rows.collect()
 }
 
-/// A subscription that was confirmed, and perhaps converted. Not finished is one that still waits.
+/// The subscriptions that were confirmed, and perhaps converted. An unfinished one has not expired.
 async fn subscriptions(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt<NotificationEvent>>> {
     let rows = sqlx::query_as!(
         Subscription,
@@ -82,7 +84,7 @@ async fn subscriptions(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt
         WHERE version > 0
           AND ($1::uuid[] IS NULL OR id = ANY ($1))
           AND ($2::timestamptz IS NULL OR GREATEST(created_at, consented_at, activated_at, converted_at) >= $2)
-          AND (NOT $3 OR state IN ('pending', 'waiting', 'notified'))
+          AND (NOT $3 OR state = ANY($6))
           AND id > $4
         ORDER BY id LIMIT $5 FOR UPDATE
         "#,
@@ -91,6 +93,7 @@ async fn subscriptions(tx: &mut Tx, page: &UuidPage) -> sqlx::Result<Vec<Rebuilt
         page.unfinished,
         page.after,
         page.limit,
+        &subscription::Status::unexpired() as &[&str],
     );
     rows.fetch_all(&mut **tx).await?.into_iter().map(Subscription::rebuilt).collect()
 }
@@ -103,7 +106,7 @@ struct Subscription {
     confirmed_at: OffsetDateTime,
     converted_at: Option<OffsetDateTime>,
     converted_by: Option<Uuid>,
-    /// Under the present `TOKEN_KEY`.
+    /// Under the current `TOKEN_KEY`.
     claim: String,
     units: Option<i64>,
     version: i64,
@@ -124,7 +127,7 @@ impl Subscription {
             events.push(past(last, at, Cause::default(), event));
             last -= 1;
         }
-        // The quantity is that of the last confirmation. One that was never confirmed has none.
+        // The quantity is that of the last confirmation.
         if last > 0 {
             let order_id = self.order_id.map(OrderId::from);
             let event = SubscriptionConfirmed { subscription_id, sku, quantity, order_id };
@@ -137,12 +140,4 @@ impl Subscription {
 
 fn past(number: i64, at: OffsetDateTime, cause: Cause, event: NotificationEvent) -> Past<NotificationEvent> {
     Past { sequence: sequence(number), at, cause, event }
-}
-
-fn sequence(number: i64) -> Sequence {
-    Sequence::from_i64(number).unwrap_or_default()
-}
-
-fn undecodable(error: events::values::Invalid) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
 }

@@ -1,8 +1,9 @@
-//! Rows that an earlier version wrote in a form that this one does not write any more.
+//! Converts rows that an earlier version stored in another form.
 
 mod contacts;
 mod products;
 mod subscriptions;
+mod unite;
 
 use broker::Failure;
 use chassis::Upgrade;
@@ -15,10 +16,10 @@ pub(crate) const ALL: [Upgrade; 3] = [
     Upgrade { name: "names of products", batch: products::batch },
 ];
 
-/// How many rows share a transaction.
+/// Rows per transaction.
 const BATCH: i64 = 500;
 
-/// The id behind which a batch begins.
+/// The id after which a batch begins.
 fn behind(after: Option<&str>) -> Uuid {
     after.and_then(|key| key.parse().ok()).unwrap_or_default()
 }

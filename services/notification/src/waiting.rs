@@ -1,18 +1,21 @@
-//! What waits here for another service's event: messages for their contact, refunds for their order.
+//! Rows that wait for another service's event: messages for their contact, refunds for their order.
 
 use broker_ops::{Awaited, Waiting};
 use envelope::Sequence;
 use events::values::OrderId;
 use sqlx::PgPool;
 
-/// Customers whose contact has not arrived, and who have something to be told or to wait for.
+use crate::domain::delivery::Status;
+use crate::store::sequence;
+
+/// Customers whose contact has not arrived, and who have a message or a subscription.
 pub(crate) async fn for_customers(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
     let rows = sqlx::query!(
         r#"
         SELECT customer_id AS "customer_id!", min(created_at) AS "since!" FROM (
-            SELECT customer_id, created_at FROM deliveries WHERE status = 'waiting_for_contact'
+            SELECT customer_id, created_at FROM deliveries WHERE status = $4
             UNION ALL
-            SELECT customer_id, created_at FROM subscriptions WHERE email IS NULL AND state IN ('pending', 'waiting')
+            SELECT customer_id, created_at FROM subscriptions WHERE email IS NULL AND is_active(state)
         ) AS unaddressed
         WHERE created_at <= $1 AND customer_id > $2
           AND NOT EXISTS (SELECT FROM contacts WHERE contacts.customer_id = unaddressed.customer_id)
@@ -21,6 +24,7 @@ pub(crate) async fn for_customers(pool: PgPool, waiting: Waiting) -> sqlx::Resul
         waiting.unchanged_since,
         waiting.after_uuid(),
         waiting.limit,
+        Status::WaitingForContact.as_str(),
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.customer_id.to_string(),
@@ -30,7 +34,7 @@ pub(crate) async fn for_customers(pool: PgPool, waiting: Waiting) -> sqlx::Resul
     Ok(rows.collect())
 }
 
-/// Orders of which only the refund is known.
+/// Orders of which only the refund has arrived.
 pub(crate) async fn for_orders(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<Awaited>> {
     let rows = sqlx::query!(
         r#"
@@ -44,7 +48,7 @@ pub(crate) async fn for_orders(pool: PgPool, waiting: Waiting) -> sqlx::Result<V
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.order_id.to_string(),
-        last_sequence: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
+        last_sequence: sequence(row.seen_orders),
         since: OrderId::from(row.order_id).made_at().unwrap_or(row.seen_at),
     });
     Ok(rows.collect())

@@ -1,4 +1,4 @@
-//! Topic `customers`: the copy of the contacts, and what waited for one.
+//! Topic `customers`: copies the contacts, makes due what waited for one, and erases.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,18 @@ use events::values::{CustomerId, EmailAddress};
 use uuid::Uuid;
 
 use super::Consumers;
-use crate::deliver::contacts::{self, Contacts, Reach};
-use crate::deliver::queue;
-use crate::notify_me::erasure;
+use crate::store::contacts::{self, Contacts, Reach};
+use crate::store::{deliveries, erasure};
 
-/// The fold of `customers`.
+/// The handler of `customers`.
 pub(crate) struct Customers(pub Consumers);
 
-/// The contacts of a batch, and what follows from it.
+/// The contacts of a batch, and what follows from their changes.
 #[derive(Default)]
 pub(crate) struct State {
     contacts: Contacts,
     arrived: BTreeMap<CustomerId, Cause>,
-    /// Who was erased, and the addresses that were known of them.
+    /// Erased customers, and their addresses as far as they were known.
     erased: Vec<Uuid>,
     addresses: Vec<EmailAddress>,
 }
@@ -36,7 +35,7 @@ impl Handler for Customers {
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &CustomerEvent) -> Option<&'s mut Sequence> {
-        Some(&mut state.contacts.entry(event.customer_id()).or_default().seen)
+        Some(&mut state.contacts.entry(event.customer_id()).or_default().last_sequence)
     }
 
     fn handle(&self, state: &mut State, incoming: Incoming<'_, CustomerEvent>) -> Result<(), Rejected> {
@@ -61,15 +60,15 @@ impl Handler for Customers {
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        // First: what is counted of an erased subscriber is found by the address.
+        // First: the purchases of an erased subscriber are found by the address.
         if !state.erased.is_empty() {
             let addresses: Vec<&str> = state.addresses.iter().map(EmailAddress::expose).collect();
             erasure::erase(tx, &addresses, &state.erased).await?;
         }
         contacts::save(tx, &state.contacts).await?;
-        self.0.adoption.adopt(tx, &state.arrived).await?;
+        self.0.addressing.run(tx, &state.arrived).await?;
         let all: Vec<Uuid> = state.contacts.keys().map(|id| id.uuid()).collect();
-        queue::hasten(tx, &all).await?;
+        deliveries::contacts_arrived(tx, &all).await?;
         self.0.wake_senders_on(tx);
         self.0.wake_waves_on(tx);
         Ok(())

@@ -1,5 +1,5 @@
-//! Topic `orders`: an order's outcome becomes a message a channel; what it was short of may become a subscription, and
-//! what it bought ends one.
+//! Topic `orders`: an order's outcome becomes one message per channel; its short lines may become subscriptions, and its purchases
+//! suspend or convert some.
 
 use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
@@ -10,28 +10,29 @@ use uuid::Uuid;
 
 use super::Consumers;
 use crate::config::OrderConsent;
-use crate::deliver::content::Content;
-use crate::deliver::delivery::Due;
-use crate::deliver::{announce, orders, queue};
-use crate::notify_me::by_order::{self, Made};
-use crate::notify_me::purchases::{self, Purchase, Standing};
-use crate::notify_me::stock;
+use crate::domain::announce;
+use crate::domain::content::{Content, ShortItem};
+use crate::domain::delivery::Message;
+use crate::domain::purchase::{Purchase, StandingLines};
 use crate::own;
+use crate::store::by_order::{self, ByOrder};
+use crate::store::{deliveries, orders, purchases, stock};
 
-/// The fold of `orders`.
+/// The handler of `orders`.
 pub(crate) struct Orders(pub Consumers);
 
-/// The orders of a batch, and what follows from it.
+/// The orders of a batch, and what follows from their events.
 #[derive(Default)]
 pub(crate) struct State {
     orders: orders::Orders,
-    due: Vec<Due>,
-    /// Orders whose refund was known before they were: whose they are.
-    claimed: Vec<(OrderId, CustomerId)>,
-    made: Vec<(Made, Cause)>,
-    /// The lines of the orders that were confirmed, for their claims.
+    messages: Vec<Message>,
+    /// The customers of orders whose refund arrived first.
+    assigned: Vec<(OrderId, CustomerId)>,
+    requested: Vec<(ByOrder, Cause)>,
+    /// The lines of all orders that were confirmed, for their claims.
     purchases: Vec<Purchase>,
-    standing: Standing,
+    /// The lines that stand after the batch.
+    standing: StandingLines,
 }
 
 impl Handler for Orders {
@@ -44,7 +45,7 @@ impl Handler for Orders {
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
-        Some(&mut state.orders.entry(event.order_id()).or_default().seen)
+        Some(&mut state.orders.entry(event.order_id()).or_default().last_sequence)
     }
 
     fn handle(&self, state: &mut State, incoming: Incoming<'_, OrderEvent>) -> Result<(), Rejected> {
@@ -52,14 +53,14 @@ impl Handler for Orders {
         let order = state.orders.entry(event.order_id()).or_default();
         let customer = announce::customer(event);
         if order.customer.replace(customer).is_none() && order.refunded {
-            state.claimed.push((event.order_id(), customer));
+            state.assigned.push((event.order_id(), customer));
         }
         match event {
             OrderEvent::Confirmed(confirmed) => {
-                let lines = bought(confirmed, incoming.received);
+                let lines = lines_of(confirmed, incoming.received);
                 state.purchases.extend(lines.iter().cloned());
-                // A redrive may bring it after the cancellation that followed it.
-                if order.seen <= incoming.sequence {
+                // A redrive may bring the confirmation after the cancellation.
+                if order.last_sequence <= incoming.sequence {
                     state.standing.confirmed(confirmed.order_id, lines);
                 }
             }
@@ -67,8 +68,8 @@ impl Handler for Orders {
             OrderEvent::Placed(_) => {}
         }
         if let Some(mut content) = announce::of_order(event) {
-            state.made.extend(subscribe(&mut content, customer, incoming.received, incoming.now));
-            state.due.push(Due {
+            state.requested.extend(subscriptions(&mut content, customer, incoming.received, incoming.now));
+            state.messages.push(Message {
                 content,
                 customer: Some(customer),
                 cause: incoming.cause(),
@@ -80,15 +81,16 @@ impl Handler for Orders {
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         orders::save(tx, &state.orders).await?;
-        self.look_again(tx, &state).await?;
-        if !state.due.is_empty() && !queue::insert(tx, &state.due, &self.0.channels).await? {
-            own::complete(tx, &state.due).await?;
+        self.make_waves_due(tx, &state).await?;
+        let messages = &state.messages;
+        if !messages.is_empty() && !deliveries::insert(tx, messages, &self.0.channels).await? {
+            own::complete(tx, messages).await?;
         }
-        self.make(tx, &state.made).await?;
+        self.subscribe(tx, &state.requested).await?;
         purchases::convert(tx, &state.purchases).await?;
-        state.standing.save(tx).await?;
-        if !state.claimed.is_empty() {
-            queue::belong(tx, &state.claimed).await?;
+        purchases::insert(tx, &state.standing).await?;
+        if !state.assigned.is_empty() {
+            deliveries::assign(tx, &state.assigned).await?;
         }
         self.0.wake_senders_on(tx);
         self.0.wake_waves_on(tx);
@@ -97,47 +99,48 @@ impl Handler for Orders {
 }
 
 impl Orders {
-    /// Has the waves look at the products that somebody begins to wait for, now or again. All at once: the locks of
-    /// products are taken in one order.
-    async fn look_again(&self, tx: &mut Tx, state: &State) -> sqlx::Result<()> {
-        let restored = state.standing.undo(tx).await?;
+    /// Makes a wave due for each product whose line somebody joins, for the first time or again. All at once: the locks of products
+    /// are taken in one order.
+    async fn make_waves_due(&self, tx: &mut Tx, state: &State) -> sqlx::Result<()> {
+        let restored = purchases::delete_cancelled(tx, &state.standing).await?;
         let mut skus: Vec<&str> = restored.iter().map(String::as_str).collect();
         if self.0.consent == OrderConsent::Trusted {
-            skus.extend(state.made.iter().map(|(made, _)| made.sku.as_str()));
+            skus.extend(state.requested.iter().map(|(requested, _)| requested.sku.as_str()));
         }
-        if skus.is_empty() { Ok(()) } else { stock::look_again(tx, &skus).await }
+        if skus.is_empty() { Ok(()) } else { stock::make_wave_due(tx, &skus).await }
     }
 
-    /// Writes the subscriptions that orders made. Behind the messages about those orders, which name them: one that comes to
-    /// nothing is taken out of its message.
-    async fn make(&self, tx: &mut Tx, made: &[(Made, Cause)]) -> sqlx::Result<()> {
-        if made.is_empty() {
+    /// Inserts the requested subscriptions, after the messages about their orders, which name them: a dropped request is taken out
+    /// of its message.
+    async fn subscribe(&self, tx: &mut Tx, requested: &[(ByOrder, Cause)]) -> sqlx::Result<()> {
+        if requested.is_empty() {
             return Ok(());
         }
-        let rows: Vec<&Made> = made.iter().map(|(made, _)| made).collect();
-        by_order::insert(tx, &self.0.adoption.tokens, rows, self.0.consent).await?;
-        let customers = made.iter().map(|(made, cause)| (made.customer, cause.clone())).collect();
-        self.0.adoption.adopt(tx, &customers).await
+        let rows: Vec<&ByOrder> = requested.iter().map(|(row, _)| row).collect();
+        let trusted = self.0.consent == OrderConsent::Trusted;
+        by_order::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
+        let customers = requested.iter().map(|(row, cause)| (row.customer, cause.clone())).collect();
+        self.0.addressing.run(tx, &customers).await
     }
 }
 
-/// The subscriptions that a cancelled order asks for: one a short line, which the message then names.
-fn subscribe(
+/// The subscriptions that a cancelled order requests, one per short line. The message names them.
+fn subscriptions(
     content: &mut Content,
     customer: CustomerId,
     received: &Received<OrderEvent>,
     now: OffsetDateTime,
-) -> Vec<(Made, Cause)> {
+) -> Vec<(ByOrder, Cause)> {
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
-    let make = |line: &mut crate::deliver::content::Short| {
+    let subscription = |line: &mut ShortItem| {
         let id = *line.subscription.insert(SubscriptionId::new(now));
-        let made = Made { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
-        (made, received.cause())
+        let row = ByOrder { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
+        (row, received.cause())
     };
-    short.iter_mut().map(make).collect()
+    short.iter_mut().map(subscription).collect()
 }
 
-fn bought(confirmed: &OrderConfirmed, received: &Received<OrderEvent>) -> Vec<Purchase> {
+fn lines_of(confirmed: &OrderConfirmed, received: &Received<OrderEvent>) -> Vec<Purchase> {
     let purchase = |item: &events::Item| Purchase {
         order: confirmed.order_id,
         customer: confirmed.customer_id,

@@ -1,5 +1,5 @@
-//! Topic `payments`: money that went back becomes a message a channel. Whose it is, the order's events say; topics have
-//! no common order, so a refund may be known first.
+//! Topic `payments`: a refund becomes one message per channel. Only the order's events name the customer; topics have no common
+//! order, so the refund may arrive first.
 
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
@@ -7,17 +7,18 @@ use events::PaymentEvent;
 use uuid::Uuid;
 
 use super::Consumers;
-use crate::deliver::delivery::Due;
-use crate::deliver::{announce, orders, queue};
+use crate::domain::announce;
+use crate::domain::delivery::Message;
 use crate::own;
+use crate::store::{deliveries, orders};
 
-/// The fold of `payments`.
+/// The handler of `payments`.
 pub(crate) struct Payments(pub Consumers);
 
-/// The refunded orders of a batch, and what follows from it.
+/// The refunded orders of a batch, and their messages.
 pub(crate) struct State {
     orders: orders::Orders,
-    due: Vec<Due>,
+    messages: Vec<Message>,
 }
 
 impl Handler for Payments {
@@ -30,11 +31,11 @@ impl Handler for Payments {
         let refunds = batch.iter().filter(|received| announce::of_payment(&received.event).is_some());
         let ids: Vec<Uuid> = refunds.map(|received| received.event.order_id().uuid()).collect();
         let orders = if ids.is_empty() { orders::Orders::new() } else { orders::load(tx, &ids).await? };
-        Ok(State { orders, due: Vec::new() })
+        Ok(State { orders, messages: Vec::new() })
     }
 
-    /// A refund happens once an order; that it was seen is remembered instead of a sequence, so that the many other
-    /// events of a payment write nothing here.
+    /// An order has at most one refund. Its flag stands for a sequence, so that the many other events of a payment write nothing
+    /// here.
     fn last_sequence<'s>(&self, _state: &'s mut State, _event: &PaymentEvent) -> Option<&'s mut Sequence> {
         None
     }
@@ -43,7 +44,7 @@ impl Handler for Payments {
         let Some(content) = announce::of_payment(&incoming.event) else { return Ok(()) };
         let order = state.orders.entry(incoming.event.order_id()).or_default();
         if !std::mem::replace(&mut order.refunded, true) {
-            state.due.push(Due {
+            state.messages.push(Message {
                 content,
                 customer: order.customer,
                 cause: incoming.cause(),
@@ -54,12 +55,12 @@ impl Handler for Payments {
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        if state.due.is_empty() {
+        if state.messages.is_empty() {
             return Ok(());
         }
         orders::save(tx, &state.orders).await?;
-        if !queue::insert(tx, &state.due, &self.0.channels).await? {
-            own::complete(tx, &state.due).await?;
+        if !deliveries::insert(tx, &state.messages, &self.0.channels).await? {
+            own::complete(tx, &state.messages).await?;
         }
         self.0.wake_senders_on(tx);
         Ok(())

@@ -1,13 +1,13 @@
-//! Topic `products`: the copy of the catalogue.
+//! Topic `products`: copies the catalogue.
 
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::ProductEvent;
 
 use super::Consumers;
-use crate::notify_me::products::{self, Products};
+use crate::store::products::{self, Products};
 
-/// The fold of `products`.
+/// The handler of `products`.
 pub(crate) struct Catalogue(pub Consumers);
 
 impl Handler for Catalogue {
@@ -21,12 +21,12 @@ impl Handler for Catalogue {
     }
 
     fn last_sequence<'s>(&self, state: &'s mut Products, event: &ProductEvent) -> Option<&'s mut Sequence> {
-        Some(&mut state.entry(event.product().sku.clone()).or_default().seen)
+        Some(&mut state.entry(event.product().sku.clone()).or_default().last_sequence)
     }
 
     fn handle(&self, state: &mut Products, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
-        let copy = state.entry(incoming.event.product().sku.clone()).or_default();
-        copy.state = Some(incoming.event.clone());
+        let product = state.entry(incoming.event.product().sku.clone()).or_default();
+        product.event = Some(incoming.event.clone());
         Ok(())
     }
 

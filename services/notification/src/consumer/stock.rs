@@ -1,13 +1,13 @@
-//! Topic `stock`: the copy of the levels; one that has risen is due for a wave.
+//! Topic `stock`: copies the levels; a product whose level has risen is due for a wave.
 
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::StockEvent;
 
 use super::Consumers;
-use crate::notify_me::stock::{self, Levels};
+use crate::store::stock::{self, Levels};
 
-/// The fold of `stock`.
+/// The handler of `stock`.
 pub(crate) struct Stock(pub Consumers);
 
 impl Handler for Stock {
@@ -20,7 +20,7 @@ impl Handler for Stock {
     }
 
     fn last_sequence<'s>(&self, state: &'s mut Levels, event: &StockEvent) -> Option<&'s mut Sequence> {
-        Some(&mut state.entry(event.level().sku.clone()).or_default().seen)
+        Some(&mut state.entry(event.level().sku.clone()).or_default().last_sequence)
     }
 
     fn handle(&self, state: &mut Levels, incoming: Incoming<'_, StockEvent>) -> Result<(), Rejected> {

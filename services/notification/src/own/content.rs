@@ -1,20 +1,20 @@
-//! The content of a message whose delivery the database does not have. Its events say what it was about; what an order was
-//! told word for word follows when the order is read again.
+//! The content of a message whose delivery the database does not have, as far as its events give it. The full content of a message
+//! about an order follows when the order's events are read again.
 
 use events::values::{Money, OrderId, Quantity, Sku, SubscriptionId};
 use events::{CancelReason, DeliveryFailed, DeliverySent, NotificationKind};
 use time::OffsetDateTime;
 
-use crate::deliver::content::Content;
+use crate::domain::content::Content;
 
-/// The content as far as `notification.sent` tells it; `None`: it does not say what the row needs, as the events of
-/// earlier versions do not.
+/// The content as far as `notification.sent` gives it; `None` when the event lacks what the row needs, as those of earlier versions
+/// do.
 pub(super) fn of_sent(sent: &DeliverySent) -> Option<Content> {
     let DeliverySent { kind, order_id, sku, subscription_id, restocks, .. } = sent;
     content(*kind, *order_id, sku.as_ref(), *subscription_id, *restocks)
 }
 
-/// The content as far as `notification.failed` tells it.
+/// The content as far as `notification.failed` gives it.
 pub(super) fn of_failed(failed: &DeliveryFailed) -> Option<Content> {
     let DeliveryFailed { kind, order_id, sku, subscription_id, restocks, .. } = failed;
     content(*kind, *order_id, sku.as_ref(), *subscription_id, *restocks)
@@ -27,7 +27,7 @@ fn content(
     subscription: Option<SubscriptionId>,
     restocks: Option<i64>,
 ) -> Option<Content> {
-    // A placeholder, until the refund is read again.
+    // A placeholder until the refund is read again.
     let nothing = Money::zero("EUR".parse().ok()?);
     let (items, name) = (Vec::new(), sku.map(ToString::to_string));
     let one = Quantity::try_from(1).ok()?;

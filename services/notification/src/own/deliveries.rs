@@ -1,4 +1,4 @@
-//! Deliveries as their published events have them.
+//! Rolls deliveries forward to their published events.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content;
-use crate::deliver::content::{Content, channel_name, kind_name};
-use crate::deliver::delivery::Due;
+use crate::domain::content::Content;
+use crate::domain::delivery::{Message, Status};
+use crate::store::sequence;
 
-/// What an event tells of a delivery.
+/// A delivery that an event reports as sent or failed.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct Finished {
     pub id: DeliveryId,
     pub kind: NotificationKind,
     pub channel: Channel,
@@ -25,13 +26,13 @@ pub(super) struct Told {
     pub subscription: Option<SubscriptionId>,
     pub restocks: Option<i64>,
     pub content: Option<Content>,
-    /// Why it was given up; `None`: it was sent.
+    /// Why it failed; `None` when it was sent.
     pub cause: Option<String>,
     pub at: OffsetDateTime,
     pub version: Sequence,
 }
 
-impl Told {
+impl Finished {
     pub(super) fn sent(sent: &DeliverySent, version: Sequence, at: OffsetDateTime) -> Self {
         let content = content::of_sent(sent);
         let DeliverySent { delivery_id: id, kind, channel, order_id: order, sku, .. } = sent.clone();
@@ -48,38 +49,43 @@ impl Told {
     }
 }
 
-/// The versions of these deliveries, locked; those that do not exist are absent.
+impl Finished {
+    fn status(&self) -> Status {
+        if self.cause.is_some() { Status::Failed } else { Status::Sent }
+    }
+}
+
+/// Locks these deliveries and returns their versions; those that do not exist are absent.
 pub(super) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<BTreeMap<DeliveryId, Sequence>> {
     let rows =
         sqlx::query!("SELECT id, version FROM deliveries WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids)
             .fetch_all(&mut **tx)
             .await?;
-    let version = |version| Sequence::from_i64(version).unwrap_or_default();
-    Ok(rows.into_iter().map(|row| (row.id.into(), version(row.version))).collect())
+    Ok(rows.into_iter().map(|row| (row.id.into(), sequence(row.version))).collect())
 }
 
-/// Ends deliveries as they have ended, and adds those that the database does not have.
-pub(super) async fn save(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<()> {
-    if told.is_empty() {
+/// Finishes deliveries as their events say, and inserts those that the database does not have.
+pub(super) async fn save(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
+    if finished.is_empty() {
         return Ok(());
     }
-    end(tx, told).await?;
-    make_room(tx, told).await?;
-    insert(tx, told).await
+    finish(tx, finished).await?;
+    delete_duplicates(tx, finished).await?;
+    insert(tx, finished).await
 }
 
-async fn end(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<()> {
-    let Columns { ids, statuses, causes, times, versions, restocks, .. } = Columns::of(told.values());
+async fn finish(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
+    let Columns { ids, statuses, causes, times, versions, restocks, .. } = Columns::of(finished.values());
     sqlx::query!(
         r#"
         UPDATE deliveries
-        SET status = told.status, cause = told.cause, attempts = GREATEST(attempts, 1), finished_at = told.at,
-            next_at = NULL, token = NULL, leased_until = NULL, version = told.version,
+        SET status = finished.status, cause = finished.cause, attempts = GREATEST(attempts, 1), finished_at = finished.at,
+            next_at = NULL, token = NULL, leased_until = NULL, version = finished.version,
             restocks = CASE WHEN deliveries.restocks IS NULL THEN NULL
-                            ELSE COALESCE(told.restocks, deliveries.restocks) END
+                            ELSE COALESCE(finished.restocks, deliveries.restocks) END
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[])
-             AS told (id, status, cause, at, version, restocks)
-        WHERE deliveries.id = told.id AND deliveries.version < told.version
+             AS finished (id, status, cause, at, version, restocks)
+        WHERE deliveries.id = finished.id AND deliveries.version < finished.version
         "#,
         &ids,
         &statuses as &[&str],
@@ -93,15 +99,15 @@ async fn end(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<()>
     Ok(())
 }
 
-/// Deletes what was made due of an order a second time, before the database was rolled forward, and is not sent yet.
-async fn make_room(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<()> {
-    let Columns { ids, kinds, channels, orders, .. } = Columns::of(told.values());
+/// Deletes the unsent second message about an order, made before the database was rolled forward.
+async fn delete_duplicates(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
+    let Columns { ids, kinds, channels, orders, .. } = Columns::of(finished.values());
     sqlx::query!(
         r#"
         DELETE FROM deliveries
-        USING unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS told (id, kind, channel, order_id)
-        WHERE deliveries.order_id = told.order_id AND deliveries.kind = told.kind
-          AND deliveries.channel = told.channel AND deliveries.id <> told.id AND finished_at IS NULL
+        USING unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS finished (id, kind, channel, order_id)
+        WHERE deliveries.order_id = finished.order_id AND deliveries.kind = finished.kind
+          AND deliveries.channel = finished.channel AND deliveries.id <> finished.id AND finished_at IS NULL
         "#,
         &ids,
         &kinds as &[&str],
@@ -113,14 +119,14 @@ async fn make_room(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Resu
     Ok(())
 }
 
-async fn insert(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<()> {
-    let whole = told.values().filter(|told| told.content.is_some());
+async fn insert(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
+    let whole = finished.values().filter(|row| row.content.is_some());
     let columns = Columns::of(whole.clone());
-    let skus: Vec<Option<&str>> = whole.clone().map(|told| told.sku.as_ref().map(Sku::as_str)).collect();
+    let skus: Vec<Option<&str>> = whole.clone().map(|row| row.sku.as_ref().map(Sku::as_str)).collect();
     let subscriptions: Vec<Option<Uuid>> =
-        whole.clone().map(|told| told.subscription.map(SubscriptionId::uuid)).collect();
-    let data: Vec<Json<&Content>> = whole.filter_map(|told| told.content.as_ref().map(Json)).collect();
-    // Marked in its data: there is nothing to send again before its words are there (`complete`).
+        whole.clone().map(|row| row.subscription.map(SubscriptionId::uuid)).collect();
+    let data: Vec<Json<&Content>> = whole.filter_map(|row| row.content.as_ref().map(Json)).collect();
+    // The mark in the data: the message cannot be sent again before its full content is known (`complete`).
     sqlx::query!(
         r#"
         INSERT INTO deliveries (id, kind, channel, status, cause, finished_at, version, restocks, order_id, sku,
@@ -129,7 +135,7 @@ async fn insert(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<
                subscription_id, data || '{"recovered": true}', at, 1
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[],
                     $8::bigint[], $9::uuid[], $10::text[], $11::uuid[], $12::jsonb[])
-             AS told (id, kind, channel, status, cause, at, version, restocks, order_id, sku, subscription_id, data)
+             AS finished (id, kind, channel, status, cause, at, version, restocks, order_id, sku, subscription_id, data)
         ORDER BY id
         ON CONFLICT DO NOTHING
         "#,
@@ -151,13 +157,15 @@ async fn insert(tx: &mut Tx, told: &BTreeMap<DeliveryId, Told>) -> sqlx::Result<
     Ok(())
 }
 
-/// Writes what orders are told into the rows that were made from the log alone, when the events that led to them are read
-/// again.
-pub(crate) async fn complete(tx: &mut Tx, due: &[Due]) -> sqlx::Result<()> {
-    let orders: Vec<Option<Uuid>> = due.iter().map(|due| due.content.order_id().map(OrderId::uuid)).collect();
-    let kinds: Vec<&str> = due.iter().map(|due| kind_name(due.content.kind())).collect();
-    let customers: Vec<Option<Uuid>> = due.iter().map(|due| due.customer.map(CustomerId::uuid)).collect();
-    let data: Vec<Json<&Content>> = due.iter().map(|due| Json(&due.content)).collect();
+/// Writes the full content of messages about orders into the rows that were made from the log alone, when the orders' events are
+/// read again.
+pub(crate) async fn complete(tx: &mut Tx, messages: &[Message]) -> sqlx::Result<()> {
+    let orders: Vec<Option<Uuid>> =
+        messages.iter().map(|message| message.content.order_id().map(OrderId::uuid)).collect();
+    let kinds: Vec<&str> = messages.iter().map(|message| <&str>::from(message.content.kind())).collect();
+    let customers: Vec<Option<Uuid>> =
+        messages.iter().map(|message| message.customer.map(CustomerId::uuid)).collect();
+    let data: Vec<Json<&Content>> = messages.iter().map(|message| Json(&message.content)).collect();
     sqlx::query!(
         r#"
         UPDATE deliveries SET data = due.data, customer_id = due.customer_id
@@ -174,7 +182,7 @@ pub(crate) async fn complete(tx: &mut Tx, due: &[Due]) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// What events tell of deliveries, by column.
+/// Finished deliveries by column.
 #[derive(Default)]
 struct Columns<'a> {
     ids: Vec<Uuid>,
@@ -189,18 +197,18 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(told: impl Iterator<Item = &'a Told>) -> Self {
+    fn of(finished: impl Iterator<Item = &'a Finished>) -> Self {
         let mut columns = Self::default();
-        for told in told {
-            columns.ids.push(told.id.uuid());
-            columns.kinds.push(kind_name(told.kind));
-            columns.channels.push(channel_name(told.channel));
-            columns.orders.push(told.order.map(OrderId::uuid));
-            columns.restocks.push(told.restocks);
-            columns.statuses.push(if told.cause.is_some() { "failed" } else { "sent" });
-            columns.causes.push(told.cause.as_deref());
-            columns.times.push(told.at);
-            columns.versions.push(told.version.to_i64());
+        for row in finished {
+            columns.ids.push(row.id.uuid());
+            columns.kinds.push(<&str>::from(row.kind));
+            columns.channels.push(<&str>::from(row.channel));
+            columns.orders.push(row.order.map(OrderId::uuid));
+            columns.restocks.push(row.restocks);
+            columns.statuses.push(row.status().as_str());
+            columns.causes.push(row.cause.as_deref());
+            columns.times.push(row.at);
+            columns.versions.push(row.version.to_i64());
         }
         columns
     }

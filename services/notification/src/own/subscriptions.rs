@@ -1,6 +1,6 @@
-//! Subscriptions as their published events, and those of their deliveries, have them.
+//! Rolls subscriptions forward to their published events, and those of their deliveries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use broker::Tx;
 use envelope::Sequence;
@@ -9,22 +9,24 @@ use events::{SubscriptionConfirmed, SubscriptionConverted};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::deliveries::Told;
-use crate::notify_me::subscriptions::{Consent, WAITS, call_back, quantity};
-use crate::notify_me::tokens::Tokens;
+use super::deliveries::Finished;
+use crate::domain::subscription::{Consent, Event, MAX_WAIT, Status};
+use crate::domain::tokens::Tokens;
+use crate::store::subscriptions::quantity;
+use crate::store::{deliveries, sequence, undecodable};
 
-/// What a batch tells of a subscription.
+/// What the events of a batch say of a subscription.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     sku: Sku,
-    /// When it was first told of.
+    /// The time of the first event.
     at: OffsetDateTime,
     version: Sequence,
     quantity: Option<Quantity>,
     order: Option<OrderId>,
     confirmed_at: Option<OffsetDateTime>,
-    told_at: Option<OffsetDateTime>,
-    told_restocks: Option<i64>,
+    notified_at: Option<OffsetDateTime>,
+    notified_restocks: Option<i64>,
     undeliverable_at: Option<OffsetDateTime>,
     converted_at: Option<OffsetDateTime>,
     converted_by: Option<OrderId>,
@@ -40,8 +42,8 @@ impl Facts {
             quantity: None,
             order: None,
             confirmed_at: None,
-            told_at: None,
-            told_restocks: None,
+            notified_at: None,
+            notified_restocks: None,
             undeliverable_at: None,
             converted_at: None,
             converted_by: None,
@@ -49,7 +51,7 @@ impl Facts {
         }
     }
 
-    /// Somebody waits, or waits for another quantity.
+    /// Applies `subscription.confirmed.v1`.
     pub(super) fn confirmed(
         &mut self,
         event: &SubscriptionConfirmed,
@@ -62,7 +64,7 @@ impl Facts {
         self.confirmed_at = Some(at);
     }
 
-    /// The mail became an order.
+    /// Applies `subscription.converted.v1`.
     pub(super) fn converted(
         &mut self,
         event: &SubscriptionConverted,
@@ -75,35 +77,43 @@ impl Facts {
         self.units = Some(event.units);
     }
 
-    /// The channel that counts has taken a "back in stock" message, or never will.
-    pub(super) fn told(&mut self, told: &Told) {
-        let Some(restocks) = told.restocks else { return };
-        if told.cause.is_some() {
-            self.undeliverable_at = Some(told.at);
+    /// Applies the result of a "back in stock" message on the primary channel.
+    pub(super) fn finished(&mut self, finished: &Finished) {
+        let Some(restocks) = finished.restocks else { return };
+        if finished.cause.is_some() {
+            self.undeliverable_at = Some(finished.at);
         } else {
-            self.told_at = Some(told.at);
-            self.told_restocks = self.told_restocks.max(Some(restocks));
+            self.notified_at = Some(finished.at);
+            self.notified_restocks = self.notified_restocks.max(Some(restocks));
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn is_told(&self) -> bool {
-        self.told_at.is_some()
+    /// The status after the events. One that has ended otherwise stays ended.
+    pub(super) fn status_after(&self, known: Status) -> Status {
+        let of_message = [
+            self.notified_at.map(|_| Event::Notified),
+            self.undeliverable_at.map(|_| Event::Undeliverable),
+            self.converted_at.map(|_| Event::Converted),
+        ];
+        let of_message = of_message.into_iter().flatten();
+        // Only a confirmed subscription got a message, whether or not this batch has the confirmation.
+        let is_confirmed = self.confirmed_at.is_some() || of_message.clone().next().is_some();
+        let events = is_confirmed.then_some(Event::Confirmed).into_iter().chain(of_message);
+        events.fold(known, |status, event| status.on(event).unwrap_or(status))
     }
 }
 
-/// The versions of these subscriptions, locked; those that do not exist are absent.
+/// Locks these subscriptions and returns their versions; those that do not exist are absent.
 pub(super) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<BTreeMap<SubscriptionId, Sequence>> {
     let rows =
         sqlx::query!("SELECT id, version FROM subscriptions WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids)
             .fetch_all(&mut **tx)
             .await?;
-    let version = |version| Sequence::from_i64(version).unwrap_or_default();
-    Ok(rows.into_iter().map(|row| (row.id.into(), version(row.version))).collect())
+    Ok(rows.into_iter().map(|row| (row.id.into(), sequence(row.version))).collect())
 }
 
-/// Adds the subscriptions that the database does not have, and returns how many of them have lost their address for good.
-/// One that an order asked for waits: the order's customer is found when `orders` and `customers` are read again.
+/// Inserts the subscriptions that the database does not have, and returns how many of them have lost their address for good. One
+/// made by an order waits: the order's customer is found when `orders` and `customers` are read again.
 pub(super) async fn insert(
     tx: &mut Tx,
     tokens: &Tokens,
@@ -122,16 +132,16 @@ pub(super) async fn insert(
         r#"
         INSERT INTO subscriptions (id, sku, order_id, quantity, claim, created_at, expires_at, state, consent,
                                    consented_at, activated_at, ended_at)
-        SELECT id, told.sku, told.order_id, told.quantity, told.claim, at, at + make_interval(secs => $7),
-               CASE WHEN waits THEN 'waiting' ELSE 'lapsed' END, CASE WHEN waits THEN $8 END,
+        SELECT id, fact.sku, fact.order_id, fact.quantity, fact.claim, at, at + make_interval(secs => $7),
+               CASE WHEN waits THEN $9 ELSE $10 END, CASE WHEN waits THEN $8 END,
                CASE WHEN waits THEN at END, CASE WHEN waits THEN at END, CASE WHEN NOT waits THEN at END
         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::integer[], $5::text[], $6::timestamptz[])
-             AS told (id, sku, order_id, quantity, claim, at),
-             LATERAL (SELECT told.order_id IS NOT NULL AS waits) AS wish
-        WHERE NOT EXISTS (SELECT FROM subscriptions AS known WHERE known.id = told.id)
+             AS fact (id, sku, order_id, quantity, claim, at),
+             LATERAL (SELECT fact.order_id IS NOT NULL AS waits) AS request
+        WHERE NOT EXISTS (SELECT FROM subscriptions AS known WHERE known.id = fact.id)
         ORDER BY id
         ON CONFLICT DO NOTHING
-        RETURNING state = 'lapsed' AS "lost!"
+        RETURNING order_id IS NULL AS "lost!"
         "#,
         &ids,
         &skus as &[&str],
@@ -139,81 +149,140 @@ pub(super) async fn insert(
         &quantities,
         &claims,
         &times,
-        WAITS.as_seconds_f64(),
-        Consent::Order.name(),
+        MAX_WAIT.as_seconds_f64(),
+        Consent::Order.as_str(),
+        Status::Waiting.as_str(),
+        Status::Lapsed.as_str(),
     )
     .fetch_all(&mut **tx)
     .await?;
     Ok(inserted.into_iter().filter(|lost| *lost).count())
 }
 
-/// Brings subscriptions to what is told of them. One that has ended otherwise stays ended.
+/// Locks subscriptions and returns their statuses.
+async fn statuses(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<HashMap<SubscriptionId, Status>> {
+    let rows =
+        sqlx::query!("SELECT id, state FROM subscriptions WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids)
+            .fetch_all(&mut **tx)
+            .await?;
+    let statuses = rows.into_iter().map(|row| Ok((row.id.into(), row.state.parse().map_err(undecodable)?)));
+    statuses.collect()
+}
+
+/// Writes what the events say of the subscriptions that the database has.
 pub(super) async fn apply(tx: &mut Tx, facts: &BTreeMap<SubscriptionId, Facts>) -> sqlx::Result<()> {
     if facts.is_empty() {
         return Ok(());
     }
-    let column = |time: fn(&Facts) -> Option<OffsetDateTime>| facts.values().map(time).collect::<Vec<_>>();
     let ids: Vec<Uuid> = facts.keys().map(|id| id.uuid()).collect();
-    let versions: Vec<i64> = facts.values().map(|facts| facts.version.to_i64()).collect();
-    let quantities: Vec<Option<i32>> = facts.values().map(|facts| facts.quantity.map(quantity)).collect();
-    let restocks: Vec<Option<i64>> = facts.values().map(|facts| facts.told_restocks).collect();
+    let known = statuses(tx, &ids).await?;
+    let facts: Vec<(SubscriptionId, &Facts, Status)> = facts
+        .iter()
+        .filter_map(|(id, facts)| Some((*id, facts, facts.status_after(*known.get(id)?))))
+        .collect();
+    write(tx, &facts).await?;
+    let converted = facts.iter().filter(|(_, facts, _)| facts.converted_at.is_some());
+    let converted: Vec<Uuid> = converted.map(|(id, ..)| id.uuid()).collect();
+    deliveries::cancel_unsent(tx, &converted).await
+}
+
+async fn write(tx: &mut Tx, facts: &[(SubscriptionId, &Facts, Status)]) -> sqlx::Result<()> {
+    let column = |time: fn(&Facts) -> Option<OffsetDateTime>| {
+        facts.iter().map(|(_, row, _)| time(row)).collect::<Vec<_>>()
+    };
+    let ids: Vec<Uuid> = facts.iter().map(|(id, ..)| id.uuid()).collect();
+    let states: Vec<&str> = facts.iter().map(|(_, _, status)| status.as_str()).collect();
+    let versions: Vec<i64> = facts.iter().map(|(_, row, _)| row.version.to_i64()).collect();
+    let quantities: Vec<Option<i32>> = facts.iter().map(|(_, row, _)| row.quantity.map(quantity)).collect();
+    let restocks: Vec<Option<i64>> = facts.iter().map(|(_, row, _)| row.notified_restocks).collect();
     let converted_by: Vec<Option<Uuid>> =
-        facts.values().map(|facts| facts.converted_by.map(OrderId::uuid)).collect();
-    let units: Vec<Option<i64>> = facts.values().map(|facts| facts.units).collect();
+        facts.iter().map(|(_, row, _)| row.converted_by.map(OrderId::uuid)).collect();
+    let units: Vec<Option<i64>> = facts.iter().map(|(_, row, _)| row.units).collect();
     sqlx::query!(
         r#"
-        UPDATE subscriptions
-        SET version = GREATEST(known.version, told.version),
-            quantity = COALESCE(told.quantity, known.quantity),
-            state = next.state,
-            consent = CASE WHEN next.state = 'waiting' THEN COALESCE(known.consent, $12) ELSE known.consent END,
-            consented_at = CASE WHEN next.state = 'waiting' THEN COALESCE(known.consented_at, told.confirmed_at)
+        UPDATE subscriptions AS known
+        SET version = GREATEST(known.version, fact.version),
+            quantity = COALESCE(fact.quantity, known.quantity),
+            state = fact.state,
+            consent = CASE WHEN fact.state = $13 THEN COALESCE(known.consent, $12) ELSE known.consent END,
+            consented_at = CASE WHEN fact.state = $13 THEN COALESCE(known.consented_at, fact.confirmed_at)
                                 ELSE known.consented_at END,
-            activated_at = COALESCE(known.activated_at, told.confirmed_at),
-            -- The consent is newer than all purchases that the copy knows.
-            arrival = CASE WHEN told.confirmed_at IS NULL THEN known.arrival ELSE nextval('arrivals') END,
-            confirmed_round = CASE WHEN told.confirmed_at IS NULL THEN known.confirmed_round ELSE known.asked_round END,
-            expires_at = GREATEST(known.expires_at, told.confirmed_at + make_interval(secs => $11)),
-            queued_at = CASE WHEN next.state = 'waiting' THEN known.queued_at END,
-            told_restocks = GREATEST(known.told_restocks, told.told_restocks),
-            notified_at = COALESCE(known.notified_at, told.told_at, told.converted_at),
-            converted_at = COALESCE(known.converted_at, told.converted_at),
-            converted_by = COALESCE(known.converted_by, told.converted_by),
-            units = COALESCE(known.units, told.units),
-            ended_at = COALESCE(known.ended_at, told.converted_at,
-                                CASE WHEN next.state = 'lapsed' THEN told.undeliverable_at END)
+            activated_at = COALESCE(known.activated_at, fact.confirmed_at),
+            -- The consent is newer than all purchases in the copy.
+            arrival = CASE WHEN fact.confirmed_at IS NULL THEN known.arrival ELSE nextval('arrivals') END,
+            confirmed_round = CASE WHEN fact.confirmed_at IS NULL THEN known.confirmed_round ELSE known.asked_round END,
+            expires_at = GREATEST(known.expires_at, fact.confirmed_at + make_interval(secs => $11)),
+            queued_at = CASE WHEN fact.state = $13 THEN known.queued_at END,
+            told_restocks = GREATEST(known.told_restocks, fact.restocks),
+            notified_at = COALESCE(known.notified_at, fact.notified_at, fact.converted_at),
+            converted_at = COALESCE(known.converted_at, fact.converted_at),
+            converted_by = COALESCE(known.converted_by, fact.converted_by),
+            units = COALESCE(known.units, fact.units),
+            ended_at = COALESCE(known.ended_at, fact.converted_at,
+                                CASE WHEN fact.state = $14 THEN fact.undeliverable_at END)
         FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::bigint[],
-                    $7::timestamptz[], $8::timestamptz[], $9::uuid[], $10::bigint[])
-             AS told (id, version, quantity, confirmed_at, told_at, told_restocks, undeliverable_at, converted_at,
-                      converted_by, units)
-        JOIN subscriptions AS known ON known.id = told.id
-        CROSS JOIN LATERAL (
-            SELECT CASE
-                WHEN known.state IN ('merged', 'erased') THEN known.state
-                WHEN told.converted_at IS NOT NULL THEN 'converted'
-                WHEN known.state NOT IN ('pending', 'waiting') THEN known.state
-                WHEN told.told_at IS NOT NULL THEN 'notified'
-                WHEN told.undeliverable_at IS NOT NULL THEN 'lapsed'
-                WHEN told.confirmed_at IS NOT NULL THEN 'waiting'
-                ELSE known.state END AS state) AS next
-        WHERE subscriptions.id = told.id
+                    $7::timestamptz[], $8::timestamptz[], $9::uuid[], $10::bigint[], $15::text[])
+             AS fact (id, version, quantity, confirmed_at, notified_at, restocks, undeliverable_at, converted_at,
+                      converted_by, units, state)
+        WHERE known.id = fact.id
         "#,
         &ids,
         &versions,
         &quantities as &[Option<i32>],
-        &column(|facts| facts.confirmed_at) as &[Option<OffsetDateTime>],
-        &column(|facts| facts.told_at) as &[Option<OffsetDateTime>],
+        &column(|row| row.confirmed_at) as &[Option<OffsetDateTime>],
+        &column(|row| row.notified_at) as &[Option<OffsetDateTime>],
         &restocks as &[Option<i64>],
-        &column(|facts| facts.undeliverable_at) as &[Option<OffsetDateTime>],
-        &column(|facts| facts.converted_at) as &[Option<OffsetDateTime>],
+        &column(|row| row.undeliverable_at) as &[Option<OffsetDateTime>],
+        &column(|row| row.converted_at) as &[Option<OffsetDateTime>],
         &converted_by as &[Option<Uuid>],
         &units as &[Option<i64>],
-        WAITS.as_seconds_f64(),
-        Consent::DoubleOptIn.name(),
+        MAX_WAIT.as_seconds_f64(),
+        Consent::DoubleOptIn.as_str(),
+        Status::Waiting.as_str(),
+        Status::Lapsed.as_str(),
+        &states as &[&str],
     )
     .execute(&mut **tx)
     .await?;
-    let converted = facts.iter().filter(|(_, facts)| facts.converted_at.is_some());
-    let converted: Vec<Uuid> = converted.map(|(id, _)| id.uuid()).collect();
-    if converted.is_empty() { Ok(()) } else { call_back(tx, &converted).await }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn facts() -> Facts {
+        Facts::of("MUG".parse().unwrap(), NOW)
+    }
+
+    #[test]
+    fn the_events_lead_to_the_status_that_was_published() {
+        let confirmed = Facts { confirmed_at: Some(NOW), ..facts() };
+        let notified = Facts { notified_at: Some(NOW), undeliverable_at: Some(NOW), ..facts() };
+        let undeliverable = Facts { undeliverable_at: Some(NOW), ..facts() };
+        let converted = Facts { converted_at: Some(NOW), ..facts() };
+        for known in [Status::Pending, Status::Waiting] {
+            assert_eq!(facts().status_after(known), known);
+            assert_eq!(confirmed.status_after(known), Status::Waiting);
+            assert_eq!(notified.status_after(known), Status::Notified);
+            assert_eq!(undeliverable.status_after(known), Status::Lapsed);
+            assert_eq!(converted.status_after(known), Status::Converted);
+        }
+    }
+
+    #[test]
+    fn a_subscription_that_has_ended_is_only_ever_converted() {
+        let all = Facts { confirmed_at: Some(NOW), undeliverable_at: Some(NOW), ..facts() };
+        let converted = Facts { converted_at: Some(NOW), ..all.clone() };
+        for known in Status::VARIANTS.iter().copied().filter(|status| !status.is_active()) {
+            assert_eq!(all.status_after(known), known);
+            let is_final = matches!(known, Status::Erased | Status::Merged);
+            let expected = if is_final { known } else { Status::Converted };
+            assert_eq!(converted.status_after(known), expected);
+        }
+    }
 }

@@ -1,12 +1,12 @@
-//! What the service publishes of its deliveries is enough to make their rows again, and what is gone on purpose is not
-//! missed.
+//! The published events of deliveries are enough to make their rows again, and rows that were deleted on purpose are not missed.
 
 use events::CancelReason;
 use events::values::{Money, OrderId, Quantity, Sku};
 
 use super::*;
-use crate::deliver::content::Content;
-use crate::deliver::delivery::{self, Verdict};
+use crate::domain::content::Content;
+use crate::domain::delivery::{self, Verdict};
+use crate::domain::subscription::Status;
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -52,16 +52,16 @@ fn contents() -> [Content; 5] {
     ]
 }
 
-/// What the service publishes when a delivery with this content has come to its end.
+/// The event of a delivery with this content.
 fn published(content: &Content, verdict: &Verdict) -> NotificationEvent {
     delivery::event(DeliveryId::new(NOW), content, Channel::Smtp, verdict).unwrap()
 }
 
-fn told(event: &NotificationEvent) -> Told {
+fn finished(event: &NotificationEvent) -> Finished {
     let version = Sequence::NONE.next();
     match event {
-        NotificationEvent::Sent(sent) => Told::sent(sent, version, NOW),
-        NotificationEvent::Failed(failed) => Told::failed(failed, version, NOW),
+        NotificationEvent::Sent(sent) => Finished::sent(sent, version, NOW),
+        NotificationEvent::Failed(failed) => Finished::failed(failed, version, NOW),
         other => panic!("{other:?}"),
     }
 }
@@ -70,47 +70,53 @@ fn empty() -> State {
     State {
         deliveries: BTreeMap::new(),
         subscriptions: BTreeMap::new(),
-        told: BTreeMap::new(),
+        finished: BTreeMap::new(),
         facts: BTreeMap::new(),
         first_kept: DeliveryId::new(NOW + time::Duration::DAY).uuid(),
-        left_out: Sequence::NONE,
+        ignored: Sequence::NONE,
     }
 }
 
 #[test]
-fn an_event_has_what_its_row_needs() {
+fn an_event_holds_what_its_row_needs() {
     for content in contents() {
         for verdict in [Verdict::Sent, Verdict::Failed("refused".to_owned())] {
-            let told = told(&published(&content, &verdict));
-            let made = told.content.as_ref().unwrap();
+            let finished = finished(&published(&content, &verdict));
+            let made = finished.content.as_ref().unwrap();
             assert_eq!(made.kind(), content.kind());
             assert_eq!(made.order_id(), content.order_id());
             assert_eq!(made.sku(), content.sku());
             assert_eq!(made.subscription_id(), content.subscription_id());
             assert_eq!(made.restocks(), content.restocks());
-            assert_eq!((told.kind, told.order), (content.kind(), content.order_id()));
-            assert_eq!((told.subscription, told.restocks), (content.subscription_id(), content.restocks()));
-            assert_eq!(told.cause.is_some(), verdict != Verdict::Sent);
+            assert_eq!((finished.kind, finished.order), (content.kind(), content.order_id()));
+            assert_eq!(
+                (finished.subscription, finished.restocks),
+                (content.subscription_id(), content.restocks())
+            );
+            assert_eq!(finished.cause.is_some(), verdict != Verdict::Sent);
         }
     }
 }
 
 #[test]
-fn what_was_purged_or_cannot_be_made_is_not_missed() {
+fn a_deleted_row_and_one_that_cannot_be_made_are_not_missed() {
     let mut state = empty();
     let (old, new) = (DeliveryId::new(NOW), DeliveryId::new(NOW + 2 * time::Duration::DAY));
     let many = Sequence::from_i64(1_000_000).unwrap();
-    assert!(state.seen_of(old, true).is_some_and(|seen| *seen > many), "purged");
-    assert!(state.seen_of(new, false).is_some_and(|seen| *seen > many), "an event of an earlier version");
-    assert!(state.seen_of(new, true).is_none(), "missing");
+    assert!(state.last_sequence_of(old, true).is_some_and(|last| *last > many), "deleted after its time");
+    assert!(
+        state.last_sequence_of(new, false).is_some_and(|last| *last > many),
+        "an event of an earlier version"
+    );
+    assert!(state.last_sequence_of(new, true).is_none(), "missing");
     for id in [old, new] {
         state.deliveries.insert(id, Sequence::NONE);
-        assert_eq!(state.seen_of(id, true).copied(), Some(Sequence::NONE), "known, and not sent");
+        assert_eq!(state.last_sequence_of(id, true).copied(), Some(Sequence::NONE), "stored, and not sent");
     }
 }
 
 #[test]
-fn an_event_of_an_earlier_version_makes_rows_of_orders_alone() {
+fn an_event_of_an_earlier_version_makes_rows_only_of_messages_about_orders() {
     for content in contents() {
         let event = published(&content, &Verdict::Sent);
         let NotificationEvent::Sent(mut sent) = event else { panic!("{event:?}") };
@@ -121,14 +127,14 @@ fn an_event_of_an_earlier_version_makes_rows_of_orders_alone() {
 }
 
 #[test]
-fn only_the_channel_that_counts_tells_a_subscriber() {
+fn only_the_primary_channel_notifies_a_subscriber() {
     let [.., back_in_stock] = contents();
     let id = back_in_stock.subscription_id().unwrap();
-    let sent = told(&published(&back_in_stock, &Verdict::Sent));
+    let sent = finished(&published(&back_in_stock, &Verdict::Sent));
     let mut state = empty();
-    state.tell(sent.clone(), Some(Channel::Log));
-    assert!(!state.facts[&id].is_told());
-    state.tell(sent, Some(Channel::Smtp));
-    assert!(state.facts[&id].is_told());
-    assert_eq!(state.told.len(), 1);
+    state.finish(sent.clone(), Channel::Log);
+    assert_eq!(state.facts[&id].status_after(Status::Waiting), Status::Waiting);
+    state.finish(sent, Channel::Smtp);
+    assert_eq!(state.facts[&id].status_after(Status::Waiting), Status::Notified);
+    assert_eq!(state.finished.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Contacts whose address stands in another spelling than the canonical one.
+//! Contacts whose address is not stored in the canonical spelling.
 
 use broker::Tx;
 use events::values::EmailAddress;
@@ -6,10 +6,10 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use super::{BATCH, Last, behind};
-use crate::deliver::queue;
+use crate::store::deliveries;
 
-/// Writes addresses in canonical form. Two customers may turn out to have one address: each keeps its contact, as the
-/// order service tells of each by its id, and an erasure by the address reaches both.
+/// Writes addresses in canonical form. Two customers may turn out to have one address: each keeps its contact, as the order service
+/// publishes each under its id, and an erasure by the address covers both.
 pub(super) fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a, Last> {
     Box::pin(async move {
         let rows = sqlx::query!(
@@ -29,9 +29,9 @@ pub(super) fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a,
                 Ok(canonical) => write(tx, row.customer_id, Some(canonical.expose())).await?,
                 Err(_) => {
                     let customer_id = row.customer_id;
-                    tracing::warn!(%customer_id, "contact erased: what was stored is no e-mail address by today's rules");
+                    tracing::warn!(%customer_id, "contact erased: the stored text is not a valid e-mail address");
                     write(tx, customer_id, None).await?;
-                    queue::hasten(tx, &[customer_id]).await?;
+                    deliveries::contacts_arrived(tx, &[customer_id]).await?;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Names of products that hold what cannot be seen.
+//! Names of products with invisible characters.
 
 use broker::Tx;
 use events::values::ProductName;
@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use super::{BATCH, Last};
 
-/// Leaves out of names what cannot be seen, as reading an event does.
+/// Removes invisible characters from names, as reading an event does.
 pub(super) fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a, Last> {
     Box::pin(async move {
         let rows = sqlx::query!(

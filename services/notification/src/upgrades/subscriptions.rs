@@ -1,19 +1,18 @@
-//! Subscriptions whose address stands in another spelling than the canonical one.
+//! Subscriptions whose address is not stored in the canonical spelling.
 
 use broker::Tx;
 use events::values::EmailAddress;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+use super::unite::unite;
 use super::{BATCH, Last, behind};
-use crate::notify_me::erasure;
-use crate::notify_me::unite::unite;
+use crate::store::erasure;
 
-/// Writes addresses in canonical form. Where an address turns out to have two active subscriptions of one product, one is
-/// merged into the other.
+/// Writes addresses in canonical form. Two active subscriptions of one address and product are merged.
 pub(super) fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a, Last> {
     Box::pin(async move {
-        // Unlocked: the locks of what changes are taken in the order of `notify_me::subscriptions`, one by one.
+        // Unlocked: the rows that change are locked one by one, in the order of `store`.
         let rows = sqlx::query!(
             r#"
             SELECT id, email AS "email!", sku FROM subscriptions
@@ -33,7 +32,7 @@ pub(super) fn batch<'a>(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a,
                 }
                 Err(_) => {
                     let subscription_id = row.id;
-                    tracing::warn!(%subscription_id, "subscription erased: what was stored is no e-mail address by today's rules");
+                    tracing::warn!(%subscription_id, "subscription erased: the stored text is not a valid e-mail address");
                     erasure::erase(tx, &[row.email.as_str()], &[]).await?;
                 }
             }

@@ -1,0 +1,135 @@
+//! The pages that refuse every mail of this kind, and that take refusals back: the owner of an address decides about mails that
+//! others request in the owner's name.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use events::values::SubscriptionId;
+use serde::Serialize;
+use sqlx::PgExecutor;
+use time::OffsetDateTime;
+use web::{Problem, Query};
+
+use super::{Link, Product, invalid_link};
+use crate::api::app::App;
+use crate::domain::tokens::{Grant, Mailbox};
+use crate::store::refusals::{self, Refused, Scope};
+use crate::store::subscriptions::{Subscription, find};
+
+/// What the pages about refusals show, with the tokens of the possible next steps.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    #[serde(flatten)]
+    product: Product,
+    /// Every product is refused already.
+    all: bool,
+    /// Refuses every product.
+    refuse: Option<String>,
+    /// Takes the refusals back.
+    lift: Option<String>,
+}
+
+impl Page {
+    /// The page of a subscription; `refused` is `None` when its address is not known any more, so that no step is possible.
+    pub(super) fn of(
+        app: &App,
+        id: SubscriptionId,
+        subscription: &Subscription,
+        refused: Option<Refused>,
+    ) -> Self {
+        let issue = |grant: Grant| refused.map(|_| app.linker.tokens.issue(&grant));
+        Self {
+            product: Product::of(subscription),
+            all: refused.is_some_and(|refused| refused.all),
+            refuse: issue(Grant::Refuse(id)),
+            lift: issue(Grant::Lift(id)),
+        }
+    }
+}
+
+/// The refusals of a subscription's address; `None` when the address is not known any more.
+pub(super) async fn refused(
+    database: impl PgExecutor<'_>,
+    app: &App,
+    subscription: &Subscription,
+) -> Result<Option<Refused>, Problem> {
+    let Some(mailbox) = subscription.mailbox(&app.linker.tokens) else { return Ok(None) };
+    Ok(Some(refusals::of(database, &mailbox, &subscription.sku).await?))
+}
+
+/// Shows the question whether to stop mails about every product.
+#[utoipa::path(get, operation_id = "show_refusal", path = "/subscriptions/refuse", params(Link),
+    responses((status = 200, content_type = "text/html", body = String),
+        (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
+pub(super) async fn show_all(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
+    let Some((id, subscription, _)) = read(&app, &link, Step::Refuse).await? else {
+        return invalid_link(&app);
+    };
+    let refused = refused(app.outbox.pool(), &app, &subscription).await?;
+    let name = if refused.is_some_and(|refused| refused.all) { "unsubscribed" } else { "refuse" };
+    app.pages.show(StatusCode::OK, name, Page::of(&app, id, &subscription, refused))
+}
+
+/// Ends all subscriptions of the address, and refuses mails about every product. A repeated request shows the same page.
+#[utoipa::path(post, operation_id = "refuse", path = "/subscriptions/refuse", params(Link),
+    responses((status = 200, content_type = "text/html", body = String),
+        (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
+pub(super) async fn act_all(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
+    let Some((id, subscription, mailbox)) = read(&app, &link, Step::Refuse).await? else {
+        return invalid_link(&app);
+    };
+    let mut tx = app.outbox.begin().await?;
+    let now = OffsetDateTime::now_utc();
+    refusals::refuse(&mut tx, &mailbox, subscription.email.as_deref(), Scope::All, now).await?;
+    let refused = refused(&mut *tx, &app, &subscription).await?;
+    tx.commit().await?;
+    app.pages.show(StatusCode::OK, "unsubscribed", Page::of(&app, id, &subscription, refused))
+}
+
+/// Shows the question whether to allow the mails again, or that nothing is refused.
+#[utoipa::path(get, operation_id = "show_lifting", path = "/subscriptions/lift", params(Link),
+    responses((status = 200, content_type = "text/html", body = String),
+        (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
+pub(super) async fn show_lift(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
+    let Some((id, subscription, _)) = read(&app, &link, Step::Lift).await? else { return invalid_link(&app) };
+    let refused = refused(app.outbox.pool(), &app, &subscription).await?;
+    let name = if refused.is_some_and(Refused::any) { "lift" } else { "lifted" };
+    app.pages.show(StatusCode::OK, name, Page::of(&app, id, &subscription, refused))
+}
+
+/// Takes back the refusals of the product and of every product. No ended subscription begins again.
+#[utoipa::path(post, operation_id = "lift", path = "/subscriptions/lift", params(Link),
+    responses((status = 200, content_type = "text/html", body = String),
+        (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
+pub(super) async fn act_lift(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
+    let Some((id, subscription, mailbox)) = read(&app, &link, Step::Lift).await? else {
+        return invalid_link(&app);
+    };
+    let mut tx = app.outbox.begin().await?;
+    refusals::lift(&mut tx, &mailbox, &subscription.sku).await?;
+    tx.commit().await?;
+    app.pages.show(StatusCode::OK, "lifted", Page::of(&app, id, &subscription, Some(Refused::default())))
+}
+
+/// The step that a link allows.
+#[derive(Clone, Copy)]
+enum Step {
+    Refuse,
+    Lift,
+}
+
+/// The subscription of the link, and its mailbox; `None` when the link is for another step, or the address is forgotten.
+async fn read(
+    app: &App,
+    link: &Link,
+    step: Step,
+) -> Result<Option<(SubscriptionId, Subscription, Mailbox)>, Problem> {
+    let ((Some(Grant::Refuse(id)), Step::Refuse) | (Some(Grant::Lift(id)), Step::Lift)) =
+        (app.linker.tokens.read(&link.token), step)
+    else {
+        return Ok(None);
+    };
+    let Some(subscription) = find(app.outbox.pool(), id).await? else { return Ok(None) };
+    let mailbox = subscription.mailbox(&app.linker.tokens);
+    Ok(mailbox.map(|mailbox| (id, subscription, mailbox)))
+}

@@ -1,0 +1,201 @@
+//! Sends the due deliveries of one channel: the queue of a `work::Worker`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use broker::{Outbox, Tx};
+use time::OffsetDateTime;
+use uuid::Uuid;
+use work::Queue;
+
+use super::channel::Channel;
+use super::quota::Quota;
+use crate::domain::content::Content;
+use crate::domain::delivery::{
+    self, Attempt, Delivery, ERASED, LONGEST_PAUSE, OVER_LIMIT, Recipient, Status, Verdict, verdict,
+};
+use crate::store;
+use crate::store::claims::{self, Claim, Class};
+use crate::store::results::{self, Recorded};
+use crate::waitlist::freshness::Freshness;
+use crate::waitlist::outcomes::{self, Outcome};
+
+/// Sends the deliveries of one channel.
+pub(crate) struct Sender<C> {
+    pub channel: C,
+    pub outbox: Outbox,
+    /// A subscriber counts as notified when this channel has accepted the message.
+    pub primary: bool,
+    /// Whether "back in stock" messages may be sent now.
+    pub freshness: Arc<Freshness>,
+    /// The limit per mailbox; `None` for no limit.
+    pub quota: Option<Quota>,
+    /// The number of claims so far, for [`class_order`].
+    pub claims: AtomicUsize,
+}
+
+/// The order in which the classes are claimed: personal messages first, but every fourth time bulk ones, so that these progress
+/// however many orders come in.
+fn class_order(claims: usize) -> [Class; 2] {
+    if claims % 4 == 3 { [Class::Bulk, Class::Personal] } else { [Class::Personal, Class::Bulk] }
+}
+
+impl<C: Channel> Sender<C> {
+    /// Marks the deliveries that are over their recipients' limits.
+    async fn apply_quota(&self, deliveries: &mut [Delivery]) -> sqlx::Result<()> {
+        let Some(quota) = &self.quota else { return Ok(()) };
+        let exceeded = quota.exceeded(self.outbox.pool(), deliveries).await?;
+        for delivery in deliveries.iter_mut().filter(|delivery| exceeded.contains(&delivery.id)) {
+            delivery.over_limit = true;
+            let kind = <&str>::from(delivery.content.kind());
+            metrics::counter!("deliveries_limited_total", "kind" => kind).increment(1);
+        }
+        Ok(())
+    }
+
+    /// Writes verdicts with their events, hands the outcomes to the waitlist, and returns the deliveries whose claims were valid.
+    async fn write(&self, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<Vec<Recorded>> {
+        let outcome = |(delivery, verdict): &(&Delivery, Verdict)| Outcome::of(&delivery.content, verdict);
+        let mut tx = self.outbox.begin().await?;
+        let all: Vec<Outcome> = verdicts.iter().filter_map(outcome).collect();
+        outcomes::lock(&mut tx, &all).await?;
+        let recorded = results::record(&mut tx, verdicts).await?;
+        if self.primary {
+            let valid = verdicts.iter().filter(|(delivery, _)| contains(&recorded, delivery));
+            let valid: Vec<Outcome> = valid.filter_map(outcome).collect();
+            outcomes::apply(&mut tx, &valid).await?;
+        }
+        self.append(&mut tx, &recorded, verdicts)?;
+        tx.commit().await?;
+        Ok(recorded)
+    }
+
+    fn append(
+        &self,
+        tx: &mut Tx,
+        recorded: &[Recorded],
+        verdicts: &[(&Delivery, Verdict)],
+    ) -> sqlx::Result<()> {
+        for row in recorded {
+            let found = verdicts.iter().find(|(delivery, _)| delivery.id == row.id);
+            let event = found.and_then(|(delivery, verdict)| {
+                delivery::event(delivery.id, &delivery.content, C::CHANNEL, verdict)
+            });
+            if let Some(event) = event {
+                store::append(tx, row.cause.clone(), row.version, &event)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn contains(recorded: &[Recorded], delivery: &Delivery) -> bool {
+    recorded.iter().any(|row| row.id == delivery.id)
+}
+
+impl<C: Channel> Queue for Sender<C> {
+    type Job = Delivery;
+    type Outcome = Attempt;
+
+    const NAME: &'static str = C::QUEUE;
+    const LONGEST_PAUSE: Duration = LONGEST_PAUSE;
+
+    async fn claim(&self, token: Uuid, limit: i64, lease: Duration) -> sqlx::Result<Vec<Delivery>> {
+        let limit = self.channel.room(limit);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut classes = class_order(self.claims.fetch_add(1, Ordering::Relaxed)).to_vec();
+        classes.retain(|class| *class == Class::Personal || self.freshness.allows_sending());
+        let claim = Claim { channel: C::CHANNEL, token, lease, classes };
+        let mut claimed = claims::claim(self.outbox.pool(), &claim, limit).await?;
+        self.apply_quota(&mut claimed).await?;
+        Ok(claimed)
+    }
+
+    async fn perform(&self, delivery: &Delivery) -> Attempt {
+        match &delivery.recipient {
+            _ if delivery.sold_out => Attempt::SoldOut,
+            _ if has_expired(&delivery.content) => {
+                Attempt::Rejected("nobody could answer it any more".to_owned())
+            }
+            // A subscriber keeps the place; a message about something done in the recipient's name is not worth sending late.
+            _ if delivery.over_limit && matches!(delivery.content, Content::BackInStock { .. }) => {
+                Attempt::OverLimit
+            }
+            _ if delivery.over_limit => Attempt::Rejected(OVER_LIMIT.to_owned()),
+            Recipient::Known(address) => self.channel.send(delivery, address).await,
+            Recipient::Unknown => Attempt::NoContact,
+            Recipient::Erased => Attempt::Rejected(ERASED.to_owned()),
+        }
+    }
+
+    async fn renew(&self, delivery: &Delivery, lease: Duration) -> sqlx::Result<bool> {
+        claims::renew(self.outbox.pool(), delivery, lease).await
+    }
+
+    fn timed_out(&self, _delivery: &Delivery) -> Attempt {
+        // Whether it was accepted is not known; a repetition has the same Message-ID.
+        Attempt::Blocked("the channel did not answer in time".to_owned())
+    }
+
+    async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<()> {
+        let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.tries);
+        let verdicts: Vec<_> = done.iter().map(|done| (&done.0, verdict(done))).collect();
+        let recorded = self.write(&verdicts).await?;
+        for (delivery, verdict) in verdicts.iter().filter(|(delivery, _)| contains(&recorded, delivery)) {
+            report::<C>(delivery, verdict);
+        }
+        Ok(())
+    }
+
+    async fn hasten(&self, bound: Duration) -> sqlx::Result<u64> {
+        claims::hasten(self.outbox.pool(), C::CHANNEL, bound).await
+    }
+
+    async fn ready(&self) -> sqlx::Result<i64> {
+        claims::ready(self.outbox.pool(), C::CHANNEL).await
+    }
+}
+
+/// A confirmation mail whose link does not work any more.
+fn has_expired(content: &Content) -> bool {
+    matches!(content, Content::ConfirmSubscription { until, .. } if *until <= OffsetDateTime::now_utc())
+}
+
+/// Counts a final verdict. A failure is a warning, everything else a detail.
+fn report<C: Channel>(delivery: &Delivery, verdict: &Verdict) {
+    let (kind, channel) = (<&str>::from(delivery.content.kind()), <&str>::from(C::CHANNEL));
+    let order_id = delivery.content.order_id().map(tracing::field::display);
+    let status = verdict.status();
+    if Status::FINAL.contains(&status) {
+        let status = status.as_str();
+        metrics::counter!("deliveries_total", "kind" => kind, "channel" => channel, "status" => status)
+            .increment(1);
+    }
+    let (delivery_id, pause, cause) = (delivery.id, verdict.pause(), verdict.cause());
+    match verdict {
+        Verdict::Sent => {}
+        Verdict::Failed(_) => {
+            tracing::warn!(kind, channel, order_id, %delivery_id, cause, "message failed for good");
+        }
+        Verdict::OnHold => {
+            tracing::debug!(kind, channel, %delivery_id, "sold out again; message on hold");
+        }
+        Verdict::Retry(..) | Verdict::Deferred(..) | Verdict::NoContact(_) | Verdict::Postponed(_) => {
+            tracing::debug!(kind, channel, order_id, %delivery_id, ?pause, cause, "message not sent yet");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bulk_messages_come_first_in_a_quarter_of_the_claims() {
+        let bulk = (0..8).filter(|claims| class_order(*claims)[0] == Class::Bulk).count();
+        assert_eq!(bulk, 2);
+    }
+}

@@ -1,0 +1,57 @@
+//! The SQL. Transactions lock in the order stock, mailbox, subscription, delivery, here and everywhere. All times are by the
+//! clock of the database, which also compares them.
+//!
+//! Copies of other services' topics: `contacts`, `orders`, `products`, `stock`, `purchases`. Messages: `deliveries` (made due,
+//! cancelled), `claims` (taken by a worker), `results` (of attempts), `list`, `failed` (sent again), `mail_counts` (limits),
+//! `retention`. Subscriptions: `subscriptions`, `consent` (requested, confirmed), `by_order`, `addressing`, `requests`,
+//! `confirmations` (mails sent and not answered), `refusals`, `objections`, `line` (what a wave reads), `recall`, `expiry`,
+//! `erasure`, `report`.
+
+pub(crate) mod addressing;
+pub(crate) mod by_order;
+pub(crate) mod claims;
+pub(crate) mod confirmations;
+pub(crate) mod confirmed;
+pub(crate) mod consent;
+pub(crate) mod contacts;
+pub(crate) mod deliveries;
+pub(crate) mod erasure;
+pub(crate) mod expiry;
+pub(crate) mod failed;
+pub(crate) mod line;
+pub(crate) mod list;
+pub(crate) mod mail_counts;
+pub(crate) mod objections;
+pub(crate) mod orders;
+pub(crate) mod products;
+pub(crate) mod purchases;
+pub(crate) mod recall;
+pub(crate) mod refusals;
+pub(crate) mod report;
+pub(crate) mod requests;
+pub(crate) mod results;
+pub(crate) mod retention;
+pub(crate) mod stock;
+pub(crate) mod subscriptions;
+
+use std::error::Error;
+
+use broker::{Cause, Tx};
+use envelope::Sequence;
+use events::NotificationEvent;
+
+/// Reports a stored value that this version cannot read.
+pub(crate) fn undecodable(error: impl Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
+
+/// Reads a sequence from its column.
+pub(crate) fn sequence(number: i64) -> Sequence {
+    Sequence::from_i64(number).unwrap_or_default()
+}
+
+/// Appends an event whose sequence is the row's new `version`.
+pub(crate) fn append(tx: &mut Tx, cause: Cause, version: i64, event: &NotificationEvent) -> sqlx::Result<()> {
+    let appended = tx.append(cause, sequence(version), event);
+    appended.map(drop).map_err(|error| sqlx::Error::Encode(error.into()))
+}

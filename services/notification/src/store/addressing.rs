@@ -1,0 +1,148 @@
+//! Subscriptions of orders whose address has just become known.
+
+use std::collections::BTreeMap;
+
+use broker::{Cause, Tx};
+use events::values::{CustomerId, EmailAddress};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::confirmed::Confirmed;
+use super::{subscriptions, undecodable};
+use crate::domain::subscription::Status;
+use crate::domain::tokens::{Mailbox, Tokens};
+
+/// A subscription and the address that it is to get.
+pub(crate) struct Addressed {
+    pub id: Uuid,
+    pub customer: CustomerId,
+    pub order: Option<Uuid>,
+    pub email: EmailAddress,
+    pub mailbox: Mailbox,
+    pub sku: String,
+    pub name: Option<String>,
+    pub quantity: i32,
+    pub status: Status,
+    /// The number of its request in `arrivals`; `None` when the order's consent is not trusted.
+    arrival: Option<i64>,
+    activated_at: Option<OffsetDateTime>,
+}
+
+/// The subscriptions of these customers that have no address yet, in the order in which their mailboxes are locked.
+pub(crate) async fn find(
+    tx: &mut Tx,
+    tokens: &Tokens,
+    customers: &BTreeMap<CustomerId, Cause>,
+) -> sqlx::Result<Vec<Addressed>> {
+    let ids: Vec<Uuid> = customers.keys().map(|customer| customer.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT subscriptions.id, subscriptions.customer_id AS "customer_id!", contacts.email AS "email!", order_id, sku,
+               products.name AS "name?", quantity, state, activated_at,
+               CASE WHEN consented_at IS NOT NULL THEN arrival END AS "arrival?"
+        FROM subscriptions JOIN contacts USING (customer_id) LEFT JOIN products USING (sku)
+        WHERE customer_id = ANY($1) AND subscriptions.email IS NULL AND contacts.email IS NOT NULL AND is_active(state)
+        ORDER BY subscriptions.id
+        "#,
+        &ids,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        // The table holds parsed addresses only.
+        let Ok(email) = EmailAddress::from_older(&row.email) else { continue };
+        found.push(Addressed {
+            id: row.id,
+            customer: row.customer_id.into(),
+            order: row.order_id,
+            mailbox: tokens.mailbox(&email),
+            email,
+            sku: row.sku,
+            name: row.name,
+            quantity: row.quantity,
+            status: row.state.parse().map_err(undecodable)?,
+            arrival: row.arrival,
+            activated_at: row.activated_at,
+        });
+    }
+    found.sort_by_cached_key(|row| (row.email.mailbox(), row.sku.clone()));
+    Ok(found)
+}
+
+/// Locks and returns the active subscription that the address has for the same product.
+pub(crate) async fn active_of(tx: &mut Tx, row: &Addressed) -> sqlx::Result<Option<(Uuid, Status)>> {
+    let other = sqlx::query!(
+        "SELECT id, state FROM subscriptions WHERE email = $1 AND sku = $2 AND is_active(state) FOR UPDATE",
+        row.email.expose(),
+        row.sku,
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    other.map(|other| Ok((other.id, other.state.parse().map_err(undecodable)?))).transpose()
+}
+
+/// Writes the address; returns the subscription to announce when it is in line.
+pub(crate) async fn write(tx: &mut Tx, row: &Addressed) -> sqlx::Result<Option<Confirmed>> {
+    let written = sqlx::query_as!(
+        Confirmed,
+        r#"
+        UPDATE subscriptions
+        SET email = $2, mailbox = $4, version = version + (state = $5)::int,
+            told_restocks = (SELECT max(told_restocks) FROM subscriptions AS told WHERE told.email = $2 AND told.sku = $3)
+        WHERE id = $1 AND email IS NULL AND is_active(state)
+        RETURNING id, sku, quantity, order_id, version
+        "#,
+        row.id,
+        row.email.expose(),
+        row.sku,
+        row.mailbox.bytes(),
+        Status::Waiting.as_str(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(written.filter(|row| row.version > 0))
+}
+
+/// Merges the subscription into the one that the address has. The older place counts; a customer who bought the product and
+/// asks again by another order is in line again.
+pub(crate) async fn merge_into(tx: &mut Tx, row: &Addressed, into: Uuid) -> sqlx::Result<()> {
+    subscriptions::merge(tx, row.id, into).await?;
+    sqlx::query!(
+        "UPDATE subscriptions SET activated_at = LEAST(activated_at, $2), arrival = GREATEST(arrival, $3)
+         WHERE id = $1 AND state = $4",
+        into,
+        row.activated_at,
+        row.arrival,
+        Status::Waiting.as_str(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// At most 500 customers whose contact and whose subscription were written at the same moment, each invisible to the other's
+/// transaction; among them those of orders whose subscriptions a restored database has from the log, which names no customer.
+pub(crate) async fn overlooked(pool: &PgPool) -> sqlx::Result<Vec<CustomerId>> {
+    sqlx::query!(
+        r#"
+        UPDATE subscriptions SET customer_id = orders.customer_id
+        FROM orders
+        WHERE subscriptions.customer_id IS NULL AND email IS NULL AND is_active(state)
+          AND subscriptions.order_id = orders.order_id AND orders.customer_id IS NOT NULL
+        "#,
+    )
+    .execute(pool)
+    .await?;
+    let customers = sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT customer_id AS "customer!" FROM subscriptions JOIN contacts USING (customer_id)
+        WHERE subscriptions.email IS NULL AND contacts.email IS NOT NULL AND is_active(state)
+        LIMIT 500
+        "#,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(customers.into_iter().map(CustomerId::from).collect())
+}

@@ -1,0 +1,49 @@
+//! Confirmation mails that a mailbox has not answered (table `questions`); `domain::pacing` says when the next may follow.
+
+use broker::Tx;
+use sqlx::PgPool;
+use work::furthest;
+
+use crate::domain::pacing::pause;
+use crate::domain::tokens::Mailbox;
+
+/// Whether the next confirmation mail may be sent now; counts it if so. The caller holds the lock of mailbox and product.
+pub(crate) async fn may_ask(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<bool> {
+    let open = sqlx::query!(
+        r#"
+        SELECT asked, extract(epoch FROM now() - last_at)::float8 AS "since!" FROM questions WHERE mailbox = $1 AND sku = $2
+        "#,
+        mailbox.bytes(),
+        sku
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    // A mail of the future was sent while the database's clock was ahead: its pause is over.
+    let earliest = -furthest(std::time::Duration::ZERO).as_secs_f64();
+    if open.is_some_and(|open| (earliest..pause(open.asked).as_seconds_f64()).contains(&open.since)) {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "INSERT INTO questions (mailbox, sku, asked, last_at) VALUES ($1, $2, 1, now())
+         ON CONFLICT (mailbox, sku) DO UPDATE SET asked = questions.asked + 1, last_at = excluded.last_at",
+        mailbox.bytes(),
+        sku,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(true)
+}
+
+/// Deletes the count: the mailbox has answered, so the next mail may follow at once.
+pub(crate) async fn answered(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM questions WHERE mailbox = $1 AND sku = $2", mailbox.bytes(), sku)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Deletes the counts of mailboxes that were sent no confirmation mail for 30 days.
+pub(crate) async fn delete_old(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM questions WHERE last_at <= now() - interval '30 days'").execute(pool).await?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The moment at which the address behind an order's subscription becomes known: the subscription joins what the address has, asks
+//! it to confirm where an order's consent is not trusted, or is dropped where the address has refused it or is over its limit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use broker::{Cause, Tx};
+use events::Channel;
+use events::values::{CustomerId, Quantity};
+use time::OffsetDateTime;
+
+use crate::domain::content::Content;
+use crate::domain::delivery::Message;
+use crate::domain::subscription::{CONFIRM_WITHIN, Status, Survivor, survivor};
+use crate::domain::tokens::Tokens;
+use crate::store::addressing::{self, Addressed};
+use crate::store::{confirmations, deliveries, objections, subscriptions};
+
+/// Gives the subscriptions of orders their addresses.
+#[derive(Clone)]
+pub(crate) struct Addressing {
+    pub tokens: Tokens,
+    pub channels: Arc<[Channel]>,
+    /// Subscriptions by orders that a mailbox may have per hour; 0 for no limit.
+    pub per_hour: u32,
+}
+
+impl Addressing {
+    /// Gives the subscriptions of these customers their addresses, as far as they are known by now.
+    pub(crate) async fn run(&self, tx: &mut Tx, customers: &BTreeMap<CustomerId, Cause>) -> sqlx::Result<()> {
+        let mut mails = Vec::new();
+        for row in addressing::find(tx, &self.tokens, customers).await? {
+            let cause = customers.get(&row.customer).cloned().unwrap_or_default();
+            mails.extend(self.give_address(tx, &row, cause).await?);
+        }
+        if mails.is_empty() {
+            return Ok(());
+        }
+        deliveries::insert(tx, &mails, &self.channels).await.map(drop)
+    }
+
+    /// Returns the confirmation mail to send, if the subscription needs one.
+    async fn give_address(
+        &self,
+        tx: &mut Tx,
+        row: &Addressed,
+        cause: Cause,
+    ) -> sqlx::Result<Option<Message>> {
+        subscriptions::lock_mailbox(tx, &row.email, &row.sku).await?;
+        let known = addressing::active_of(tx, row).await?;
+        let survivor = known.map(|(_, status)| survivor(row.status, status));
+        let joins = survivor == Some(Survivor::Known);
+        if let Some(objection) = objections::find(tx, row, joins, self.per_hour).await? {
+            objections::drop_request(tx, row, objection).await?;
+            return Ok(None);
+        }
+        match known.zip(survivor) {
+            Some(((known, _), Survivor::Known)) => {
+                addressing::merge_into(tx, row, known).await?;
+                return Ok(None);
+            }
+            Some(((known, _), Survivor::New)) => subscriptions::merge(tx, known, row.id).await?,
+            None => {}
+        }
+        if let Some(confirmed) = addressing::write(tx, row).await? {
+            confirmed.announce(tx, cause.clone())?;
+        }
+        let asks =
+            row.status == Status::Pending && confirmations::may_ask(tx, &row.mailbox, &row.sku).await?;
+        Ok(if asks { confirmation_mail(row, cause, OffsetDateTime::now_utc()) } else { None })
+    }
+}
+
+fn confirmation_mail(row: &Addressed, cause: Cause, now: OffsetDateTime) -> Option<Message> {
+    let content = Content::ConfirmSubscription {
+        subscription_id: row.id.into(),
+        sku: row.sku.parse().ok()?,
+        name: row.name.clone().unwrap_or_else(|| row.sku.clone()),
+        quantity: Quantity::try_from(i64::from(row.quantity)).ok()?,
+        round: 1,
+        until: now + CONFIRM_WITHIN,
+    };
+    Some(Message { content, customer: Some(row.customer), cause, at: now })
+}

@@ -1,0 +1,103 @@
+//! The worker that handles the requests of `POST /subscriptions` a moment after the answer. The answer thus comes before anything
+//! that depends on the address is read or written, and its time reveals nothing about the address.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Cause, Failure, Outbox, Tx};
+use events::Channel;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::content::Content;
+use crate::domain::delivery::Message;
+use crate::domain::subscription::CONFIRM_WITHIN;
+use crate::domain::tokens::Tokens;
+use crate::store::subscriptions::Request;
+use crate::store::{consent, deliveries, products, requests};
+
+/// The most requests per transaction.
+const STEP: i64 = 100;
+/// The pause before requests are handled, so that the work for one request does not coincide with the answer to the client's next.
+const SPREAD: Duration = Duration::from_millis(200);
+/// How often requests are looked for that another instance stored and did not handle.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The worker that handles requests.
+pub(crate) struct Requests {
+    pub outbox: Outbox,
+    pub tokens: Tokens,
+    pub channels: Arc<[Channel]>,
+    /// Wakes the senders.
+    pub senders: Arc<[Arc<Notify>]>,
+}
+
+impl Requests {
+    /// Runs until `stop`, and whenever `wake` is notified.
+    pub(crate) async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
+        work::every("requests", INTERVAL, &wake, stop, || self.tick()).await;
+    }
+
+    async fn tick(&self) -> Result<(), Failure> {
+        tokio::time::sleep(SPREAD).await;
+        loop {
+            let ids = requests::oldest(self.outbox.pool(), STEP).await?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            match self.handle(&ids).await.map_err(Failure::from) {
+                // Postgres will never take at least one of them, which must not block the others.
+                Err(Failure::SomeRecord(_)) => self.handle_one_by_one(&ids).await?,
+                handled => handled?,
+            }
+            self.senders.iter().for_each(|sender| sender.notify_one());
+        }
+    }
+
+    async fn handle_one_by_one(&self, ids: &[Uuid]) -> Result<(), Failure> {
+        for id in ids {
+            match self.handle(&[*id]).await.map_err(Failure::from) {
+                Err(Failure::SomeRecord(cause)) => {
+                    tracing::error!(cause, "the database refuses a subscription request; dropped");
+                    requests::delete(self.outbox.pool(), *id).await?;
+                }
+                handled => handled?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles these requests in one transaction.
+    async fn handle(&self, ids: &[Uuid]) -> sqlx::Result<()> {
+        let mut tx = self.outbox.begin().await?;
+        let mut mails = Vec::new();
+        for (request, traceparent) in requests::take(&mut tx, ids).await? {
+            mails.extend(self.ask(&mut tx, &request, Cause::traced(traceparent)).await?);
+        }
+        deliveries::insert(&mut tx, &mails, &self.channels).await?;
+        tx.commit().await
+    }
+
+    /// Returns the confirmation mail to send, if the request needs one.
+    async fn ask(&self, tx: &mut Tx, request: &Request, cause: Cause) -> sqlx::Result<Option<Message>> {
+        // Delisted meanwhile: nothing can come back in stock.
+        let Some(name) = products::listed_name(&mut **tx, &request.sku).await? else { return Ok(None) };
+        let now = OffsetDateTime::now_utc();
+        let mail = consent::ask(tx, &self.tokens, request, now).await?;
+        Ok(mail.map(|mail| Message {
+            content: Content::ConfirmSubscription {
+                subscription_id: mail.subscription,
+                sku: request.sku.clone(),
+                name,
+                quantity: request.quantity,
+                round: mail.round,
+                until: now + CONFIRM_WITHIN,
+            },
+            customer: None,
+            cause,
+            at: now,
+        }))
+    }
+}
