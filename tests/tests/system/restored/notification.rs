@@ -14,7 +14,7 @@ async fn messages(shop: &Shop) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn notifications_database_from_an_older_copy_tells_nobody_twice() {
+async fn notifications_database_from_an_older_copy_sends_no_message_twice() {
     let inbox = Inbox::open();
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("MUG", 10).await;
