@@ -66,28 +66,28 @@ impl<C: Channel> Sender<C> {
             let valid: Vec<Outcome> = valid.filter_map(outcome).collect();
             outcomes::apply(&mut tx, &valid).await?;
         }
-        self.append(&mut tx, &recorded, verdicts)?;
+        append::<C>(&mut tx, &recorded, verdicts)?;
         tx.commit().await?;
         Ok(recorded)
     }
+}
 
-    fn append(
-        &self,
-        tx: &mut Tx,
-        recorded: &[Recorded],
-        verdicts: &[(&Delivery, Verdict)],
-    ) -> sqlx::Result<()> {
-        for row in recorded {
-            let found = verdicts.iter().find(|(delivery, _)| delivery.id == row.id);
-            let event = found.and_then(|(delivery, verdict)| {
-                delivery::event(delivery.id, &delivery.content, C::CHANNEL, verdict)
-            });
-            if let Some(event) = event {
-                store::append(tx, row.cause.clone(), row.version, &event)?;
-            }
+/// Appends the events of the recorded verdicts.
+fn append<C: Channel>(
+    tx: &mut Tx,
+    recorded: &[Recorded],
+    verdicts: &[(&Delivery, Verdict)],
+) -> sqlx::Result<()> {
+    for row in recorded {
+        let found = verdicts.iter().find(|(delivery, _)| delivery.id == row.id);
+        let event = found.and_then(|(delivery, verdict)| {
+            delivery::event(delivery.id, &delivery.content, C::CHANNEL, verdict)
+        });
+        if let Some(event) = event {
+            store::append(tx, row.cause.clone(), row.version, &event)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn contains(recorded: &[Recorded], delivery: &Delivery) -> bool {
