@@ -24,6 +24,7 @@ mod outages;
 mod outcomes;
 mod overselling;
 mod payments;
+mod plans;
 mod refusals;
 mod repairs;
 mod restored;

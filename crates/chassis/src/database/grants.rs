@@ -1,12 +1,19 @@
-//! The rights of a running service's role: it reads and writes rows, changes no table, and reads which migrations are
-//! applied. And the time-outs of its statements: a frozen instance must not hold locks for longer than its membership of
-//! the consumer group lasts.
+//! The rights and defaults of a running service's role: it reads and writes rows, changes no table, and reads which
+//! migrations are applied.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-/// Role defaults rather than connection parameters: poolers refuse those at connect.
-const TIMEOUTS: [(&str, &str); 3] =
-    [("statement_timeout", "10s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "5s")];
+/// Defaults of the role rather than connection parameters: poolers refuse those at connect.
+///
+/// The time-outs: a frozen instance must not hold locks for longer than its membership of the consumer group lasts.
+/// Without sequential scans: a prepared statement keeps its generic plan, and a plan made while a table was nearly empty
+/// would scan the whole table for each batch for ever after. Postgres still scans a table that has no suitable index.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("statement_timeout", "10s"),
+    ("lock_timeout", "2s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("enable_seqscan", "off"),
+];
 
 /// Selects the current role's objects outside the catalogues, as lists for GRANT, and the other role's quoted name.
 const OWNED: &str = r"
@@ -42,9 +49,9 @@ pub(super) async fn grant_rows(
     sqlx::raw_sql(AssertSqlSafe(all)).execute(connection).await.map(drop)
 }
 
-/// Sets the time-outs of the current role. Postgres allows every role to do so for itself.
-pub(super) async fn set_timeouts(connection: &mut PgConnection) -> sqlx::Result<()> {
-    for (name, value) in TIMEOUTS {
+/// Sets the defaults of the current role. Postgres allows every role to do so for itself.
+pub(super) async fn set_defaults(connection: &mut PgConnection) -> sqlx::Result<()> {
+    for (name, value) in DEFAULTS {
         let shown = sqlx::query_scalar::<_, String>("SELECT current_setting($1)").bind(name);
         // Only where it differs: several databases may have one role, and concurrent changes of a role fail.
         if shown.fetch_one(&mut *connection).await? != value {

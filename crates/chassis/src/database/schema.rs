@@ -25,7 +25,7 @@ pub async fn migrate(
     }
     connection.close().await?;
     let mut connection = service.options.connect().await?;
-    grants::set_timeouts(&mut connection).await?;
+    grants::set_defaults(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
