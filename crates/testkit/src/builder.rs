@@ -24,6 +24,7 @@ pub struct Builder {
     instances_of_all: Option<usize>,
     settings: Vec<(Option<String>, String, String)>,
     not_started: Vec<String>,
+    is_built: bool,
 }
 
 impl Builder {
@@ -76,10 +77,19 @@ impl Builder {
         self
     }
 
+    /// Uses the programs beside the running one, without building them: those of a release build, for a measurement.
+    #[must_use]
+    pub fn built(mut self) -> Self {
+        self.is_built = true;
+        self
+    }
+
     /// Builds, provisions, migrates and starts the services; waits until each is ready and consumes its topics.
     pub async fn start(self) -> Result<System> {
         let home = Home::find()?;
-        build(&home).await?;
+        if !self.is_built {
+            build(&home).await?;
+        }
         let servers = match (self.servers.clone(), self.private) {
             (Some(servers), _) => servers,
             (None, true) => Servers::private().await?,

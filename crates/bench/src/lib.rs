@@ -1,0 +1,20 @@
+//! What the benchmark and the comparison with a synchronous chain share: load on `POST /orders`, latencies, CPU time, and
+//! the system under test.
+
+#![expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
+
+pub mod client;
+pub mod cpu;
+pub mod latency;
+pub mod load;
+pub mod shop;
+
+/// This machine: system, cores and memory.
+pub fn machine() -> String {
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory =
+        memory.map_or(String::new(), |kib| format!(", {:.0} GiB of memory", kib / f64::from(1 << 20)));
+    format!("{} {}, {cores} cores{memory}", std::env::consts::OS, std::env::consts::ARCH)
+}

@@ -1,0 +1,50 @@
+//! Answers by second, from the time at which their requests were due.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bench::latency::Latencies;
+use bench::load::{Answer, Observer};
+use serde::Serialize;
+
+/// All answers of a run so far.
+#[derive(Clone, Default)]
+pub(crate) struct Answers(Arc<Mutex<Vec<Answer>>>);
+
+/// What happened in one second of a run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Second {
+    /// Seconds since the beginning of the run.
+    pub(crate) at: u64,
+    pub(crate) accepted: usize,
+    pub(crate) errors: usize,
+    /// The 99th percentile of the latency, in milliseconds.
+    pub(crate) p99: f64,
+}
+
+impl Answers {
+    pub(crate) fn observer(&self) -> Observer {
+        let answers = self.clone();
+        Arc::new(move |answer| answers.0.lock().unwrap_or_else(PoisonError::into_inner).push(*answer))
+    }
+
+    /// The answers to requests that were due from `from` until `to`.
+    pub(crate) fn within(&self, from: SystemTime, to: SystemTime) -> Vec<Answer> {
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.iter().filter(|answer| (from..to).contains(&answer.due)).copied().collect()
+    }
+}
+
+/// The number of accepted answers, and the percentiles of all answers' latencies: a failure, too, keeps its caller waiting.
+pub(crate) fn summary(answers: &[Answer]) -> anyhow::Result<(usize, bench::latency::Percentiles)> {
+    let accepted = answers.iter().filter(|answer| answer.accepted.is_some()).count();
+    Ok((accepted, Latencies::of(answers.iter().map(|answer| answer.latency))?.percentiles()))
+}
+
+/// The second `at` of a run that began at `start`.
+pub(crate) fn second(answers: &Answers, start: SystemTime, at: u64) -> anyhow::Result<Second> {
+    let from = start + Duration::from_secs(at);
+    let within = answers.within(from, from + Duration::from_secs(1));
+    let (accepted, latency) = summary(&within)?;
+    Ok(Second { at, accepted, errors: within.len() - accepted, p99: latency.p99 })
+}
