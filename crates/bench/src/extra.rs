@@ -72,7 +72,7 @@ pub(crate) async fn fan_out(servers: &Arc<Servers>, results: &mut Results) -> an
     results.figure(Measured {
         name: "fan_out",
         ratio: copied.as_secs_f64() / fanned.as_secs_f64(),
-        measured: format!("{:.2} / {:.2} s", fanned.as_secs_f64(), copied.as_secs_f64()),
+        values: format!("{:.2} / {:.2} s", fanned.as_secs_f64(), copied.as_secs_f64()),
     });
     smtp::wait(&sink, SUBSCRIBERS, LIMIT).await?;
 
@@ -84,7 +84,7 @@ pub(crate) async fn fan_out(servers: &Arc<Servers>, results: &mut Results) -> an
     results.figure(Measured {
         name: "smtp",
         ratio: mails / bare,
-        measured: format!("{mails:.0} / {bare:.0} per second"),
+        values: format!("{mails:.0} / {bare:.0} per second"),
     });
     Ok(())
 }
@@ -123,7 +123,7 @@ pub(crate) async fn growth(
     results.figure(Measured {
         name: "growth",
         ratio: large / small,
-        measured: format!("{:.2} / {:.2} ms", large * 1e3, small * 1e3),
+        values: format!("{:.2} / {:.2} ms", large * 1e3, small * 1e3),
     });
     Ok(())
 }
@@ -182,7 +182,7 @@ pub(crate) async fn two_instances(
     results.figure(Measured {
         name: "two_instances",
         ratio: run.rate / one,
-        measured: format!("{:.0} / {one:.0} per second", run.rate),
+        values: format!("{:.0} / {one:.0} per second", run.rate),
     });
     Ok(())
 }
@@ -198,7 +198,7 @@ pub(crate) async fn broker(results: &mut Results) -> anyhow::Result<()> {
     results.figure(Measured {
         name: "broker",
         ratio: median(vec![ratio]),
-        measured: "100,000 events, 3 rounds".to_owned(),
+        values: "100,000 events, 3 rounds".to_owned(),
     });
     Ok(())
 }

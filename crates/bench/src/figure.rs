@@ -131,7 +131,7 @@ pub(crate) struct Measured {
     pub(crate) name: &'static str,
     pub(crate) ratio: f64,
     /// The two measurements behind the ratio, in words.
-    pub(crate) measured: String,
+    pub(crate) values: String,
 }
 
 /// The median of the values.

@@ -51,8 +51,8 @@ async fn measure(brokers: &str, topic: &str, rate: f64, length: Duration) -> any
         for _ in 0..count {
             let received =
                 tokio::time::timeout(TIMEOUT, consumer.recv()).await.context("a record is missing")??;
-            let sent: u64 = received.payload_view::<str>().context("a payload")??.parse()?;
-            latencies.record(start.elapsed().saturating_sub(Duration::from_nanos(sent)));
+            let at: u64 = received.payload_view::<str>().context("a payload")??.parse()?;
+            latencies.record(start.elapsed().saturating_sub(Duration::from_nanos(at)));
         }
         anyhow::Ok(latencies)
     };

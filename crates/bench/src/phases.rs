@@ -17,7 +17,7 @@ use bench::shop::Shop;
 
 const CLIENTS: usize = 64;
 const DRAIN: Duration = Duration::from_mins(4);
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 /// The services that consume events of orders.
 const CONSUMERS: [&str; 3] = ["payment", "inventory", "notification"];
 /// The times that an order waits for a commit and for Kafka, from `POST /orders` to its notification: order, payment, order,
@@ -48,7 +48,7 @@ pub(crate) async fn accepted(
     results.figure(Measured {
         name: "accepted",
         ratio: median(ratios),
-        measured: format!("{:.0} / {:.0} per second", median(orders), median(floors)),
+        values: format!("{:.0} / {:.0} per second", median(orders), median(floors)),
     });
     Ok(())
 }
@@ -82,13 +82,13 @@ pub(crate) async fn sustained(
     results.figure(Measured {
         name: "sustained",
         ratio: run.rate / floor.per_second,
-        measured: format!("{:.0} / {:.0} per second", run.rate, floor.per_second),
+        values: format!("{:.0} / {:.0} per second", run.rate, floor.per_second),
     });
     let cpu = cpu_per_order(shop, run.rate, lengths.step, results).await?;
     results.figure(Measured {
         name: "cpu_per_order",
         ratio: cpu / floor.cpu,
-        measured: format!("{:.2} / {:.3} ms", cpu * 1e3, floor.cpu * 1e3),
+        values: format!("{:.2} / {:.3} ms", cpu * 1e3, floor.cpu * 1e3),
     });
     results.raw("floor", serde_json::to_value(floor)?);
     Ok(run.rate)
@@ -133,7 +133,7 @@ pub(crate) async fn latency(
     results.figure(Measured {
         name: "latency_p50",
         ratio: latency.p50 / floor,
-        measured: format!(
+        values: format!(
             "{:.1} / {floor:.1} ms ({commit:.2} a commit, {:.2} a hop) at {rate:.0} per second",
             latency.p50, hop.p50
         ),
@@ -141,7 +141,7 @@ pub(crate) async fn latency(
     results.figure(Measured {
         name: "latency_p99_over_p50",
         ratio: latency.p99 / latency.p50,
-        measured: format!("{:.1} / {:.1} ms", latency.p99, latency.p50),
+        values: format!("{:.1} / {:.1} ms", latency.p99, latency.p50),
     });
     results.raw("half", load(&outcome, &latency));
     Ok(())
@@ -168,7 +168,7 @@ pub(crate) async fn drain(
     results.figure(Measured {
         name: "drain",
         ratio: drained / rate,
-        measured: format!("{drained:.0} / {rate:.0} per second"),
+        values: format!("{drained:.0} / {rate:.0} per second"),
     });
     Ok(())
 }

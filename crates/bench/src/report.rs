@@ -27,7 +27,7 @@ pub(crate) struct Results {
 impl Results {
     /// Adds a figure and prints it.
     pub(crate) fn figure(&mut self, measured: Measured) {
-        eprintln!("{}: {:.3} ({})", measured.name, measured.ratio, measured.measured);
+        eprintln!("{}: {:.3} ({})", measured.name, measured.ratio, measured.values);
         self.measured.push(measured);
     }
 
@@ -59,7 +59,7 @@ impl Results {
             let _ = writeln!(
                 table,
                 "| {what} | {against} | {} | **{:.3}** | {must} | {goal} | {verdict} |",
-                measured.measured, measured.ratio
+                measured.values, measured.ratio
             );
         }
         table
@@ -116,13 +116,14 @@ impl Results {
         let mut bars = String::new();
         let mut y = 40.0;
         // A tenth of the must is at the left end, ten times the must at the right end.
-        let x = |score: f64| LEFT + (score.log10().clamp(-1.0, 1.0) + 1.0) / 2.0 * (WIDTH - LEFT - 60.0);
+        let x =
+            |score: f64| LEFT + f64::midpoint(score.log10().clamp(-1.0, 1.0), 1.0) * (WIDTH - LEFT - 60.0);
         for (figure, measured) in self.rows() {
             let score = score(figure.must, measured.ratio);
             let color = if score >= 1.0 { "#2e7d32" } else { "#c62828" };
             let _ = write!(
                 bars,
-                r##"<text x="{}" y="{}" text-anchor="end">{}</text><rect x="{LEFT}" y="{y}" width="{:.0}" height="18" fill="{color}"/><text x="{:.0}" y="{}">{:.3}</text>"##,
+                r#"<text x="{}" y="{}" text-anchor="end">{}</text><rect x="{LEFT}" y="{y}" width="{:.0}" height="18" fill="{color}"/><text x="{:.0}" y="{}">{:.3}</text>"#,
                 LEFT - 8.0,
                 y + 14.0,
                 figure.what,

@@ -42,7 +42,7 @@ async fn notify(State(pool): State<PgPool>, Json(message): Json<Message>) -> Res
     let insert = sqlx::query(insert)
         .bind(message.order_id.uuid())
         .bind(message.kind.as_str())
-        .bind(message.email.as_str());
+        .bind(message.email.expose());
     if insert.execute(&pool).await?.rows_affected() > 0 {
         tracing::info!(order_id = %message.order_id, kind = message.kind.as_str(), "notified");
     }

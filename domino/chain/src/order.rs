@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
-use events::values::{EmailAddress, Given, Money, OrderId, PaymentMethod, ProductName, Sku};
+use events::values::{EmailAddress, Given, Money, OrderId, PaymentMethod, ProductName};
 use serde::{Deserialize, Serialize};
 use sqlx::types::{Json as Jsonb, Uuid};
 use sqlx::{FromRow, PgPool};
@@ -155,7 +155,7 @@ impl Orders {
         let id: Uuid = sqlx::query_scalar(insert)
             .bind(payment.goods.order_id.uuid())
             .bind(key)
-            .bind(payment.goods.email.as_str())
+            .bind(payment.goods.email.expose())
             .bind(Jsonb(&payment.goods.items))
             .bind(payment.amount.amount)
             .bind(payment.amount.currency.as_str())

@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::scenario::{Run, Scenario};
 use crate::side::{Fault, Kind};
+use crate::timeline::Second;
 
 /// The share of the CPU that other processes may use before a run counts as too noisy.
 const NOISY: f64 = 0.15;
@@ -79,6 +80,9 @@ const GAP: f64 = 44.0;
 const LEAST: f64 = 1.0;
 const MOST: f64 = 10_000.0;
 
+/// A label, a color, and the height of a second's point, from 0 to 1.
+type Plot<'a> = (&'a str, &'a str, &'a dyn Fn(&Second) -> f64);
+
 /// Accepted orders per second and p99 over time, the runs under one another; faults are shaded.
 fn svg(runs: &[Run]) -> String {
     let mut panels = String::new();
@@ -97,18 +101,14 @@ fn panel(svg: &mut String, run: &Run, y: &mut f64) {
     let x = |at: f64| LEFT + at / end * (WIDTH - LEFT - 20.0);
     let _ = write!(
         svg,
-        r##"<text x="{LEFT}" y="{:.0}" font-size="15" font-weight="bold">{}, {:.0} orders per second</text>"##,
+        r#"<text x="{LEFT}" y="{:.0}" font-size="15" font-weight="bold">{}, {:.0} orders per second</text>"#,
         *y - 10.0,
         run.kind.title(),
         run.rate
     );
-    let plots: [(&str, &str, Box<dyn Fn(usize) -> f64>); 2] = [
-        ("accepted/s", "#1565c0", Box::new(|index| run.seconds[index].accepted as f64 / (1.3 * run.rate))),
-        (
-            "p99, log",
-            "#c62828",
-            Box::new(|index| (run.seconds[index].p99.max(LEAST) / LEAST).log10() / (MOST / LEAST).log10()),
-        ),
+    let plots: [Plot<'_>; 2] = [
+        ("accepted/s", "#1565c0", &|second| second.accepted as f64 / (1.3 * run.rate)),
+        ("p99, log", "#c62828", &|second| (second.p99.max(LEAST) / LEAST).log10() / (MOST / LEAST).log10()),
     ];
     for (label, color, value) in plots {
         for scenario in run.scenarios.iter().filter(|scenario| scenario.fault != Fault::None) {
@@ -122,12 +122,11 @@ fn panel(svg: &mut String, run: &Run, y: &mut f64) {
                 scenario.fault.title()
             );
         }
-        let points: Vec<String> = (0..run.seconds.len())
-            .map(|index| {
-                let at = run.seconds[index].at as f64 + 0.5;
-                format!("{:.1},{:.1}", x(at), *y + PANEL * (1.0 - value(index).clamp(0.0, 1.0)))
-            })
-            .collect();
+        let point = |second: &Second| {
+            let height = PANEL * (1.0 - value(second).clamp(0.0, 1.0));
+            format!("{:.1},{:.1}", x(second.at as f64 + 0.5), *y + height)
+        };
+        let points: Vec<String> = run.seconds.iter().map(point).collect();
         let _ = write!(
             svg,
             r##"<rect x="{LEFT}" y="{:.1}" width="{:.1}" height="{PANEL}" fill="none" stroke="#bbb"/><text x="8" y="{:.1}">{label}</text><polyline points="{}" fill="none" stroke="{color}" stroke-width="1.5"/>"##,

@@ -16,7 +16,7 @@ use crate::side::{FAULTS, Fault, Final, Kind, Side};
 use crate::timeline::{Answers, Second, second, summary};
 
 /// The time within which all orders must be final after a fault is healed.
-const RECOVERY: Duration = Duration::from_secs(120);
+const RECOVERY: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(200);
 
 /// The result of one fault.

@@ -139,7 +139,7 @@ impl Side {
 
     /// The orders by their state.
     pub(crate) async fn finals(&self) -> anyhow::Result<Final> {
-        let (orders, charges) = match self {
+        let (orders, charged) = match self {
             Self::Events(_) => (
                 "SELECT count(*) FILTER (WHERE status = 'confirmed' AND payment = 'captured' AND stock = 'committed'),
                         count(*) FILTER (WHERE status = 'cancelled'), count(*) FROM orders",
@@ -155,7 +155,7 @@ impl Side {
         let (confirmed, cancelled, all): (i64, i64, i64) =
             sqlx::query_as(orders).fetch_one(&mut database).await?;
         let mut database = PgConnection::connect(self.database_url("payment")).await?;
-        let charged = sqlx::query_scalar(charges).fetch_one(&mut database).await?;
+        let charged = sqlx::query_scalar(charged).fetch_one(&mut database).await?;
         Ok(Final { confirmed, cancelled, open: all - confirmed - cancelled, charged })
     }
 
