@@ -43,7 +43,7 @@ impl WrongClock {
         self.shift.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
     }
 
-    /// What gives this clock to a process.
+    /// The environment variables that give this clock to a process.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         let path = |name: &str| self.dir.join(name).to_str().expect("a path of UTF-8").to_owned();
         [("LD_PRELOAD", path("clock.so")), ("CLOCK_SHIFT", path("shift"))]

@@ -1,4 +1,4 @@
-//! What the benchmark and the comparison with a synchronous chain share: load on `POST /orders`, latencies, CPU time, and
+//! The common parts of the benchmark and the comparison with a synchronous chain: load on `POST /orders`, latencies, CPU time, and
 //! the system under test.
 
 #![expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]

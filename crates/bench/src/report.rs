@@ -16,7 +16,7 @@ const NOISY: f64 = 0.15;
 /// The introduction of the report, which is written by hand.
 const HEADING: &str = "## Measured";
 
-/// What a run has measured so far.
+/// The measurements of a run so far.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     measured: Vec<Measured>,

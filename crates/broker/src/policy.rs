@@ -1,4 +1,4 @@
-//! What the consumer does when a batch of a subscription fails.
+//! The reaction of the consumer to a batch that fails: pauses, attempts, dead letters.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

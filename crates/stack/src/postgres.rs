@@ -43,7 +43,7 @@ pub struct Settings<'a> {
     pub password: &'a str,
     /// The failure that committed data must survive.
     pub durability: Durability,
-    /// What the server has in its environment beside the usual.
+    /// Environment variables of the server, in addition to the usual ones.
     pub environment: &'a [(&'a str, String)],
 }
 

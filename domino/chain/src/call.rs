@@ -57,14 +57,23 @@ pub(crate) enum Failed {
     NotSent,
 }
 
+/// The status of a role that has undone its part since a later one failed. Nothing of the call is in effect, and the same
+/// call again could not succeed, so it is not repeated.
+pub(crate) const UNDONE: StatusCode = StatusCode::FAILED_DEPENDENCY;
+
+/// The answer of a role that has undone its part.
+pub(crate) fn undone() -> Problem {
+    Problem::new(UNDONE, "A later step failed, and the steps before it are undone.")
+}
+
 impl Failed {
-    /// The answer to the caller's own caller.
+    /// The answer to the shop's client.
     pub(crate) fn problem(self) -> Problem {
         match self {
-            Self::Refused(status) => Problem::new(status, "A later step refused the order."),
-            Self::Unknown | Self::NotSent => {
+            Self::Refused(UNDONE) | Self::Unknown | Self::NotSent => {
                 Problem::unavailable("A later step did not answer in time; try again.")
             }
+            Self::Refused(status) => Problem::new(status, "A later step refused the order."),
         }
     }
 }

@@ -13,7 +13,7 @@ use sqlx::types::{Json as Jsonb, Uuid};
 use sqlx::{PgConnection, PgPool};
 use web::{Json, Problem};
 
-use crate::call::{Budget, Downstream, Failed};
+use crate::call::{Budget, Downstream, Failed, undone};
 use crate::notification::{Kind, Message};
 
 /// A line of an order.
@@ -80,9 +80,9 @@ async fn reserve(
             Message { order_id: goods.order_id, kind: Kind::OrderConfirmed, email: goods.email.clone() };
         match inventory.notification.post("/notifications", &message, budget).await {
             Ok(()) => Ok(StatusCode::NO_CONTENT),
-            Err(failed) => {
+            Err(_) => {
                 inventory.release(&goods).await?;
-                Err(failed.problem())
+                Err(undone())
             }
         }
     })

@@ -15,7 +15,7 @@ use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 use web::{FieldError, Json, Problem};
 
-use crate::call::{Budget, Downstream, Failed};
+use crate::call::{Budget, Downstream, Failed, UNDONE};
 use crate::inventory::{Goods, Line, run_to_end};
 use crate::payment::Payment;
 
@@ -170,8 +170,8 @@ impl Orders {
         let id = payment.goods.order_id;
         let reason = match failed {
             Failed::Refused(StatusCode::PAYMENT_REQUIRED) => "payment_declined",
-            Failed::Refused(_) => "out_of_stock",
-            Failed::Unknown | Failed::NotSent => "unavailable",
+            Failed::Refused(status) if status != UNDONE => "out_of_stock",
+            Failed::Refused(_) | Failed::Unknown | Failed::NotSent => "unavailable",
         };
         match failed {
             Failed::Refused(_) | Failed::NotSent => self.finish(id, "cancelled", Some(reason)).await?,

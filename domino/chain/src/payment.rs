@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use web::{Json, Problem};
 
-use crate::call::{Budget, Downstream, Failed};
+use crate::call::{Budget, Downstream, Failed, UNDONE, undone};
 use crate::gateway::Gateway;
 use crate::inventory::{Goods, run_to_end};
 
@@ -114,7 +114,8 @@ impl Payments {
             Some("pending" | "authorized") => {
                 Err(Problem::unavailable("The payment is being made; try again."))
             }
-            _ => Err(Problem::conflict("The payment was cancelled.")),
+            // The order role cancels the order, which makes sure that the reservation is cancelled too.
+            _ => Err(Problem::unavailable("The payment was cancelled.")),
         }
     }
 
@@ -125,16 +126,19 @@ impl Payments {
         Ok(sqlx::query(update).bind(order.uuid()).bind(status).execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Compensates after a failure: the money goes back, and the goods where their reservation may be in effect.
+    /// Compensates after a failure: the money goes back, and the goods where their reservation may be in effect. When that
+    /// fails too, the answer leaves the outcome open, and the order role cancels the order until it succeeds.
     async fn undo(&self, payment: &Payment, failed: Option<Failed>, budget: Budget) -> Result<(), Problem> {
         self.reverse(payment).await?;
         match failed {
-            Some(refused @ (Failed::Refused(_) | Failed::NotSent)) => return Err(refused.problem()),
+            Some(Failed::Refused(status)) if status != UNDONE => {
+                return Err(Failed::Refused(status).problem());
+            }
+            Some(Failed::Refused(_) | Failed::NotSent) => return Err(undone()),
             Some(Failed::Unknown) | None => {}
         }
-        // When this fails too, the order stays unfinished, and the order role cancels it again until it succeeds.
-        let _ = self.inventory.post("/reservations/cancel", &payment.goods, budget).await;
-        Err(Failed::Unknown.problem())
+        let cancelled = self.inventory.post("/reservations/cancel", &payment.goods, budget).await;
+        Err(cancelled.map_or_else(Failed::problem, |()| undone()))
     }
 
     async fn reverse(&self, payment: &Payment) -> sqlx::Result<()> {

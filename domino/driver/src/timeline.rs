@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Clone, Default)]
 pub(crate) struct Answers(Arc<Mutex<Vec<Answer>>>);
 
-/// What happened in one second of a run.
+/// One second of a run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Second {
     /// Seconds since the beginning of the run.

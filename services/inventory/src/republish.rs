@@ -1,4 +1,4 @@
-//! What the service publishes again: the current state of `products` and `stock`, and the events of `reservations`, rebuilt
+//! The events that the service can publish again: the current state of `products` and `stock`, and the events of `reservations`, rebuilt
 //! from the rows.
 
 use std::pin::Pin;

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::config::OrderConsent;
 use crate::waitlist::addressing::Addressing;
 
-/// What the handlers share.
+/// The common state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Consumers {
     /// The channels that each message takes.

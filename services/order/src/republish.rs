@@ -1,4 +1,4 @@
-//! What the service publishes again: the current state of `customers`, and the events of `orders`, rebuilt from the rows.
+//! The events that the service can publish again: the current state of `customers`, and the events of `orders`, rebuilt from the rows.
 
 use std::pin::Pin;
 

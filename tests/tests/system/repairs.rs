@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use system_tests::{Shop, eventually, run};
 
-/// What a command printed, and whether it succeeded.
+/// The output of a command, and whether it succeeded.
 async fn said(shop: &Shop, service: &str, arguments: &[&str]) -> (bool, String) {
     let output = shop.system.command(service).args(arguments).output().await.unwrap();
     (output.status.success(), String::from_utf8(output.stdout).unwrap())

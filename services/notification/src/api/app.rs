@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! The common state of the HTTP handlers.
 
 use std::sync::Arc;
 

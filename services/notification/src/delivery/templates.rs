@@ -18,7 +18,7 @@ pub(crate) struct MailTemplates {
     linker: Linker,
 }
 
-/// What templates show of the shop.
+/// The shop as templates show it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Shop {
     pub name: String,

@@ -1,4 +1,4 @@
-//! What a message says, stored with the delivery as JSON and read by the templates. It holds no address and no link.
+//! The content of a message, stored with the delivery as JSON and read by the templates. It holds no address and no link.
 
 use events::values::{Money, OrderId, ProductName, Quantity, Sku, SubscriptionId};
 use events::{CancelReason, Item, NotificationKind, ShortLine};

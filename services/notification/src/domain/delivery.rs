@@ -117,7 +117,7 @@ pub(crate) enum Attempt {
     OverLimit,
 }
 
-/// What becomes of the delivery.
+/// Returns the next state of the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Final.

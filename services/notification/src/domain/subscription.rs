@@ -36,7 +36,7 @@ pub(crate) enum Status {
     Merged,
 }
 
-/// What happens to a subscription.
+/// An event in the life of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub(crate) enum Event {
     /// The owner of the address confirms it, or an order is trusted to.

@@ -15,7 +15,7 @@ use crate::domain::tokens::Tokens;
 use crate::store::subscriptions::quantity;
 use crate::store::{deliveries, sequence, undecodable};
 
-/// What the events of a batch say of a subscription.
+/// The content of a batch's events about a subscription.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     sku: Sku,

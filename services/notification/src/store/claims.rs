@@ -13,7 +13,7 @@ use crate::domain::content::Content;
 use crate::domain::delivery::{Delivery, Recipient, Tries};
 use crate::domain::subscription::Status;
 
-/// What a worker asks for.
+/// The request of a worker.
 pub(crate) struct Claim {
     pub channel: Channel,
     pub token: Uuid,

@@ -1,4 +1,4 @@
-//! What time does to subscriptions: they expire, and their addresses are forgotten.
+//! The SQL of periodic work: subscriptions expire, and their addresses are forgotten.
 
 use broker::{Outbox, Tx};
 use sqlx::PgPool;

@@ -1,4 +1,4 @@
-//! What a wave reads and writes: the product that is due, the spent budget, the line, and the next time to look.
+//! The SQL of a wave: the product that is due, the spent budget, the line, and the next time to look.
 
 use std::time::Duration;
 
@@ -155,7 +155,7 @@ pub(crate) async fn enqueue(
     Ok(rows.into_iter().map(|row| Queued { id: row.id.into(), quantity: row.quantity }).collect())
 }
 
-/// What decides when the product is due again.
+/// The facts that decide when the product is due again.
 pub(crate) struct Next {
     /// The budget may reach further down the line: due at once.
     pub more: bool,

@@ -1,4 +1,4 @@
-//! What the owner of an address has refused, stored by mailbox: no request of a stranger leads to such a mail. Only a link in the
+//! The refusals of the owner of an address, stored by mailbox: no request of a stranger leads to such a mail. Only a link in the
 //! owner's own mail lifts a refusal.
 
 use broker::Tx;

@@ -1,4 +1,4 @@
-//! What time does: subscriptions expire, addresses of ended ones are forgotten, and unused rows are deleted. The same task finds
+//! Periodic work: subscriptions expire, addresses of ended ones are forgotten, and unused rows are deleted. The same task finds
 //! what two concurrent transactions overlooked between them.
 
 use std::time::Duration;

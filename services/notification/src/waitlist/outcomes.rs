@@ -1,4 +1,4 @@
-//! What the result of a "back in stock" message means for its subscriber. `delivery` hands results over in the transaction that
+//! Applies the result of a "back in stock" message to its subscriber. `delivery` hands results over in the transaction that
 //! records them.
 
 use broker::Tx;

@@ -16,7 +16,7 @@ use crate::domain::tokens::{Grant, Mailbox};
 use crate::store::refusals::{self, Refused, Scope};
 use crate::store::subscriptions::{Subscription, find};
 
-/// What the pages about refusals show, with the tokens of the possible next steps.
+/// The content of the pages about refusals, with the tokens of the possible next steps.
 #[derive(Debug, Serialize)]
 pub(super) struct Page {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! What a mail server's refusal concerns, decided by the stage and the reply alone.
+//! The scope of a mail server's refusal, decided by the stage and the reply alone.
 
 /// The stages of the dialogue with a mail server, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub(super) enum Stage {
     Content,
 }
 
-/// What a failure concerns, and so what follows from it.
+/// The scope of a failure, which decides what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The recipient, who does not exist: final.
@@ -77,7 +77,7 @@ const POLICY: [&str; 33] = [
 ];
 
 impl Reply {
-    /// What a refusal at `stage` concerns. Only a refusal of the recipient itself is final: an address status (RFC 3463, X.1.Z) at
+    /// Returns the scope of a refusal at `stage`. Only a refusal of the recipient itself is final: an address status (RFC 3463, X.1.Z) at
     /// RCPT, or a bare 550, 551 or 553 there that does not name policy as its reason.
     pub(super) fn scope(&self, stage: Stage) -> Scope {
         match stage {
@@ -159,7 +159,7 @@ impl std::fmt::Display for Stage {
 }
 
 impl Stage {
-    /// What an operator should check when the server refuses here.
+    /// Returns what an operator should check when the server refuses here.
     pub(super) fn check(self) -> &'static str {
         match self {
             Self::Connect => "check that the server of SMTP_URL runs and can be reached from here",
