@@ -78,13 +78,11 @@ async fn reserve(
         }
         let message =
             Message { order_id: goods.order_id, kind: Kind::OrderConfirmed, email: goods.email.clone() };
-        match inventory.notification.post("/notifications", &message, budget).await {
-            Ok(()) => Ok(StatusCode::NO_CONTENT),
-            Err(_) => {
-                inventory.release(&goods).await?;
-                Err(undone())
-            }
+        if inventory.notification.post("/notifications", &message, budget).await.is_err() {
+            inventory.release(&goods).await?;
+            return Err(undone());
         }
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

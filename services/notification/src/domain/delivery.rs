@@ -117,7 +117,7 @@ pub(crate) enum Attempt {
     OverLimit,
 }
 
-/// Returns the next state of the delivery.
+/// The next state of a delivery after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Final.
