@@ -91,7 +91,7 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
     }
     for (arguments, expected) in [
         (["rewind", "payments", "--to", "end"].as_slice(), "this service consumes; those are: orders"),
-        (&["rewind", "orders", "--to", "yesterday"], "beginning, end, an offset or a moment as 2026-"),
+        (&["rewind", "orders", "--to", "yesterday"], "beginning, end, an offset or a time such as 2026-"),
         (
             &["rewind", "orders", "--to", "9999"],
             "no partition reaches offset 9999: the longest log ends at 0",
@@ -111,7 +111,7 @@ async fn each_command_has_help_and_refuses_wrong_arguments_with_the_valid_ones()
         (&["republish", "stock", "--unfinished"], "stock is compacted"),
         (&["reconcile", "--older-than", "soon"], "'--older-than <DURATION>'"),
         (&["redrive", "--topic", "stock"], "this service consumes; those are: orders"),
-        (&["redrive", "--since", "soon"], "a duration as 2h, or a moment as 2026-"),
+        (&["redrive", "--since", "soon"], "a duration such as 2h, or a time such as 2026-"),
         (&["--kafka-brokers", "127.0.0.1:1", "rewind", "orders", "--to", "end"], "Kafka does not answer"),
         (&["--log-format", "xml", "check"], "[possible values: pretty, json]"),
     ] {
