@@ -17,10 +17,10 @@ use crate::load::Answer;
 
 /// The number of products that orders choose from.
 const PRODUCTS: usize = 1000;
-/// The units of each product: more than any load buys.
-const UNITS: i64 = 10_000_000;
+/// The units of each product: the most that one restock may bring.
+const UNITS: i64 = 1_000_000;
 /// The number of requests in flight while the catalogue is created.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 const POLL: Duration = Duration::from_millis(100);
 
 /// A running system.
@@ -96,7 +96,13 @@ impl Shop {
         let url = format!("{}{path}", self.system.url(service));
         let answer =
             self.http.request(method, &url).bearer_auth(self.system.admin_token()).json(body).send().await?;
-        ensure!(answer.status().is_success(), "{url}: {} {}", answer.status(), answer.text().await?);
+        let status = answer.status();
+        ensure!(
+            status.is_success(),
+            "{url}: {status} {}; the end of its log:\n{}",
+            answer.text().await?,
+            self.system.service(service).log_tail()
+        );
         Ok(())
     }
 
