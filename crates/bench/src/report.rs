@@ -100,7 +100,8 @@ impl Results {
         let noise =
             if self.is_noisy() { " **The machine was too busy to trust these figures.**" } else { "" };
         let text = format!(
-            "{before}\n\n{HEADING}\n\n{}, {date}; `./scripts/bench`. Other processes used at most {:.0} % of the CPU.{noise}\n\n{}",
+            "{before}\n\n{HEADING}\n\n{}, {date}; `./scripts/bench`. Other processes used at most {:.0} % of the CPU.{noise}\n\n\
+             ![Each figure against its bound](bench.svg)\n\n{}",
             bench::machine(),
             100.0 * self.others,
             self.table()

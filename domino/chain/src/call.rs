@@ -14,8 +14,9 @@ use crate::breaker::Breaker;
 
 /// The longest that one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest that a client of the shop waits.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest that a client of the shop waits. Shorter than the time after which the HTTP layer answers 503 by itself: a
+/// client must not be refused an order that is confirmed later.
+const LONGEST: Duration = Duration::from_millis(2_500);
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// A call that has less time left is not made: it could not succeed.
 const LEAST: Duration = Duration::from_millis(20);

@@ -36,7 +36,7 @@ pub(crate) fn write(runs: &[Run], docs: &Path) -> anyhow::Result<()> {
     let before = before.split(HEADING).next().unwrap_or_default().trim_end();
     let noise = if is_noisy(runs) { " **The machine was too busy to trust these figures.**" } else { "" };
     let head = format!(
-        "{before}\n\n{HEADING}\n\n{}, {}; `./scripts/domino`.{noise}\n",
+        "{before}\n\n{HEADING}\n\n{}, {}; `./scripts/domino`.{noise}\n\n![Accepted orders and latency over time](domino.svg)\n",
         bench::machine(),
         now.date()
     );
