@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The largest latency that is told apart: an hour.
+/// The upper end of the histogram: an hour.
 const LARGEST: u64 = 3_600_000_000;
 
 /// The latencies of one load.

@@ -19,7 +19,8 @@ use crate::load::Answer;
 const PRODUCTS: usize = 1000;
 /// The units of each product: the most that one restock may bring.
 const UNITS: i64 = 1_000_000;
-/// The number of requests in flight while the catalogue is created.
+/// The number of requests in flight while the catalogue is created. More would each open a connection to Postgres at once,
+/// which an unoptimized build on a busy machine does not manage within the 2 s that a request waits.
 const AT_ONCE: usize = 4;
 const POLL: Duration = Duration::from_millis(100);
 

@@ -26,6 +26,7 @@ async fn the_order_flow_scans_no_table_sequentially() {
         // A session reports its statistics at the latest when it ends.
         assert!(shop.system.service(service).stop(Duration::from_secs(10)).await);
         let mut database = PgConnection::connect(shop.system.database_url(service)).await.unwrap();
+        // The owner's role, with which tests count the waiting rows of the outbox, has other defaults.
         let select = "SELECT relname::text, seq_tup_read FROM pg_stat_user_tables
                       WHERE schemaname || '.' || relname <> 'broker.outbox' AND seq_tup_read > $1";
         let tables: Vec<(String, i64)> =

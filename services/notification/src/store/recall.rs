@@ -6,7 +6,7 @@ use events::Channel;
 use uuid::Uuid;
 
 /// Takes back at most `units` of the queued messages, the last in line first. Returns `true` while a worker holds some of them:
-/// what it cannot send is to be taken back later. `primary` is the channel that decides whether a subscriber is notified.
+/// those that the worker does not send must be taken back later. `primary` is the channel that decides whether a subscriber is notified.
 pub(crate) async fn recall(tx: &mut Tx, sku: &str, units: i64, primary: Channel) -> sqlx::Result<bool> {
     let last = last_in_line(tx, sku, units).await?;
     if last.is_empty() {

@@ -1,5 +1,5 @@
 //! The page behind the unsubscribe link, which a mail program may also post by itself (RFC 8058). It ends the subscription and
-//! refuses mails about the product, whoever enters the address.
+//! refuses mails about the product, also after another request with the same address.
 
 use axum::extract::State;
 use axum::http::StatusCode;
