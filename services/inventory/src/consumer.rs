@@ -1,5 +1,6 @@
 //! Topic `orders`: reserves, commits and releases stock. A batch locks its rows, decides in memory in log order, and writes
-//! each row once: a product costs one UPDATE and one `stock.changed` per batch, however many orders have it.
+//! each row once: a product costs one UPDATE per batch, and one `stock.changed` if what is available has changed, however many
+//! orders have it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -17,6 +18,8 @@ pub(crate) struct Orders;
 /// The state of a batch.
 pub(crate) struct Batch {
     warehouse: Warehouse,
+    /// The available units of each product before the batch.
+    available: BTreeMap<Sku, i64>,
     /// The orders whose reservations are in the database.
     stored: HashSet<OrderId>,
     /// The orders whose reservations are to be written.
@@ -49,6 +52,7 @@ impl Handler for Orders {
         let skus: Vec<_> = skus.into_iter().collect();
         let shelves = store::stock::load(tx, &skus).await?;
         Ok(Batch {
+            available: shelves.0.iter().map(|(sku, stock)| (sku.clone(), stock.available())).collect(),
             stored: reservations.keys().copied().collect(),
             warehouse: Warehouse { reservations, shelves },
             touched: BTreeSet::new(),
@@ -96,7 +100,8 @@ async fn save_reservations(tx: &mut Tx, state: &Batch) -> Result<(), Failure> {
     Ok(store::reservations::update(tx, &stored).await?)
 }
 
-/// Writes the changed stock, and publishes each product's new level once, caused by the last order that changed it.
+/// Writes the changed stock, and publishes the new level of each product of which more or less is available now, caused by the
+/// last order that changed it. A committed order changes nothing of that: its goods were reserved.
 async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
     let mut changed: BTreeMap<&Sku, &Cause> = BTreeMap::new();
     for (answer, cause) in &state.answers {
@@ -105,8 +110,10 @@ async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(changed.len());
     for (sku, cause) in changed {
         let Some(stock) = state.warehouse.shelves.0.get_mut(sku) else { continue };
-        stock.version = stock.version.next();
-        tx.append(cause.clone(), stock.version, &StockEvent::Changed(stock.level(sku.clone())))?;
+        if state.available.get(sku) != Some(&stock.available()) {
+            stock.version = stock.version.next();
+            tx.append(cause.clone(), stock.version, &StockEvent::Changed(stock.level(sku.clone())))?;
+        }
         rows.push((sku, *stock));
     }
     Ok(store::stock::save(tx, &rows).await?)

@@ -1,7 +1,7 @@
 //! Reservations and stock of a database that was restored from an older copy, rolled forward by their published events.
 //!
-//! `reservations` has the reserved and committed goods of each order, `stock` the quantity on the shelf. A stock event has a
-//! level but not its origin, so the reservations are rolled forward first.
+//! `reservations` has the reserved and committed goods of each order, `stock` what was available after each change of it. What
+//! is on hand is the sum of what is available and what is reserved, so the reservations are rolled forward first.
 
 use std::collections::HashMap;
 
@@ -52,8 +52,7 @@ impl Stock {
     /// is always right.
     pub(crate) fn recover(&mut self, event: &StockEvent, sequence: Sequence) {
         let level = event.level();
-        // The last levels may never have reached the log, but reserved goods are on hand.
-        let on_hand = level.on_hand.max(self.reserved);
+        let on_hand = level.available + self.reserved;
         if level.restocks > self.restocks {
             self.restocked += (on_hand - self.on_hand).max(0);
         }

@@ -59,11 +59,14 @@ impl History {
                 return;
             }
         };
+        let before = Shelves(self.lost.shelves.0.clone());
         let Ok(answer) = self.lost.apply(&event) else { return };
         self.orders.push(event);
         let Some(answer) = answer else { return };
-        for line in answer.goods() {
-            self.publish(&line.sku, StockEvent::Changed);
+        for Line { sku, .. } in answer.goods() {
+            if self.lost.shelves.0[sku].available() != before.0[sku].available() {
+                self.publish(sku, StockEvent::Changed);
+            }
         }
         let version = self.lost.reservations[&answer.order_id()].version;
         self.reservations.push((answer, version));
