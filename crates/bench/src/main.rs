@@ -42,6 +42,9 @@ struct Options {
     /// The rate at which the search for the sustained rate begins, in orders per second
     #[arg(long, value_name = "N", default_value = "200")]
     first_rate: f64,
+    /// Only loads a system at this rate, in orders per second, and prints CPU per order and latency: to profile it
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
     /// The number of orders in the tables for the figure `growth`
     #[arg(long, value_name = "N", default_value = "5000000")]
     orders: i64,
@@ -97,6 +100,9 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let (lengths, mut results) = (Lengths::of(&options), Results::default());
     let servers = Arc::new(Servers::durable().await?);
+    if let Some(rate) = options.rate {
+        return phases::steady(&Shop::open(&servers, 1).await?, rate, lengths.half).await;
+    }
     one_system(&options, &servers, &lengths, &mut results).await?;
     if options.wants("fan-out") {
         extra::fan_out(&servers, &mut results).await?;

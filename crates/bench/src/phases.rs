@@ -110,6 +110,32 @@ pub(crate) async fn cpu_per_order(
     Ok(used.total() / outcome.accepted.len() as f64)
 }
 
+/// Loads the shop at this rate, and prints the CPU per order and the latency until the notification.
+pub(crate) async fn steady(shop: &Shop, rate: f64, length: Duration) -> anyhow::Result<()> {
+    let meter = Meter::start(shop.pids())?;
+    let outcome = load::run(&shop.address(), Rate::Open(rate), length, &load::unobserved()).await;
+    let notified = shop.notifications(&outcome.accepted, DRAIN).await?;
+    let used = meter.used()?;
+    let orders = outcome.accepted.len() as f64;
+    let until = outcome
+        .accepted
+        .iter()
+        .filter_map(|order| notified.get(&order.accepted?)?.duration_since(order.due).ok());
+    let latency = Latencies::of(until)?.percentiles();
+    let answers = Latencies::of(outcome.accepted.iter().map(|order| order.latency))?.percentiles();
+    println!(
+        "{rate:.0} per second: {:.2} ms of CPU per order, p50 {:.1} ms, p99 {:.1} ms until the notification; p50 {:.1} ms until the answer",
+        used.total() * 1e3 / orders,
+        latency.p50,
+        latency.p99,
+        answers.p50
+    );
+    for (process, seconds) in &used.by_process {
+        println!("  {process}: {:.2} ms per order", seconds * 1e3 / orders);
+    }
+    Ok(())
+}
+
 /// The latency from order to notification at half the sustained rate, against commits and hops alone at that rate.
 pub(crate) async fn latency(
     shop: &Shop,

@@ -9,6 +9,7 @@ use bench::cpu::Meter;
 use bench::latency::Percentiles;
 use bench::load::{self, Rate};
 use serde::Serialize;
+use sqlx::PgConnection;
 use testkit::Servers;
 
 use crate::Lengths;
@@ -107,6 +108,7 @@ async fn faulty_load(
     lengths: &Lengths,
 ) -> anyhow::Result<(SystemTime, Instant)> {
     let (address, observer, length) = (side.address(), answers.observer(), lengths.fault + lengths.after);
+    let mut orders = side.orders().await?;
     let is_over = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&is_over);
     let load = tokio::spawn(async move {
@@ -124,9 +126,10 @@ async fn faulty_load(
         tokio::select! {
             result = &mut faulting, if healed.is_none() => healed = Some(result?),
             _ = ticks.tick() => {
+                let waiting = waiting(&mut orders).await?;
                 let elapsed = start.elapsed().map_or(0, |elapsed| elapsed.as_secs());
                 while at + 1 < elapsed {
-                    let second = second(answers, start, at)?;
+                    let second = second(answers, start, at, waiting)?;
                     show(&second);
                     seconds.push(second);
                     at += 1;
@@ -136,6 +139,12 @@ async fn faulty_load(
     }
     load.await?;
     Ok((healed.unwrap_or_else(SystemTime::now), Instant::now()))
+}
+
+/// The number of orders that are not decided.
+async fn waiting(orders: &mut PgConnection) -> anyhow::Result<i64> {
+    let count = "SELECT count(*) FROM orders WHERE status = 'placed'";
+    Ok(sqlx::query_scalar(count).fetch_one(orders).await?)
 }
 
 /// Waits until every order is final. Returns the orders, and the seconds since `loaded`.
@@ -152,8 +161,8 @@ pub(crate) async fn until_final(side: &Side, loaded: Instant) -> anyhow::Result<
 /// Shows a second on the terminal; elsewhere as a line.
 fn show(second: &Second) {
     let line = format!(
-        "{:>4} s  {:>6} accepted  {:>6} errors  p99 {:>8.1} ms",
-        second.at, second.accepted, second.errors, second.p99
+        "{:>4} s  {:>6} accepted  {:>6} errors  p99 {:>8.1} ms  {:>6} waiting",
+        second.at, second.accepted, second.errors, second.p99, second.waiting
     );
     if std::io::stdout().is_terminal() {
         print!("\r{line}");

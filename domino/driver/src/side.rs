@@ -137,6 +137,11 @@ impl Side {
         }
     }
 
+    /// A connection to the database of the order service.
+    pub(crate) async fn orders(&self) -> anyhow::Result<PgConnection> {
+        Ok(PgConnection::connect(self.database_url("order")).await?)
+    }
+
     /// The orders by their state.
     pub(crate) async fn finals(&self) -> anyhow::Result<Final> {
         let (orders, charged) = match self {
@@ -151,7 +156,7 @@ impl Side {
                 "SELECT count(*) FROM authorizations WHERE captured_at IS NOT NULL AND reversed_at IS NULL",
             ),
         };
-        let mut database = PgConnection::connect(self.database_url("order")).await?;
+        let mut database = self.orders().await?;
         let (confirmed, cancelled, all): (i64, i64, i64) =
             sqlx::query_as(orders).fetch_one(&mut database).await?;
         let mut database = PgConnection::connect(self.database_url("payment")).await?;

@@ -20,6 +20,8 @@ pub(crate) struct Second {
     pub(crate) errors: usize,
     /// The 99th percentile of the latency, in milliseconds.
     pub(crate) p99: f64,
+    /// The orders that were accepted and not decided by the end of the second: in the event-driven shop they wait in the log.
+    pub(crate) waiting: i64,
 }
 
 impl Answers {
@@ -42,9 +44,9 @@ pub(crate) fn summary(answers: &[Answer]) -> anyhow::Result<(usize, bench::laten
 }
 
 /// The second `at` of a run that began at `start`.
-pub(crate) fn second(answers: &Answers, start: SystemTime, at: u64) -> anyhow::Result<Second> {
+pub(crate) fn second(answers: &Answers, start: SystemTime, at: u64, waiting: i64) -> anyhow::Result<Second> {
     let from = start + Duration::from_secs(at);
     let within = answers.within(from, from + Duration::from_secs(1));
     let (accepted, latency) = summary(&within)?;
-    Ok(Second { at, accepted, errors: within.len() - accepted, p99: latency.p99 })
+    Ok(Second { at, accepted, errors: within.len() - accepted, p99: latency.p99, waiting })
 }
