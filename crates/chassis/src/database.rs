@@ -20,6 +20,8 @@ use crate::ops::Finding;
 /// The contract promises an answer within three seconds, also without the database.
 const ACQUIRE: Duration = Duration::from_secs(2);
 const CONNECTIONS: u32 = 16;
+/// A connection that was idle for longer is tested before it is used.
+const TRUSTED: Duration = Duration::from_millis(500);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -120,6 +122,15 @@ impl Database {
     /// Creates a pool that connects when it is first used.
     pub fn pool(&self) -> PgPool {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
+        // A round trip for each use would be a tenth of all; a connection that was used a moment ago is almost always alive.
+        let pool = pool.test_before_acquire(false).before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
         pool.connect_lazy_with(self.options.clone())
     }
 
