@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use events::values::{Money, OrderId};
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -95,11 +96,11 @@ impl Gateway {
         .await?;
         Ok(())
     }
+}
 
-    /// Reads the switch.
-    pub(super) async fn switch(&self) -> sqlx::Result<Behaves> {
-        let row = sqlx::query!("SELECT outage, latency_ms FROM gateway.switch").fetch_one(&self.pool).await?;
-        let latency = row.latency_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
-        Ok(Behaves { outage: row.outage, latency })
-    }
+/// Reads the switch.
+pub(super) async fn switch(pool: &PgPool) -> sqlx::Result<Behaves> {
+    let row = sqlx::query!("SELECT outage, latency_ms FROM gateway.switch").fetch_one(pool).await?;
+    let latency = row.latency_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    Ok(Behaves { outage: row.outage, latency })
 }
