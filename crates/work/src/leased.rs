@@ -111,21 +111,22 @@ impl<Q: Queue> Worker<Q> {
 
     async fn work(&self, stop: &CancellationToken) {
         let mut calls = JoinSet::new();
-        let (mut failing, mut hasten_at) = (false, Instant::now());
+        let (mut failing, mut hasten_at, mut may_be_due) = (false, Instant::now(), true);
         while !stop.is_cancelled() {
             if Instant::now() >= hasten_at {
                 self.hasten().await;
                 hasten_at = Instant::now() + HASTEN;
             }
             let free = self.concurrency - calls.len();
-            let claimed = if free > 0 { self.claim(free, &mut calls, &mut failing).await } else { 0 };
-            // After a full claim there may be more rows, but no call is free until one ends.
-            let claimed_all = claimed < free;
+            if free > 0 && may_be_due {
+                // After a full claim there may be more rows, but no call is free until one ends.
+                may_be_due = self.claim(free, &mut calls, &mut failing).await == free;
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(first) = calls.join_next() => self.record(first, &mut calls).await,
-                () = self.wake.notified(), if claimed_all => {}
-                () = tokio::time::sleep(POLL), if claimed_all => {}
+                Some(first) = calls.join_next() => may_be_due |= self.record(first, &mut calls).await,
+                () = self.wake.notified(), if !may_be_due => may_be_due = true,
+                () = tokio::time::sleep(POLL), if !may_be_due => may_be_due = true,
             }
         }
         let drained = async {
@@ -181,12 +182,13 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Writes the result of `first` and of all calls that have ended by now, and retries until the database accepts them. When
-    /// the database refuses some of them, the others are written all the same: their calls must not be repeated.
+    /// the database refuses some of them, the others are written all the same: their calls must not be repeated. Returns
+    /// whether more rows may be due now.
     async fn record(
         &self,
         first: Result<(Q::Job, Q::Outcome), tokio::task::JoinError>,
         calls: &mut JoinSet<(Q::Job, Q::Outcome)>,
-    ) {
+    ) -> bool {
         let mut done = Vec::new();
         let mut ended = Some(first);
         while let Some(call) = ended {
@@ -198,11 +200,15 @@ impl<Q: Queue> Worker<Q> {
             }
             ended = calls.try_join_next();
         }
-        let mut open = vec![&done[..]];
+        let (mut open, mut may_be_due) = (vec![&done[..]], false);
         while let Some(part) = open.pop() {
-            let Err(error) = self.queue.record(part).await else {
-                self.results.fetch_add(1, Ordering::Relaxed);
-                continue;
+            let error = match self.queue.record(part).await {
+                Ok(more) => {
+                    self.results.fetch_add(1, Ordering::Relaxed);
+                    may_be_due |= more;
+                    continue;
+                }
+                Err(error) => error,
             };
             // A retry of refused data would only block the queue.
             if !sqlstate::is_refused(&error) {
@@ -216,6 +222,7 @@ impl<Q: Queue> Worker<Q> {
                 tracing::error!(queue = Q::NAME, %error, "the database refuses a result; its call is repeated when its lease ends");
             }
         }
+        may_be_due
     }
 }
 

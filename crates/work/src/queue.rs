@@ -38,8 +38,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Returns the outcome of a call that was dropped at its deadline, or whose claim was lost: its effect is unknown.
     fn timed_out(&self, job: &Self::Job) -> Self::Outcome;
 
-    /// Writes results in one transaction, each only where the row's token is the job's, and releases the claims.
-    fn record(&self, done: &[(Self::Job, Self::Outcome)]) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Writes results in one transaction, each only where the row's token is the job's, and releases the claims. Returns
+    /// whether rows may be due now that were not due before.
+    fn record(&self, done: &[(Self::Job, Self::Outcome)]) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// Makes rows due that would be due later than `bound` from now, and returns their number. A statement of its own, called
     /// every 5 s: with the wider condition, [`claim`](Self::claim) could not use the order of its index.

@@ -101,12 +101,15 @@ impl Handler for Orders {
             Update { payment, due_in: is_new.then_some(Duration::ZERO) }
         });
         store::update(tx, &updates.collect::<Vec<_>>(), false).await?;
+        let is_due = state.by_order.values().any(|loaded| loaded.payment.operation.is_some());
         let (wake, published) = (Arc::clone(&self.wake), state.published);
         tx.on_commit(move || {
             for (event, traceparent) in &published {
                 event_log::log(event, traceparent.as_deref());
             }
-            wake.notify_one();
+            if is_due {
+                wake.notify_one();
+            }
         });
         Ok(())
     }

@@ -52,14 +52,14 @@ impl Queue for Payments {
             tracing::error!(order_id = %job.payment.order_id, "a payment is due, but there is no call to make for it");
             return Err(Failure::Unknown);
         };
-        self.gateway.call(&request).await
+        self.gateway.call(request).await
     }
 
     fn timed_out(&self, _: &Claimed) -> Outcome {
         Err(Failure::Unknown)
     }
 
-    async fn record(&self, done: &[(Claimed, Outcome)]) -> sqlx::Result<()> {
+    async fn record(&self, done: &[(Claimed, Outcome)]) -> sqlx::Result<bool> {
         let (orders, tokens): (Vec<_>, Vec<_>) =
             done.iter().map(|(job, _)| (job.payment.order_id.uuid(), job.token)).unzip();
         let outcomes: HashMap<_, _> =
@@ -84,7 +84,7 @@ impl Queue for Payments {
         store::update(&mut tx, &updates, true).await?;
         tx.commit().await?;
         self.log_availability(done.iter().map(|(_, outcome)| outcome));
-        Ok(())
+        Ok(payments.iter().any(|payment| payment.operation.is_some()))
     }
 
     async fn hasten(&self, bound: Duration) -> sqlx::Result<u64> {

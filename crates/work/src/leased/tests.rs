@@ -80,12 +80,12 @@ impl Queue for Slow {
         false
     }
 
-    async fn record(&self, done: &[(Self::Job, bool)]) -> sqlx::Result<()> {
+    async fn record(&self, done: &[(Self::Job, bool)]) -> sqlx::Result<bool> {
         if done.iter().any(|(job, _)| *job == REFUSED) {
             return Err(sqlx::Error::Database(Box::new(Refusal)));
         }
         self.recorded.lock().unwrap().extend(done);
-        Ok(())
+        Ok(true)
     }
 
     async fn hasten(&self, _: Duration) -> sqlx::Result<u64> {

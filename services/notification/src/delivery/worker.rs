@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broker::{Outbox, Tx};
+use events::NotificationKind;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use work::Queue;
@@ -140,14 +141,15 @@ impl<C: Channel> Queue for Sender<C> {
         Attempt::Blocked("the channel did not answer in time".to_owned())
     }
 
-    async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<()> {
+    async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<bool> {
         let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.tries);
         let verdicts: Vec<_> = done.iter().map(|done| (&done.0, verdict(done))).collect();
         let recorded = self.write(&verdicts).await?;
         for (delivery, verdict) in verdicts.iter().filter(|(delivery, _)| contains(&recorded, delivery)) {
             report::<C>(delivery, verdict);
         }
-        Ok(())
+        // The next message about the same order.
+        Ok(true)
     }
 
     async fn hasten(&self, bound: Duration) -> sqlx::Result<u64> {
@@ -164,16 +166,21 @@ fn has_expired(content: &Content) -> bool {
     matches!(content, Content::ConfirmSubscription { until, .. } if *until <= OffsetDateTime::now_utc())
 }
 
-/// Counts a final verdict. A failure is a warning, everything else a detail.
+/// Counts a final verdict.
+pub(super) fn count(kind: NotificationKind, channel: events::Channel, verdict: &Verdict) {
+    let status = verdict.status();
+    if Status::FINAL.contains(&status) {
+        let (kind, channel) = (<&str>::from(kind), <&str>::from(channel));
+        metrics::counter!("deliveries_total", "kind" => kind, "channel" => channel, "status" => status.as_str())
+            .increment(1);
+    }
+}
+
+/// Reports a verdict. A failure is a warning, everything else a detail.
 fn report<C: Channel>(delivery: &Delivery, verdict: &Verdict) {
     let (kind, channel) = (<&str>::from(delivery.content.kind()), <&str>::from(C::CHANNEL));
     let order_id = delivery.content.order_id().map(tracing::field::display);
-    let status = verdict.status();
-    if Status::FINAL.contains(&status) {
-        let status = status.as_str();
-        metrics::counter!("deliveries_total", "kind" => kind, "channel" => channel, "status" => status)
-            .increment(1);
-    }
+    count(delivery.content.kind(), C::CHANNEL, verdict);
     let (delivery_id, pause, cause) = (delivery.id, verdict.pause(), verdict.cause());
     match verdict {
         Verdict::Sent => {}
