@@ -9,17 +9,17 @@ mod stock;
 use std::sync::Arc;
 
 use broker::{Subscription, Tx};
-use events::Channel;
 use tokio::sync::Notify;
 
 use crate::config::OrderConsent;
+use crate::delivery::announce::Announcer;
 use crate::waitlist::addressing::Addressing;
 
 /// The common state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Consumers {
-    /// The channels that each message takes.
-    pub channels: Arc<[Channel]>,
+    /// Makes the messages about orders due.
+    pub announcer: Announcer,
     /// Wakes the senders.
     pub senders: Arc<[Arc<Notify>]>,
     /// Wakes the waves.

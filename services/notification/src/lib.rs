@@ -32,6 +32,7 @@ use crate::api::app::App;
 use crate::api::html::Pages;
 use crate::api::limits::Limits;
 use crate::consumer::Consumers;
+use crate::delivery::announce::Announcer;
 use crate::delivery::templates::{MailTemplates, Shop};
 use crate::domain::links::Linker;
 use crate::domain::tokens::Tokens;
@@ -87,7 +88,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
 
     let mut parts = wiring.parts;
     let consumers = Consumers {
-        channels: channels.names,
+        announcer: Announcer { channels: channels.names, log: channels.log },
         senders: Arc::clone(&channels.senders),
         waves: Arc::clone(&waves),
         addressing,

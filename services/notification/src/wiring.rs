@@ -41,6 +41,7 @@ pub(crate) struct Channels {
     pub names: Arc<[Channel]>,
     /// Wakes the senders.
     pub senders: Arc<[Arc<Notify>]>,
+    pub log: Log,
 }
 
 impl Wiring {
@@ -56,7 +57,7 @@ impl Wiring {
     /// Adds one sender per channel: the log always, a mail server where one is set.
     pub(crate) fn channels(&mut self, templates: &Arc<MailTemplates>) -> anyhow::Result<Channels> {
         let log = Log { templates: self.config.log_messages.then(|| Arc::clone(templates)) };
-        let (mut names, mut senders) = (vec![Log::CHANNEL], vec![self.sender(log, None)]);
+        let (mut names, mut senders) = (vec![Log::CHANNEL], vec![self.sender(log.clone(), None)]);
         if let Some(url) = &self.config.smtp_url {
             let (ehlo, connections) =
                 (self.config.smtp_hello_name.clone(), self.config.smtp_connections.into());
@@ -66,7 +67,7 @@ impl Wiring {
             names.push(Smtp::CHANNEL);
             senders.push(self.sender(smtp, quota));
         }
-        Ok(Channels { names: names.into(), senders: senders.into() })
+        Ok(Channels { names: names.into(), senders: senders.into(), log })
     }
 
     /// Adds the sender of a channel, and returns what wakes it.

@@ -66,11 +66,13 @@ impl Handler for Customers {
             erasure::erase(tx, &addresses, &state.erased).await?;
         }
         contacts::save(tx, &state.contacts).await?;
-        self.0.addressing.run(tx, &state.arrived).await?;
+        let is_addressed = self.0.addressing.run(tx, &state.arrived).await?;
         let all: Vec<Uuid> = state.contacts.keys().map(|id| id.uuid()).collect();
-        deliveries::contacts_arrived(tx, &all).await?;
-        self.0.wake_senders_on(tx);
-        self.0.wake_waves_on(tx);
+        let was_awaited = deliveries::contacts_arrived(tx, &all).await? > 0;
+        if is_addressed || was_awaited || !state.erased.is_empty() {
+            self.0.wake_senders_on(tx);
+            self.0.wake_waves_on(tx);
+        }
         Ok(())
     }
 }

@@ -14,7 +14,6 @@ use crate::domain::announce;
 use crate::domain::content::{Content, ShortItem};
 use crate::domain::delivery::Message;
 use crate::domain::purchase::{Purchase, StandingLines};
-use crate::own;
 use crate::store::by_order::{self, ByOrder};
 use crate::store::{deliveries, orders, purchases, stock};
 
@@ -81,33 +80,37 @@ impl Handler for Orders {
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
         orders::save(tx, &state.orders).await?;
-        self.make_waves_due(tx, &state).await?;
-        let messages = &state.messages;
-        if !messages.is_empty() && !deliveries::insert(tx, messages, &self.0.channels).await? {
-            own::complete(tx, messages).await?;
-        }
+        let are_waves_due = self.make_waves_due(tx, &state).await?;
+        let are_messages_due = self.0.announcer.announce(tx, &state.messages).await?;
         self.subscribe(tx, &state.requested).await?;
         purchases::convert(tx, &state.purchases).await?;
         purchases::insert(tx, &state.standing).await?;
         if !state.assigned.is_empty() {
             deliveries::assign(tx, &state.assigned).await?;
         }
-        self.0.wake_senders_on(tx);
-        self.0.wake_waves_on(tx);
+        if are_messages_due || !state.assigned.is_empty() || !state.requested.is_empty() {
+            self.0.wake_senders_on(tx);
+        }
+        if are_waves_due {
+            self.0.wake_waves_on(tx);
+        }
         Ok(())
     }
 }
 
 impl Orders {
     /// Makes a wave due for each product whose line somebody joins, for the first time or again. All at once: the locks of products
-    /// are taken in one order.
-    async fn make_waves_due(&self, tx: &mut Tx, state: &State) -> sqlx::Result<()> {
+    /// are taken in one order. Returns whether there is any.
+    async fn make_waves_due(&self, tx: &mut Tx, state: &State) -> sqlx::Result<bool> {
         let restored = purchases::delete_cancelled(tx, &state.standing).await?;
         let mut skus: Vec<&str> = restored.iter().map(String::as_str).collect();
         if self.0.consent == OrderConsent::Trusted {
             skus.extend(state.requested.iter().map(|(requested, _)| requested.sku.as_str()));
         }
-        if skus.is_empty() { Ok(()) } else { stock::make_wave_due(tx, &skus).await }
+        if !skus.is_empty() {
+            stock::make_wave_due(tx, &skus).await?;
+        }
+        Ok(!skus.is_empty())
     }
 
     /// Inserts the requested subscriptions, after the messages about their orders, which name them: a dropped request is taken out
@@ -120,7 +123,7 @@ impl Orders {
         let trusted = self.0.consent == OrderConsent::Trusted;
         by_order::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
         let customers = requested.iter().map(|(row, cause)| (row.customer, cause.clone())).collect();
-        self.0.addressing.run(tx, &customers).await
+        self.0.addressing.run(tx, &customers).await.map(drop)
     }
 }
 

@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::Consumers;
 use crate::domain::announce;
 use crate::domain::delivery::Message;
-use crate::own;
-use crate::store::{deliveries, orders};
+use crate::store::orders;
 
 /// The handler of `payments`.
 pub(crate) struct Payments(pub Consumers);
@@ -59,10 +58,9 @@ impl Handler for Payments {
             return Ok(());
         }
         orders::save(tx, &state.orders).await?;
-        if !deliveries::insert(tx, &state.messages, &self.0.channels).await? {
-            own::complete(tx, &state.messages).await?;
+        if self.0.announcer.announce(tx, &state.messages).await? {
+            self.0.wake_senders_on(tx);
         }
-        self.0.wake_senders_on(tx);
         Ok(())
     }
 }

@@ -31,7 +31,10 @@ impl Handler for Stock {
 
     async fn save(&self, tx: &mut Tx, state: Levels) -> Result<(), Failure> {
         stock::save(tx, &state).await?;
-        self.0.wake_waves_on(tx);
+        // What else a wave has to look at may wait for its interval.
+        if state.values().any(|level| level.risen) {
+            self.0.wake_waves_on(tx);
+        }
         Ok(())
     }
 }

@@ -1,47 +1,76 @@
 //! Deliveries: inserted in the transaction that makes a message due, made due sooner, or cancelled.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use broker::Tx;
 use events::Channel;
-use events::values::{CustomerId, DeliveryId, OrderId, Sku, SubscriptionId};
+use events::values::{CustomerId, DeliveryId, EmailAddress, OrderId, Sku, SubscriptionId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::content::Content;
 use crate::domain::delivery::{Message, Status};
 
-/// Inserts one delivery per message and channel. Messages that an order, or a subscriber for this restock, got already are left
-/// out by the unique indexes. Returns whether all were new.
-pub(crate) async fn insert(tx: &mut Tx, messages: &[Message], channels: &[Channel]) -> sqlx::Result<bool> {
-    let rows: Vec<(&Message, Channel)> =
-        messages.iter().flat_map(|message| channels.iter().map(move |channel| (message, *channel))).collect();
-    let mut ids: Vec<Uuid> = rows.iter().map(|(message, _)| DeliveryId::new(message.at).uuid()).collect();
+/// The inserted deliveries.
+pub(crate) struct Inserted {
+    /// Whether no message was left out.
+    pub are_all_new: bool,
+    /// Whether some are due.
+    pub are_some_due: bool,
+    /// The sent ones, by the index of their message.
+    pub sent: Vec<(usize, DeliveryId)>,
+}
+
+/// Inserts one delivery per message and channel, due now. Messages that an order, or a subscriber for this restock, got already
+/// are left out by the unique indexes.
+pub(crate) async fn insert(tx: &mut Tx, messages: &[Message], channels: &[Channel]) -> sqlx::Result<()> {
+    insert_logged(tx, messages, channels, &BTreeSet::new()).await.map(drop)
+}
+
+/// Inserts deliveries like [`insert`], those of the log as sent if their message's index is in `logged`.
+pub(crate) async fn insert_logged(
+    tx: &mut Tx,
+    messages: &[Message],
+    channels: &[Channel],
+    logged: &BTreeSet<usize>,
+) -> sqlx::Result<Inserted> {
+    let rows: Vec<(usize, &Message, Channel)> = messages
+        .iter()
+        .enumerate()
+        .flat_map(|(index, message)| channels.iter().map(move |channel| (index, message, *channel)))
+        .collect();
+    let messages = || rows.iter().map(|(_, message, _)| *message);
+    let mut ids: Vec<Uuid> = messages().map(|message| DeliveryId::new(message.at).uuid()).collect();
     // In the order of the events, also within the millisecond that a batch shares.
     ids.sort_unstable();
-    let kinds: Vec<&str> = rows.iter().map(|(message, _)| <&str>::from(message.content.kind())).collect();
-    let names: Vec<&str> = rows.iter().map(|(_, channel)| <&str>::from(*channel)).collect();
+    let kinds: Vec<&str> = messages().map(|message| <&str>::from(message.content.kind())).collect();
+    let names: Vec<&str> = rows.iter().map(|(.., channel)| <&str>::from(*channel)).collect();
     let orders: Vec<Option<Uuid>> =
-        rows.iter().map(|(message, _)| message.content.order_id().map(OrderId::uuid)).collect();
+        messages().map(|message| message.content.order_id().map(OrderId::uuid)).collect();
     let subscriptions: Vec<Option<Uuid>> =
-        rows.iter().map(|(message, _)| message.content.subscription_id().map(SubscriptionId::uuid)).collect();
-    let restocks: Vec<Option<i64>> = rows.iter().map(|(message, _)| message.content.restocks()).collect();
-    let skus: Vec<Option<&str>> =
-        rows.iter().map(|(message, _)| message.content.sku().map(Sku::as_str)).collect();
+        messages().map(|message| message.content.subscription_id().map(SubscriptionId::uuid)).collect();
+    let restocks: Vec<Option<i64>> = messages().map(|message| message.content.restocks()).collect();
+    let skus: Vec<Option<&str>> = messages().map(|message| message.content.sku().map(Sku::as_str)).collect();
     let customers: Vec<Option<Uuid>> =
-        rows.iter().map(|(message, _)| message.customer.map(CustomerId::uuid)).collect();
-    let data: Vec<Json<&Content>> = rows.iter().map(|(message, _)| Json(&message.content)).collect();
-    let causes: Vec<Option<Uuid>> = rows.iter().map(|(message, _)| message.cause.event_id).collect();
-    let traces: Vec<Option<&str>> =
-        rows.iter().map(|(message, _)| message.cause.traceparent.as_deref()).collect();
-    let inserted = sqlx::query!(
+        messages().map(|message| message.customer.map(CustomerId::uuid)).collect();
+    let data: Vec<Json<&Content>> = messages().map(|message| Json(&message.content)).collect();
+    let causes: Vec<Option<Uuid>> = messages().map(|message| message.cause.event_id).collect();
+    let traces: Vec<Option<&str>> = messages().map(|message| message.cause.traceparent.as_deref()).collect();
+    let is_sent: Vec<bool> =
+        rows.iter().map(|(index, _, channel)| *channel == Channel::Log && logged.contains(index)).collect();
+    let inserted = sqlx::query_scalar!(
         r#"
-        INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, next_at,
-                                caused_by, traceparent)
-        SELECT id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, now(), caused_by, traceparent
+        INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data,
+                                caused_by, traceparent, status, attempts, version, next_at, finished_at)
+        SELECT id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data,
+               caused_by, traceparent, CASE WHEN is_sent THEN $13 ELSE $14 END, is_sent::int, is_sent::int,
+               CASE WHEN NOT is_sent THEN now() END, CASE WHEN is_sent THEN clock_timestamp() END
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::jsonb[],
-                    $10::uuid[], $11::text[])
-             AS due (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, caused_by, traceparent)
+                    $10::uuid[], $11::text[], $12::boolean[])
+             AS due (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data, caused_by, traceparent, is_sent)
         ORDER BY order_id, subscription_id, kind, channel
         ON CONFLICT DO NOTHING
+        RETURNING id
         "#,
         &ids,
         &kinds as &[&str],
@@ -54,10 +83,45 @@ pub(crate) async fn insert(tx: &mut Tx, messages: &[Message], channels: &[Channe
         &data as &[Json<&Content>],
         &causes as &[Option<Uuid>],
         &traces as &[Option<&str>],
+        &is_sent,
+        Status::Sent.as_str(),
+        Status::Pending.as_str(),
     )
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(inserted.rows_affected() == ids.len() as u64)
+    let are_all_new = inserted.len() == ids.len();
+    let inserted: HashSet<Uuid> = inserted.into_iter().collect();
+    let sent =
+        ids.iter().zip(&rows).zip(is_sent).filter(|((id, _), is_sent)| *is_sent && inserted.contains(id));
+    let sent: Vec<_> = sent.map(|((id, (index, ..)), _)| (*index, (*id).into())).collect();
+    Ok(Inserted { are_all_new, are_some_due: sent.len() < inserted.len(), sent })
+}
+
+/// Returns the addresses of the messages' customers, by order, as far as they are known and no earlier message about the order
+/// waits in the queue of the log.
+pub(crate) async fn recipients(
+    tx: &mut Tx,
+    messages: &[Message],
+) -> sqlx::Result<HashMap<OrderId, EmailAddress>> {
+    let about = messages.iter().filter_map(|message| Some((message.content.order_id()?, message.customer?)));
+    let (orders, customers): (Vec<Uuid>, Vec<Uuid>) =
+        about.map(|(order, customer)| (order.uuid(), customer.uuid())).unzip();
+    let rows = sqlx::query!(
+        r#"
+        SELECT message.order_id AS "order_id!", email AS "email!"
+        FROM unnest($1::uuid[], $2::uuid[]) AS message (order_id, customer_id)
+        JOIN contacts ON contacts.customer_id = message.customer_id AND email IS NOT NULL
+        WHERE NOT EXISTS (
+            SELECT FROM deliveries
+            WHERE deliveries.order_id = message.order_id AND channel = $3 AND finished_at IS NULL)
+        "#,
+        &orders,
+        &customers,
+        <&str>::from(Channel::Log),
+    );
+    let rows = rows.fetch_all(&mut **tx).await?.into_iter();
+    let known = rows.map(|row| Some((row.order_id.into(), EmailAddress::from_older(&row.email).ok()?)));
+    Ok(known.flatten().collect())
 }
 
 /// Writes the customer of deliveries that were inserted before their order was known.
@@ -78,16 +142,16 @@ pub(crate) async fn assign(tx: &mut Tx, orders: &[(OrderId, CustomerId)]) -> sql
     Ok(())
 }
 
-/// Makes due now the deliveries that wait for these customers' contacts.
-pub(crate) async fn contacts_arrived(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Makes due now the deliveries that wait for these customers' contacts, and returns their number.
+pub(crate) async fn contacts_arrived(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<u64> {
+    let awaited = sqlx::query!(
         "UPDATE deliveries SET next_at = now() WHERE status = $2 AND customer_id = ANY($1)",
         customers,
         Status::WaitingForContact.as_str(),
     )
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(awaited.rows_affected())
 }
 
 /// Cancels the unsent messages of these subscriptions; one that a worker holds at this moment may still go out. A message that

@@ -26,17 +26,22 @@ pub(crate) struct Addressing {
 }
 
 impl Addressing {
-    /// Gives the subscriptions of these customers their addresses, as far as they are known by now.
-    pub(crate) async fn run(&self, tx: &mut Tx, customers: &BTreeMap<CustomerId, Cause>) -> sqlx::Result<()> {
-        let mut mails = Vec::new();
-        for row in addressing::find(tx, &self.tokens, customers).await? {
+    /// Gives the subscriptions of these customers their addresses, as far as they are known by now. Returns whether there were
+    /// any.
+    pub(crate) async fn run(
+        &self,
+        tx: &mut Tx,
+        customers: &BTreeMap<CustomerId, Cause>,
+    ) -> sqlx::Result<bool> {
+        let (found, mut mails) = (addressing::find(tx, &self.tokens, customers).await?, Vec::new());
+        for row in &found {
             let cause = customers.get(&row.customer).cloned().unwrap_or_default();
-            mails.extend(self.give_address(tx, &row, cause).await?);
+            mails.extend(self.give_address(tx, row, cause).await?);
         }
-        if mails.is_empty() {
-            return Ok(());
+        if !mails.is_empty() {
+            deliveries::insert(tx, &mails, &self.channels).await?;
         }
-        deliveries::insert(tx, &mails, &self.channels).await.map(drop)
+        Ok(!found.is_empty())
     }
 
     /// Returns the confirmation mail to send, if the subscription needs one.

@@ -7,14 +7,53 @@ use chassis::logging::NOTICE;
 use events::values::EmailAddress;
 
 use super::Channel;
-use crate::delivery::templates::MailTemplates;
-
+use crate::delivery::templates::{MailTemplates, Text};
+use crate::domain::content::Content;
 use crate::domain::delivery::{Attempt, Delivery};
 
 /// Writes messages to the log.
+#[derive(Clone)]
 pub(crate) struct Log {
     /// `None` while only a line per message is logged.
     pub templates: Option<Arc<MailTemplates>>,
+}
+
+/// A message that can be logged.
+pub(crate) struct Line<'a> {
+    content: &'a Content,
+    traceparent: Option<&'a str>,
+    recipient: String,
+    /// The full text.
+    text: Option<Text>,
+}
+
+impl Log {
+    /// Returns the line of a message, or the reason why it cannot be logged.
+    pub(crate) fn line<'a>(
+        &self,
+        content: &'a Content,
+        traceparent: Option<&'a str>,
+        to: &EmailAddress,
+    ) -> Result<Line<'a>, String> {
+        let text = self.templates.as_ref().map(|templates| templates.text(content)).transpose();
+        let text = text.map_err(|error| format!("the template does not render: {error}"))?;
+        Ok(Line { content, traceparent, recipient: to.masked(), text })
+    }
+}
+
+impl Line<'_> {
+    /// Writes the line.
+    pub(crate) fn write(self) {
+        let Self { content, traceparent, recipient, text } = self;
+        let kind = <&str>::from(content.kind());
+        let order_id = content.order_id().map(tracing::field::display);
+        let sku = content.sku().map(tracing::field::display);
+        if let Some(Text { subject, body: text }) = text {
+            tracing::info!(target: NOTICE, kind, order_id, sku, text, traceparent, "to {recipient}: {subject}");
+        } else {
+            tracing::info!(kind, order_id, sku, recipient, traceparent, "notified");
+        }
+    }
 }
 
 impl Channel for Log {
@@ -28,22 +67,12 @@ impl Channel for Log {
     }
 
     async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
-        let content = &delivery.content;
-        let (kind, recipient) = (<&str>::from(content.kind()), to.masked());
-        let order_id = content.order_id().map(tracing::field::display);
-        let sku = content.sku().map(tracing::field::display);
-        let traceparent = delivery.traceparent.as_deref();
-        let Some(templates) = &self.templates else {
-            tracing::info!(kind, order_id, sku, recipient, traceparent, "notified");
-            return Attempt::Accepted;
-        };
-        match templates.text(content) {
-            Ok(message) => {
-                let (subject, text) = (message.subject, message.body);
-                tracing::info!(target: NOTICE, kind, order_id, sku, text, traceparent, "to {recipient}: {subject}");
+        match self.line(&delivery.content, delivery.traceparent.as_deref(), to) {
+            Ok(line) => {
+                line.write();
                 Attempt::Accepted
             }
-            Err(error) => Attempt::Blocked(format!("the template does not render: {error}")),
+            Err(cause) => Attempt::Blocked(cause),
         }
     }
 }
