@@ -23,6 +23,7 @@ use self::refusals::Outages;
 use crate::compacted::Compacted;
 use crate::kafka::{self, KafkaError};
 use crate::lease::Lease;
+use crate::pace::Pace;
 use crate::policy::{Backoff, Pauses};
 use crate::producer::{Acknowledgement, Producer};
 use crate::settings::Settings;
@@ -32,6 +33,9 @@ use crate::tx::Outbox;
 /// The bounds of the pause between two looks at the outbox for rows that other instances wrote.
 const SLOWEST_POLL: Duration = Duration::from_millis(200);
 const FASTEST_POLL: Duration = Duration::from_millis(5);
+/// How long acknowledged rows may wait for others to be deleted in the same statement. A relay that takes over meanwhile
+/// publishes them again.
+const DELETE_INTERVAL: Duration = Duration::from_millis(20);
 /// The pause before an instance that does not lead asks for the lease again.
 const STANDBY: Duration = Duration::from_millis(500);
 /// How long shutdown waits for the running tick, for acknowledgements, and for the database to delete acknowledged rows.
@@ -69,6 +73,11 @@ pub struct Relay {
     is_producer_stale: bool,
     poll: Duration,
     next_fetch: Instant,
+    pace: Pace,
+    /// The next fetch follows a commit of this process.
+    is_woken: bool,
+    /// The time of the next delete, unless a row waits for it.
+    next_delete: Instant,
 }
 
 impl Relay {
@@ -91,6 +100,9 @@ impl Relay {
             sender,
             poll: FASTEST_POLL,
             next_fetch: Instant::now(),
+            pace: Pace::default(),
+            is_woken: false,
+            next_delete: Instant::now(),
         }
     }
 

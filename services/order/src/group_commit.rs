@@ -1,15 +1,15 @@
 //! Group commit: orders that arrive together share a transaction.
 //!
-//! One task takes all waiting requests, without waiting for more, and writes them as a group; requests that arrive
-//! meanwhile are the next group. So an order costs less under load, and an idle service answers at once. When the database
+//! One task takes all waiting requests and writes them as a group; requests that arrive meanwhile, and during a pause as long
+//! as that, are the next group. So an order costs less under load, and an idle service answers at once. When the database
 //! refuses a request, the group is halved until that request is alone, and the others are written.
 
 mod customers;
 mod group;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use broker::{Failure, Outbox};
+use broker::{Failure, Outbox, Pace};
 use events::values::{ClaimHash, EmailAddress, PaymentMethod};
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
@@ -86,8 +86,9 @@ impl GroupCommit {
 impl Writer {
     /// Runs until `stop`, and then until every request has its reply.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut group = Vec::with_capacity(GROUP);
+        let (mut group, mut pace) = (Vec::with_capacity(GROUP), Pace::default());
         loop {
+            pace.wait().await;
             if stop.run_until_cancelled(self.waiting.recv_many(&mut group, GROUP)).await.is_none() {
                 self.waiting.close();
                 while self.waiting.recv_many(&mut group, GROUP).await > 0 {
@@ -95,7 +96,9 @@ impl Writer {
                 }
                 return;
             }
+            let started = Instant::now();
             self.process(std::mem::take(&mut group)).await;
+            pace.end(started);
         }
     }
 

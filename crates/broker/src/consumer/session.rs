@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envelope::Topic;
 use futures::FutureExt;
@@ -20,6 +20,7 @@ use super::monitor::Monitor;
 use super::status::ConsumerStatus;
 use crate::assignment::Assignment;
 use crate::handler::Subscription;
+use crate::pace::Pace;
 use crate::record::{Identity, Partition, Record};
 use crate::settings::Settings;
 use crate::tx::Outbox;
@@ -71,6 +72,7 @@ pub(super) struct Session<'a> {
     applier: Applier,
     pub(super) assignment: Arc<Assignment>,
     pub(super) batch: Batch,
+    pace: Pace,
     /// The finding that shows that the database went back in time.
     pub(super) older_database: Option<String>,
 }
@@ -92,6 +94,7 @@ impl<'a> Session<'a> {
             rebalances,
             assignment: Arc::default(),
             batch: Batch::default(),
+            pace: Pace::default(),
             older_database: None,
         })
     }
@@ -151,6 +154,8 @@ impl<'a> Session<'a> {
     /// Takes a record and all others that are ready, and applies them.
     async fn receive(&mut self, first: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<()> {
         let consumer = Arc::clone(&self.consumer.0);
+        self.pace.wait().await;
+        let started = Instant::now();
         let (mut received, mut room) = (Some(first), DRAIN);
         while let Some(result) = received {
             match result {
@@ -167,7 +172,9 @@ impl<'a> Session<'a> {
             let is_full = self.batch.is_full() || room == 0;
             received = if is_full { None } else { consumer.recv().now_or_never() };
         }
-        self.apply().await
+        let applied = self.apply().await;
+        self.pace.end(started);
+        applied
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {

@@ -92,6 +92,12 @@ impl InFlight {
         self.by_key.get(key)?.rows.front().map(|(_, row)| row)
     }
 
+    /// Returns whether a row waits until one of `ids` is finished.
+    pub(super) fn has_next(&self, ids: &[i64]) -> bool {
+        let queue = |id: &i64| self.by_key.get(self.keys.get(id)?);
+        ids.iter().filter_map(queue).any(|queue| queue.rows.len() > 1)
+    }
+
     /// Forgets a row that was published or withdrawn, so that the next row of its key may be sent. `None`: the row is not
     /// held.
     pub(super) fn finish(&mut self, id: i64) -> Option<Row> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt as _;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
@@ -12,7 +13,7 @@ use crate::record::HeaderList;
 /// The largest number of rows of one fetch.
 pub(super) const LIMIT: usize = 1000;
 /// The largest size of one fetch in bytes, which bounds memory.
-const BYTES: i64 = 4 << 20;
+const BYTES: usize = 4 << 20;
 
 /// Returns the oldest rows that are not held, without those of closed keys and topics.
 ///
@@ -22,38 +23,36 @@ const BYTES: i64 = 4 << 20;
 pub(super) async fn select(pool: &PgPool, in_flight: &InFlight) -> sqlx::Result<Vec<(i64, Row)>> {
     let (topics, keys): (Vec<_>, Vec<_>) = in_flight.closed().cloned().unzip();
     let closed_topics: Vec<String> = in_flight.closed_topics().cloned().collect();
-    let rows = sqlx::query!(
+    let ids = in_flight.ids();
+    let mut selected = sqlx::query!(
         r#"
-        SELECT id AS "id!", topic AS "topic!", key, value, headers AS "headers!: Json<HeaderList>"
-        FROM (
-            SELECT *, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
-            FROM (
-                SELECT id, topic, key, value, headers, coalesce(octet_length(value), 0) AS bytes
-                FROM broker.outbox
-                WHERE id NOT IN (SELECT unnest($1::bigint[]))
-                  AND (topic, coalesce(key, '')) NOT IN (
-                      SELECT closed.topic, coalesce(closed.key, '')
-                      FROM unnest($2::text[], $3::bytea[]) AS closed (topic, key)
-                  )
-                  AND topic <> ALL ($6)
-                ORDER BY id
-                LIMIT $4
-            ) AS oldest
-        ) AS measured
-        WHERE bytes_before < $5::bigint
+        SELECT id, topic, key, value, headers AS "headers: Json<HeaderList>"
+        FROM broker.outbox
+        WHERE id NOT IN (SELECT unnest($1::bigint[]))
+          AND (topic, coalesce(key, '')) NOT IN (
+              SELECT closed.topic, coalesce(closed.key, '')
+              FROM unnest($2::text[], $3::bytea[]) AS closed (topic, key)
+          )
+          AND topic <> ALL ($5)
         ORDER BY id
+        LIMIT $4
         "#,
-        &in_flight.ids(),
+        &ids,
         &topics,
         &keys as &[Option<Vec<u8>>],
         i64::try_from(LIMIT).unwrap_or(i64::MAX),
-        BYTES,
         &closed_topics,
     )
-    .fetch_all(pool)
-    .await?;
-    let to_row = |key, value, topic, headers| Row { topic, key, value, headers };
-    Ok(rows.into_iter().map(|row| (row.id, to_row(row.key, row.value, row.topic, row.headers.0))).collect())
+    .fetch(pool);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    // The rows after the last one are read and dropped by the connection.
+    while bytes < BYTES
+        && let Some(row) = selected.try_next().await?
+    {
+        bytes += row.value.as_ref().map_or(0, Vec::len);
+        rows.push((row.id, Row { topic: row.topic, key: row.key, value: row.value, headers: row.headers.0 }));
+    }
+    Ok(rows)
 }
 
 /// Returns those of `ids` that are still in the outbox.

@@ -7,7 +7,7 @@ use envelope::Cleanup;
 use tokio_util::sync::CancellationToken;
 
 use super::refusals::Refusal;
-use super::{FASTEST_POLL, Relay, SLOWEST_POLL, STANDBY, rows};
+use super::{DELETE_INTERVAL, FASTEST_POLL, Relay, SLOWEST_POLL, STANDBY, rows};
 use crate::compacted::republish_key;
 use crate::pause;
 use crate::producer::{Acknowledgement, Producer};
@@ -38,8 +38,13 @@ impl Relay {
 
     /// Fetches rows that it does not hold yet, and decides when to fetch again.
     async fn fetch(&mut self) -> sqlx::Result<()> {
+        let started = Instant::now();
         let rows = rows::select(self.outbox.pool(), &self.in_flight).await?;
-        self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
+        self.pace.end(started);
+        // The process announces its own commits; the pause is for rows that others wrote.
+        if !std::mem::take(&mut self.is_woken) {
+            self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
+        }
         let more = rows.len() >= rows::LIMIT;
         self.next_fetch = Instant::now() + if more { Duration::ZERO } else { self.poll };
         for (id, row) in rows {
@@ -86,7 +91,9 @@ impl Relay {
     fn next_tick(&self) -> Instant {
         let fetch = if self.in_flight.is_full() { None } else { Some(self.next_fetch) };
         let longest = Instant::now() + LONGEST_WAIT;
-        fetch.into_iter().chain(self.in_flight.next_retry()).min().map_or(longest, |at| at.min(longest))
+        let delete = (!self.acknowledged.is_empty()).then_some(self.next_delete);
+        let times = fetch.into_iter().chain(self.in_flight.next_retry()).chain(delete);
+        times.min().map_or(longest, |at| at.min(longest))
     }
 
     /// Waits for an acknowledgement, a commit, or `until`, and returns the acknowledgements that have arrived.
@@ -96,7 +103,9 @@ impl Relay {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = self.acknowledgements.recv_many(&mut acknowledgements, rows::LIMIT) => {}
-            () = self.outbox.woken(), if takes_more => self.next_fetch = Instant::now(),
+            () = self.outbox.woken(), if takes_more => {
+                (self.next_fetch, self.is_woken) = (self.pace.next(), true);
+            }
             () = tokio::time::sleep_until(until.into()) => {}
         }
         acknowledgements
@@ -129,12 +138,14 @@ impl Relay {
     }
 
     async fn delete_acknowledged(&mut self) -> sqlx::Result<()> {
-        if self.acknowledged.is_empty() {
+        let waits = || Instant::now() < self.next_delete && self.acknowledged.len() < rows::LIMIT;
+        if self.acknowledged.is_empty() || waits() && !self.in_flight.has_next(&self.acknowledged) {
             return Ok(());
         }
         pause::at("relay.acknowledged").await;
         // When this fails, the rows stay in `acknowledged` and in flight: a later tick deletes them, and none is sent again.
         let deleted = rows::delete(self.outbox.pool(), &self.acknowledged).await?;
+        self.next_delete = Instant::now() + DELETE_INTERVAL;
         for id in std::mem::take(&mut self.acknowledged) {
             let Some(row) = self.in_flight.finish(id) else {
                 continue;
