@@ -36,10 +36,11 @@ impl Warehouse {
         for (sku, (reserved, committed)) in moved {
             // `products` was rolled forward before, so each of its products has a stock row.
             let Some(stock) = self.shelves.0.get_mut(&sku) else { continue };
+            let available = stock.available();
             stock.reserved += reserved;
             stock.committed += committed;
-            // More is reserved than the copy had on hand: `stock` has the restocks in between.
-            stock.on_hand = stock.on_hand.max(stock.reserved);
+            // What is available changes only with a level that was published.
+            stock.on_hand = available + stock.reserved;
             stock.balance();
         }
     }
