@@ -33,8 +33,9 @@ impl Forged {
 }
 
 impl Shop {
-    /// Writes a record, as any client of the cluster can, and waits until Kafka has acknowledged it.
-    pub async fn publish(&self, forged: &Forged) {
+    /// Writes a record, as any client of the cluster can, waits until Kafka has acknowledged it, and returns partition and
+    /// offset.
+    pub async fn publish(&self, forged: &Forged) -> (i32, i64) {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.system.brokers());
         let producer: FutureProducer = config.create().unwrap();
@@ -51,7 +52,8 @@ impl Shop {
         });
         let topic = self.system.topic(&forged.topic);
         let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value).headers(headers);
-        producer.send(record, TIMEOUT).await.unwrap();
+        let written = producer.send(record, TIMEOUT).await.unwrap();
+        (written.partition, written.offset)
     }
 }
 

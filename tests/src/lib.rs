@@ -15,6 +15,7 @@ mod mail;
 mod orders;
 mod personal;
 mod problem;
+mod random;
 mod subscribers;
 mod wait;
 
@@ -31,6 +32,7 @@ pub use mail::{At, Inbox, Mail, Reaction};
 pub use orders::{Placed, total};
 pub use personal::tables_with;
 pub use problem::problem;
+pub use random::Random;
 pub use subscribers::{BACK, mailing};
 pub use wait::{TIMEOUT, eventually};
 

@@ -3,6 +3,7 @@
 mod connection;
 mod script;
 
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -118,6 +119,18 @@ impl Inbox {
     /// Returns the mails that clients sent to `to`, accepted or not.
     pub fn offered(&self, to: &str) -> Vec<Mail> {
         self.offers.lock().unwrap().iter().filter(|mail| mail.to == to).cloned().collect()
+    }
+
+    /// Returns the mails that clients sent, accepted or not, in the order of their arrival, each with whether it was accepted.
+    pub fn all_offered(&self) -> Vec<(Mail, bool)> {
+        let accepted: HashSet<(Instant, String)> =
+            self.mails.lock().unwrap().iter().map(|mail| (mail.at, mail.to.clone())).collect();
+        let offers = self.offers.lock().unwrap().clone();
+        let with_answer = |mail: Mail| {
+            let is_accepted = accepted.contains(&(mail.at, mail.to.clone()));
+            (mail, is_accepted)
+        };
+        offers.into_iter().map(with_answer).collect()
     }
 
     /// Sets the delay before the server accepts a mail.

@@ -69,9 +69,18 @@ impl Daemon {
 
     /// Starts the process unless it runs, and does not wait.
     pub fn spawn(&self) -> Result<()> {
+        self.spawn_with(&[])
+    }
+
+    /// Starts the process unless it runs, with these environment variables too, until it ends; does not wait.
+    pub fn spawn_with(&self, environment: &[(&str, String)]) -> Result<()> {
         let mut process = self.process();
         if process.as_mut().is_none_or(|running| running.end().is_some()) {
-            *process = Some(Process::spawn(&self.name, &self.launch, &self.dir)?);
+            let mut launch = self.launch.clone();
+            launch
+                .environment
+                .extend(environment.iter().map(|(name, value)| ((*name).to_owned(), value.into())));
+            *process = Some(Process::spawn(&self.name, &launch, &self.dir)?);
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ const PROPERTIES: &str = include_str!("../servers/kafka.properties");
 pub struct Settings<'a> {
     /// The port for clients.
     pub port: u16,
+    /// The port that Kafka names to its clients: `port`, or that of a proxy of a test.
+    pub advertised_port: u16,
     /// The controller's port.
     pub controller_port: u16,
     /// The folder of configuration and log.
@@ -86,11 +88,11 @@ fn jvm(jars: &Path) -> Vec<OsString> {
 }
 
 fn configuration(settings: &Settings<'_>) -> String {
-    let Settings { port, controller_port, .. } = settings;
+    let Settings { port, advertised_port, controller_port, .. } = settings;
     format!(
         "{PROPERTIES}\n\
          listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=BROKER://127.0.0.1:{advertised_port},CONTROLLER://127.0.0.1:{controller_port}\n\
          controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}\n\
          log.dirs={LOG}\n"
     )

@@ -34,4 +34,4 @@ pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use home::Home;
 pub use scratch::Scratch;
-pub use servers::Servers;
+pub use servers::{Place, Servers};

@@ -164,6 +164,7 @@ impl Local {
     pub(crate) async fn kafka(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
         let settings = kafka::Settings {
             port: self.ports.kafka(),
+            advertised_port: self.ports.kafka(),
             controller_port: self.ports.controller(),
             data: home.data("kafka"),
             run: &run_dir(home),

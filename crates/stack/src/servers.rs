@@ -22,6 +22,29 @@ pub struct Servers {
     scratch: Option<Scratch>,
 }
 
+/// The place of a private server.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The port to which clients connect: the server's own, or that of a proxy of a test.
+    pub front: u16,
+    /// The port on which the server listens.
+    pub back: u16,
+    /// The folder of the server's data; `None` for a folder that is removed with the server.
+    pub data: Option<PathBuf>,
+}
+
+impl Place {
+    /// Returns a place with a proxy before it, on free ports.
+    pub fn behind_a_proxy(data: Option<PathBuf>) -> Result<Self> {
+        Ok(Self { front: ports::free()?, back: ports::free()?, data })
+    }
+
+    fn direct() -> Result<Self> {
+        let port = ports::free()?;
+        Ok(Self { front: port, back: port, data: None })
+    }
+}
+
 impl Servers {
     /// Returns the servers of the environment, else one private pair for all tests of this process.
     pub async fn shared() -> Result<Arc<Self>> {
@@ -43,18 +66,25 @@ impl Servers {
 
     /// Starts a private pair whose Postgres has these environment variables too.
     pub async fn private_with(postgres: &[(&str, String)]) -> Result<Self> {
-        Self::start_private(None, None, Durability::Kill, postgres).await
+        Self::start_private(None, None, Durability::Kill, postgres, [Place::direct()?, Place::direct()?])
+            .await
+    }
+
+    /// Starts a private pair behind the proxies of a test.
+    pub async fn private_through(kafka: Place, postgres: Place) -> Result<Self> {
+        Self::start_private(None, None, Durability::Kill, &[], [kafka, postgres]).await
     }
 
     /// Starts a private pair for a measurement: Postgres syncs to disk, as by default.
     pub async fn durable() -> Result<Self> {
-        Self::start_private(None, None, Durability::PowerCut, &[]).await
+        Self::start_private(None, None, Durability::PowerCut, &[], [Place::direct()?, Place::direct()?]).await
     }
 
     /// Starts the servers that are not given.
     pub async fn start(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
         let (Some(brokers), Some(postgres_url)) = (&brokers, &postgres_url) else {
-            return Self::start_private(brokers, postgres_url, Durability::Kill, &[]).await;
+            let places = [Place::direct()?, Place::direct()?];
+            return Self::start_private(brokers, postgres_url, Durability::Kill, &[], places).await;
         };
         let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
         Ok(Self { brokers, postgres_url, kafka: None, postgres: None, scratch: None })
@@ -65,20 +95,22 @@ impl Servers {
         postgres_url: Option<String>,
         durability: Durability,
         environment: &[(&str, String)],
+        [kafka_place, postgres_place]: [Place; 2],
     ) -> Result<Self> {
         let home = Home::find()?;
         let scratch = Scratch::new(&home)?;
         let installed = maven::install(&home, |_| ()).await?;
-        let (port, password) = (ports::free()?, random::hex(16)?);
+        let password = random::hex(16)?;
         let kafka_settings = kafka::Settings {
-            port: ports::free()?,
+            port: kafka_place.back,
+            advertised_port: kafka_place.front,
             controller_port: ports::free()?,
-            data: kafka_data(&scratch),
+            data: kafka_place.data.clone().unwrap_or_else(|| kafka_data(&scratch)),
             run: scratch.dir(),
         };
         let postgres_settings = postgres::Settings {
-            port,
-            data: scratch.reachable().join("postgres"),
+            port: postgres_place.back,
+            data: postgres_place.data.clone().unwrap_or_else(|| scratch.reachable().join("postgres")),
             run: scratch.dir(),
             password: &password,
             durability,
@@ -88,7 +120,7 @@ impl Servers {
             let Some(given) = brokers else {
                 let daemon = kafka::prepare(&installed, &kafka_settings).await?;
                 daemon.start().await?;
-                return Ok::<_, crate::Error>((format!("127.0.0.1:{}", kafka_settings.port), Some(daemon)));
+                return Ok::<_, crate::Error>((format!("127.0.0.1:{}", kafka_place.front), Some(daemon)));
             };
             Ok((given, None))
         };
@@ -96,7 +128,10 @@ impl Servers {
             let Some(given) = postgres_url else {
                 let daemon = postgres::prepare(&installed, &postgres_settings).await?;
                 daemon.start().await?;
-                return Ok::<_, crate::Error>((postgres::admin_url(port, &password), Some(daemon)));
+                return Ok::<_, crate::Error>((
+                    postgres::admin_url(postgres_place.front, &password),
+                    Some(daemon),
+                ));
             };
             Ok((given, None))
         };

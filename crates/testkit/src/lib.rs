@@ -10,5 +10,5 @@ mod system;
 pub mod topics;
 
 pub use builder::Builder;
-pub use stack::{Daemon, Servers, ports};
+pub use stack::{Daemon, Place, Servers, ports};
 pub use system::System;

@@ -15,6 +15,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Record {
     /// The topic's full name.
     pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
     /// The key.
     pub key: Vec<u8>,
     /// The value; empty for a tombstone.
@@ -67,6 +71,8 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     }
     Record {
         topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
         key: message.key().unwrap_or_default().to_vec(),
         value: message.payload().unwrap_or_default().to_vec(),
         headers,

@@ -1,7 +1,7 @@
 //! An order, pure: its content, its state, and the events that publish it. No I/O and no clock: `now` is passed in. The
 //! state machine ([`machine`]) has no data; here its decisions get the order's data.
 
-mod machine;
+pub mod machine;
 mod past;
 pub(crate) mod pricing;
 #[cfg(test)]
@@ -86,16 +86,8 @@ impl Order {
 
     /// Applies an event of the payment and returns the event to publish.
     pub(crate) fn apply_payment(&mut self, event: &PaymentEvent, now: OffsetDateTime) -> Option<OrderEvent> {
-        let payment = match event {
-            PaymentEvent::Authorized(_) => Payment::Authorized,
-            PaymentEvent::Declined(_) => Payment::Declined,
-            PaymentEvent::Captured(_) => Payment::Captured,
-            PaymentEvent::CaptureFailed(_) => Payment::Failed,
-            PaymentEvent::Voided(_) => Payment::Voided,
-            PaymentEvent::Refunded(_) => Payment::Refunded,
-        };
         self.note(event.ce_type(), now);
-        self.step(Input::Payment(payment), now)
+        self.step(event.into(), now)
     }
 
     /// Applies an event of the reservation and returns the event to publish.
@@ -104,20 +96,14 @@ impl Order {
         event: &ReservationEvent,
         now: OffsetDateTime,
     ) -> Option<OrderEvent> {
-        let stock = match event {
-            ReservationEvent::Reserved(_) => Stock::Reserved,
-            ReservationEvent::Rejected(rejected) => {
-                // A rejection after a release comes too late to change what was published.
-                if self.state.stock < Stock::Rejected {
-                    self.short.clone_from(&rejected.short);
-                }
-                Stock::Rejected
-            }
-            ReservationEvent::Committed(_) => Stock::Committed,
-            ReservationEvent::Released(_) => Stock::Released,
-        };
+        // A rejection after a release comes too late to change what was published.
+        if let ReservationEvent::Rejected(rejected) = event
+            && self.state.stock < Stock::Rejected
+        {
+            self.short.clone_from(&rejected.short);
+        }
         self.note(event.ce_type(), now);
-        self.step(Input::Stock(stock), now)
+        self.step(event.into(), now)
     }
 
     /// Cancels the order for its customer; `None` when it is cancelled already.

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use web::Limit;
 
 pub use config::Config;
+pub use domain::machine;
 
 /// The service's own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use system_tests::{Shop, eventually, total};
+use system_tests::{Random, Shop, eventually, total};
 use testkit::System;
 
 const LOAD: Duration = Duration::from_secs(30);
@@ -14,25 +14,9 @@ const METHODS: [&str; 6] =
     ["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", "pm_timeout", "pm_flaky", "pm_captureFails"];
 const STOCK: [(&str, i64); 3] = [("MUG", 10_000), ("PEN", 40), ("HAT", 15)];
 
-/// A small random generator (`SplitMix64`), so that a run can be repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-}
-
 /// Places orders, repeating each request with its idempotency key until it is answered; returns the acknowledged ids.
 async fn client(shop: &Shop, number: u64, seed: u64, until: Instant) -> Vec<String> {
-    let mut random = Random(seed ^ (number << 32));
+    let mut random = Random::new(seed ^ (number << 32));
     let mut acknowledged = Vec::new();
     for n in 0.. {
         if Instant::now() > until {
@@ -56,7 +40,7 @@ async fn client(shop: &Shop, number: u64, seed: u64, until: Instant) -> Vec<Stri
 
 /// Kills each service in turn and restarts it a moment later, until the time is over.
 async fn killer(shop: &Shop, seed: u64, until: Instant) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for service in shop.system.services().cycle() {
         let (alive, dead) = (500 + random.below(1500), random.below(1000));
         tokio::time::sleep(Duration::from_millis(alive)).await;

@@ -20,7 +20,7 @@
 //! a confirmed order only after a database was restored from an older copy: money and goods went back for a cancellation
 //! that order, payment or inventory has lost, so the order is cancelled too.
 
-use events::CancelReason;
+use events::{CancelReason, PaymentEvent, ReservationEvent};
 use serde::Serialize;
 use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 /// The status of an order. The database and the API have its strum name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Status {
+pub enum Status {
     /// The order waits for payment and inventory.
     Placed,
     /// The amount was authorized and the stock reserved.
@@ -43,7 +43,7 @@ pub(crate) enum Status {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Payment {
+pub enum Payment {
     /// No answer yet.
     Pending,
     /// The amount is held.
@@ -66,7 +66,7 @@ pub(crate) enum Payment {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Stock {
+pub enum Stock {
     /// No answer yet.
     Pending,
     /// All lines are reserved.
@@ -81,18 +81,18 @@ pub(crate) enum Stock {
 
 /// An order's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
+pub struct State {
     /// The decided status.
-    pub(crate) status: Status,
+    pub status: Status,
     /// The state of the payment.
-    pub(crate) payment: Payment,
+    pub payment: Payment,
     /// The state of the reservation.
-    pub(crate) stock: Stock,
+    pub stock: Stock,
 }
 
 /// An input of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Input {
+pub enum Input {
     /// A new state of the payment.
     Payment(Payment),
     /// A new state of the reservation.
@@ -103,9 +103,35 @@ pub(crate) enum Input {
     Expired,
 }
 
+/// The new state of the payment that its event names.
+impl From<&PaymentEvent> for Input {
+    fn from(event: &PaymentEvent) -> Self {
+        Self::Payment(match event {
+            PaymentEvent::Authorized(_) => Payment::Authorized,
+            PaymentEvent::Declined(_) => Payment::Declined,
+            PaymentEvent::Captured(_) => Payment::Captured,
+            PaymentEvent::CaptureFailed(_) => Payment::Failed,
+            PaymentEvent::Voided(_) => Payment::Voided,
+            PaymentEvent::Refunded(_) => Payment::Refunded,
+        })
+    }
+}
+
+/// The new state of the reservation that its event names.
+impl From<&ReservationEvent> for Input {
+    fn from(event: &ReservationEvent) -> Self {
+        Self::Stock(match event {
+            ReservationEvent::Reserved(_) => Stock::Reserved,
+            ReservationEvent::Rejected(_) => Stock::Rejected,
+            ReservationEvent::Committed(_) => Stock::Committed,
+            ReservationEvent::Released(_) => Stock::Released,
+        })
+    }
+}
+
 /// The decision of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Confirm the order.
     Confirm,
     /// Cancel the order.
@@ -114,7 +140,7 @@ pub(crate) enum Decision {
 
 impl Status {
     /// Returns the status that a database stores as `text` and `reason`; `None` when they contradict each other.
-    pub(crate) fn from_columns(text: &str, reason: Option<CancelReason>) -> Option<Self> {
+    pub fn from_columns(text: &str, reason: Option<CancelReason>) -> Option<Self> {
         let cancelled = reason.map(Self::Cancelled);
         let possible = cancelled.map_or(vec![Self::Placed, Self::Confirmed], |cancelled| vec![cancelled]);
         possible.into_iter().find(|status| <&str>::from(status) == text)
@@ -123,11 +149,11 @@ impl Status {
 
 impl State {
     /// The state of a new order.
-    pub(crate) const PLACED: Self =
+    pub const PLACED: Self =
         Self { status: Status::Placed, payment: Payment::Pending, stock: Stock::Pending };
 
     /// Returns the state after `input`, and the decision if there is one.
-    pub(crate) fn step(self, input: Input) -> (Self, Option<Decision>) {
+    pub fn step(self, input: Input) -> (Self, Option<Decision>) {
         let (mut payment, mut stock) = (self.payment, self.stock);
         match input {
             Input::Payment(answer) => payment = payment.max(answer),

@@ -1,0 +1,86 @@
+//! Who has left is not told: after an erasure nothing, after unsubscribing or buying nothing about the product.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::Facts;
+use crate::history::{Call, History, Mail, Request};
+
+/// No mail arrives after somebody has left and the system was idle, unless they came back.
+pub(crate) fn nobody_is_told_after_leaving(facts: &Facts<'_>) -> Vec<String> {
+    let history = facts.history;
+    let deliveries: BTreeMap<_, _> = history.tables.deliveries.iter().map(|row| (row.id, row)).collect();
+    let (mut mails, mut requests) =
+        (BTreeMap::<&str, Vec<&Mail>>::new(), BTreeMap::<&str, Vec<&Call>>::new());
+    for mail in &history.mails {
+        mails.entry(&mail.to).or_default().push(mail);
+    }
+    for call in &history.calls {
+        if let Some(email) = address(&call.request) {
+            requests.entry(email).or_default().push(call);
+        }
+    }
+    let mut found = Vec::new();
+    for call in &history.calls {
+        let Some(leaving) = leaving(facts, call) else { continue };
+        let Some(settled) = settled(history, call) else { continue };
+        let (later, requests) = (mails.get(leaving.email), requests.get(leaving.email));
+        for mail in later.into_iter().flatten().filter(|mail| mail.at > settled) {
+            let about = deliveries.get(&mail.delivery).filter(|row| row.kind == "back_in_stock");
+            let about = about.and_then(|row| row.sku.as_deref());
+            let concerned = leaving.sku.is_none_or(|sku| about == Some(sku));
+            let since =
+                requests.into_iter().flatten().filter(|later| call.sent < later.sent && later.sent < mail.at);
+            if concerned && !since.into_iter().any(|later| leaving.ends_by(&later.request)) {
+                found.push(format!("{:?} at {settled} ms, and later {mail:?}", call.request));
+            }
+        }
+    }
+    found
+}
+
+/// The address that asks for mails.
+fn address(request: &Request) -> Option<&str> {
+    match request {
+        Request::Subscribe { email, .. } => Some(email),
+        Request::Place { body, .. } => body["email"].as_str(),
+        _ => None,
+    }
+}
+
+/// Who left: everything (`None`), or the wait for a product.
+struct Leaving<'h> {
+    email: &'h str,
+    sku: Option<&'h str>,
+}
+
+fn leaving<'h>(facts: &Facts<'h>, call: &'h Call) -> Option<Leaving<'h>> {
+    match &call.request {
+        Request::Erase { email } if call.status == 202 => Some(Leaving { email, sku: None }),
+        Request::Unsubscribe { email, sku } if call.status == 200 => Some(Leaving { email, sku: Some(sku) }),
+        Request::Place { body, .. } if call.status == 202 => {
+            let id = call.json()["id"].as_str()?.parse().ok()?;
+            facts.rows.get(&id).filter(|row| row.status == "confirmed")?;
+            let [item] = body["items"].as_array()?.as_slice() else { return None };
+            Some(Leaving { email: body["email"].as_str()?, sku: item["sku"].as_str() })
+        }
+        _ => None,
+    }
+}
+
+/// The first moment after the answer at which the system was idle.
+fn settled(history: &History, call: &Call) -> Option<u64> {
+    let answered = call.answered?;
+    history.idle_at.iter().copied().find(|idle| *idle >= answered)
+}
+
+impl Leaving<'_> {
+    /// Whether this later request of the same address asks for such mails again.
+    fn ends_by(&self, request: &Request) -> bool {
+        match request {
+            Request::Place { body, .. } => self.sku.is_none() || body["notify_me"] == Value::Bool(true),
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Reads the history of a site: topics from their beginning, tables, the gateway's ledger, mails.
+
+use std::collections::BTreeMap;
+
+use checker::{History, Mail, Record, Tables, tables};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use testkit::topics;
+
+use crate::site::Site;
+
+impl Site {
+    /// Reads everything.
+    pub(crate) async fn collect(&self) -> anyhow::Result<History> {
+        let records = self.records().await?;
+        let mut history = self.look().await?;
+        history.records = records;
+        history.mails = self.mails();
+        let record = self.record();
+        history.calls.clone_from(&record.calls);
+        history.calls.sort_by_key(|call| call.sent);
+        history.idle_at.clone_from(&record.idle_at);
+        history.interruptions = self.interruptions();
+        Ok(history)
+    }
+
+    /// Reads the tables alone, which say whether the system is idle.
+    pub(crate) async fn look(&self) -> anyhow::Result<History> {
+        let mut tables = Tables::default();
+        let mut order = self.database("order").await?;
+        tables.orders = rows(&mut order, "SELECT to_jsonb(t) FROM orders t").await?;
+        tables.customers = rows(&mut order, "SELECT to_jsonb(t) FROM customers t").await?;
+        let mut payment = self.database("payment").await?;
+        tables.payments = rows(&mut payment, "SELECT to_jsonb(t) FROM payments t").await?;
+        tables.authorizations =
+            rows(&mut payment, "SELECT to_jsonb(t) FROM gateway.authorizations t").await?;
+        tables.refunds = rows(&mut payment, "SELECT to_jsonb(t) FROM gateway.refunds t").await?;
+        let mut inventory = self.database("inventory").await?;
+        tables.products = rows(&mut inventory, "SELECT to_jsonb(t) FROM products t").await?;
+        tables.stock = rows(&mut inventory, "SELECT to_jsonb(t) FROM stock t").await?;
+        tables.reservations = rows(&mut inventory, "SELECT to_jsonb(t) FROM reservations t").await?;
+        let mut notification = self.database("notification").await?;
+        tables.deliveries = rows(&mut notification, "SELECT to_jsonb(t) FROM deliveries t").await?;
+        tables.subscriptions = rows(&mut notification, "SELECT to_jsonb(t) FROM subscriptions t").await?;
+        for (service, database) in [
+            ("order", &mut order),
+            ("payment", &mut payment),
+            ("inventory", &mut inventory),
+            ("notification", &mut notification),
+        ] {
+            tables.brokers.insert(service.to_owned(), self.broker(service, database).await?);
+        }
+        let injected = self.record().injected.clone();
+        Ok(History { tables, injected, ..History::default() })
+    }
+
+    async fn database(&self, service: &str) -> anyhow::Result<PgConnection> {
+        Ok(PgConnection::connect(self.shop.system.database_url(service)).await?)
+    }
+
+    async fn broker(&self, service: &str, database: &mut PgConnection) -> anyhow::Result<tables::Broker> {
+        let leases = "SELECT to_jsonb(t) || jsonb_build_object('live', expires_at > clock_timestamp()) FROM broker.leases t";
+        let system = &self.shop.system;
+        let positions =
+            stack::backlog::positions(system.database_url(service), system.brokers(), system.topic_prefix())
+                .await?;
+        let position = |position: stack::backlog::Position| tables::Position {
+            topic: position.topic,
+            partition: position.partition,
+            next_offset: position.next,
+            end: position.log.map(|log| log.end),
+        };
+        Ok(tables::Broker {
+            outbox: rows(database, "SELECT jsonb_build_object('id', id, 'topic', topic) FROM broker.outbox")
+                .await?,
+            positions: positions.into_iter().map(position).collect(),
+            dead_letters: rows(database, "SELECT to_jsonb(t) FROM broker.dead_letters t").await?,
+            leases: rows(database, leases).await?,
+        })
+    }
+
+    async fn records(&self) -> anyhow::Result<Vec<Record>> {
+        let system = &self.shop.system;
+        let records = topics::read(system.brokers(), system.topic_prefix()).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let record = |record: topics::Record| Record {
+            topic: record.topic.trim_start_matches(system.topic_prefix()).to_owned(),
+            partition: record.partition,
+            offset: record.offset,
+            key: text(&record.key),
+            value: (!record.value.is_empty()).then(|| text(&record.value)),
+            headers: headers(&text(&record.headers)),
+        };
+        Ok(records.into_iter().map(record).collect())
+    }
+
+    fn mails(&self) -> Vec<Mail> {
+        let offers = self.inbox.all_offered().into_iter();
+        let mail = |(mail, accepted): (system_tests::Mail, bool)| {
+            let id = mail.header("Message-ID")?.trim_start_matches('<').split('@').next()?.parse().ok()?;
+            let about_order = !mail.text.contains("/subscriptions/unsubscribe")
+                && !mail.text.contains("/subscriptions/confirm");
+            Some(Mail { at: self.since(mail.at), to: mail.to, delivery: id, about_order, accepted })
+        };
+        offers.filter_map(mail).collect()
+    }
+}
+
+/// Splits headers that are written one `name: value` per line.
+fn headers(lines: &str) -> Vec<(String, String)> {
+    let pairs = lines.lines().filter_map(|line| line.split_once(": "));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+async fn rows<T: DeserializeOwned>(database: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<T>> {
+    let rows: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(database).await?;
+    rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
+}
+
+/// The positions of all services, which two looks at an idle system have in common.
+pub(crate) fn positions(history: &History) -> BTreeMap<String, Vec<tables::Position>> {
+    let brokers = history.tables.brokers.iter();
+    brokers.map(|(service, broker)| (service.clone(), broker.positions.clone())).collect()
+}

@@ -1,0 +1,158 @@
+//! `./scripts/faults`: runs faults on systems of its own and prints a table of the results.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use faults::report::{HEAD, Row};
+use faults::{FAULTS, Fault, Site};
+use system_tests::Random;
+
+/// After so many rounds a fresh system replaces the present one: each round checks the whole history of its system.
+const ROUNDS_PER_SITE: usize = 20;
+
+/// Breaks a system under load, and checks its whole history after each fault.
+#[derive(Parser)]
+#[command(name = "faults")]
+struct Arguments {
+    /// The faults; all when none is named. `mix` picks one at random each round.
+    names: Vec<String>,
+    /// Lists the faults.
+    #[arg(long)]
+    list: bool,
+    /// Repeats the random choices of a run.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The number of rounds per fault.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// The number of customers at the same time.
+    #[arg(long, default_value_t = 6)]
+    customers: u64,
+    /// Runs the random mix for this long instead, such as 2h.
+    #[arg(long, value_parser = duration)]
+    soak: Option<Duration>,
+    /// Writes the history of a round with findings to this file, as JSON.
+    #[arg(long)]
+    save: Option<std::path::PathBuf>,
+    /// Also writes the history of rounds without findings.
+    #[arg(long, requires = "save")]
+    save_good: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| "a number and s, m or h, such as 2h".to_owned())?;
+    match unit {
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_mins(number)),
+        "h" => Ok(Duration::from_hours(number)),
+        _ => Err("the unit is s, m or h".to_owned()),
+    }
+}
+
+const MIX: Fault = Fault::MIX;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        for fault in FAULTS.iter().chain([&MIX]) {
+            println!("{:24}{}", fault.name, fault.what);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let seed = arguments.seed.unwrap_or_else(|| u64::from(now.subsec_nanos()));
+    eprintln!("seed {seed}; repeat the choices with --seed {seed}");
+    let mut run = Run { seed, arguments, site: None, rounds: 0, before: (0, 0) };
+    println!("{HEAD}");
+    let mut found = 0;
+    for fault in run.chosen()? {
+        let row = run.fault(&fault).await?;
+        println!("{}", row.line(&fault));
+        found += row.found();
+    }
+    Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Picks a fault that every system can take.
+fn pick(random: &mut Random) -> Fault {
+    loop {
+        let fault = *random.pick(FAULTS);
+        if !fault.small_disks {
+            return fault;
+        }
+    }
+}
+
+/// A run, with its present system.
+struct Run {
+    seed: u64,
+    arguments: Arguments,
+    site: Option<Site>,
+    rounds: usize,
+    before: (usize, usize),
+}
+
+impl Run {
+    fn chosen(&self) -> anyhow::Result<Vec<Fault>> {
+        if self.arguments.soak.is_some() {
+            return Ok(vec![MIX]);
+        }
+        if self.arguments.names.is_empty() {
+            return Ok(FAULTS.to_vec());
+        }
+        let find = |name: &String| {
+            let found = FAULTS.iter().chain([&MIX]).find(|fault| fault.name == name);
+            found.copied().with_context(|| format!("no fault is called {name}; --list names them"))
+        };
+        self.arguments.names.iter().map(find).collect()
+    }
+
+    async fn fault(&mut self, fault: &Fault) -> anyhow::Result<Row> {
+        let (started, mut row) = (Instant::now(), Row::default());
+        for round in 0.. {
+            let over = match self.arguments.soak {
+                Some(soak) => started.elapsed() >= soak,
+                None => round >= self.arguments.rounds,
+            };
+            if over {
+                break;
+            }
+            self.round(fault, &mut row).await?;
+        }
+        Ok(row)
+    }
+
+    async fn round(&mut self, fault: &Fault, row: &mut Row) -> anyhow::Result<()> {
+        let fits = self.site.as_ref().is_some_and(|site| site.has_small_disks() == fault.small_disks);
+        if !fits || self.rounds.is_multiple_of(ROUNDS_PER_SITE) {
+            // The old system ends before the new one begins.
+            self.site = None;
+            let site = Site::open(self.arguments.customers, fault.small_disks).await?;
+            (self.site, self.before) = (Some(site), (0, 0));
+        }
+        let Some(site) = &self.site else { bail!("no system runs") };
+        self.rounds += 1;
+        let mut random = Random::new(self.seed ^ (self.rounds as u64));
+        let chosen = if fault.name == MIX.name { pick(&mut random) } else { *fault };
+        eprintln!("round {}: {}", self.rounds, chosen.name);
+        let outcome = site.round(&format!("r{}", self.rounds), &chosen, random.below(u64::MAX)).await?;
+        eprintln!("  recovered after {:?}, idle after {:?}", outcome.recovery, outcome.idle);
+        outcome.found.iter().for_each(|finding| eprintln!("  FOUND {finding}"));
+        row.add(&outcome, self.before);
+        self.before = (outcome.orders, outcome.records);
+        if let Some(file) =
+            self.arguments.save.as_ref().filter(|_| self.arguments.save_good || !outcome.found.is_empty())
+        {
+            std::fs::write(file, serde_json::to_vec(&outcome.history)?)?;
+        }
+        if !outcome.found.is_empty() {
+            // What one round left behind would be found again in the next.
+            self.rounds = self.rounds.next_multiple_of(ROUNDS_PER_SITE);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! A running system with everything around it that a fault needs, and the record of what its clients saw.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use checker::{Call, Location, Request};
+use reqwest::RequestBuilder;
+use system_tests::{Inbox, Random, Shop, mailing};
+use testkit::{Daemon, Place, Servers, System};
+
+use crate::disk::Disk;
+use crate::proxy::Proxy;
+
+/// The number of instances per service; the second one runs only where a fault starts it.
+const INSTANCES: usize = 2;
+
+/// A system under test.
+pub struct Site {
+    pub(crate) shop: Shop,
+    pub(crate) inbox: Inbox,
+    pub(crate) kafka: Proxy,
+    pub(crate) postgres: Proxy,
+    pub(crate) record: Mutex<Recording>,
+    /// The disks of Kafka and Postgres, when they can be filled. Declared, and so dropped, after the system that uses them.
+    pub(crate) disks: Option<[Disk; 2]>,
+    /// The number of customers at the same time.
+    pub(crate) customers: u64,
+    interruptions: AtomicUsize,
+    start: Instant,
+}
+
+/// What happened so far, for the history.
+#[derive(Default)]
+pub(crate) struct Recording {
+    pub calls: Vec<Call>,
+    pub injected: BTreeSet<Location>,
+    pub idle_at: Vec<u64>,
+}
+
+impl Site {
+    /// Starts a private Kafka and Postgres behind proxies, and one instance of each service,
+    /// for this number of customers at the same time. With `small_disks`, which only root can mount, the servers' disks can
+    /// be filled.
+    pub async fn open(customers: u64, small_disks: bool) -> anyhow::Result<Self> {
+        let disks = if small_disks { Some([Disk::mount("kafka")?, Disk::mount("postgres")?]) } else { None };
+        let data = |number: usize| disks.as_ref().map(|disks| disks[number].data());
+        let (at_kafka, at_postgres) = (Place::behind_a_proxy(data(0))?, Place::behind_a_proxy(data(1))?);
+        let (kafka, postgres) = (Proxy::open(&at_kafka).await?, Proxy::open(&at_postgres).await?);
+        let servers = Arc::new(Servers::private_through(at_kafka, at_postgres).await?);
+        let inbox = Inbox::open();
+        let builder = System::builder().servers(servers).built().instances_of_all(INSTANCES);
+        let builder = builder.env("order", "ORDER_EXPIRES_AFTER", "30s");
+        let settings = [("WAVE_INTERVAL", "1s"), ("SUBSCRIPTIONS_PER_ADDRESS_PER_HOUR", "1000")];
+        let shop = Shop::with(mailing(builder, &inbox, &settings)).await;
+        // Queues are checked after each round, and the injected dead letters stay.
+        shop.system.leave_queues();
+        let site = Self {
+            shop,
+            inbox,
+            kafka,
+            postgres,
+            record: Mutex::default(),
+            customers,
+            disks,
+            interruptions: AtomicUsize::new(0),
+            start: Instant::now(),
+        };
+        for service in site.services() {
+            site.shop.system.instance(&service, INSTANCES).stop(Duration::from_secs(20)).await;
+        }
+        site.fill().await?;
+        Ok(site)
+    }
+
+    /// Whether the servers' disks can be filled.
+    pub fn has_small_disks(&self) -> bool {
+        self.disks.is_some()
+    }
+
+    /// The names of the services.
+    pub(crate) fn services(&self) -> Vec<String> {
+        self.shop.system.services().map(str::to_owned).collect()
+    }
+
+    /// A random service.
+    pub(crate) fn any_service(&self, random: &mut Random) -> String {
+        random.pick(&self.services()).clone()
+    }
+
+    /// The first instance of a random service.
+    pub(crate) fn any(&self, random: &mut Random) -> &Daemon {
+        self.shop.system.service(&self.any_service(random))
+    }
+
+    /// The second instance of a service.
+    pub(crate) fn second(&self, service: &str) -> &Daemon {
+        self.shop.system.instance(service, INSTANCES)
+    }
+
+    /// All processes of the services.
+    pub(crate) fn daemons(&self) -> impl Iterator<Item = &Daemon> {
+        let system = &self.shop.system;
+        system.services().flat_map(|service| (1..=INSTANCES).map(|number| system.instance(service, number)))
+    }
+
+    /// The time since the start, in milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.since(Instant::now())
+    }
+
+    /// The time of an instant, in milliseconds since the start.
+    pub(crate) fn since(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts an event that may have cut a mail in flight.
+    pub(crate) fn interrupt(&self) {
+        self.interruptions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of such events.
+    pub(crate) fn interruptions(&self) -> usize {
+        self.interruptions.load(Ordering::Relaxed)
+    }
+
+    /// The record of what happened so far.
+    pub(crate) fn record(&self) -> MutexGuard<'_, Recording> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request and records it with its answer. Returns status and body; 0 without an answer.
+    pub(crate) async fn send(&self, request: Request, http: RequestBuilder) -> (u16, String) {
+        let sent = self.now();
+        let answer = async {
+            let answer = http.send().await?;
+            let status = answer.status().as_u16();
+            Ok::<_, reqwest::Error>((status, answer.text().await?))
+        };
+        let answer = answer.await.ok();
+        let answered = answer.as_ref().map(|_| self.now());
+        let (status, answer) = answer.unwrap_or_default();
+        self.record().calls.push(Call { request, sent, answered, status, answer: answer.clone() });
+        (status, answer)
+    }
+}

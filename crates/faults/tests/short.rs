@@ -1,0 +1,19 @@
+//! A few faults in a row on one system, each with the check of the whole history. `./scripts/faults` runs all of them.
+
+use faults::{FAULTS, Site};
+
+/// Faults of different kinds that end soon.
+const SHORT: [&str; 5] = ["none", "kill", "poison", "postgres-commit-lost", "kafka-cut"];
+const CUSTOMERS: u64 = 3;
+const SEED: u64 = 20;
+
+#[tokio::test]
+async fn after_each_fault_the_history_has_no_contradiction() {
+    let site = Site::open(CUSTOMERS, false).await.unwrap();
+    for (number, name) in SHORT.into_iter().enumerate() {
+        let fault = FAULTS.iter().find(|fault| fault.name == name).unwrap();
+        let outcome = site.round(&format!("r{number}"), fault, SEED + number as u64).await.unwrap();
+        assert!(outcome.found.is_empty(), "{name}, seed {}: {:#?}", SEED + number as u64, outcome.found);
+        assert!(outcome.orders > 0 && !outcome.history.mails.is_empty(), "{name} had no load");
+    }
+}
