@@ -101,8 +101,8 @@ fn keys_stay_on_their_partition(facts: &Facts<'_>) -> Vec<String> {
 
 /// The event that caused another one is on a topic.
 fn causes_exist(facts: &Facts<'_>) -> Vec<String> {
-    let ids: BTreeSet<&str> =
-        facts.history.records.iter().filter_map(|record| record.header(names::ID)).collect();
+    let records = TOPICS.into_iter().flat_map(|topic| facts.records(topic));
+    let ids: BTreeSet<&str> = records.filter_map(|record| record.header(names::ID)).collect();
     let mut found = Vec::new();
     for record in TOPICS.into_iter().flat_map(|topic| facts.records(topic)) {
         // Events that were published again have new ids, and their effects name the old ones.

@@ -43,13 +43,9 @@ impl Site {
         let mut notification = self.database("notification").await?;
         tables.deliveries = rows(&mut notification, "SELECT to_jsonb(t) FROM deliveries t").await?;
         tables.subscriptions = rows(&mut notification, "SELECT to_jsonb(t) FROM subscriptions t").await?;
-        for (service, database) in [
-            ("order", &mut order),
-            ("payment", &mut payment),
-            ("inventory", &mut inventory),
-            ("notification", &mut notification),
-        ] {
-            tables.brokers.insert(service.to_owned(), self.broker(service, database).await?);
+        for service in self.services() {
+            let broker = self.broker(&service).await?;
+            tables.brokers.insert(service, broker);
         }
         let injected = self.record().injected.clone();
         Ok(History { tables, injected, ..History::default() })
@@ -59,7 +55,8 @@ impl Site {
         Ok(PgConnection::connect(self.shop.system.database_url(service)).await?)
     }
 
-    async fn broker(&self, service: &str, database: &mut PgConnection) -> anyhow::Result<tables::Broker> {
+    async fn broker(&self, service: &str) -> anyhow::Result<tables::Broker> {
+        let database = &mut self.database(service).await?;
         let leases = "SELECT to_jsonb(t) || jsonb_build_object('live', expires_at > clock_timestamp()) FROM broker.leases t";
         let system = &self.shop.system;
         let positions =
