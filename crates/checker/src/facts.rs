@@ -107,7 +107,9 @@ fn log<'h, E: Event>(history: &'h History, malformed: &mut Vec<String>) -> Log<'
             Err(error) => malformed.push(error),
         }
     }
-    log.values_mut().for_each(|events| events.sort_by_key(|published| published.sequence));
+    for events in log.values_mut() {
+        events.sort_by_key(|published| published.sequence);
+    }
     log
 }
 

@@ -63,13 +63,15 @@ fn ledger_balances(facts: &Facts<'_>) -> Vec<String> {
         .map(|(id, account)| format!("order {id}: {account:?}"))
         .collect();
     let charges = &facts.history.tables.authorizations;
-    let charged = |refund: &&tables::Refund| {
+    let has_a_charge = |refund: &&tables::Refund| {
         charges.iter().any(|row| {
             row.id == refund.charge_id && row.reference == refund.reference && row.captured_at.is_some()
         })
     };
     let refunds = facts.history.tables.refunds.iter();
-    found.extend(refunds.filter(|refund| !charged(refund)).map(|refund| format!("{refund:?} has no charge")));
+    found.extend(
+        refunds.filter(|refund| !has_a_charge(refund)).map(|refund| format!("{refund:?} has no charge")),
+    );
     found
 }
 
@@ -135,12 +137,10 @@ fn payments_follow_their_life(facts: &Facts<'_>) -> Vec<String> {
         };
         let known = matches!(
             types[..],
-            ["authorized", "captured"]
+            ["authorized", "captured" | "voided"]
                 | ["authorized", "captured", "refunded"]
-                | ["authorized", "voided"]
                 | ["authorized", "capture_failed", "voided"]
-                | ["declined"]
-                | ["voided"]
+                | ["declined" | "voided"]
         );
         if !(lives && known) {
             found.push(format!("payment {id} is {}, its events are {types:?}", row.status));
