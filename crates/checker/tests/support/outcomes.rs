@@ -11,16 +11,16 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         history.tables.authorizations.push(again);
     }),
     by("ledger-balances", "a hold is neither captured nor voided", |history| {
-        captured(history).captured_at = None
+        captured(history).captured_at = None;
     }),
     by("ledger-balances", "a refund is larger than the capture", |history| {
-        history.tables.refunds[0].amount += 1
+        history.tables.refunds[0].amount += 1;
     }),
     by("ledger-balances", "a refund names a charge that does not exist", |history| {
         history.tables.refunds[0].charge_id.push('x');
     }),
     by("money-matches-outcome", "a cancelled order keeps the money", |history| {
-        _ = history.tables.refunds.pop()
+        _ = history.tables.refunds.pop();
     }),
     by("money-matches-outcome", "a confirmed order pays a cent less", |history| {
         let id = confirmed(history).id;

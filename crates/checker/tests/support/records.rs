@@ -63,7 +63,7 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         history.tables.orders[0].version += 1;
     }),
     by("last-records-match-rows", "a rolled-back product is published", |history| {
-        _ = history.tables.products.pop()
+        _ = history.tables.products.pop();
     }),
     by("last-records-match-rows", "an erasure is not published", |history| {
         first(&mut history.tables.customers, |row| row.email.is_some()).email = None;
@@ -89,7 +89,7 @@ pub(crate) const TAMPERED: &[Tampering] = &[
     }),
     by("everything-is-read", "a partition is gone", |history| broker(history).positions[0].end = None),
     by("leases-are-held-by-the-living", "a lease has expired", |history| {
-        broker(history).leases[0].live = false
+        broker(history).leases[0].live = false;
     }),
     by("dead-letters-were-injected", "an event of a service became a dead letter", |history| {
         let letter = broker(history).dead_letters[0].clone();
