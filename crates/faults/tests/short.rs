@@ -3,7 +3,7 @@
 use faults::{FAULTS, Site};
 
 /// Faults of different kinds that end soon.
-const SHORT: [&str; 5] = ["none", "kill", "poison", "postgres-commit-lost", "kafka-cut"];
+const SHORT: [&str; 3] = ["kill", "poison", "postgres-commit-lost"];
 const CUSTOMERS: u64 = 3;
 const SEED: u64 = 20;
 
