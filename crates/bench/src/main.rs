@@ -97,7 +97,10 @@ impl Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+    bench::until_stopped(measure(Options::parse())).await
+}
+
+async fn measure(options: Options) -> anyhow::Result<()> {
     let (lengths, mut results) = (Lengths::of(&options), Results::default());
     let servers = Arc::new(Servers::durable().await?);
     if let Some(rate) = options.rate {

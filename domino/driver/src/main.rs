@@ -47,7 +47,10 @@ pub(crate) struct Lengths {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+    bench::until_stopped(measure(Options::parse())).await
+}
+
+async fn measure(options: Options) -> anyhow::Result<()> {
     let seconds = |quick, whole| Duration::from_secs(if options.quick { quick } else { whole });
     let lengths = Lengths { probe: seconds(4, 10), fault: seconds(6, 20), after: seconds(4, 8) };
     let programs = std::env::current_exe()?.parent().context("this program has a folder")?.to_owned();
