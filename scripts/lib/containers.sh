@@ -7,7 +7,7 @@ need_docker() {
 # Checks the ports before anything starts: Docker notices a conflict only at the end, and does not name the holder.
 need_free_ports() {
   local port
-  for port in 8025 8080 8081 8082 8083 9080 9081 9082 9083; do
+  for port in 8025 8080 8081 8082 8083 8084 9080 9081 9082 9083 9084; do
     ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
       fail "port $port is in use: stop its holder first (./scripts/down, docker compose down; else \`sudo ss -ltnp\` names it)"
   done
@@ -111,7 +111,7 @@ settings_reach_the_services() {
 logs_are_those_of_processes() {
   "$root/scripts/logs" notification | grep -Eq '^[0-9:.]{12} notification-1 +✉ to a\*\*\*@example.com: '
   "$root/scripts/logs" >"$said.logs"
-  ! grep -Ev '^([0-9:.]{12} (order|payment|inventory|notification)-1 | +│ )' "$said.logs" || fail "these lines have another format"
+  ! grep -Ev '^([0-9:.]{12} (order|payment|inventory|notification|board)-1 | +│ )' "$said.logs" || fail "these lines have another format"
   for name in $(services); do grep -q " $name-1 " "$said.logs" || fail "$name logged nothing"; done
   # The lines are sorted by Docker's time, which is a moment later than the time that the service printed.
   awk '/^[0-9]/ { split($1, t, ":"); now = (t[1] * 60 + t[2]) * 60 + t[3]; if (now < last - 1) exit 1; last = now }' "$said.logs" ||
@@ -135,7 +135,7 @@ logs_are_followed() {
 
 tools_answer() {
   until_is '^LeaderId: *1$' "$root/scripts/kafka" metadata-quorum describe --status
-  prints "$(printf 'dlq.inventory\ndlq.notification\ndlq.order\ndlq.payment')" dead_letter_topics
+  prints "$(printf 'dlq.board\ndlq.inventory\ndlq.notification\ndlq.order\ndlq.payment')" dead_letter_topics
   until_is 'there is no tool' failure_of "$root/scripts/kafka" sorcery
   "$root/scripts/run" order redrive --dry-run
   "$root/scripts/run" notification rewind orders --to beginning

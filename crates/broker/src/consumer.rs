@@ -79,7 +79,11 @@ impl Consumer {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ConsumerError> {
         let shared = self.shared;
         let topics = shared.topics();
-        if topics.is_empty() || !wait_for_topics(&shared, &topics, &stop).await? {
+        if topics.is_empty() {
+            shared.status.send_modify(|status| (status.reached, status.partitions) = (true, Some(0)));
+            return Ok(());
+        }
+        if !wait_for_topics(&shared, &topics, &stop).await? {
             return Ok(());
         }
         let mut fatal: Vec<Instant> = Vec::new();

@@ -37,6 +37,7 @@ mod relay;
 mod scan;
 mod settings;
 mod stale_client;
+mod tail;
 mod topics;
 mod trace;
 mod tx;
@@ -55,7 +56,7 @@ pub use settings::Settings;
 pub use topics::TopicsError;
 pub use tx::{Outbox, Tx};
 
-/// Access for tools that repair a service's data: reading topics without a group, stored positions, dead letters, and
+/// Access for tools that repair or show a service's data: reading topics without a group, stored positions, dead letters, and
 /// applying single records.
 ///
 /// A service itself needs nothing of it.
@@ -69,6 +70,7 @@ pub mod maintenance {
     pub use crate::positions::{BEGINNING, StoredPosition, select as stored_positions};
     pub use crate::record::{HeaderList, HeaderValue, Partition, Record, Timestamp};
     pub use crate::scan::{Scan, Start};
+    pub use crate::tail::Tail;
     pub use crate::topics::verify as verify_topics;
 }
 

@@ -1,5 +1,7 @@
 //! Reads a topic once, up to its present end, without joining a group.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
@@ -9,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::kafka::{self, KafkaError, Quiet, Reader};
 use crate::logs::{self, Logs};
-use crate::record::Record;
+use crate::record::{Partition, Record};
 use crate::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +28,26 @@ pub enum Start {
     Last(i64),
     /// The first record that Kafka appended at or after this moment.
     Since(OffsetDateTime),
+}
+
+impl Start {
+    /// Returns the offset of the first record to read of each of `logs`. Blocks.
+    pub(crate) fn offsets(
+        self,
+        reader: &Reader,
+        settings: &Settings,
+        logs: &Logs,
+        timeout: Duration,
+    ) -> KafkaResult<BTreeMap<Partition, i64>> {
+        let first = |log: &Range<i64>| match self {
+            Self::Last(count) => log.start.max(log.end - count),
+            Self::Beginning | Self::Since(_) => log.start,
+        };
+        match self {
+            Self::Since(time) => logs::starts_at(reader, settings, logs, time, timeout),
+            _ => Ok(logs.iter().map(|(partition, log)| (partition.clone(), first(log))).collect()),
+        }
+    }
 }
 
 /// A topic that is read from a [`Start`] to the end that it had when it was opened.
@@ -76,18 +98,9 @@ impl Open {
             .set("queued.max.messages.kbytes", "8192");
         let reader: Reader = config.create_with_context(Quiet)?;
         let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else { return Ok(None) };
-        match start {
-            Start::Beginning => {}
-            Start::Last(count) => {
-                for log in unread.values_mut() {
-                    log.start = log.start.max(log.end - count);
-                }
-            }
-            Start::Since(time) => {
-                let starts = logs::starts_at(&reader, settings, &unread, time, TIMEOUT)?;
-                for (partition, log) in &mut unread {
-                    log.start = starts.get(partition).copied().unwrap_or(log.end);
-                }
+        for (partition, offset) in start.offsets(&reader, settings, &unread, TIMEOUT)? {
+            if let Some(log) = unread.get_mut(&partition) {
+                log.start = offset;
             }
         }
         unread.retain(|_, log| !log.is_empty());

@@ -68,10 +68,12 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let health = health.ready("http", port_check(server.occupancy()));
     let health = history.add_to(health);
     let health = tasks.iter().fold(health, watch_task);
-    spawn(&mut running, server.serve(listener, routes.layer(gate), stop.clone()));
+    let routes = common.cors_origins.allow(routes.layer(gate));
+    spawn(&mut running, server.serve(listener, routes, stop.clone()));
     // The ops port has connections of its own, so that it answers while the API's are all busy.
     let ops_server = Server::new("ops", Bounds::ops(), TrustedProxies::default());
     let ops_routes = web::server::plain(ops::router(health, metrics.clone()));
+    let ops_routes = common.cors_origins.allow(ops_routes);
     spawn(&mut running, ops_server.serve(ops_listener, ops_routes, stop.clone()));
     spawn(&mut running, metrics.upkeep(stop.clone()));
     match database.wait(&stop).await {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
-use web::{AdminToken, TrustedProxies};
+use web::{AdminToken, Origins, TrustedProxies};
 
 pub use secrets::complete;
 pub use token_key::{TokenKey, TokenKeys};
@@ -84,6 +84,10 @@ pub struct Common {
     /// delete its clients' X-Forwarded-For
     #[arg(long, env, default_value = "", hide_default_value = true, value_name = "NETWORK,…")]
     pub trusted_proxies: TrustedProxies,
+
+    /// Origins whose pages may call this service, such as https://shop.example,http://localhost:3000; * for all
+    #[arg(long, env, default_value = "", hide_default_value = true, value_name = "ORIGIN,…")]
+    pub cors_origins: Origins,
 
     /// Events in the outbox beyond which new work is refused with 503; counted every second, so the limit can be exceeded
     #[arg(long, env, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..), value_name = "ROWS")]

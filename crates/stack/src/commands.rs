@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod buttons;
 pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod events;

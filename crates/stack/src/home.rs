@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The order in which the services are listed and their ports assigned; other services follow by name.
-const FLOW: [&str; 4] = ["order", "payment", "inventory", "notification"];
+const FLOW: [&str; 5] = ["order", "payment", "inventory", "notification", "board"];
 
 /// The mode of a folder that other users may pass through but not list, since the user of Postgres has files in it.
 pub(crate) const PASSABLE: u32 = 0o711;

@@ -4,8 +4,8 @@
 //! under `.data/`. Tests (through [`Servers`] and the crate `testkit`) run any number of systems side by side. The library
 //! prints nothing.
 
-pub mod assignment;
 pub mod backlog;
+pub mod buttons;
 mod daemon;
 pub mod environment;
 mod error;

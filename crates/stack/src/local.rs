@@ -15,6 +15,9 @@ use std::path::PathBuf;
 pub(crate) const NOTHING_RUNS: &str =
     "nothing runs here: ./scripts/up starts the system as processes, docker compose up in containers";
 
+/// The service whose pages a browser opens.
+pub(crate) const BOARD: &str = "board";
+
 /// The configuration of the system, which `up` stores for later commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Local {
@@ -118,6 +121,7 @@ impl Local {
     /// Returns the settings that a service gets besides the caller's environment: those of `up`, then the defaults.
     fn settings(&self, home: &Home, service: &str) -> anyhow::Result<Vec<(String, String)>> {
         let public_url = format!("http://localhost:{}", self.endpoints(home, service)?.http);
+        let board = self.endpoints(home, BOARD)?.http;
         let mut secrets = secrets(home)?;
         let usual = [
             ("ADMIN_TOKEN", secrets.get("ADMIN_TOKEN")?),
@@ -126,6 +130,13 @@ impl Local {
             ("COMMAND_PREFIX", "./scripts/run".to_owned()),
             ("LOG_FORMAT", "pretty".to_owned()),
             ("LOG_MESSAGES", "true".to_owned()),
+            ("DEMO_INBOX", "true".to_owned()),
+            ("SHOP_URL", format!("http://localhost:{board}/")),
+            ("CORS_ORIGINS", format!("http://localhost:{board},http://127.0.0.1:{board}")),
+            ("SERVICE_URLS", self.addresses(home, |endpoints| endpoints.http)?),
+            ("SERVICE_OPS_URLS", self.addresses(home, |endpoints| endpoints.ops)?),
+            ("CONTROL_URL", format!("http://127.0.0.1:{}", self.ports.control())),
+            ("CONTROL_TOKEN", secrets.get("CONTROL_TOKEN")?),
         ];
         let mut settings = self.settings.clone();
         for (name, value) in usual {
@@ -137,6 +148,16 @@ impl Local {
         settings.retain(|name, _| !is_set(name));
         settings.insert("TOPIC_PREFIX".to_owned(), self.topic_prefix.clone());
         Ok(settings.into_iter().collect())
+    }
+
+    /// Returns the address of each service but the board for a browser, as `order=http://localhost:8080,…`.
+    fn addresses(&self, home: &Home, port: impl Fn(Endpoints) -> u16) -> anyhow::Result<String> {
+        let names = home.services()?.into_iter().filter(|name| name != BOARD);
+        let address = |name: String| {
+            let port = port(self.endpoints(home, &name)?);
+            Ok(format!("{name}=http://localhost:{port}"))
+        };
+        Ok(names.map(address).collect::<anyhow::Result<Vec<_>>>()?.join(","))
     }
 
     /// Returns the ports of the first instance of a service.

@@ -13,7 +13,9 @@ mod seed;
 mod tour;
 
 use clap::{Parser, Subcommand};
-use commands::{control, doctor, events, groups, kafka_tool, logs, provision, run, token, up, with_servers};
+use commands::{
+    buttons, control, doctor, events, groups, kafka_tool, logs, provision, run, token, up, with_servers,
+};
 use nix::sys::stat::{Mode, umask};
 use std::process::ExitCode;
 
@@ -64,6 +66,9 @@ enum Command {
     Run(run::Arguments),
     /// Prepares Kafka and Postgres for the containers of docker-compose.yml.
     Provision(provision::Arguments),
+    /// Serves the board's buttons.
+    #[command(hide = true)]
+    Buttons,
     /// Runs a command with a private Kafka and Postgres.
     WithServers(with_servers::Arguments),
 }
@@ -109,6 +114,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
         Command::Run(arguments) => run::run(&arguments)?,
         Command::Provision(arguments) => provision::run(&arguments).await?,
+        Command::Buttons => buttons::run().await?,
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,
     }
     Ok(ExitCode::SUCCESS)

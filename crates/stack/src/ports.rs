@@ -13,6 +13,8 @@ const OPS: u16 = 9080 - BASE;
 const KAFKA: u16 = 19092 - BASE;
 const CONTROLLER: u16 = 19093 - BASE;
 const POSTGRES: u16 = 15432 - BASE;
+/// The port behind the board's buttons.
+const CONTROL: u16 = 10080 - BASE;
 /// The maximum number of services.
 const PLACES: u16 = 10;
 const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER;
@@ -65,7 +67,7 @@ impl Ports {
     /// Returns the first of the ports that lies in this range.
     fn taken_from(self, range: &RangeInclusive<u16>) -> Option<u16> {
         let endpoints = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
-        let servers = [self.postgres(), self.kafka(), self.controller()];
+        let servers = [self.postgres(), self.kafka(), self.controller(), self.control()];
         endpoints.chain(servers).find(|port| range.contains(port))
     }
 
@@ -87,6 +89,11 @@ impl Ports {
     /// The port of Kafka's controller.
     pub fn controller(self) -> u16 {
         self.base + CONTROLLER
+    }
+
+    /// The port at which the board's buttons ask for commands.
+    pub fn control(self) -> u16 {
+        self.base + CONTROL
     }
 
     /// The port of Postgres.

@@ -19,6 +19,7 @@ pub(crate) fn require_ports(home: &Home, local: &Local) -> anyhow::Result<()> {
     if local.given_postgres.is_none() {
         ports::require_free(local.ports.postgres(), "Postgres")?;
     }
+    ports::require_free(local.ports.control(), "the board's buttons")?;
     for name in home.services()? {
         let endpoints = local.endpoints(home, &name)?;
         ports::require_free(endpoints.http, &name)?;

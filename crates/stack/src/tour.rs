@@ -1,12 +1,16 @@
 //! The text that `up` prints when everything is ready: the addresses, and commands to try.
 
-use crate::local::Local;
+use crate::local::{BOARD, Local};
 use crate::screen::say;
 use crate::seed::{IN_STOCK, SOLD_OUT};
 use stack::Home;
 
 /// Prints the URLs and the curl commands.
 pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Result<()> {
+    let board = local.endpoints(home, BOARD)?.http;
+    say(format_args!(
+        "\nopen http://localhost:{board}   the shop, and a board of the events on which one can break things"
+    ));
     say("\nReady:");
     for name in home.services()? {
         let endpoints = local.endpoints(home, &name)?;

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+/// The service that a test's system has only on demand.
+const BOARD: &str = "board";
 /// The time within which a service must consume its topics.
 const JOINING: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,7 @@ pub struct Builder {
     instances_of_all: Option<usize>,
     settings: Vec<(Option<String>, String, String)>,
     not_started: Vec<String>,
+    has_board: bool,
     is_built: bool,
 }
 
@@ -77,6 +80,13 @@ impl Builder {
         self
     }
 
+    /// Adds the board, which only reads: tests that do not look at it need not wait for it.
+    #[must_use]
+    pub fn with_board(mut self) -> Self {
+        self.has_board = true;
+        self
+    }
+
     /// Uses the programs beside the running one, without building them: those of a release build, for a measurement.
     #[must_use]
     pub fn built(mut self) -> Self {
@@ -119,7 +129,8 @@ impl Builder {
         let url = system.servers.postgres_url().to_owned();
         let mut admin = provision::connect(&url).await?;
         let token_key = secrets.get("TOKEN_KEY")?;
-        for name in system.home.services()? {
+        let names = system.home.services()?.into_iter().filter(|name| self.has_board || name != BOARD);
+        for name in names {
             provision::provision(&mut admin, &system.database_prefix, &name, secrets).await?;
             let access = provision::access(&url, &system.database_prefix, &name, secrets)?;
             let manual = Manual::of(&system.home.binary(&name))?;

@@ -1,11 +1,17 @@
 //! The setting `CORS_ORIGINS`: the web origins whose pages may call an API, as browsers write them in `Origin`.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::{Origin, Url};
 
+use crate::idempotency;
+
+/// The time for which browsers keep the answer to a preflight request.
+const PREFLIGHT: Duration = Duration::from_mins(10);
 /// The valid forms, for error messages.
 const EXAMPLE: &str = "https://shop.example or http://localhost:3000, comma-separated, or * alone for all";
 
@@ -22,12 +28,23 @@ impl Origins {
         !self.any && self.listed.is_empty()
     }
 
-    /// Returns the layer that answers preflight requests and adds the CORS headers, for these methods and request
-    /// headers.
-    pub fn layer(&self, methods: &[Method], headers: &[HeaderName]) -> CorsLayer {
+    /// Adds the layer that answers preflight requests and adds the CORS headers, unless no origin is listed. No request
+    /// carries cookies, and operators' requests still need their token, so a listed page can do what any program can.
+    pub fn allow(&self, routes: Router) -> Router {
+        if self.is_empty() {
+            return routes;
+        }
         let origins =
             if self.any { AllowOrigin::any() } else { AllowOrigin::list(self.listed.iter().cloned()) };
-        CorsLayer::new().allow_origin(origins).allow_methods(methods.to_vec()).allow_headers(headers.to_vec())
+        let headers =
+            [header::CONTENT_TYPE, header::AUTHORIZATION, HeaderName::from_static(idempotency::HEADER)];
+        let layer = CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_headers(headers)
+            .expose_headers([header::LOCATION, header::RETRY_AFTER])
+            .max_age(PREFLIGHT);
+        routes.layer(layer)
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 mod erase;
 pub(crate) mod html;
+mod inbox;
 pub(crate) mod limits;
 mod notifications;
 mod pages;
@@ -10,29 +11,26 @@ mod report;
 mod resend;
 mod subscribe;
 
-use axum::http::{Method, StatusCode, header};
-use axum::routing::options;
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::Origins;
 
 use self::app::App;
 
-/// The routes of the service. Pages of `origins` may post the form.
-pub(crate) fn routes(app: App, origins: &Origins) -> OpenApiRouter {
-    let mut form = OpenApiRouter::new().routes(routes!(subscribe::subscribe));
-    if !origins.is_empty() {
-        // The layer answers a browser's preflight by itself, where there is a route for it.
-        form = form
-            .route("/subscriptions", options(async || StatusCode::NO_CONTENT))
-            .layer(origins.layer(&[Method::POST], &[header::CONTENT_TYPE]));
-    }
+/// The routes of the service; the inbox only in a demonstration.
+pub(crate) fn routes(app: App, demo_inbox: bool) -> OpenApiRouter {
+    let inbox = if demo_inbox { inbox_routes() } else { OpenApiRouter::new() };
     OpenApiRouter::new()
+        .routes(routes!(subscribe::subscribe))
         .routes(routes!(notifications::notifications))
         .routes(routes!(resend::resend))
         .routes(routes!(report::notify_me))
         .routes(routes!(erase::erase))
         .merge(pages::routes())
-        .merge(form)
+        .merge(inbox)
         .with_state(app)
+}
+
+fn inbox_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().route("/inbox", get(inbox::list)).route("/inbox/{id}", get(inbox::message))
 }

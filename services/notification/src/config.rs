@@ -9,7 +9,6 @@ use events::Channel;
 use events::values::DisplayName;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
-use web::Origins;
 
 use crate::delivery::channel::smtp::{EhloName, mailbox};
 use crate::domain::subscription::MAX_WAIT;
@@ -52,9 +51,9 @@ pub struct Config {
     #[arg(long, env, value_parser = web_url, value_name = "URL")]
     pub shop_url: Option<String>,
 
-    /// Origins whose pages may post to /subscriptions, as `https://shop.example,http://localhost:3000`; * for all
-    #[arg(long, env, default_value = "", hide_default_value = true, value_name = "ORIGIN,…")]
-    pub cors_origins: Origins,
+    /// Show the latest messages with their links at /inbox, to everyone: for a demonstration
+    #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub demo_inbox: bool,
 
     /// Write each message to the log in full, with its links: for development
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]

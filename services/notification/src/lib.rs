@@ -114,7 +114,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         waves,
         requests,
     };
-    parts.api = api::routes(app, &config.cors_origins);
+    parts.api = api::routes(app, config.demo_inbox);
     Ok(parts)
 }
 

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod back_in_stock;
+mod board;
 mod cancellations;
 mod clocks;
 mod commands;

@@ -29,6 +29,8 @@ impl Session<'_> {
                 };
                 self.assign(stored);
                 self.consumer.0.incremental_assign(&self.list(&self.assignment.start(&partitions)))?;
+                // A killed member has not committed its last second; without this, its lag would stay until the next record.
+                self.store_offsets(&partitions);
             }
             Rebalance::Revoke(list) => {
                 let partitions = self.partitions(&list);

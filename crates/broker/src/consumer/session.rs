@@ -200,7 +200,9 @@ impl<'a> Session<'a> {
                 continue;
             };
             match self.applier.apply(subscription, &records, &self.assignment).await {
-                BatchResult::Committed => self.store_offsets(&records),
+                BatchResult::Committed => {
+                    self.store_offsets(&records.iter().map(Record::origin).collect());
+                }
                 BatchResult::Stale => {
                     tracing::info!(topic, "the position was moved by someone else; reading from the new one");
                     // The rest of the batch is void, and librdkafka does not deliver it again by itself. So all partitions
@@ -214,9 +216,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Stores the positions as Kafka's committed offsets, for lag displays only.
-    fn store_offsets(&self, records: &[Record]) {
-        let partitions: BTreeSet<Partition> = records.iter().map(Record::origin).collect();
+    /// Stores the positions of these partitions as Kafka's committed offsets, for lag displays only.
+    pub(super) fn store_offsets(&self, partitions: &BTreeSet<Partition>) {
         let positions =
             self.assignment.positions().into_iter().map(|(partition, position)| (partition, position.next));
         let is_read = |(partition, next): &(Partition, i64)| *next >= 0 && partitions.contains(partition);

@@ -3,9 +3,9 @@
 
 use crate::local::Local;
 use crate::screen::{Palette, complain, print};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use stack::backlog::{self, Position};
-use stack::{Home, assignment, kafka};
+use stack::{Home, kafka};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -69,24 +69,13 @@ async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
     let (brokers, group) = (local.brokers(), group.to_owned());
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        let groups = consumer.fetch_group_list(Some(&group), TIMEOUT)?;
-        let all: Vec<_> = groups.groups().iter().flat_map(rdkafka::groups::GroupInfo::members).collect();
         let mut members = Members::new();
-        for member in &all {
-            let same_id = all.iter().filter(|other| other.client_id() == member.client_id()).count();
-            let name = name(member.client_id(), member.client_host(), same_id > 1);
-            for (topic, partition) in assignment::parse(member.assignment().unwrap_or_default()) {
-                members.insert((topic, partition), name.clone());
-            }
+        for member in groups::members(&consumer, &group, TIMEOUT)? {
+            members.extend(member.assigned.into_iter().map(|partition| (partition, member.name.clone())));
         }
         anyhow::Ok(members)
     });
     asking.await?
-}
-
-/// Returns the client id; adds the host when several members have the same id, as instances in containers do.
-fn name(client_id: &str, host: &str, is_ambiguous: bool) -> String {
-    if is_ambiguous { format!("{client_id}@{}", host.trim_start_matches('/')) } else { client_id.to_owned() }
 }
 
 fn rows(positions: Vec<Position>, members: &Members, prefix: &str) -> Rows {

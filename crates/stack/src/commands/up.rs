@@ -4,7 +4,7 @@
 use crate::local::{self, Local, run_dir};
 use crate::screen::{Step, say};
 use crate::{env_file, follow, lock, prepare, seed, tour};
-use stack::{Daemon, Home, home, running};
+use stack::{Daemon, Home, buttons, home, running};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +67,9 @@ async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::
     prepare::databases(home, &local).await?;
     env_file::write(home, &local)?;
     daemons.extend(services(home, &local).await?);
+    let buttons = buttons::daemon(local.ports.control(), &run_dir(home))?;
+    buttons.start().await?;
+    daemons.push(buttons);
     seed::once(home, &local, &home.services()?).await?;
     Ok((local, daemons))
 }

@@ -15,7 +15,7 @@ pub(crate) struct Pages {
     shop: Shop,
 }
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("page.html", include_str!("../../templates/pages/page.html")),
     ("confirm.html", include_str!("../../templates/pages/confirm.html")),
     ("confirmed.html", include_str!("../../templates/pages/confirmed.html")),
@@ -27,6 +27,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("join.html", include_str!("../../templates/pages/join.html")),
     ("claim.html", include_str!("../../templates/pages/claim.html")),
     ("ended.html", include_str!("../../templates/pages/ended.html")),
+    ("inbox.html", include_str!("../../templates/pages/inbox.html")),
     ("gone.html", include_str!("../../templates/pages/gone.html")),
 ];
 
@@ -58,6 +59,26 @@ impl Pages {
         name: &str,
         content: impl Serialize,
     ) -> Result<Response, Problem> {
+        self.render(status, name, content, "")
+    }
+
+    /// Renders the page `name`, which may show other pages of this service in frames.
+    pub(super) fn show_with_frames(
+        &self,
+        status: StatusCode,
+        name: &str,
+        content: impl Serialize,
+    ) -> Result<Response, Problem> {
+        self.render(status, name, content, "frame-src 'self'; ")
+    }
+
+    fn render(
+        &self,
+        status: StatusCode,
+        name: &str,
+        content: impl Serialize,
+        frames: &str,
+    ) -> Result<Response, Problem> {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let variables = Variables { shop: &self.shop, nonce: &nonce, content };
         let template = self.environment.get_template(&format!("{name}.html"));
@@ -65,15 +86,15 @@ impl Pages {
             tracing::error!(%error, page = name, "a page does not render");
             Problem::internal()
         })?;
-        Ok((status, policy(&nonce), Html(page)).into_response())
+        Ok((status, policy(&nonce, frames), Html(page)).into_response())
     }
 }
 
-/// No content from elsewhere, no frame around the page, and forms and calls to this service alone.
-fn policy(nonce: &str) -> [(HeaderName, HeaderValue); 2] {
+/// No content from elsewhere, no frame around the page, and forms and calls to this service alone; `frames` is a directive more.
+fn policy(nonce: &str, frames: &str) -> [(HeaderName, HeaderValue); 2] {
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+         {frames}form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     let value = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     [

@@ -2,7 +2,7 @@
 //! (Kafka's `ConsumerProtocolAssignment`).
 
 /// Returns the topic and partition pairs of an assignment, up to the first byte that cannot be decoded.
-pub fn parse(bytes: &[u8]) -> Vec<(String, i32)> {
+pub(crate) fn parse(bytes: &[u8]) -> Vec<(String, i32)> {
     let mut found = Vec::new();
     _ = read(&mut Bytes(bytes), &mut found);
     found

@@ -1,0 +1,2 @@
+-- The board has no tables of its own: everything that it shows is in the topics, and it keeps the latest of it in memory. The
+-- database exists because every service has one.

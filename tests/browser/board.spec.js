@@ -1,0 +1,237 @@
+// The pages as a person uses them, on a system that ./scripts/up has started.
+import AxeBuilder from "@axe-core/playwright";
+import { expect, test } from "@playwright/test";
+
+const { NOTIFICATION, INVENTORY, ORDER, TOKEN, SCREENSHOTS } = process.env;
+
+// Console errors of the page under test; the browser itself reports failed requests there, too.
+let errors;
+let expected;
+test.beforeEach(({ page }) => {
+  [errors, expected] = [[], []];
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  page.on("pageerror", (error) => errors.push(String(error)));
+});
+test.afterEach(() => {
+  const unexpected = errors.filter((error) => !expected.some((pattern) => pattern.test(error)));
+  expect(unexpected).toEqual([]);
+});
+
+async function accessible(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  expect(serious.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)).toEqual([]);
+}
+
+async function picture(page, name) {
+  if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, animations: "disabled" });
+}
+
+// Sends an operator's request to a service.
+async function operate(request, url, method, data) {
+  const answer = await request.fetch(url, { method, data, headers: { authorization: `Bearer ${TOKEN}` } });
+  expect(answer.ok()).toBeTruthy();
+  return answer.json();
+}
+
+async function order(page, sku, email) {
+  await page.goto(`/products/${sku}`);
+  const form = page.locator("[data-form=order]");
+  await form.getByLabel("E-mail").fill(email);
+  await form.getByRole("button", { name: "Place the order" }).click();
+  await page.waitForURL(/\/orders\//);
+}
+
+const steps = (page, id) => page.locator(`[data-step=${id}]`);
+async function act(page, id, button) {
+  const step = steps(page, id);
+  if (!(await step.locator("details").evaluate((details) => details.open))) await step.locator("summary").click();
+  await step.getByRole("button", { name: button }).click();
+  return step.locator(".check");
+}
+
+test("a person buys, and watches the order's states arrive", async ({ page }) => {
+  await page.goto("/");
+  await expect(page.locator(".product")).not.toHaveCount(0);
+  await accessible(page);
+  await picture(page, "shop");
+  await order(page, "mug-stoneware", "ada@example.com");
+  await expect(page.locator(".station.done")).toHaveCount(7);
+  await expect(page.locator(".station .place").first()).toHaveText(/^orders\[\d+\]@\d+$/);
+  await accessible(page);
+  await picture(page, "order");
+});
+
+test("a declined card is seen to release the stock", async ({ page }) => {
+  await page.goto("/products/mug-stoneware");
+  const form = page.locator("[data-form=order]");
+  await form.getByLabel("E-mail").fill("ada@example.com");
+  await form.getByLabel("Test card").selectOption("pm_card_chargeDeclined");
+  await form.getByRole("button", { name: "Place the order" }).click();
+  await expect(page.locator(".station.refused", { hasText: "Payment authorized" })).toContainText("declined");
+  await expect(page.locator(".station.refused", { hasText: "Stock committed" })).toContainText("released");
+});
+
+test("sold out, notified, bought by the mail's link, converted", async ({ page, request, context }) => {
+  const email = `grace${Date.now()}@example.com`;
+  const [sku, start] = ["pen-limited", `${INVENTORY}/products/pen-limited`];
+  const report = async () => {
+    const { items } = await operate(request, `${NOTIFICATION}/reports/notify-me`, "GET");
+    return items.find((item) => item.sku === sku) ?? { waiting: 0, notified: 0, converted: 0 };
+  };
+  await operate(request, `${start}/stock`, "PUT", { on_hand: 0 });
+  const before = await report();
+  await page.goto(`/products/${sku}`);
+  const form = page.locator("[data-form=notify]");
+  await form.getByLabel("E-mail").fill(email);
+  await form.getByRole("button", { name: "Notify me" }).click();
+  await expect(form.locator(".answer")).toContainText("open the inbox");
+
+  await page.getByRole("link", { name: "Inbox" }).click();
+  await page.getByRole("link", { name: /confirm/i }).first().click();
+  await accessible(page);
+  const opened = context.waitForEvent("page");
+  await page.frameLocator("iframe").getByRole("link", { name: /yes|confirm|tell me/i }).first().click();
+  const confirmation = await opened;
+  await confirmation.getByRole("button").first().click();
+  await expect.poll(async () => (await report()).waiting).toBeGreaterThan(before.waiting);
+
+  await operate(request, `${start}/restock`, "POST", { quantity: 3 });
+  await page.goto(`${NOTIFICATION}/inbox`);
+  await expect(page.getByRole("link", { name: /is back/ }).first()).toBeVisible();
+  await page.getByRole("link", { name: /is back/ }).first().click();
+  const shop = context.waitForEvent("page");
+  await page.frameLocator("iframe").getByRole("link").first().click();
+  const back = await shop;
+  // The mail's page counts the click, and goes on to the shop.
+  await back.waitForURL(/\/products\/pen-limited\?claim=/);
+  await back.locator("[data-form=order]").getByLabel("E-mail").fill(email);
+  await back.getByRole("button", { name: "Place the order" }).click();
+  await expect(back.locator(".station.done")).toHaveCount(7);
+  await expect.poll(async () => (await report()).converted).toBe(before.converted + 1);
+});
+
+test("payment is killed by a click, its lag grows, and it catches up", async ({ page }) => {
+  await page.goto("/board");
+  await expect(page.locator("#group-payment .member")).toContainText("payment-1");
+  await accessible(page);
+  await act(page, "down", "Kill payment");
+  await expect(page.locator("#said")).toContainText("payment killed");
+  const down = await act(page, "down", "Order three times");
+  await expect(down).toHaveText(/^Holds: three times 202, and payment's lag is 3/);
+  await expect(page.locator("#group-payment .lag")).toHaveText("lag 3");
+  const back = await act(page, "back", "Start payment");
+  await expect(back).toHaveText("Holds: lag 0, and 3 orders confirmed.");
+});
+
+test("the other sentences of the tour hold", async ({ page }) => {
+  test.setTimeout(240_000);
+  await page.goto("/board");
+  await expect(page.locator("#group-order .member")).toContainText("order-1");
+  await expect(await act(page, "publish", "Place an order")).toHaveText(/^Holds: events on/);
+  await expect(await act(page, "key", "Order and compare")).toHaveText(/^Holds: orders/);
+  await expect(await act(page, "again", "Read again")).toHaveText(/^Holds/, { timeout: 70_000 });
+  await expect(await act(page, "share", "Start three instances")).toHaveText(/^Holds: three members/, { timeout: 40_000 });
+  await expect(await act(page, "raft", "Ask the quorum")).toHaveText(/^Holds: the quorum's leader/);
+  await expect(await act(page, "agree", "Stop Kafka and order")).toHaveText(/^Half of it holds: 202/);
+  await expect(page.locator("[data-now=kafka]")).toHaveText("away");
+  await expect(await act(page, "agree", "Start Kafka")).toHaveText(/^Holds/, { timeout: 70_000 });
+});
+
+test("an event opens with its headers, its value and its key's history", async ({ page }) => {
+  await order(page, "notebook-linen", "ada@example.com");
+  await expect(page.locator(".station.done")).toHaveCount(7);
+  await page.goto("/board");
+  await page.locator("[data-topic=payments] .chip").last().click();
+  const detail = page.locator("#detail");
+  await expect(detail).toBeVisible();
+  await expect(detail).toContainText("ce_sequence");
+  await expect(detail.getByRole("link", { name: "order.placed.v1" })).toBeVisible();
+  await accessible(page);
+  await detail.getByRole("link", { name: "order.placed.v1" }).click();
+  await expect(detail.locator("h1")).toHaveText("order.placed.v1");
+  await page.keyboard.press("Escape");
+  await expect(detail).toBeHidden();
+});
+
+test("the board stays readable and small with 2,000 events per second", async ({ page, request }) => {
+  await page.goto("/board");
+  await expect(page.locator("[data-now=kafka]")).toHaveText("up");
+  const body = { email: "rush@example.com", payment_method: "pm_card_chargeDeclined", items: [{ sku: "notebook-linen", quantity: 1 }] };
+  const until = Date.now() + 20_000;
+  const client = async () => {
+    while (Date.now() < until) await request.post(`${ORDER}/orders`, { data: body });
+  };
+  const load = Promise.all(Array.from({ length: 24 }, client));
+  await expect(page.locator("[data-now=note]")).toContainText("Coalesced", { timeout: 15_000 });
+  let highest = 0;
+  while (Date.now() < until - 2000) {
+    highest = Math.max(highest, Number(await page.locator("[data-now=rate]").textContent()));
+    await page.waitForTimeout(500);
+  }
+  await picture(page, "board");
+  await load;
+  console.log(`the board showed up to ${highest} events per second`);
+  expect(await page.locator(".chip").count()).toBeLessThan(700);
+  await accessible(page);
+});
+
+test("the operator restocks, and sees queues and mails", async ({ page }) => {
+  await page.goto("/operator");
+  await accessible(page);
+  expected = [/401/];
+  await page.getByLabel("Operator's token").fill("wrong-token-0123456789");
+  await page.getByRole("button", { name: "Open" }).click();
+  await expect(page.locator("#token .answer")).toContainText("not an operator's token");
+  await page.getByLabel("Operator's token").fill(TOKEN);
+  await page.getByRole("button", { name: "Open" }).click();
+  const row = page.locator("[data-table=products] tr", { hasText: "chair-oak" });
+  const before = Number(await row.locator("td").nth(1).textContent());
+  await row.getByLabel("Restock chair-oak").fill("2");
+  await row.getByRole("button", { name: "Restock" }).click();
+  await expect(row.locator("td").nth(1)).toHaveText(String(before + 2));
+  await expect(page.locator("[data-table=queues]")).toContainText("payment");
+  await expect(page.locator("[data-table=notifications]")).toContainText("***@example.com");
+  await accessible(page);
+});
+
+test("a foreign page can neither frame the board nor send it commands", async ({ page, baseURL }) => {
+  expected = [/./];
+  await page.route("http://evil.example/", (route) =>
+    route.fulfill({ contentType: "text/html", body: `<iframe src="${baseURL}/board"></iframe>` }));
+  await page.goto("http://evil.example/");
+  const outcome = await page.evaluate(async (url) => {
+    try {
+      const answer = await fetch(`${url}/control`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"command":"kill","name":"order"}' });
+      return answer.status;
+    } catch (error) {
+      return String(error);
+    }
+  }, baseURL);
+  expect(outcome).toContain("Failed to fetch");
+  await expect(page.frameLocator("iframe").locator("main")).toHaveCount(0);
+});
+
+test("the pages work on a phone, by keyboard, and are readable without scripts", async ({ browser, page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const path of ["/", "/products/mug-stoneware", "/board", "/operator"]) {
+    await page.goto(path);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    expect(wide, `${path} scrolls sideways`).toBe(false);
+  }
+  await page.goto("/");
+  await page.keyboard.press("Tab");
+  await expect(page.locator(":focus")).toHaveText("Skip to the content");
+  await page.locator(".product a").first().focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/products\//);
+
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const plain = await context.newPage();
+  await plain.goto("/");
+  await expect(plain.locator(".product").first()).toContainText("EUR");
+  await plain.goto("/board");
+  await expect(plain.locator("#group-payment")).toContainText("lag");
+  await expect(plain.locator("[data-topic=orders] .chip").first()).toBeVisible();
+  await context.close();
+});
