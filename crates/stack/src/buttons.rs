@@ -5,7 +5,6 @@ use crate::environment;
 use crate::error::{During, Result};
 use crate::process::Launch;
 use crate::ready::Ready;
-use std::ffi::OsString;
 use std::path::Path;
 
 /// The name of the process.
@@ -17,7 +16,7 @@ const PLACES: [&str; 5] = ["CHECKOUT", "STACK_DATA", "JAVA_HOME", "MAVEN_OPTS", 
 /// Returns the daemon, which answers on this port of the loopback address.
 pub fn daemon(port: u16, run: &Path) -> Result<Daemon> {
     let mut environment = environment::basics();
-    let place = |name: &str| Some((name.to_owned(), OsString::from(std::env::var_os(name)?)));
+    let place = |name: &str| Some((name.to_owned(), std::env::var_os(name)?));
     environment.extend(PLACES.into_iter().filter_map(place));
     let launch = Launch {
         program: std::env::current_exe().during(|| "asking for this program's path".into())?,

@@ -60,7 +60,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
 /// Refuses requests without the token.
 async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let given = request.headers().get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
     let expected = format!("Bearer {}", shared.token);
     if given.is_some_and(|given| given.ct_eq(expected.as_bytes()).into()) {
         return next.run(request).await;

@@ -36,11 +36,11 @@ pub(super) async fn board(State(app): State<App>) -> Result<Response, Problem> {
         (model.topics(), model.groups(), model.minute(now()), model.kafka)
     };
     let minute = serde_json::to_string(&minute).unwrap_or_default();
-    let content = Content { services: services(topics, groups), minute, kafka };
+    let content = Content { services: services(topics, &groups), minute, kafka };
     app.pages.show(StatusCode::OK, "board.html", content)
 }
 
-fn services(topics: Vec<TopicInfo>, groups: Vec<Group>) -> Vec<ServiceInfo> {
+fn services(topics: Vec<TopicInfo>, groups: &[Group]) -> Vec<ServiceInfo> {
     let mut topics: BTreeMap<String, TopicInfo> =
         topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect();
     let mut service = |name: &'static str| ServiceInfo {

@@ -59,7 +59,9 @@ pub(super) async fn event(
         model.event(&topic, partition, offset).map(|event| (model.about(event.subject()), event))
     };
     let Some((mut related, event)) = found else {
-        return app.pages.missing("The board does not keep this event any more: it keeps only the latest ones.");
+        return app
+            .pages
+            .missing("The board does not keep this event any more: it keeps only the latest ones.");
     };
     related.truncate(LISTED);
     let content = Content {

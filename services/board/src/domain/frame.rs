@@ -58,10 +58,13 @@ pub(crate) struct Summary {
     pub partitions: Vec<usize>,
 }
 
+/// The number of new events of a lane, and the latest of them.
+type Lane = (usize, Vec<Arc<Event>>);
+
 /// The new events of each lane since the last frame; of each it keeps the latest few.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    lanes: BTreeMap<(Box<str>, i32), (usize, Vec<Arc<Event>>)>,
+    lanes: BTreeMap<(Box<str>, i32), Lane>,
     events: usize,
 }
 

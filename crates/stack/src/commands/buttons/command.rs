@@ -6,7 +6,7 @@ use stack::{Home, process, running};
 use std::time::Duration;
 
 /// The longest that a command may take: Kafka starts within seconds.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 /// The most instances that a button starts.
 const INSTANCES: u16 = 4;
 
