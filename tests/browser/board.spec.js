@@ -18,7 +18,7 @@ test.afterEach(() => {
 });
 
 async function accessible(page) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+  const { violations } = await new AxeBuilder({ page }).exclude("iframe").analyze();
   const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
   expect(serious.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)).toEqual([]);
 }
@@ -32,6 +32,15 @@ async function operate(request, url, method, data) {
   const answer = await request.fetch(url, { method, data, headers: { authorization: `Bearer ${TOKEN}` } });
   expect(answer.ok()).toBeTruthy();
   return answer.json();
+}
+
+// Returns the link of the open mail whose address has this part. The mail's frame runs no script, not even the test's.
+async function mailLink(page, request, part) {
+  await expect(page.locator("iframe")).toBeVisible();
+  const html = await (await request.get(NOTIFICATION + (await page.locator("iframe").getAttribute("src")))).text();
+  expect(html).toContain('<base target="_blank">');
+  const links = [...html.matchAll(/href="([^"]+)"/g)].map(([, link]) => link.replaceAll("&amp;", "&"));
+  return links.find((link) => link.includes(part));
 }
 
 async function order(page, sku, email) {
@@ -72,7 +81,9 @@ test("a declined card is seen to release the stock", async ({ page }) => {
   await expect(page.locator(".station.refused", { hasText: "Stock committed" })).toContainText("released");
 });
 
-test("sold out, notified, bought by the mail's link, converted", async ({ page, request, context }) => {
+test("sold out, notified, bought by the mail's link, converted", async ({ page, request }) => {
+  // Playwright tries to run scripts in every frame.
+  expected = [/Blocked script execution/];
   const email = `grace${Date.now()}@example.com`;
   const [sku, start] = ["pen-limited", `${INVENTORY}/products/pen-limited`];
   const report = async () => {
@@ -88,26 +99,22 @@ test("sold out, notified, bought by the mail's link, converted", async ({ page, 
   await expect(form.locator(".answer")).toContainText("open the inbox");
 
   await page.getByRole("link", { name: "Inbox" }).click();
-  await page.getByRole("link", { name: /confirm/i }).first().click();
+  await page.getByRole("link", { name: /^Please confirm/ }).first().click();
   await accessible(page);
-  const opened = context.waitForEvent("page");
-  await page.frameLocator("iframe").getByRole("link", { name: /yes|confirm|tell me/i }).first().click();
-  const confirmation = await opened;
-  await confirmation.getByRole("button").first().click();
+  await page.goto(await mailLink(page, request, "/subscriptions/confirm"));
+  await page.getByRole("button").first().click();
   await expect.poll(async () => (await report()).waiting).toBeGreaterThan(before.waiting);
 
   await operate(request, `${start}/restock`, "POST", { quantity: 3 });
   await page.goto(`${NOTIFICATION}/inbox`);
-  await expect(page.getByRole("link", { name: /is back/ }).first()).toBeVisible();
-  await page.getByRole("link", { name: /is back/ }).first().click();
-  const shop = context.waitForEvent("page");
-  await page.frameLocator("iframe").getByRole("link").first().click();
-  const back = await shop;
+  await expect(page.getByRole("link", { name: /^Fountain pen.* is back/ }).first()).toBeVisible();
+  await page.getByRole("link", { name: /^Fountain pen.* is back/ }).first().click();
   // The mail's page counts the click, and goes on to the shop.
-  await back.waitForURL(/\/products\/pen-limited\?claim=/);
-  await back.locator("[data-form=order]").getByLabel("E-mail").fill(email);
-  await back.getByRole("button", { name: "Place the order" }).click();
-  await expect(back.locator(".station.done")).toHaveCount(7);
+  await page.goto(await mailLink(page, request, "/c/"));
+  await page.waitForURL(/\/products\/pen-limited\?claim=/);
+  await page.locator("[data-form=order]").getByLabel("E-mail").fill(email);
+  await page.getByRole("button", { name: "Place the order" }).click();
+  await expect(page.locator(".station.done")).toHaveCount(7);
   await expect.poll(async () => (await report()).converted).toBe(before.converted + 1);
 });
 
