@@ -100,7 +100,7 @@ fn mails_match_deliveries(facts: &Facts<'_>) -> Vec<String> {
     for mail in facts.history.mails.iter().filter(|mail| mail.accepted) {
         accepted.insert(mail.delivery);
         let Some(row) = rows.get(&mail.delivery) else {
-            // Leaving deletes the unsent deliveries, also those whose mail is in flight.
+            // The end of a subscription deletes its unsent deliveries, also those whose mail is in flight.
             if mail.about_order || !left.contains(&mail.to) {
                 found.push(format!("{mail:?} has no delivery"));
             }
@@ -128,15 +128,15 @@ fn mails_match_deliveries(facts: &Facts<'_>) -> Vec<String> {
     found
 }
 
-/// The addresses that were erased, or ended a subscription.
+/// The addresses that were erased, or of which a subscription has ended.
 fn left<'h>(facts: &Facts<'h>) -> BTreeSet<&'h String> {
-    let calls = facts.history.calls.iter();
-    calls
-        .filter_map(|call| match &call.request {
-            Request::Erase { email } | Request::Unsubscribe { email, .. } => Some(email),
-            _ => None,
-        })
-        .collect()
+    let calls = facts.history.calls.iter().filter_map(|call| match &call.request {
+        Request::Erase { email } | Request::Unsubscribe { email, .. } => Some(email),
+        _ => None,
+    });
+    let open = |state: &str| matches!(state, "pending" | "waiting" | "notified");
+    let ended = facts.history.tables.subscriptions.iter().filter(|row| !open(&row.state));
+    calls.chain(ended.filter_map(|row| row.email.as_ref())).collect()
 }
 
 /// A mail is accepted twice only if it may have been in flight when something was interrupted.
