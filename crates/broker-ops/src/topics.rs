@@ -1,26 +1,37 @@
-//! Creates the topics of a system, and corrects the settings of those that exist.
+//! The topics of a system: creates them, corrects their settings, and reports what the cluster does not apply.
+//!
+//! A cluster may ignore a setting, replace it by its own limit, or refuse it. So the settings are read back after each change,
+//! and each setting that differs is reported with the promise of this system that depends on it ([`Difference`]).
 
-mod drift;
+mod apply;
+mod difference;
+mod manifest;
+mod present;
+mod spec;
+mod watch;
 
 use std::time::Duration;
 
-use broker::maintenance::verify_topics;
-use broker::{MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES, Settings, TopicsError};
-use envelope::{Cleanup, Topic};
+use broker::maintenance::{Replicas, count_brokers, verify_topics};
+use broker::{Settings, TopicsError};
+use envelope::Topic;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 
-const DAY: Duration = Duration::from_hours(24);
+pub use difference::Difference;
+use spec::Spec;
+pub use watch::watch;
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of looks for a topic that was just created, and the pause between them.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
+/// The number of replicas with which a topic survives the loss of one broker and stays writable.
+const REPLICATION: usize = 3;
 
-type Admin = AdminClient<DefaultClientContext>;
-
-/// The reason why topics could not be created or corrected.
+/// The reason why topics could not be created or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateTopicsError {
     /// Kafka does not answer, or a topic has another number of partitions.
@@ -37,43 +48,63 @@ pub enum CreateTopicsError {
 }
 
 impl CreateTopicsError {
-    fn unreachable(settings: &Settings, error: ClientError) -> Self {
-        TopicsError::unreachable(settings, error).into()
-    }
-
     fn refused(topic: &str, code: RDKafkaErrorCode) -> Self {
         Self::Refused { topic: topic.to_owned(), reason: code.to_string() }
     }
 }
 
-/// Creates those of `topics` that are missing, and the service's topic of dead letters. Verifies all of them, and corrects
-/// the settings of those that existed before.
-pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<(), CreateTopicsError> {
-    let unreachable = |error| CreateTopicsError::unreachable(settings, error);
-    let config: ClientConfig = settings.client_properties().into_iter().collect();
-    let admin: Admin = config.create().map_err(unreachable)?;
-    let specs: Vec<Spec> = topics
-        .iter()
-        .map(|topic| Spec::of(settings, *topic))
-        .chain([Spec::of_dead_letters(settings)])
-        .collect();
-    let new: Vec<NewTopic<'_>> = specs.iter().map(|spec| spec.new_topic(settings.partitions)).collect();
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-    let mut existing = Vec::new();
-    for result in admin.create_topics(&new, &options).await.map_err(unreachable)? {
-        match result {
-            Ok(_) => {}
-            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => existing.push(topic),
-            Err((topic, code)) => return Err(CreateTopicsError::refused(&topic, code)),
-        }
+/// Creates those of `topics` that are missing, and the service's topic of dead letters. Corrects the settings of all of them,
+/// reads them back, and returns what the cluster does not apply.
+pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<Vec<Difference>, CreateTopicsError> {
+    let replication = replication(settings).await?;
+    if settings.replication.is_none() && replication < REPLICATION {
+        tracing::warn!(
+            "there are fewer than {REPLICATION} brokers, so topics have {replication} replica(s): an acknowledged event can be \
+             lost with a disk"
+        );
     }
-    wait_for(settings, specs.iter().map(|spec| spec.name.clone()).collect()).await?;
-    let existing: Vec<&Spec> = specs.iter().filter(|spec| existing.contains(&spec.name)).collect();
-    drift::correct(&admin, settings, &existing, &options).await
+    let mut specs = Spec::all(settings, topics, replication);
+    let cluster = Cluster::new(settings)?;
+    cluster.create(&specs).await?;
+    let replicas = wait_for(settings, names(&specs)).await?;
+    specs.iter_mut().for_each(|spec| spec.fit(settings, &replicas));
+    let present = cluster.describe(&specs).await?;
+    let present = cluster.correct(&specs, present).await?;
+    Ok(difference::all(&specs, &present, &replicas))
+}
+
+/// Returns what the cluster does not apply to `topics` and the service's topic of dead letters. Changes nothing.
+pub async fn differences(
+    settings: &Settings,
+    topics: &[Topic],
+) -> Result<Vec<Difference>, CreateTopicsError> {
+    let mut specs = Spec::all(settings, topics, replication(settings).await?);
+    let replicas = verify_topics(settings, names(&specs)).await?;
+    specs.iter_mut().for_each(|spec| spec.fit(settings, &replicas));
+    let present = Cluster::new(settings)?.describe(&specs).await?;
+    Ok(difference::all(&specs, &present, &replicas))
+}
+
+/// Returns manifests of Strimzi (`KafkaTopic`) of `topics` and the service's topic of dead letters.
+pub async fn manifests(settings: &Settings, topics: &[Topic]) -> Result<String, CreateTopicsError> {
+    let specs = Spec::all(settings, topics, replication(settings).await?);
+    Ok(specs.iter().map(|spec| manifest::of(spec, settings.partitions)).collect())
+}
+
+fn names(specs: &[Spec]) -> Vec<String> {
+    specs.iter().map(|spec| spec.name.clone()).collect()
+}
+
+/// Returns the number of replicas of each topic: that of the settings, else [`REPLICATION`] or the number of brokers.
+async fn replication(settings: &Settings) -> Result<usize, CreateTopicsError> {
+    if let Some(given) = settings.replication {
+        return Ok(given);
+    }
+    Ok(count_brokers(settings).await?.clamp(1, REPLICATION))
 }
 
 /// Waits until the topics exist: a topic that was just created takes a moment to reach every broker's metadata.
-async fn wait_for(settings: &Settings, names: Vec<String>) -> Result<(), TopicsError> {
+async fn wait_for(settings: &Settings, names: Vec<String>) -> Result<Replicas, TopicsError> {
     let mut tries = 0;
     loop {
         match verify_topics(settings, names.clone()).await {
@@ -84,62 +115,22 @@ async fn wait_for(settings: &Settings, names: Vec<String>) -> Result<(), TopicsE
     }
 }
 
-/// The full name of a topic and its settings.
-struct Spec {
-    name: String,
-    config: Vec<(&'static str, String)>,
+/// A client for the settings of topics.
+struct Cluster<'a> {
+    admin: AdminClient<DefaultClientContext>,
+    settings: &'a Settings,
+    options: AdminOptions,
 }
 
-impl Spec {
-    fn of(settings: &Settings, topic: Topic) -> Self {
-        let mut config = match topic.cleanup {
-            Cleanup::Delete => {
-                let mut config = vec![("cleanup.policy", "delete".to_owned())];
-                config.extend(retention(settings.retention));
-                config
-            }
-            Cleanup::Compact => vec![
-                ("cleanup.policy", "compact".to_owned()),
-                // A reader that was away for less than this still finds tombstones.
-                ("delete.retention.ms", millis(30 * DAY)),
-            ],
-        };
-        if topic.personal {
-            // An erasure must take effect within days. The open segment is never compacted, so it must not stay open long.
-            config.push(("max.compaction.lag.ms", millis(DAY)));
-            config.push(("segment.ms", millis(DAY)));
-        }
-        config.push(("max.message.bytes", MAX_RECORD_BYTES.to_string()));
-        Self::with(settings.topic_name(topic.name), config)
+impl<'a> Cluster<'a> {
+    fn new(settings: &'a Settings) -> Result<Self, CreateTopicsError> {
+        let config: ClientConfig = settings.client_properties().into_iter().collect();
+        let admin = config.create().map_err(|error| TopicsError::unreachable(settings, error))?;
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+        Ok(Self { admin, settings, options })
     }
 
-    fn of_dead_letters(settings: &Settings) -> Self {
-        let mut config = vec![
-            ("cleanup.policy", "delete".to_owned()),
-            ("max.message.bytes", MAX_DEAD_LETTER_BYTES.to_string()),
-        ];
-        config.extend(retention(Some(30 * DAY)));
-        Self::with(settings.topic_name(&settings.dead_letter_topic()), config)
+    fn unreachable(&self, error: ClientError) -> CreateTopicsError {
+        TopicsError::unreachable(self.settings, error).into()
     }
-
-    fn with(name: String, mut config: Vec<(&'static str, String)>) -> Self {
-        // With a publisher's wrong clock, Kafka would delete records too early or too late.
-        config.push(("message.timestamp.type", "LogAppendTime".to_owned()));
-        Self { name, config }
-    }
-
-    fn new_topic(&self, partitions: i32) -> NewTopic<'_> {
-        // -1 is the cluster's default replication.
-        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(-1));
-        self.config.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
-    }
-}
-
-/// Retention by time only: without a limit of the size, which the cluster may set by default.
-fn retention(keep: Option<Duration>) -> [(&'static str, String); 2] {
-    [("retention.ms", keep.map_or("-1".to_owned(), millis)), ("retention.bytes", "-1".to_owned())]
-}
-
-fn millis(duration: Duration) -> String {
-    duration.as_millis().to_string()
 }

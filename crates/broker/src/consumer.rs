@@ -133,7 +133,7 @@ async fn wait_for_topics(
         let verifying = topics::verify(settings, settings.names_of(topics));
         let Some(verified) = stop.run_until_cancelled(verifying).await else { return Ok(false) };
         match verified {
-            Ok(()) => break,
+            Ok(_) => break,
             Err(error @ (TopicsError::Unreachable { .. } | TopicsError::Missing { .. })) => {
                 let text = error.to_string();
                 if text != logged {

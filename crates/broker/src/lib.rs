@@ -71,7 +71,7 @@ pub mod maintenance {
     pub use crate::record::{HeaderList, HeaderValue, Partition, Record, Timestamp};
     pub use crate::scan::{Scan, Start};
     pub use crate::tail::Tail;
-    pub use crate::topics::verify as verify_topics;
+    pub use crate::topics::{Replicas, count_brokers, verify as verify_topics};
 }
 
 /// The migrations of the crate's own tables; run them before the service's migrations.

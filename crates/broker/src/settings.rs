@@ -17,6 +17,11 @@ pub struct Settings {
     pub partitions: i32,
     /// The retention of topics with cleanup by deletion; `None`: for ever.
     pub retention: Option<Duration>,
+    /// The number of replicas of each topic; `None`: 3, or as many as there are brokers.
+    pub replication: Option<usize>,
+    /// The number of replicas that must have a record before Kafka acknowledges it; `None`: 2 of 3 or more, else 1, so that a
+    /// topic stays writable while one broker is down.
+    pub min_insync_replicas: Option<usize>,
     /// A name that this instance keeps across restarts. With it, an instance that restarts within the session timeout
     /// keeps its partitions (static membership, KIP-345).
     pub instance: Option<String>,
@@ -32,7 +37,7 @@ pub struct Settings {
 
 impl Settings {
     /// Returns the settings of `service` on the Kafka at `brokers`, with defaults for the others: no prefix, 12 partitions,
-    /// 30 days of retention, no instance name, a million rows in the outbox, and 1,000 dead letters in a row.
+    /// 30 days of retention, up to 3 replicas, no instance name, a million rows in the outbox, and 1,000 dead letters in a row.
     pub fn new(service: &str, brokers: &str) -> Self {
         Self {
             service: service.to_owned(),
@@ -40,6 +45,8 @@ impl Settings {
             prefix: String::new(),
             partitions: 12,
             retention: Some(Duration::from_hours(30 * 24)),
+            replication: None,
+            min_insync_replicas: None,
             instance: None,
             outbox_limit: 1_000_000,
             program: service.to_owned(),

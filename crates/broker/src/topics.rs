@@ -1,13 +1,15 @@
 //! Verifies the topics of a system. Kafka's auto-creation stays off, because it would create topics with the wrong number of
 //! partitions and the wrong retention; `broker-ops` creates them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::consumer::Consumer as _;
+use rdkafka::metadata::MetadataPartition;
 
-use crate::kafka::{self, KafkaError};
+use crate::kafka::{self, KafkaError, Reader};
 use crate::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,23 +55,47 @@ impl TopicsError {
     }
 }
 
+/// The number of replicas of each topic; that of the partition with the fewest.
+pub type Replicas = BTreeMap<String, usize>;
+
 /// Verifies that the topics with these full names exist with the right number of partitions.
-pub async fn verify(settings: &Settings, names: Vec<String>) -> Result<(), TopicsError> {
-    let asked = settings.clone();
-    let verified = kafka::blocking(move || {
-        let reader = kafka::reader(&asked).map_err(|error| TopicsError::unreachable(&asked, error))?;
-        check(reader.client(), &asked, names, TIMEOUT)
-    });
-    verified.await.unwrap_or_else(|| Err(TopicsError::unreachable(settings, KafkaError::canceled())))
+pub async fn verify(settings: &Settings, names: Vec<String>) -> Result<Replicas, TopicsError> {
+    ask(settings, move |reader, settings| check(reader.client(), settings, names, TIMEOUT)).await
 }
 
-/// Verifies the same with an existing client. Blocks.
+/// Returns the number of brokers of the cluster.
+pub async fn count_brokers(settings: &Settings) -> Result<usize, TopicsError> {
+    ask(settings, |reader, settings| {
+        // The metadata of one topic, which need not exist, names all brokers.
+        let topic = settings.topic_name(&settings.dead_letter_topic());
+        let metadata = reader.client().fetch_metadata(Some(&topic), TIMEOUT);
+        let metadata = metadata.map_err(|error| TopicsError::unreachable(settings, error))?;
+        Ok(metadata.brokers().len())
+    })
+    .await
+}
+
+/// Calls `question` with a new client, on a thread of its own.
+async fn ask<T: Send + 'static>(
+    settings: &Settings,
+    question: impl FnOnce(&Reader, &Settings) -> Result<T, TopicsError> + Send + 'static,
+) -> Result<T, TopicsError> {
+    let asked = settings.clone();
+    let answer = kafka::blocking(move || {
+        let reader = kafka::reader(&asked).map_err(|error| TopicsError::unreachable(&asked, error))?;
+        question(&reader, &asked)
+    });
+    answer.await.unwrap_or_else(|| Err(TopicsError::unreachable(settings, KafkaError::canceled())))
+}
+
+/// Verifies the same as [`verify`] with an existing client. Blocks.
 pub(crate) fn check<C: ClientContext>(
     client: &Client<C>,
     settings: &Settings,
     names: Vec<String>,
     timeout: Duration,
-) -> Result<(), TopicsError> {
+) -> Result<Replicas, TopicsError> {
+    let mut replicas = Replicas::new();
     for name in names {
         let metadata = client
             .fetch_metadata(Some(&name), timeout)
@@ -82,6 +108,8 @@ pub(crate) fn check<C: ClientContext>(
             let (found, wanted) = (found.partitions().len(), settings.partitions);
             return Err(TopicsError::Partitions { topic: name, found, wanted });
         }
+        let fewest = found.partitions().iter().map(MetadataPartition::replicas).map(<[i32]>::len).min();
+        replicas.insert(name, fewest.unwrap_or_default());
     }
-    Ok(())
+    Ok(replicas)
 }

@@ -36,7 +36,10 @@ pub(crate) enum Asked {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Migrate the schema and older rows, set the role's time-outs and create the topics, with the migrator's rights
-    Migrate,
+    ///
+    /// The settings of all topics are read back. When the cluster does not apply one of them, the command names the promise
+    /// that does not hold and fails. With TOPICS=verify it creates and changes no topic, and prints the wanted ones as YAML.
+    Migrate(crate::migrate::Options),
     /// Check the settings without connecting to anything: exit code 0, or a message
     Check,
     /// Ask the service on `OPS_LISTEN` whether it is ready: exit code 0 or 1, for container checks
@@ -107,7 +110,7 @@ pub(crate) async fn execute<C: Args + Clone>(
         Asked::Own(name, options) => return own(service, cli, &name, &options).await,
     };
     match command {
-        Command::Migrate => crate::migrate::migrate(service, &cli.common).await,
+        Command::Migrate(options) => crate::migrate::migrate(service, &cli.common, &options).await,
         Command::Check => crate::parts::check(service, cli),
         Command::Health => {
             program::print(crate::probe::ready(cli.common.ops_listen).await?);

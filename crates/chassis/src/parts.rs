@@ -18,6 +18,8 @@ pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
         prefix: common.topic_prefix.clone(),
         partitions: common.topic_partitions,
         retention: common.topic_retention.time(),
+        replication: common.topic_replication,
+        min_insync_replicas: common.topic_min_insync_replicas,
         instance: common.instance.clone(),
         outbox_limit: common.outbox_limit,
         dead_letter_limit: common.dead_letter_limit,

@@ -8,6 +8,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use broker::{Consumer, ConsumerStatus, Outbox, Relay, RelayStatus};
 use broker_ops::DatabaseAge;
+use broker_ops::topics::Difference;
 use clap::Args;
 use futures::FutureExt as _;
 use serde_json::json;
@@ -67,6 +68,8 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
     let health = health.ready("http", port_check(server.occupancy()));
     let health = history.add_to(health);
+    let (differing, differences) = watch::channel(Vec::new());
+    let health = health.consuming("topics", topics_check(differences));
     let health = tasks.iter().fold(health, watch_task);
     let routes = common.cors_origins.allow(routes.layer(gate));
     spawn(&mut running, server.serve(listener, routes, stop.clone()));
@@ -81,6 +84,9 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         answered => answered?,
     }
     database::verify(&common.program(service.name), &service.migrators(), &pool).await?;
+    let topics_settings = parts::broker_settings(service.name, common);
+    let compare = broker_ops::topics::watch(topics_settings, service.topics, differing, stop.clone());
+    spawn(&mut running, compare);
     spawn(&mut running, broker_ops::watch_history(source, found, stop.clone()));
     history.first_answer().await;
     schema.send_replace(true);
@@ -158,6 +164,17 @@ fn port_check(
         let Occupancy { open, slots, is_saturated } = occupancy();
         let detail = json!({"connections": open, "slots": slots, "saturated": is_saturated});
         std::future::ready(Finding::new(!is_saturated, detail))
+    }
+}
+
+/// Shows which promises do not hold on this cluster. The check passes: an operator accepted that (`migrate`).
+fn topics_check(
+    differences: watch::Receiver<Vec<Difference>>,
+) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
+    move || {
+        let texts: Vec<String> = differences.borrow().iter().map(ToString::to_string).collect();
+        let detail = if texts.is_empty() { json!(null) } else { json!(texts) };
+        std::future::ready(Finding::new(true, detail))
     }
 }
 

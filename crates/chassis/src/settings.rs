@@ -49,6 +49,19 @@ pub struct Common {
     #[arg(long, env, default_value = "30d", allow_hyphen_values = true, value_name = "DURATION")]
     pub topic_retention: Retention,
 
+    /// Replicas of each topic [default: 3, or the number of brokers when there are fewer]
+    #[arg(long, env, value_parser = values::count, value_name = "N")]
+    pub topic_replication: Option<usize>,
+
+    /// Replicas that must have an event before Kafka acknowledges it (min.insync.replicas) [default: 2 of 3 or more, else 1]
+    #[arg(long, env, value_parser = values::count, value_name = "N")]
+    pub topic_min_insync_replicas: Option<usize>,
+
+    /// Who creates the topics: `migrate`, which also corrects their settings, or somebody else, such as Strimzi or Terraform.
+    /// With verify, `migrate` prints the wanted topics and only compares
+    #[arg(long, env, value_enum, default_value_t = Topics::Manage, value_name = "MODE")]
+    pub topics: Topics,
+
     /// Address of the API
     #[arg(long, env, value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
@@ -116,6 +129,15 @@ pub struct Common {
     /// Collector of spans (OTLP over HTTP), such as http://127.0.0.1:4318; without it no spans are created
     #[arg(long, env, value_parser = values::public_url, value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
+}
+
+/// The creator of the topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Topics {
+    /// `migrate` creates topics and corrects their settings.
+    Manage,
+    /// `migrate` only compares.
+    Verify,
 }
 
 /// The format of log lines.

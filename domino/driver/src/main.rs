@@ -47,7 +47,7 @@ pub(crate) struct Lengths {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    bench::until_stopped(measure(Options::parse())).await
+    bench::until_stopped(Box::pin(measure(Options::parse()))).await
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {

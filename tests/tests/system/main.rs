@@ -7,6 +7,7 @@ mod back_in_stock;
 mod board;
 mod cancellations;
 mod clocks;
+mod cluster;
 mod commands;
 mod crashes;
 mod described;

@@ -72,7 +72,8 @@ impl Monitor {
         let (consumer, settings, topics) =
             (Arc::clone(&self.consumer), self.settings.clone(), self.topics.clone());
         let asked = kafka::blocking(move || {
-            let found = topics::check(consumer.client(), &settings, settings.names_of(&topics), TIMEOUT);
+            let found =
+                topics::check(consumer.client(), &settings, settings.names_of(&topics), TIMEOUT).map(drop);
             let logs = match found {
                 Err(TopicsError::Unreachable { .. }) => None,
                 _ => logs::bounds(&*consumer, &settings, &partitions, TIMEOUT).ok(),

@@ -67,6 +67,12 @@ pub fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(text.into())
 }
 
+/// Parses a number of replicas.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=100).contains(count));
+    count.ok_or_else(|| "a number from 1 to 100 is expected".to_owned())
+}
+
 /// Checks that Kafka accepts the text in the name of a topic.
 pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
     names(text, 100)

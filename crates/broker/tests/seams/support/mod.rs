@@ -5,6 +5,7 @@ mod bank;
 mod books;
 mod kafka;
 mod process;
+mod proxy;
 mod wire;
 
 pub(crate) use bank::{Addresses, Bank, Plan};

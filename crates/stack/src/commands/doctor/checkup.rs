@@ -1,6 +1,7 @@
 //! The checks without an order: the machine, the servers, the health of each service and its backlog.
 
 use super::{Doctor, TIMEOUT, fine, shortened};
+use crate::screen::print;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use stack::backlog;
@@ -81,16 +82,17 @@ impl Doctor {
     async fn service(&mut self, name: &str) -> anyhow::Result<()> {
         let url = format!("{}/health/ready", self.ops_url(name)?);
         let deadline = Instant::now() + TIMEOUT;
-        let bad = loop {
+        let (bad, accepted) = loop {
             let Ok(answer) = self.client.get(&url).send().await else {
                 self.wrong(format_args!(
                     "{name} does not answer at {url}: ./scripts/start {name}; ./scripts/logs {name} shows why it ended"
                 ));
                 return Ok(());
             };
-            let bad = complaints(&answer.json().await.unwrap_or_default());
+            let answer = answer.json().await.unwrap_or_default();
+            let bad = complaints(&answer);
             if bad.is_empty() || Instant::now() > deadline {
-                break bad;
+                break (bad, accepted(&answer));
             }
             tokio::time::sleep(TIMEOUT / 20).await;
         };
@@ -99,6 +101,9 @@ impl Doctor {
         }
         for what in bad {
             self.wrong(format_args!("{name}: {what}"));
+        }
+        for what in accepted {
+            print(format_args!("! {name}: {what}"));
         }
         Ok(())
     }
@@ -151,6 +156,12 @@ fn complaints(answer: &Value) -> Vec<String> {
     let checks = answer["checks"].as_object().into_iter().flatten();
     let bad = checks.filter(|(_, found)| found["ok"] != true);
     bad.map(|(check, found)| format!("{check}: {}", words(&found["detail"]))).collect()
+}
+
+/// Returns the promises that do not hold on this cluster, which its operator accepted.
+fn accepted(answer: &Value) -> Vec<String> {
+    let differences = answer["checks"]["topics"]["detail"].as_array().into_iter().flatten();
+    differences.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn words(detail: &Value) -> String {
