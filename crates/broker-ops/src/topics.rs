@@ -67,7 +67,9 @@ pub async fn create(settings: &Settings, topics: &[Topic]) -> Result<Vec<Differe
     let cluster = Cluster::new(settings)?;
     cluster.create(&specs).await?;
     let replicas = wait_for(settings, names(&specs)).await?;
-    specs.iter_mut().for_each(|spec| spec.fit(settings, &replicas));
+    for spec in &mut specs {
+        spec.fit(settings, &replicas);
+    }
     let present = cluster.describe(&specs).await?;
     let present = cluster.correct(&specs, present).await?;
     Ok(difference::all(&specs, &present, &replicas))
@@ -80,7 +82,9 @@ pub async fn differences(
 ) -> Result<Vec<Difference>, CreateTopicsError> {
     let mut specs = Spec::all(settings, topics, replication(settings).await?);
     let replicas = verify_topics(settings, names(&specs)).await?;
-    specs.iter_mut().for_each(|spec| spec.fit(settings, &replicas));
+    for spec in &mut specs {
+        spec.fit(settings, &replicas);
+    }
     let present = Cluster::new(settings)?.describe(&specs).await?;
     Ok(difference::all(&specs, &present, &replicas))
 }

@@ -65,10 +65,10 @@ fn report(differences: &[Difference], program: &str, is_accepted: bool) -> anyho
     match differences {
         [] => tracing::info!("the topics are up to date"),
         _ if is_accepted => tracing::warn!("the topics differ from what is wanted, which is accepted"),
-        [first, rest @ ..] => bail!(
-            "the cluster does not apply the settings of the topics: {first}{}. Change the cluster, or accept that these promises \
+        all => bail!(
+            "the cluster does not apply the settings of the topics: {}. Change the cluster, or accept that these promises \
              do not hold: {program} migrate --accept-differences",
-            rest.iter().map(|difference| format!("; {difference}")).collect::<String>()
+            all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         ),
     }
     Ok(())

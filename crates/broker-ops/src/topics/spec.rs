@@ -43,6 +43,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and literals")]
     fn new(name: &'static str, bound: Bound, value: impl ToString, promise: &'static str) -> Self {
         Self { name, value: value.to_string(), bound, promise, is_created: true }
     }
