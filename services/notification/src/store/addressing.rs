@@ -29,7 +29,8 @@ pub(crate) struct Addressed {
     activated_at: Option<OffsetDateTime>,
 }
 
-/// The subscriptions of these customers that have no address yet, in the order in which their mailboxes are locked.
+/// The subscriptions of these customers that have no address yet, in the order in which their mailboxes are locked. Locks the
+/// contacts: an erasure at the same moment either finds the address gone here, or waits and then finds the subscription.
 pub(crate) async fn find(
     tx: &mut Tx,
     tokens: &Tokens,
@@ -43,7 +44,7 @@ pub(crate) async fn find(
                CASE WHEN consented_at IS NOT NULL THEN arrival END AS "arrival?"
         FROM subscriptions JOIN contacts USING (customer_id) LEFT JOIN products USING (sku)
         WHERE customer_id = ANY($1) AND subscriptions.email IS NULL AND contacts.email IS NOT NULL AND is_active(state)
-        ORDER BY subscriptions.id
+        ORDER BY customer_id, subscriptions.id FOR SHARE OF contacts
         "#,
         &ids,
     )
@@ -67,7 +68,7 @@ pub(crate) async fn find(
             activated_at: row.activated_at,
         });
     }
-    found.sort_by_cached_key(|row| (row.email.mailbox(), row.sku.clone()));
+    found.sort_by_cached_key(|row| (row.email.mailbox(), row.sku.clone(), row.id));
     Ok(found)
 }
 

@@ -1,7 +1,8 @@
 //! An erased address is not notified any more; the figures stay.
 
 use serde_json::json;
-use system_tests::{BACK, Inbox, Shop};
+use sqlx::{Connection as _, PgConnection};
+use system_tests::{BACK, Inbox, Shop, eventually, tables_with};
 
 /// Checks that no notification shows a recipient, masked or not.
 async fn no_recipient_is_known(shop: &Shop) {
@@ -56,4 +57,35 @@ async fn an_address_that_never_ordered_is_erased_too() {
     assert_eq!(inbox.notified_names(), ["a"], "only before the erasure");
     let join = inbox.mail("a@example.com", BACK).await.link("/subscriptions/join");
     assert_eq!(shop.click(&join).await, 404, "the subscription does not exist any more");
+}
+
+#[tokio::test]
+async fn an_erasure_does_not_miss_a_subscription_that_is_made_at_the_same_moment() {
+    let (inbox, email) = (Inbox::open(), "ada@example.com");
+    let shop = Shop::with_mail(&inbox, &[]).await;
+    shop.stock("MUG", 1).await;
+    shop.stock("PEN", 0).await;
+    shop.confirmed(&shop.order_of(email, "MUG", 1, "pm_card_visa").await.id).await;
+    shop.system.quiesce().await.unwrap();
+
+    // The transaction of an erasure, whose changes nobody sees yet.
+    let url = shop.system.database_url("notification");
+    let mut erasure = PgConnection::connect(url).await.unwrap();
+    let erase = "BEGIN; UPDATE contacts SET email = NULL, erased_at = now()";
+    sqlx::raw_sql(erase).execute(&mut erasure).await.unwrap();
+    shop.order_sold_out(email, "PEN", 1).await;
+    let mut watcher = PgConnection::connect(url).await.unwrap();
+    let erasing: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut erasure).await.unwrap();
+    let reached = "SELECT EXISTS (SELECT FROM subscriptions WHERE sku = 'PEN') OR EXISTS (
+        SELECT FROM pg_locks AS waiting JOIN pg_locks AS held USING (transactionid)
+        WHERE NOT waiting.granted AND held.granted AND held.pid = $1)";
+    eventually("the subscription is made, or waits for the erasure", async || {
+        let reached: bool = sqlx::query_scalar(reached).bind(erasing).fetch_one(&mut watcher).await.unwrap();
+        reached.then_some(())
+    })
+    .await;
+    sqlx::raw_sql("COMMIT").execute(&mut erasure).await.unwrap();
+    shop.system.quiesce().await.unwrap();
+    let tables = tables_with(&shop, email).await;
+    assert!(!tables.iter().any(|table| table.starts_with("notification")), "{tables:?}");
 }
