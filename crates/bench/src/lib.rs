@@ -11,7 +11,7 @@ pub mod shop;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs a measurement until it ends or the program is told to stop (SIGINT, SIGTERM). In both cases everything that it started
+/// Runs a measurement until it ends or a signal stops the program (SIGINT, SIGTERM). In both cases everything that it started
 /// is dropped, and so stopped.
 pub async fn until_stopped(measurement: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;

@@ -44,7 +44,7 @@ pub struct Call {
     pub answer: String,
 }
 
-/// What a client asked for.
+/// A request as its client sent it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {

@@ -1,4 +1,4 @@
-//! Notifications: everybody is told what happened, once, and nothing else.
+//! Notifications: each person gets one message about each thing that happened, and none about anything else.
 
 mod leaving;
 mod line;
@@ -67,7 +67,7 @@ fn outcomes_are_announced_once(facts: &Facts<'_>) -> Vec<String> {
     found
 }
 
-/// A subscriber who consented is told once per restock and channel, of restocks that took place.
+/// A subscriber who consented gets one message per restock and channel, about restocks that took place.
 fn told_once_per_restock(facts: &Facts<'_>) -> Vec<String> {
     let tables = &facts.history.tables;
     let consented: BTreeMap<_, _> =
@@ -77,7 +77,7 @@ fn told_once_per_restock(facts: &Facts<'_>) -> Vec<String> {
     let (mut told, mut found) = (BTreeSet::new(), Vec::new());
     for row in tables.deliveries.iter().filter(|row| row.kind == "back_in_stock") {
         if !told.insert((row.subscription_id, row.restocks, row.channel.as_str())) {
-            found.push(format!("{row:?}: the same subscriber is told twice"));
+            found.push(format!("{row:?}: the same subscriber gets a second message"));
         }
         if row.subscription_id.and_then(|id| consented.get(&id)) != Some(&true) {
             found.push(format!("{row:?}: nobody consented"));

@@ -82,7 +82,7 @@ fn one_order_per_key(facts: &Facts<'_>) -> Vec<String> {
     acknowledged.filter_map(other).collect()
 }
 
-/// What distinguishes the orders of different requests: the address, the method, and the quantity per product.
+/// The properties by which orders of different requests differ: the address, the method, and the quantity per product.
 type Wish = (String, String, BTreeMap<String, i64>);
 
 fn wish(body: &Value) -> Wish {
@@ -162,7 +162,7 @@ fn orders_end(facts: &Facts<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What an answer shows of an order; later answers only move forward.
+/// The state that an answer shows of an order; later answers only move forward.
 struct Seen {
     sent: u64,
     answered: u64,

@@ -14,7 +14,7 @@ pub struct Difference {
     pub promise: &'static str,
     /// The topic's full name.
     pub topic: String,
-    /// What differs.
+    /// The setting that differs.
     pub reason: String,
 }
 

@@ -29,9 +29,9 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         history.calls.push(again);
     }),
     by("every-order-was-requested", "a request made two orders", |history| {
-        let mut twin = confirmed(history).clone();
-        twin.id = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
-        history.tables.orders.push(twin);
+        let mut copy = confirmed(history).clone();
+        copy.id = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
+        history.tables.orders.push(copy);
     }),
     by("every-order-was-requested", "an order that no client sent", |history| {
         confirmed(history).payment_method = "pm_of_nobody".to_owned();

@@ -87,7 +87,7 @@ pub(crate) const TAMPERED: &[Tampering] = &[
     by("reservations-match-orders", "other goods were committed than ordered", |history| {
         replace(event(history, "stock.committed.v1"), "\"quantity\":", "\"quantity\":7");
     }),
-    by("outcomes-are-announced-once", "a customer is told twice of the same outcome", |history| {
+    by("outcomes-are-announced-once", "a customer gets two messages about the same outcome", |history| {
         let again = delivery(history, "order_confirmed").clone();
         history.tables.deliveries.push(again);
     }),
@@ -98,10 +98,14 @@ pub(crate) const TAMPERED: &[Tampering] = &[
     by("outcomes-are-announced-once", "a customer is told of what did not happen", |history| {
         delivery(history, "order_cancelled").kind = "order_refunded".to_owned();
     }),
-    by("subscribers-are-told-once-per-restock", "a subscriber is told twice of one restock", |history| {
-        let again = delivery(history, "back_in_stock").clone();
-        history.tables.deliveries.push(again);
-    }),
+    by(
+        "subscribers-are-told-once-per-restock",
+        "a subscriber gets two messages about one restock",
+        |history| {
+            let again = delivery(history, "back_in_stock").clone();
+            history.tables.deliveries.push(again);
+        },
+    ),
     by(
         "subscribers-are-told-once-per-restock",
         "a subscriber is told of a restock that did not happen",
