@@ -111,7 +111,8 @@ async fn the_pause_before_the_next_confirmation_request_grows_until_one_is_answe
         ["a@example.com", "a+1@example.com", "a+2@example.com"].iter().map(|to| questions(&inbox, to)).sum()
     };
     let mut mark = 0;
-    for (minutes, asked) in [(0, 1), (14, 1), (2, 2), (16, 2), (43, 2), (2, 3)] {
+    // The pauses are 15 and 60 minutes; each step stays minutes away from their ends, because the test itself takes time.
+    for (minutes, asked) in [(0, 1), (8, 1), (8, 2), (16, 2), (30, 2), (15, 3)] {
         // Moves the time of the last request in the database instead of waiting.
         let over = format!("UPDATE questions SET last_at = last_at - interval '{minutes} minutes'");
         shop.system.in_database("notification", &over).await.unwrap();
@@ -122,8 +123,9 @@ async fn the_pause_before_the_next_confirmation_request_grows_until_one_is_answe
         }
         mark += 1;
         all_processed(&shop, &inbox, &format!("probe-{mark}@example.com")).await;
-        let found = all();
-        assert_eq!(found, asked, "{minutes} minutes later");
+        // Several senders work side by side: the last of these mails may arrive after the probe's.
+        eventually("the confirmation mails", async || (all() >= asked).then_some(())).await;
+        assert_eq!(all(), asked, "{minutes} minutes later");
     }
     // An answer ends the pause: the request for another quantity is sent at once.
     let confirm = inbox.mail("a@example.com", CONFIRM).await.link(CONFIRM);
