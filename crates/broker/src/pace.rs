@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// The longest pause between two batches.
-const LONGEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(25);
+/// The length of a pause, in lengths of the batch before it.
+const FACTOR: u32 = 2;
 
-/// The pause between batches: as long as the last batch took, at most 10 ms. A batch after a quiet time begins at once.
+/// The pause between batches: twice as long as the last batch took, at most 25 ms. A batch after a quiet time begins at once.
 ///
 /// A transaction costs the same few round trips for one record as for twenty. Without the pause a loaded process would use all
 /// of the CPU for transactions of one record.
@@ -36,6 +38,6 @@ impl Pace {
 
     /// Records a batch that began at `started` and ends now.
     pub fn end(&mut self, started: Instant) {
-        self.next = Instant::now() + started.elapsed().min(LONGEST);
+        self.next = Instant::now() + (FACTOR * started.elapsed()).min(LONGEST);
     }
 }

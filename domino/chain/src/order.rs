@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
 use events::values::{EmailAddress, Given, Money, OrderId, PaymentMethod, ProductName};
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use sqlx::types::{Json as Jsonb, Uuid};
 use sqlx::{FromRow, PgPool};
@@ -23,7 +24,7 @@ use crate::payment::Payment;
 const ABANDONED: &str = "10 seconds";
 const RECOVERY: Duration = Duration::from_secs(1);
 /// The most orders that are recovered at a time.
-const AT_ONCE: i64 = 50;
+const AT_ONCE: usize = 50;
 
 /// An order to place: the same body as that of the event-driven shop.
 #[derive(Debug, Deserialize)]
@@ -188,14 +189,19 @@ impl Orders {
     /// Cancels orders without a known outcome, for as long as the process runs.
     async fn recover(self) {
         loop {
-            tokio::time::sleep(RECOVERY).await;
-            if let Err(error) = self.recover_some().await {
-                tracing::warn!(%error, "orders cannot be recovered; trying again");
+            match self.recover_some().await {
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(RECOVERY).await,
+                Err(error) => {
+                    tracing::warn!(%error, "orders cannot be recovered; trying again");
+                    tokio::time::sleep(RECOVERY).await;
+                }
             }
         }
     }
 
-    async fn recover_some(&self) -> anyhow::Result<()> {
+    /// Cancels some orders side by side. Returns whether all calls succeeded and more orders may wait.
+    async fn recover_some(&self) -> anyhow::Result<bool> {
         let select = format!(
             "SELECT id, email, items, total, currency, payment_method FROM orders
              WHERE status = 'cancelling' OR status = 'placed' AND placed_at < now() - interval '{ABANDONED}'
@@ -203,15 +209,19 @@ impl Orders {
         );
         let unfinished: Vec<Unfinished> =
             sqlx::query_as(sqlx::AssertSqlSafe(select)).fetch_all(&self.pool).await?;
-        for order in unfinished {
-            let payment = Payment::try_from(order)?;
-            if self.payment.post("/payments/cancel", &payment, Budget::in_background()).await.is_ok() {
-                self.finish(payment.goods.order_id, "cancelled", Some("unavailable")).await?;
-            } else {
-                break;
-            }
+        let is_full = unfinished.len() == AT_ONCE;
+        let cancelled = try_join_all(unfinished.into_iter().map(|order| self.recover_one(order))).await?;
+        Ok(is_full && cancelled.into_iter().all(|cancelled| cancelled))
+    }
+
+    /// Returns whether the order is cancelled: payment answered.
+    async fn recover_one(&self, order: Unfinished) -> anyhow::Result<bool> {
+        let payment = Payment::try_from(order)?;
+        let answer = self.payment.post("/payments/cancel", &payment, Budget::in_background()).await;
+        if answer.is_ok() {
+            self.finish(payment.goods.order_id, "cancelled", Some("unavailable")).await?;
         }
-        Ok(())
+        Ok(answer.is_ok())
     }
 }
 

@@ -81,10 +81,22 @@ pub(crate) struct Final {
     pub(crate) confirmed: i64,
     /// Cancelled, with nothing captured.
     pub(crate) cancelled: i64,
-    /// In no final state yet.
+    /// In no final state yet, of all orders.
     pub(crate) open: i64,
     /// Orders whose money the gateway has captured and not given back.
     pub(crate) charged: i64,
+}
+
+impl Final {
+    /// What was added since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self {
+            confirmed: self.confirmed - before.confirmed,
+            cancelled: self.cancelled - before.cancelled,
+            open: self.open,
+            charged: self.charged - before.charged,
+        }
+    }
 }
 
 impl Side {
