@@ -39,22 +39,27 @@ impl Shop {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.system.brokers());
         let producer: FutureProducer = config.create().unwrap();
-        let pairs = [
-            ("ce_specversion", "1.0"),
-            ("ce_id", "0198c0de-0000-7000-8000-000000000001"),
-            ("ce_source", &forged.source),
-            ("ce_type", &forged.event_type),
-            ("ce_time", "2026-11-25T08:00:00Z"),
-            ("ce_sequence", "00000000000000000001"),
-        ];
-        let headers = pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        });
         let topic = self.system.topic(&forged.topic);
-        let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value).headers(headers);
+        let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value);
+        let record = record.headers(headers(&forged.source, &forged.event_type));
         let written = producer.send(record, TIMEOUT).await.unwrap();
         (written.partition, written.offset)
     }
+}
+
+/// The headers of the first event of a key.
+pub(crate) fn headers(source: &str, event_type: &str) -> OwnedHeaders {
+    let pairs = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", "0198c0de-0000-7000-8000-000000000001"),
+        ("ce_source", source),
+        ("ce_type", event_type),
+        ("ce_time", "2026-11-25T08:00:00Z"),
+        ("ce_sequence", "00000000000000000001"),
+    ];
+    pairs
+        .into_iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
 /// Runs a command of a service. Returns its standard output when it succeeds, else its standard error.

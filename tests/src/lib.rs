@@ -10,6 +10,7 @@
 
 mod clock;
 mod collector;
+mod flood;
 mod forge;
 mod mail;
 mod orders;
@@ -27,6 +28,7 @@ use time::format_description::well_known::Rfc3339;
 
 pub use clock::WrongClock;
 pub use collector::{Collector, Recorded};
+pub use flood::flood;
 pub use forge::{Forged, run};
 pub use mail::{At, Inbox, Mail, Reaction};
 pub use orders::{Placed, total};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _};
 use testkit::{Servers, System};
 use tokio::process::Command;
@@ -109,6 +110,7 @@ async fn restock(shop: &Shop, sku: &str, count: &'static str) -> anyhow::Result<
 /// The cost of an order in tables with `orders` orders, against the cost in tables with as many as the load before left.
 pub(crate) async fn growth(
     shop: &Shop,
+    servers: &Servers,
     rate: f64,
     orders: i64,
     lengths: &Lengths,
@@ -116,8 +118,13 @@ pub(crate) async fn growth(
 ) -> anyhow::Result<()> {
     let small = cpu_per_order(shop, rate, lengths.half, results).await?;
     for service in shop.system.services() {
-        let pool = PgPool::connect(shop.system.database_url(service)).await?;
-        grow(&pool, orders).await.with_context(|| format!("growing the tables of {service}"))?;
+        let database: PgConnectOptions = shop.system.database_url(service).parse()?;
+        // Only the superuser may turn the foreign keys' checks off.
+        let options: PgConnectOptions = servers.postgres_url().parse()?;
+        let options = options.database(database.get_database().unwrap_or_default());
+        grow(&PgPool::connect_with(options).await?, orders)
+            .await
+            .with_context(|| format!("growing the tables of {service}"))?;
     }
     let large = cpu_per_order(shop, rate, lengths.half, results).await?;
     results.figure(Measured {

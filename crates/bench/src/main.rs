@@ -144,7 +144,7 @@ async fn one_system(
         phases::drain(&shop, rate, lengths, results).await?;
     }
     if options.wants("growth") {
-        extra::growth(&shop, rate / 2.0, options.orders, lengths, results).await?;
+        extra::growth(&shop, servers, rate / 2.0, options.orders, lengths, results).await?;
     }
     drop(shop);
     if options.wants("instances") {

@@ -36,8 +36,28 @@ impl Pace {
         }
     }
 
-    /// Records a batch that began at `started` and ends now.
-    pub fn end(&mut self, started: Instant) {
-        self.next = Instant::now() + (FACTOR * started.elapsed()).min(LONGEST);
+    /// Records a batch that began at `started` and ends now. After a full one the next may begin at once, because waiting would
+    /// not make it larger.
+    pub fn end(&mut self, started: Instant, is_full: bool) {
+        let now = Instant::now();
+        self.next = if is_full { now } else { now + (FACTOR * started.elapsed()).min(LONGEST) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_follows_a_batch_unless_the_batch_was_full() {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        assert!(pace.next() <= Instant::now(), "the first batch begins at once");
+        let started = began.checked_sub(Duration::from_millis(5)).unwrap_or(began);
+        pace.end(started, false);
+        assert!(pace.next() >= began + Duration::from_millis(10), "twice as long as the batch took");
+        pace.end(began.checked_sub(Duration::from_mins(1)).unwrap_or(began), false);
+        assert!(pace.next() <= Instant::now() + LONGEST, "at most the longest pause");
+        pace.end(started, true);
+        assert!(pace.next() <= Instant::now(), "a full batch is followed by the next at once");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor as _, PgPool};
 use tokio_util::sync::CancellationToken;
 
 pub use schema::{migrate, verify};
@@ -22,6 +22,9 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 const CONNECTIONS: u32 = 16;
 /// A connection that was idle for longer is tested before it is used.
 const TRUSTED: Duration = Duration::from_millis(500);
+/// Settings of a session whose plans follow the values and the statistics, which is Postgres' default.
+const BY_STATISTICS: &str = "SET plan_cache_mode = auto; SET enable_seqscan = on; SET enable_hashjoin = on;
+    SET enable_mergejoin = on";
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -119,17 +122,16 @@ impl Database {
         self.options.get_username()
     }
 
-    /// Creates a pool that connects when it is first used.
+    /// Creates a pool for a running service, which connects when it is first used.
     pub fn pool(&self) -> PgPool {
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
-        // A round trip for each use would be a tenth of all; a connection that was used a moment ago is almost always alive.
-        let pool = pool.test_before_acquire(false).before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > TRUSTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
+        pool_options().connect_lazy_with(self.options.clone())
+    }
+
+    /// Creates a pool for a command. Its statements go over many rows and have filters that may be unset, so Postgres plans
+    /// each with its values and statistics, unlike those of a running service (`grants`).
+    pub(crate) fn command_pool(&self) -> PgPool {
+        let pool = pool_options().after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(BY_STATISTICS).await.map(drop) })
         });
         pool.connect_lazy_with(self.options.clone())
     }
@@ -159,6 +161,19 @@ impl Database {
         let database = options.get_database().unwrap_or(options.get_username());
         format!("{}:{}/{database}", options.get_host(), options.get_port())
     }
+}
+
+fn pool_options() -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
+    // A round trip for each use would be a tenth of all; a connection that was used a moment ago is almost always alive.
+    pool.test_before_acquire(false).before_acquire(|connection, meta| {
+        Box::pin(async move {
+            if meta.idle_for > TRUSTED {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    })
 }
 
 /// Returns whether only an operator can repair the error: a wrong password or role, or no such database. Others, such as

@@ -58,8 +58,8 @@ fn lazily<C: Args + Clone>(
     cli: &Cli<C>,
 ) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
     let settings = broker_settings(service.name, &cli.common);
-    let pool = Database::new("DATABASE_URL", cli.common.database_url()?, service.name)?.pool();
-    let outbox = Outbox::new(pool, &settings);
+    let database = Database::new("DATABASE_URL", cli.common.database_url()?, service.name)?;
+    let outbox = Outbox::new(database.command_pool(), &settings);
     Ok((wire(service, cli, &outbox)?, outbox, settings))
 }
 

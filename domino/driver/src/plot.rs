@@ -28,11 +28,12 @@ struct Quantity<'a> {
     height: &'a dyn Fn(&Second) -> f64,
 }
 
-/// Draws the runs. Only the loads are shown: the waits for the last orders between them are left out.
+/// Draws the runs at the first run's rate. Only the loads are shown: the waits for the last orders between them are left out.
 pub(crate) fn svg(runs: &[Run]) -> String {
     let mut y = HEAD;
     let mut panels = String::new();
-    for run in runs {
+    let rate = runs.first().map_or(0.0, |first| first.rate);
+    for run in runs.iter().filter(|run| run.rate <= rate) {
         y = draw(&mut panels, run, y);
     }
     let end = y - GAP + 16.0;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use testkit::Servers;
+use uuid::Uuid;
 
 /// The number of products that orders choose from, and the most units that one restock brings to the chain.
 const PRODUCTS: usize = 1000;
@@ -112,7 +113,7 @@ impl Side {
 
     async fn start_chain(kind: Kind, servers: &Servers, programs: &Path) -> anyhow::Result<Chain> {
         let name =
-            format!("{}_{}", if kind == Kind::Chain { "chain" } else { "breaker" }, std::process::id());
+            format!("{}_{}", if kind == Kind::Chain { "chain" } else { "breaker" }, Uuid::new_v4().simple());
         let has_breaker = kind == Kind::ChainWithBreaker;
         let chain = Chain::start(&programs.join("chain"), servers.postgres_url(), &name, has_breaker).await?;
         for product in 0..PRODUCTS {

@@ -96,9 +96,9 @@ impl Writer {
                 }
                 return;
             }
-            let started = Instant::now();
+            let (started, is_full) = (Instant::now(), group.len() == GROUP);
             self.process(std::mem::take(&mut group)).await;
-            pace.end(started);
+            pace.end(started, is_full);
         }
     }
 

@@ -18,7 +18,8 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) async fn start() -> Self {
         let inbox = Inbox::open();
-        let shop = Shop::with(mailing(System::builder(), &inbox, &[])).await;
+        // The script has built the services beside this program.
+        let shop = Shop::with(mailing(System::builder().built(), &inbox, &[])).await;
         shop.system.leave_queues();
         shop.stock("MUG", 100_000).await;
         Self { shop, inbox }

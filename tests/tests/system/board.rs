@@ -1,7 +1,7 @@
 //! The board's pages and their streams: HTML and Server-Sent Events, as a browser receives them.
 
 use reqwest::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use system_tests::{Shop, eventually, problem};
 use testkit::System;
 
@@ -113,6 +113,45 @@ async fn the_lag_of_a_killed_service_grows_and_drains_on_the_board() {
     shop.system.service("payment").start().await.unwrap();
     read_until(&shop, "/board/stream", &[payment]).await;
     shop.system.quiesce().await.unwrap();
+}
+
+/// Reads frames of the board until they have told of this many events; returns the largest frame's size in bytes.
+async fn largest_frame(shop: &Shop, events: u64) -> usize {
+    let mut stream = shop.http().get(shop.at("board", "/board/stream")).send().await.unwrap();
+    let (mut sent, mut told, mut largest, mut is_coalesced) = (String::new(), 0, 0, false);
+    while told < events {
+        let chunk = tokio::time::timeout(system_tests::TIMEOUT, stream.chunk()).await;
+        let chunk = chunk.expect("frames in time").unwrap().expect("the stream goes on");
+        sent.push_str(&String::from_utf8_lossy(&chunk));
+        while let Some((message, rest)) = sent.split_once("\n\n") {
+            let frame = message.strip_prefix("event: frame\ndata: ").map(|frame| {
+                largest = largest.max(frame.len());
+                serde_json::from_str::<Value>(frame).unwrap()
+            });
+            if let Some(frame) = frame {
+                told += frame["events"].as_u64().unwrap();
+                is_coalesced |=
+                    frame["chips"].as_array().unwrap().iter().any(|chip| chip["count"].as_u64() > Some(1));
+            }
+            sent = rest.to_owned();
+        }
+    }
+    assert!(is_coalesced, "no chip stands for several events");
+    largest
+}
+
+#[tokio::test]
+async fn two_thousand_events_per_second_are_coalesced_in_bounded_memory() {
+    let shop = open().await;
+    let topic = shop.system.topic("notifications");
+    let flood = || system_tests::flood(shop.system.brokers(), &topic, 2000, 11);
+    // More events than the board keeps.
+    tokio::join!(largest_frame(&shop, 21_000), flood());
+    let before = shop.memory("board").await;
+    let (largest, ()) = tokio::join!(largest_frame(&shop, 21_000), flood());
+    let after = shop.memory("board").await;
+    assert!(largest < 64 << 10, "a frame has {largest} bytes");
+    assert!(after < before + 8.0, "the board's memory grew from {before:.1} to {after:.1} MB");
 }
 
 #[tokio::test]

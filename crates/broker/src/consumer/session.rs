@@ -169,11 +169,11 @@ impl<'a> Session<'a> {
                 self.rebalance(rebalance).await?;
             }
             room = room.saturating_sub(1);
-            let is_full = self.batch.is_full() || room == 0;
-            received = if is_full { None } else { consumer.recv().now_or_never() };
+            received = if self.batch.is_full() || room == 0 { None } else { consumer.recv().now_or_never() };
         }
+        let is_full = self.batch.is_full();
         let applied = self.apply().await;
-        self.pace.end(started);
+        self.pace.end(started, is_full);
         applied
     }
 

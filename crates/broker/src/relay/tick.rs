@@ -40,12 +40,12 @@ impl Relay {
     async fn fetch(&mut self) -> sqlx::Result<()> {
         let started = Instant::now();
         let rows = rows::select(self.outbox.pool(), &self.in_flight).await?;
-        self.pace.end(started);
+        let more = rows.len() >= rows::LIMIT;
+        self.pace.end(started, more);
         // The process announces its own commits; the pause is for rows that others wrote.
         if !std::mem::take(&mut self.is_woken) {
             self.poll = if rows.is_empty() { (self.poll * 2).min(SLOWEST_POLL) } else { FASTEST_POLL };
         }
-        let more = rows.len() >= rows::LIMIT;
         self.next_fetch = Instant::now() + if more { Duration::ZERO } else { self.poll };
         for (id, row) in rows {
             self.in_flight.push(id, row);

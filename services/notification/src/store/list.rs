@@ -48,6 +48,9 @@ pub(crate) async fn deliveries(
     before: Option<Uuid>,
     limit: i64,
 ) -> sqlx::Result<Vec<Row>> {
+    let mut transaction = pool.begin().await?;
+    // The plan depends on the filters that are set: unlike other statements, this one is planned with its values.
+    sqlx::query("SET LOCAL plan_cache_mode = force_custom_plan").execute(&mut *transaction).await?;
     let rows = sqlx::query!(
         r#"
         SELECT deliveries.id, data AS "content: Json<Content>", channel, status, attempts, cause,
@@ -72,8 +75,9 @@ pub(crate) async fn deliveries(
         before,
         limit,
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     let rows = rows.into_iter().map(|row| {
         Ok(Row {
             id: row.id,
