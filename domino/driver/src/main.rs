@@ -99,5 +99,10 @@ async fn one(
     let sustained = probe.accepted.len() as f64 / begin.elapsed().as_secs_f64();
     println!("{}: {sustained:.0} orders per second with 64 connections, to the final state", kind.title());
     let rate = *rate.get_or_insert((sustained / 2.0).floor());
-    scenario::run(&mut side, kind, (rate, sustained), servers, lengths).await
+    let run = scenario::run(&mut side, kind, (rate, sustained), servers, lengths).await?;
+    if let Side::Events(shop) = &side {
+        // As every system test does: fails on dead letters, and while anything waits.
+        shop.system.quiesce().await?;
+    }
+    Ok(run)
 }

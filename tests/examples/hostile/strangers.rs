@@ -108,10 +108,10 @@ pub(crate) async fn fake_wishes(target: &Target) -> Outcome {
     let notified = target.inbox.back_in_stock().into_iter().map(|mail| mail.to);
     let notified: Vec<String> =
         notified.filter(|to| to == "real@example.com" || to.starts_with("fake-")).collect();
-    let place = notified.iter().position(|to| to == "real@example.com");
-    let place = place.map_or("none".to_owned(), |place| (place + 1).to_string());
-    let found = format!("the subscriber's position among {} notified: {place}", notified.len());
-    Outcome { found, held: place == "1" }
+    // The mails of a wave are sent side by side, so their order says nothing.
+    let is_among_them = notified.iter().any(|to| to == "real@example.com");
+    let found = format!("{} notified, the subscriber among them: {is_among_them}", notified.len());
+    Outcome { found, held: is_among_them && notified.len() <= 2 }
 }
 
 pub(crate) async fn who_orders(target: &Target) -> Outcome {
