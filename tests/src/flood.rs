@@ -28,13 +28,13 @@ pub async fn flood(brokers: &str, topic: &str, per_second: u32, seconds: u32) {
         let value = format!(
             r#"{{"channel":"log","delivery_id":"{order}","kind":"order_confirmed","order_id":"{order}"}}"#
         );
-        while let Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) = producer.send_result(
-            FutureRecord::to(topic)
-                .key(&order)
-                .payload(&value)
-                .headers(headers("/notification", "notification.sent.v1")),
-        ) {
-            ticks.tick().await;
+        loop {
+            let record = FutureRecord::to(topic).key(&order).payload(&value);
+            match producer.send_result(record.headers(headers("/notification", "notification.sent.v1"))) {
+                Ok(_) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => ticks.tick().await,
+                Err((error, _)) => panic!("{error}"),
+            };
         }
     }
     tokio::task::spawn_blocking(move || producer.flush(TIMEOUT)).await.unwrap().unwrap();

@@ -89,7 +89,7 @@ pub(crate) struct Final {
 }
 
 impl Final {
-    /// What was added since `before`.
+    /// Returns the difference from `before`; open orders are not a difference.
     pub(crate) fn since(&self, before: &Self) -> Self {
         Self {
             confirmed: self.confirmed - before.confirmed,
