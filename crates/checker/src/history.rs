@@ -82,7 +82,12 @@ pub enum Request {
         /// The product.
         sku: String,
     },
-    /// `POST /erasures`, of the order service and of the notification service
+    /// `POST /erasures` of the notification service
+    EraseContact {
+        /// The address.
+        email: String,
+    },
+    /// `POST /erasures` of the order service, once the notification service has accepted the same
     Erase {
         /// The address.
         email: String,

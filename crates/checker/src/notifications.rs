@@ -131,7 +131,9 @@ fn mails_match_deliveries(facts: &Facts<'_>) -> Vec<String> {
 /// The addresses that were erased, or of which a subscription has ended.
 fn left<'h>(facts: &Facts<'h>) -> BTreeSet<&'h String> {
     let calls = facts.history.calls.iter().filter_map(|call| match &call.request {
-        Request::Erase { email } | Request::Unsubscribe { email, .. } => Some(email),
+        Request::EraseContact { email } | Request::Erase { email } | Request::Unsubscribe { email, .. } => {
+            Some(email)
+        }
         _ => None,
     });
     let open = |state: &str| matches!(state, "pending" | "waiting" | "notified");
