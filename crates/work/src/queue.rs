@@ -10,7 +10,7 @@ pub trait Queue: Send + Sync + 'static {
     /// A claimed row with its token.
     type Job: Send + Sync + 'static;
     /// The result of a call.
-    type Outcome: Send + 'static;
+    type Outcome: Send + Sync + 'static;
 
     /// The queue's name in logs and metrics.
     const NAME: &'static str;

@@ -76,7 +76,7 @@ const plot = new uPlot(
     legend: { live: false },
     cursor: { show: false },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] } },
-    axes: [{ stroke: "#475569", grid: { show: false } }, { stroke: "#475569", size: 44, grid: { stroke: "#e2e8f0" } }],
+    axes: [{ stroke: "#475569", grid: { show: false } }, { stroke: "#475569", size: 60, grid: { stroke: "#e2e8f0" } }],
     series: [{}, ...TOPICS.map((label, index) => ({ label, stroke: COLOURS[index], width: 2, points: { show: false } }))],
   },
   columns,

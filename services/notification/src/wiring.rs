@@ -73,7 +73,7 @@ impl Wiring {
     /// Adds the sender of a channel, and returns what wakes it.
     fn sender<C: channel::Channel>(&mut self, channel: C, quota: Option<Quota>) -> Arc<Notify> {
         let wake = Arc::new(Notify::new());
-        let concurrency = channel.concurrency();
+        let (concurrency, ahead) = (channel.concurrency(), channel.ahead());
         let sender = Sender {
             channel,
             outbox: self.outbox.clone(),
@@ -82,7 +82,9 @@ impl Wiring {
             quota,
             claims: AtomicUsize::default(),
         };
-        let worker = Worker::new(sender, Arc::clone(&wake), concurrency, C::LEASE).with_deadline(C::DEADLINE);
+        let worker = Worker::new(sender, Arc::clone(&wake), concurrency, C::LEASE)
+            .with_ahead(ahead)
+            .with_deadline(C::DEADLINE);
         let stalled = worker.stalled();
         self.parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)).watched_by(stalled));
         wake

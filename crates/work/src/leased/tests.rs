@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::*;
 
@@ -137,15 +137,77 @@ async fn a_call_ends_at_its_deadline_whatever_its_claim() {
 async fn results_beside_a_refused_one_are_written() {
     let queue = Slow::default();
     let recorded = Arc::clone(&queue.recorded);
-    let worker = Worker::new(queue, Arc::default(), 5, LEASE);
-    let mut calls = JoinSet::new();
-    for job in ["second", REFUSED, "third", "fourth"] {
-        calls.spawn(async move { (job, true) });
-    }
-    // On this runtime of one thread, all calls have ended after this.
-    tokio::task::yield_now().await;
-    worker.record(Ok(("first", true)), &mut calls).await;
+    let done = ["first", "second", REFUSED, "third", "fourth"].map(|job| (job, true));
+    Recorder::new(Arc::new(queue)).record(&done).await;
     let mut jobs: Vec<_> = recorded.lock().unwrap().iter().map(|(job, _)| *job).collect();
     jobs.sort_unstable();
     assert_eq!(jobs, ["first", "fourth", "second", "third"]);
+}
+
+/// A queue that never ends, whose calls take `call`; it notes the most rows that were claimed and not yet recorded.
+#[derive(Default)]
+struct Endless {
+    call: Duration,
+    claimed: AtomicUsize,
+    most: Arc<AtomicUsize>,
+    recorded: Arc<AtomicUsize>,
+}
+
+impl Queue for Endless {
+    type Job = ();
+    type Outcome = ();
+
+    const NAME: &'static str = "endless";
+    const LONGEST_PAUSE: Duration = Duration::ZERO;
+
+    async fn claim(&self, _: Uuid, limit: i64, _: Duration) -> sqlx::Result<Vec<()>> {
+        let rows = usize::try_from(limit).unwrap();
+        let claimed = self.claimed.fetch_add(rows, Ordering::SeqCst) + rows;
+        self.most.fetch_max(claimed - self.recorded.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(vec![(); rows])
+    }
+
+    async fn perform(&self, (): &()) {
+        tokio::time::sleep(self.call).await;
+    }
+
+    fn timed_out(&self, (): &()) {}
+
+    async fn record(&self, done: &[((), ())]) -> sqlx::Result<bool> {
+        self.recorded.fetch_add(done.len(), Ordering::SeqCst);
+        Ok(false)
+    }
+
+    async fn hasten(&self, _: Duration) -> sqlx::Result<u64> {
+        Ok(0)
+    }
+
+    async fn ready(&self) -> sqlx::Result<i64> {
+        Ok(0)
+    }
+}
+
+/// Works on the queue with 2 concurrent calls, until 40 results are written. Returns the most rows that were claimed at a time.
+async fn most_claimed(call: Duration) -> usize {
+    let queue = Endless { call, ..Endless::default() };
+    let (most, recorded, stop) =
+        (Arc::clone(&queue.most), Arc::clone(&queue.recorded), CancellationToken::new());
+    let worker = Worker::new(queue, Arc::default(), 2, Duration::from_mins(1)).with_ahead(6);
+    let running = tokio::spawn(worker.run(stop.clone()));
+    while recorded.load(Ordering::SeqCst) < 40 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    most.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn rows_are_claimed_ahead_of_fast_calls_and_no_more_than_allowed() {
+    assert_eq!(most_claimed(Duration::ZERO).await, 8);
+}
+
+#[tokio::test]
+async fn no_row_waits_for_a_slow_call() {
+    assert_eq!(most_claimed(Duration::from_millis(120)).await, 2);
 }

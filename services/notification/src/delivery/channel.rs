@@ -22,8 +22,12 @@ pub(crate) trait Channel: Send + Sync + 'static {
     /// The most time that sending may take; then it is cut off.
     const DEADLINE: Duration;
 
-    /// The messages that this instance sends at the same time: at most so many go out twice when it is killed.
+    /// The messages that this instance sends at the same time.
     fn concurrency(&self) -> usize;
+
+    /// The messages that this instance claims while those are under way. When it is killed, at most this and `concurrency`
+    /// together go out twice.
+    fn ahead(&self) -> usize;
 
     /// How many of `wanted` messages may be tried now.
     fn room(&self, wanted: i64) -> i64 {

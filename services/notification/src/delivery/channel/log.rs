@@ -66,6 +66,10 @@ impl Channel for Log {
         200
     }
 
+    fn ahead(&self) -> usize {
+        0
+    }
+
     async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {
         match self.line(&delivery.content, delivery.traceparent.as_deref(), to) {
             Ok(line) => {

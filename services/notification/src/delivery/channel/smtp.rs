@@ -168,6 +168,10 @@ impl Channel for Smtp {
         self.connections
     }
 
+    fn ahead(&self) -> usize {
+        3 * self.connections
+    }
+
     fn room(&self, wanted: i64) -> i64 {
         self.pool.close_idle();
         self.health.room(wanted)

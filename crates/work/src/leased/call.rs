@@ -1,0 +1,55 @@
+//! A call for a claimed row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::queue::Queue;
+
+/// A call that has ended.
+pub(super) struct Ended<Q: Queue> {
+    pub job: Q::Job,
+    pub outcome: Q::Outcome,
+    /// The time since the claim, the wait for a free call included.
+    pub took: Duration,
+}
+
+/// Makes the call of `job` once one of the `calls` is free, and renews its claim meanwhile. Drops the call when it takes longer
+/// than `deadline`, or when the claim is lost.
+pub(super) async fn call<Q: Queue>(
+    queue: Arc<Q>,
+    job: Q::Job,
+    calls: Arc<Semaphore>,
+    lease: Duration,
+    deadline: Duration,
+) -> Ended<Q> {
+    let claimed = Instant::now();
+    let perform = async {
+        let _call = calls.acquire().await.ok()?;
+        tokio::time::timeout(deadline, queue.perform(&job)).await.ok()
+    };
+    let outcome = tokio::select! {
+        called = perform => called,
+        () = renew(&*queue, &job, lease) => None,
+    };
+    let outcome = outcome.unwrap_or_else(|| queue.timed_out(&job));
+    Ended { job, outcome, took: claimed.elapsed() }
+}
+
+/// Renews the claim of `job` every third of the lease; returns when the claim is lost.
+async fn renew<Q: Queue>(queue: &Q, job: &Q::Job, lease: Duration) {
+    loop {
+        tokio::time::sleep(lease / 3).await;
+        match queue.renew(job, lease).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(queue = Q::NAME, "a claim was lost while its call was under way");
+                return;
+            }
+            // Without the database no other instance can claim the row either.
+            Err(error) => tracing::debug!(queue = Q::NAME, %error, "a claim cannot be renewed; trying again"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The rows that are claimed: those whose call waits or is under way, and those whose result is being written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use super::call::{self, Ended};
+use super::recorder::Recorder;
+use crate::queue::Queue;
+
+/// A row is claimed ahead only while rows take no longer than this from the claim to the end of their call: what the claim read
+/// must still be true at the call, and another instance must not wait for rows that this one does not get to.
+const FAST: Duration = Duration::from_millis(100);
+
+/// What is claimed and not yet released.
+pub(super) struct InFlight<Q: Queue> {
+    recorder: Arc<Recorder<Q>>,
+    concurrency: usize,
+    /// The most rows claimed ahead, and how many at present.
+    most_ahead: usize,
+    ahead: usize,
+    /// The last claim found as many rows as it asked for.
+    backlog: bool,
+    /// A permit for each concurrent call.
+    free_calls: Arc<Semaphore>,
+    calls: JoinSet<Ended<Q>>,
+    ended: Vec<(Q::Job, Q::Outcome)>,
+    /// At most one transaction writes results; what ends meanwhile is written by the next one.
+    recording: JoinSet<bool>,
+    being_recorded: usize,
+}
+
+impl<Q: Queue> InFlight<Q> {
+    pub(super) fn new(recorder: Arc<Recorder<Q>>, concurrency: usize, most_ahead: usize) -> Self {
+        Self {
+            recorder,
+            concurrency,
+            most_ahead,
+            ahead: 0,
+            backlog: false,
+            free_calls: Arc::new(Semaphore::new(concurrency)),
+            calls: JoinSet::new(),
+            ended: Vec::new(),
+            recording: JoinSet::new(),
+            being_recorded: 0,
+        }
+    }
+
+    /// The number of rows to claim now; 0 while a larger claim is expected soon, when the present transaction is written.
+    pub(super) fn room(&self) -> usize {
+        let limit = self.concurrency + self.ahead;
+        let free = limit.saturating_sub(self.calls.len() + self.ended.len() + self.being_recorded);
+        let many = self.backlog && free * 4 >= limit;
+        if many || self.recording.is_empty() { free } else { 0 }
+    }
+
+    /// Notes whether rows are waiting to be claimed.
+    pub(super) fn set_backlog(&mut self, backlog: bool) {
+        self.backlog = backlog;
+        if !backlog {
+            self.ahead = 0;
+        }
+    }
+
+    /// Starts the call of a claimed row, which waits until one of the concurrent calls is free.
+    pub(super) fn start(&mut self, job: Q::Job, lease: Duration, deadline: Duration) {
+        let queue = Arc::clone(&self.recorder.queue);
+        self.calls.spawn(call::call(queue, job, Arc::clone(&self.free_calls), lease, deadline));
+    }
+
+    /// Waits until a call has ended or results are written, and starts to write the results that there are. Returns whether more
+    /// rows may be due now. Without anything in flight it waits for ever.
+    pub(super) async fn next(&mut self) -> bool {
+        let more = tokio::select! {
+            Some(call) = self.calls.join_next() => {
+                self.take(call);
+                while let Some(call) = self.calls.try_join_next() {
+                    self.take(call);
+                }
+                false
+            }
+            Some(more) = self.recording.join_next() => {
+                self.being_recorded = 0;
+                more.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+            }
+            else => std::future::pending().await,
+        };
+        if self.recording.is_empty() && !self.ended.is_empty() {
+            let (recorder, done) = (Arc::clone(&self.recorder), std::mem::take(&mut self.ended));
+            self.being_recorded = done.len();
+            self.recording.spawn(async move { recorder.record(&done).await });
+        }
+        more
+    }
+
+    fn take(&mut self, call: Result<Ended<Q>, JoinError>) {
+        match call {
+            Ok(Ended { job, outcome, took }) => {
+                self.ahead = if took > FAST {
+                    self.ahead / 2
+                } else if self.backlog {
+                    (self.ahead + 1).min(self.most_ahead)
+                } else {
+                    self.ahead
+                };
+                self.ended.push((job, outcome));
+            }
+            Err(error) => {
+                tracing::error!(queue = Q::NAME, %error, "a call panicked; its lease ends by itself");
+            }
+        }
+    }
+
+    /// Waits until all calls have ended and all results are written.
+    pub(super) async fn drain(&mut self) {
+        while self.calls.len() + self.ended.len() + self.being_recorded > 0 {
+            self.next().await;
+        }
+    }
+}
