@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::{Shop, TIMEOUT};
@@ -16,13 +16,21 @@ pub struct Forged {
     source: String,
     event_type: String,
     value: String,
+    replaced: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Forged {
     /// Creates the first event of a key (`ce_sequence` 1), with an empty object as its value.
     pub fn new(topic: &str, key: &str, source: &str, event_type: &str) -> Self {
         let [topic, key, source, event_type] = [topic, key, source, event_type].map(str::to_owned);
-        Self { topic, key, source, event_type, value: "{}".to_owned() }
+        Self { topic, key, source, event_type, value: "{}".to_owned(), replaced: Vec::new() }
+    }
+
+    /// Replaces a header; `None` is Kafka's null.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: Option<&[u8]>) -> Self {
+        self.replaced.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+        self
     }
 
     /// Sets the value.
@@ -41,7 +49,11 @@ impl Shop {
         let producer: FutureProducer = config.create().unwrap();
         let topic = self.system.topic(&forged.topic);
         let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value);
-        let record = record.headers(headers(&forged.source, &forged.event_type));
+        let mut headers = headers(&forged.source, &forged.event_type);
+        for (key, value) in &forged.replaced {
+            headers = replace(&headers, key, value.as_deref());
+        }
+        let record = record.headers(headers);
         let written = producer.send(record, TIMEOUT).await.unwrap();
         (written.partition, written.offset)
     }
@@ -60,6 +72,12 @@ pub(crate) fn headers(source: &str, event_type: &str) -> OwnedHeaders {
     pairs
         .into_iter()
         .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+}
+
+/// The headers with `key` replaced, or added.
+fn replace(headers: &OwnedHeaders, key: &str, value: Option<&[u8]>) -> OwnedHeaders {
+    let others = headers.iter().filter(|header| header.key != key);
+    others.fold(OwnedHeaders::new(), OwnedHeaders::insert).insert(Header { key, value })
 }
 
 /// Runs a command of a service. Returns its standard output when it succeeds, else its standard error.

@@ -105,6 +105,11 @@ pub const FAULTS: &[Fault] = &[
         "records that do not parse, of the owner's type and key, on each topic"
     ),
     fault!("foreign", records::foreign, "records of a stranger on each topic"),
+    fault!(
+        "hostile-headers",
+        records::hostile_headers,
+        "records whose headers are missing, too long, not text, or out of range, on each topic"
+    ),
     fault!("oversized", records::oversized, "a record of 1 MB that does not parse"),
     fault!("kafka-disk-full", kafka::disk_full, "the disk of Kafka is full for 3 s (needs root)", true),
     fault!(

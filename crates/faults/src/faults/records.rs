@@ -46,6 +46,29 @@ pub(super) async fn foreign(site: &Site, random: &mut Random) -> anyhow::Result<
     Ok(())
 }
 
+pub(super) async fn hostile_headers(site: &Site, random: &mut Random) -> anyhow::Result<()> {
+    let long = vec![b'9'; 100_000];
+    let headers: [(&str, Option<&[u8]>); 9] = [
+        ("ce_type", None),
+        ("ce_type", Some(&[0xff, 0xfe])),
+        ("ce_type", Some(&long)),
+        ("ce_id", Some(b"../../etc/passwd")),
+        ("ce_source", Some(b"")),
+        ("ce_sequence", Some(b"-1")),
+        ("ce_sequence", Some(&long)),
+        ("ce_sequence", Some(b"00000000000000000000")),
+        ("ce_generation", Some(b"many")),
+    ];
+    for (Topic { name, owner, .. }, ce_type) in TARGETS {
+        for (header, value) in headers {
+            let forged = Forged::new(name, &key(random), &format!("/{owner}"), ce_type);
+            inject(site, name, forged.with_header(header, value)).await;
+        }
+        between(random, 1, 200).await;
+    }
+    Ok(())
+}
+
 pub(super) async fn oversized(site: &Site, random: &mut Random) -> anyhow::Result<()> {
     let (Topic { name, owner, .. }, ce_type) = *random.pick(&TARGETS);
     let forged = Forged::new(name, &key(random), &format!("/{owner}"), ce_type);
