@@ -48,10 +48,9 @@ pub(super) async fn foreign(site: &Site, random: &mut Random) -> anyhow::Result<
 
 pub(super) async fn hostile_headers(site: &Site, random: &mut Random) -> anyhow::Result<()> {
     let long = vec![b'9'; 100_000];
-    let headers: [(&str, Option<&[u8]>); 9] = [
+    let headers: [(&str, Option<&[u8]>); 8] = [
         ("ce_type", None),
         ("ce_type", Some(&[0xff, 0xfe])),
-        ("ce_type", Some(&long)),
         ("ce_id", Some(b"../../etc/passwd")),
         ("ce_source", Some(b"")),
         ("ce_sequence", Some(b"-1")),
