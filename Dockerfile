@@ -24,10 +24,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     done
 
     # TLS and SASL towards Kafka, with the OpenSSL that the base image has too; an allocator that returns memory to the system.
-    cargo build --release --locked --workspace --features broker/tls,chassis/jemalloc
+    services=$(for folder in services/*/; do basename "$folder"; done)
+    cargo build --release --locked --workspace --features broker/tls,chassis/jemalloc \
+        --bin stack $(printf ' --bin %s' $services)
 
-    for folder in services/*/Cargo.toml; do
-        name=$(basename "$(dirname "$folder")")
+    for name in $services; do
         install -D "target/release/$name" "/out/$name/$name"
         # The entry point needs the same name in every image.
         ln -s "$name" "/out/$name/service"
