@@ -1,5 +1,4 @@
-//! Clocks that are wrong by an hour, of the services and of Postgres: what is decided does not depend on them, and nothing
-//! waits until they are right.
+//! Wrong clocks, of the services and of Postgres: no decision depends on them, and nothing waits until they are right.
 #![cfg(target_os = "linux")]
 
 use serde_json::json;
@@ -16,9 +15,9 @@ async fn gateway(shop: &Shop, outage: bool) {
     assert!(shop.operator(put).send().await.unwrap().status().is_success());
 }
 
-/// Waits until the gateway was asked in vain for this order's money.
+/// Waits until a call for this order's money has failed at the gateway.
 async fn waits_for_the_gateway(shop: &Shop, order: &Placed) {
-    eventually("the gateway was asked in vain", async || {
+    eventually("a call has failed at the gateway", async || {
         let payment = shop.payment(&order.id).await;
         (payment["attempts"].as_i64() > Some(0) && payment["status"] == "pending").then_some(())
     })
@@ -91,6 +90,24 @@ async fn with_clocks_an_hour_ahead_and_behind_everything_ends_as_it_should() {
 async fn with_the_same_clocks_the_other_way_round_it_does_too() {
     ends_as_it_should([("order", HOUR), ("payment", -HOUR), ("inventory", HOUR), ("notification", -HOUR)])
         .await;
+}
+
+/// The database's clock wrote the end of the link, so it decides, whatever the service's own clock says meanwhile.
+#[tokio::test]
+async fn a_confirmation_link_ends_by_the_clock_of_the_database() {
+    let (inbox, clock) = (Inbox::open(), WrongClock::ahead_by(0));
+    let mut builder = mailing(System::builder(), &inbox, &[]);
+    for (name, value) in clock.environment() {
+        builder = builder.env("notification", name, value);
+    }
+    let shop = Shop::with(builder).await;
+    shop.stock("PEN", 0).await;
+    shop.request_subscription("ada@example.com", "PEN", 1).await;
+    let link = inbox.mail("ada@example.com", CONFIRM).await.link(CONFIRM);
+    clock.set_ahead_by(72 * HOUR);
+    assert_eq!(shop.click(&link).await, 200);
+    shop.reports("PEN", &json!({"waiting": 1})).await;
+    shop.system.quiesce().await.unwrap();
 }
 
 #[tokio::test]

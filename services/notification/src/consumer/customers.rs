@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::CustomerEvent;
 use events::values::{CustomerId, EmailAddress};
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Consumers;
 use crate::store::contacts::{self, Contacts, Reach};
 use crate::store::{deliveries, erasure};
+use crate::waitlist::addressing::Trigger;
 
 /// The handler of `customers`.
 pub(crate) struct Customers(pub Consumers);
@@ -19,7 +20,7 @@ pub(crate) struct Customers(pub Consumers);
 #[derive(Default)]
 pub(crate) struct State {
     contacts: Contacts,
-    arrived: BTreeMap<CustomerId, Cause>,
+    arrived: BTreeMap<CustomerId, Trigger>,
     /// Erased customers, and their addresses as far as they were known.
     erased: Vec<Uuid>,
     addresses: Vec<EmailAddress>,
@@ -53,7 +54,7 @@ impl Handler for Customers {
                 }
             }
             _ => {
-                state.arrived.insert(customer, incoming.cause());
+                state.arrived.insert(customer, Trigger { cause: incoming.cause(), at: incoming.now });
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Topic `orders`: an order's outcome becomes one message per channel; its short lines may become subscriptions, and its purchases
 //! suspend or convert some.
 
-use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
+use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{CustomerId, OrderId, SubscriptionId};
 use events::{OrderConfirmed, OrderEvent};
@@ -16,6 +16,7 @@ use crate::domain::delivery::Message;
 use crate::domain::purchase::{Purchase, StandingLines};
 use crate::store::by_order::{self, ByOrder};
 use crate::store::{deliveries, orders, purchases, stock};
+use crate::waitlist::addressing::Trigger;
 
 /// The handler of `orders`.
 pub(crate) struct Orders(pub Consumers);
@@ -27,7 +28,7 @@ pub(crate) struct State {
     messages: Vec<Message>,
     /// The customers of orders whose refund arrived first.
     assigned: Vec<(OrderId, CustomerId)>,
-    requested: Vec<(ByOrder, Cause)>,
+    requested: Vec<(ByOrder, Trigger)>,
     /// The lines of all orders that were confirmed, for their claims.
     purchases: Vec<Purchase>,
     /// The lines that stand after the batch.
@@ -115,14 +116,14 @@ impl Orders {
 
     /// Inserts the requested subscriptions, after the messages about their orders, which name them: a dropped request is taken out
     /// of its message.
-    async fn subscribe(&self, tx: &mut Tx, requested: &[(ByOrder, Cause)]) -> sqlx::Result<()> {
+    async fn subscribe(&self, tx: &mut Tx, requested: &[(ByOrder, Trigger)]) -> sqlx::Result<()> {
         if requested.is_empty() {
             return Ok(());
         }
         let rows: Vec<&ByOrder> = requested.iter().map(|(row, _)| row).collect();
         let trusted = self.0.consent == OrderConsent::Trusted;
         by_order::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
-        let customers = requested.iter().map(|(row, cause)| (row.customer, cause.clone())).collect();
+        let customers = requested.iter().map(|(row, trigger)| (row.customer, trigger.clone())).collect();
         self.0.addressing.run(tx, &customers).await.map(drop)
     }
 }
@@ -133,12 +134,12 @@ fn subscriptions(
     customer: CustomerId,
     received: &Received<OrderEvent>,
     now: OffsetDateTime,
-) -> Vec<(ByOrder, Cause)> {
+) -> Vec<(ByOrder, Trigger)> {
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
     let subscription = |line: &mut ShortItem| {
         let id = *line.subscription.insert(SubscriptionId::new(now));
         let row = ByOrder { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
-        (row, received.cause())
+        (row, Trigger { cause: received.cause(), at: now })
     };
     short.iter_mut().map(subscription).collect()
 }

@@ -9,7 +9,6 @@ use std::fmt;
 use broker::{Outbox, Tx};
 use events::Channel;
 use serde::Serialize;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,7 +25,7 @@ const CHUNK: usize = 500;
 pub(crate) enum Outcome {
     /// It is sent again.
     SentAgain,
-    /// Its subscriber is back in line, at the old place, and is notified when the product is in stock.
+    /// Its subscriber is back on the waitlist, at the old place, and is notified when the product is in stock.
     BackInLine,
     /// Not sent: its recipient asked to be forgotten.
     Erased,
@@ -51,7 +50,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SentAgain => "sent again",
-            Self::BackInLine => "back in line, notified when the product is in stock",
+            Self::BackInLine => "back on the waitlist, notified when the product is in stock",
             Self::Erased => "left: the recipient asked to be forgotten",
             Self::Forgotten => "left: the address is not stored any more",
             Self::TooLate => "left: the time to answer it is over",
@@ -82,7 +81,7 @@ pub(crate) async fn next_chunk(
     failed::lock(&mut tx, &found).await?;
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
-        let outcome = resend(&mut tx, &row, primary, OffsetDateTime::now_utc()).await?;
+        let outcome = resend(&mut tx, &row, primary).await?;
         rows.push((row, outcome));
     }
     if !dry_run {
@@ -91,13 +90,13 @@ pub(crate) async fn next_chunk(
     Ok(Chunk { rows, next })
 }
 
-async fn resend(tx: &mut Tx, row: &Failed, primary: Channel, now: OffsetDateTime) -> sqlx::Result<Outcome> {
+async fn resend(tx: &mut Tx, row: &Failed, primary: Channel) -> sqlx::Result<Outcome> {
     if row.is_erased()? {
         return Ok(Outcome::Erased);
     }
     let is_primary = row.channel == <&str>::from(primary);
     let (possible, due, resent) = match &row.content.0 {
-        Content::ConfirmSubscription { until, .. } if *until <= now => return Ok(Outcome::TooLate),
+        Content::ConfirmSubscription { .. } if row.expired => return Ok(Outcome::TooLate),
         Content::ConfirmSubscription { subscription_id, .. } => {
             (subscriptions::can_be_confirmed(tx, *subscription_id).await?, true, Outcome::SentAgain)
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use broker::{Outbox, Tx};
 use events::NotificationKind;
-use time::OffsetDateTime;
 use uuid::Uuid;
 use work::Queue;
 
@@ -118,9 +117,7 @@ impl<C: Channel> Queue for Sender<C> {
     async fn perform(&self, delivery: &Delivery) -> Attempt {
         match &delivery.recipient {
             _ if delivery.sold_out => Attempt::SoldOut,
-            _ if has_expired(&delivery.content) => {
-                Attempt::Rejected("nobody could answer it any more".to_owned())
-            }
+            _ if delivery.expired => Attempt::Rejected("nobody could answer it any more".to_owned()),
             // A subscriber keeps the place; a message about something done in the recipient's name is not worth sending late.
             _ if delivery.over_limit && matches!(delivery.content, Content::BackInStock { .. }) => {
                 Attempt::OverLimit
@@ -159,11 +156,6 @@ impl<C: Channel> Queue for Sender<C> {
     async fn ready(&self) -> sqlx::Result<i64> {
         claims::ready(self.outbox.pool(), C::CHANNEL).await
     }
-}
-
-/// A confirmation mail whose link does not work any more.
-fn has_expired(content: &Content) -> bool {
-    matches!(content, Content::ConfirmSubscription { until, .. } if *until <= OffsetDateTime::now_utc())
 }
 
 /// Counts a final verdict.

@@ -71,6 +71,8 @@ pub(crate) struct Delivery {
     pub recipient: Recipient,
     /// The product is sold out again, delisted, or bought by the recipient meanwhile.
     pub sold_out: bool,
+    /// The link of a confirmation mail does not work any more.
+    pub expired: bool,
     /// The recipient has had as many messages of this kind lately as the limit allows.
     pub over_limit: bool,
     /// The trace that the message is part of.

@@ -1,8 +1,6 @@
 //! Subscriptions of orders whose address has just become known.
 
-use std::collections::BTreeMap;
-
-use broker::{Cause, Tx};
+use broker::Tx;
 use events::values::{CustomerId, EmailAddress};
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -31,12 +29,7 @@ pub(crate) struct Addressed {
 
 /// The subscriptions of these customers that have no address yet, in the order in which their mailboxes are locked. Locks the
 /// contacts: an erasure at the same moment either finds the address gone here, or waits and then finds the subscription.
-pub(crate) async fn find(
-    tx: &mut Tx,
-    tokens: &Tokens,
-    customers: &BTreeMap<CustomerId, Cause>,
-) -> sqlx::Result<Vec<Addressed>> {
-    let ids: Vec<Uuid> = customers.keys().map(|customer| customer.uuid()).collect();
+pub(crate) async fn find(tx: &mut Tx, tokens: &Tokens, customers: &[Uuid]) -> sqlx::Result<Vec<Addressed>> {
     let rows = sqlx::query!(
         r#"
         SELECT subscriptions.id, subscriptions.customer_id AS "customer_id!", contacts.email AS "email!", order_id, sku,
@@ -46,7 +39,7 @@ pub(crate) async fn find(
         WHERE customer_id = ANY($1) AND subscriptions.email IS NULL AND contacts.email IS NOT NULL AND is_active(state)
         ORDER BY customer_id, subscriptions.id FOR SHARE OF contacts
         "#,
-        &ids,
+        customers,
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -84,7 +77,7 @@ pub(crate) async fn active_of(tx: &mut Tx, row: &Addressed) -> sqlx::Result<Opti
     other.map(|other| Ok((other.id, other.state.parse().map_err(undecodable)?))).transpose()
 }
 
-/// Writes the address; returns the subscription to announce when it is in line.
+/// Writes the address; returns the subscription to announce when it is on the waitlist.
 pub(crate) async fn write(tx: &mut Tx, row: &Addressed) -> sqlx::Result<Option<Confirmed>> {
     let written = sqlx::query_as!(
         Confirmed,
@@ -107,7 +100,7 @@ pub(crate) async fn write(tx: &mut Tx, row: &Addressed) -> sqlx::Result<Option<C
 }
 
 /// Merges the subscription into the one that the address has. The older place counts; a customer who bought the product and
-/// asks again by another order is in line again.
+/// asks again by another order is on the waitlist again.
 pub(crate) async fn merge_into(tx: &mut Tx, row: &Addressed, into: Uuid) -> sqlx::Result<()> {
     subscriptions::merge(tx, row.id, into).await?;
     sqlx::query!(

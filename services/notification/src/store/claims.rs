@@ -64,7 +64,8 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
                COALESCE(subscriptions.email, contacts.email) AS "email?", contacts.erased_at IS NOT NULL AS "erased!",
                state AS "state?",
                kind = 'back_in_stock' AND (COALESCE(available, 0) < quantity OR NOT COALESCE(listed, false) OR EXISTS (
-                   SELECT FROM standing_purchases WHERE standing_purchases.subscription_id = subscriptions.id)) AS "unavailable?"
+                   SELECT FROM standing_purchases WHERE standing_purchases.subscription_id = subscriptions.id)) AS "unavailable?",
+               (data ->> 'until')::timestamptz <= now() AS "expired?"
         FROM claimed
         LEFT JOIN subscriptions ON subscriptions.id = claimed.subscription_id
         LEFT JOIN stock ON stock.sku = claimed.sku
@@ -90,6 +91,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
             tries: Tries { attempts: count(row.attempts), deferrals: count(row.deferrals) },
             recipient: recipient(row.email, row.erased || status == Some(Status::Erased)),
             sold_out: row.unavailable.unwrap_or(false) && status == Some(Status::Waiting),
+            expired: row.expired.unwrap_or(false),
             over_limit: false,
             traceparent: row.traceparent,
             token: claim.token,

@@ -1,14 +1,21 @@
 //! Confirmation mails that a mailbox has not answered (table `questions`); `domain::pacing` says when the next may follow.
 
 use broker::Tx;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
+use time::OffsetDateTime;
 use work::furthest;
 
 use crate::domain::pacing::pause;
+use crate::domain::subscription::CONFIRM_WITHIN;
 use crate::domain::tokens::Mailbox;
 
-/// Whether the next confirmation mail may be sent now; counts it if so. The caller holds the lock of mailbox and product.
-pub(crate) async fn may_ask(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<bool> {
+/// Counts the next confirmation mail and returns the time at which its link ends; `None`: the mail must wait. The caller holds
+/// the lock of mailbox and product.
+pub(crate) async fn may_ask(
+    tx: &mut Tx,
+    mailbox: &Mailbox,
+    sku: &str,
+) -> sqlx::Result<Option<OffsetDateTime>> {
     let open = sqlx::query!(
         r#"
         SELECT asked, extract(epoch FROM now() - last_at)::float8 AS "since!" FROM questions WHERE mailbox = $1 AND sku = $2
@@ -21,17 +28,23 @@ pub(crate) async fn may_ask(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::
     // A mail of the future was sent while the database's clock was ahead: its pause is over.
     let earliest = -furthest(std::time::Duration::ZERO).as_secs_f64();
     if open.is_some_and(|open| (earliest..pause(open.asked).as_seconds_f64()).contains(&open.since)) {
-        return Ok(false);
+        return Ok(None);
     }
-    sqlx::query!(
+    let asked_at = sqlx::query_scalar!(
         "INSERT INTO questions (mailbox, sku, asked, last_at) VALUES ($1, $2, 1, now())
-         ON CONFLICT (mailbox, sku) DO UPDATE SET asked = questions.asked + 1, last_at = excluded.last_at",
+         ON CONFLICT (mailbox, sku) DO UPDATE SET asked = questions.asked + 1, last_at = excluded.last_at
+         RETURNING last_at",
         mailbox.bytes(),
         sku,
     )
-    .execute(&mut **tx)
+    .fetch_one(&mut **tx)
     .await?;
-    Ok(true)
+    Ok(Some(asked_at + CONFIRM_WITHIN))
+}
+
+/// Whether a link that works until `until` has ended. The clock that wrote `until` decides: the database's.
+pub(crate) async fn has_ended(database: impl PgExecutor<'_>, until: OffsetDateTime) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT $1::timestamptz <= now() AS "ended!""#, until).fetch_one(database).await
 }
 
 /// Deletes the count: the mailbox has answered, so the next mail may follow at once.

@@ -16,6 +16,8 @@ pub(crate) struct ConfirmationMail {
     pub subscription: SubscriptionId,
     /// Its number for the subscription, from 1.
     pub round: i32,
+    /// The end of the time in which its link works.
+    pub until: OffsetDateTime,
 }
 
 /// Stores a request and returns the confirmation mail to send. `None`: the request is confirmed already, and the product not
@@ -29,9 +31,10 @@ pub(crate) async fn ask(
     let (mailbox, sku) = (tokens.mailbox(&request.email), request.sku.as_str());
     lock_mailbox(tx, &request.email, sku).await?;
     let refused = refusals::of(&mut **tx, &mailbox, sku).await?.any();
-    if refused || is_confirmed(tx, request).await? || !confirmations::may_ask(tx, &mailbox, sku).await? {
+    if refused || is_confirmed(tx, request).await? {
         return Ok(None);
     }
+    let Some(until) = confirmations::may_ask(tx, &mailbox, sku).await? else { return Ok(None) };
     let id = SubscriptionId::new(now);
     let claim = tokens.claim_hash(id);
     let row = sqlx::query!(
@@ -56,10 +59,10 @@ pub(crate) async fn ask(
     )
     .fetch_one(&mut **tx)
     .await?;
-    Ok(Some(ConfirmationMail { subscription: row.id.into(), round: row.asked_round }))
+    Ok(Some(ConfirmationMail { subscription: row.id.into(), round: row.asked_round, until }))
 }
 
-/// Whether the address is in line for just this, confirmed by its owner.
+/// Whether the address is on the waitlist for just this, confirmed by its owner.
 async fn is_confirmed(tx: &mut Tx, request: &Request) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"
@@ -83,7 +86,7 @@ pub(crate) struct ConsentedRequest {
     pub consent: Consent,
 }
 
-/// Makes a subscription that is in line at once; an active one goes on as it is, or is confirmed by this.
+/// Makes a subscription that is on the waitlist at once; an active one goes on as it is, or is confirmed by this.
 pub(crate) async fn join(
     tx: &mut Tx,
     tokens: &Tokens,

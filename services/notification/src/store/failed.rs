@@ -33,6 +33,8 @@ pub(crate) struct Failed {
     pub channel: String,
     pub cause: String,
     pub email: Option<String>,
+    /// The link of a confirmation mail does not work any more.
+    pub expired: bool,
     contact_erased: bool,
     state: Option<String>,
 }
@@ -69,6 +71,7 @@ pub(crate) async fn find(
         r#"
         SELECT deliveries.id, data AS "content: Json<Content>", channel, COALESCE(cause, '') AS "cause!",
                COALESCE(subscriptions.email, contacts.email) AS "email?",
+               COALESCE((data ->> 'until')::timestamptz <= now(), false) AS "expired!",
                contacts.erased_at IS NOT NULL AS "contact_erased!", state AS "state?"
         FROM deliveries
         LEFT JOIN subscriptions ON subscriptions.id = subscription_id

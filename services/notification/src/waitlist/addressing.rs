@@ -8,13 +8,21 @@ use broker::{Cause, Tx};
 use events::Channel;
 use events::values::{CustomerId, Quantity};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::domain::content::Content;
 use crate::domain::delivery::Message;
-use crate::domain::subscription::{CONFIRM_WITHIN, Status, Survivor, survivor};
+use crate::domain::subscription::{Status, Survivor, survivor};
 use crate::domain::tokens::Tokens;
 use crate::store::addressing::{self, Addressed};
 use crate::store::{confirmations, deliveries, objections, subscriptions};
+
+/// The event after which a customer's subscriptions may get their address, and the time of its transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Trigger {
+    pub cause: Cause,
+    pub at: OffsetDateTime,
+}
 
 /// Gives the subscriptions of orders their addresses.
 #[derive(Clone)]
@@ -31,12 +39,14 @@ impl Addressing {
     pub(crate) async fn run(
         &self,
         tx: &mut Tx,
-        customers: &BTreeMap<CustomerId, Cause>,
+        customers: &BTreeMap<CustomerId, Trigger>,
     ) -> sqlx::Result<bool> {
-        let (found, mut mails) = (addressing::find(tx, &self.tokens, customers).await?, Vec::new());
+        let ids: Vec<Uuid> = customers.keys().map(|customer| customer.uuid()).collect();
+        let (found, mut mails) = (addressing::find(tx, &self.tokens, &ids).await?, Vec::new());
         for row in &found {
-            let cause = customers.get(&row.customer).cloned().unwrap_or_default();
-            mails.extend(self.give_address(tx, row, cause).await?);
+            if let Some(trigger) = customers.get(&row.customer) {
+                mails.extend(self.give_address(tx, row, trigger).await?);
+            }
         }
         if !mails.is_empty() {
             deliveries::insert(tx, &mails, &self.channels).await?;
@@ -49,7 +59,7 @@ impl Addressing {
         &self,
         tx: &mut Tx,
         row: &Addressed,
-        cause: Cause,
+        trigger: &Trigger,
     ) -> sqlx::Result<Option<Message>> {
         subscriptions::lock_mailbox(tx, &row.email, &row.sku).await?;
         let known = addressing::active_of(tx, row).await?;
@@ -68,22 +78,25 @@ impl Addressing {
             None => {}
         }
         if let Some(confirmed) = addressing::write(tx, row).await? {
-            confirmed.announce(tx, cause.clone())?;
+            confirmed.announce(tx, trigger.cause.clone())?;
         }
-        let asks =
-            row.status == Status::Pending && confirmations::may_ask(tx, &row.mailbox, &row.sku).await?;
-        Ok(if asks { confirmation_mail(row, cause, OffsetDateTime::now_utc()) } else { None })
+        if row.status != Status::Pending {
+            return Ok(None);
+        }
+        let until = confirmations::may_ask(tx, &row.mailbox, &row.sku).await?;
+        Ok(until.and_then(|until| confirmation_mail(row, trigger, until)))
     }
 }
 
-fn confirmation_mail(row: &Addressed, cause: Cause, now: OffsetDateTime) -> Option<Message> {
+fn confirmation_mail(row: &Addressed, trigger: &Trigger, until: OffsetDateTime) -> Option<Message> {
     let content = Content::ConfirmSubscription {
         subscription_id: row.id.into(),
         sku: row.sku.parse().ok()?,
         name: row.name.clone().unwrap_or_else(|| row.sku.clone()),
         quantity: Quantity::try_from(i64::from(row.quantity)).ok()?,
         round: 1,
-        until: now + CONFIRM_WITHIN,
+        until,
     };
-    Some(Message { content, customer: Some(row.customer), cause, at: now })
+    let Trigger { cause, at } = trigger.clone();
+    Some(Message { content, customer: Some(row.customer), cause, at })
 }

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use broker::{Cause, Outbox};
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use work::furthest;
 
-use super::addressing::Addressing;
+use super::addressing::{Addressing, Trigger};
 use crate::store::{addressing, confirmations, expiry, purchases, stock};
 
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -29,7 +30,10 @@ pub(crate) async fn run(
 async fn tick(outbox: &Outbox, addressing: &Addressing, wave_interval: Duration) -> sqlx::Result<()> {
     let products = stock::hasten(outbox.pool(), furthest(wave_interval)).await?;
     if products > 0 {
-        tracing::warn!(products, "waves were due too late: a clock was wrong; they are due now");
+        tracing::warn!(
+            products,
+            "waves were due too far in the future (the database's clock was ahead); they are due now"
+        );
     }
     address_overlooked(outbox, addressing).await?;
     while is_full(expiry::expire(outbox, STEP).await?) {}
@@ -46,7 +50,8 @@ async fn address_overlooked(outbox: &Outbox, addressing: &Addressing) -> sqlx::R
         return Ok(());
     }
     let mut tx = outbox.begin().await?;
-    let customers = customers.into_iter().map(|customer| (customer, Cause::default())).collect();
+    let trigger = Trigger { cause: Cause::default(), at: OffsetDateTime::now_utc() };
+    let customers = customers.into_iter().map(|customer| (customer, trigger.clone())).collect();
     addressing.run(&mut tx, &customers).await?;
     tx.commit().await
 }

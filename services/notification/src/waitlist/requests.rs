@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::domain::content::Content;
 use crate::domain::delivery::Message;
-use crate::domain::subscription::CONFIRM_WITHIN;
 use crate::domain::tokens::Tokens;
 use crate::store::subscriptions::Request;
 use crate::store::{consent, deliveries, products, requests};
@@ -93,7 +92,7 @@ impl Requests {
                 name,
                 quantity: request.quantity,
                 round: mail.round,
-                until: now + CONFIRM_WITHIN,
+                until: mail.until,
             },
             customer: None,
             cause,

@@ -11,6 +11,7 @@ use super::{Link, Product, invalid_link};
 use crate::api::app::App;
 use crate::domain::subscription::Status;
 use crate::domain::tokens::Grant;
+use crate::store::confirmations;
 use crate::store::consent::{self, Answer};
 use crate::store::subscriptions::{Subscription, find};
 
@@ -25,7 +26,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
     if !is_open(&subscription, answer) {
         return answered(&app, &subscription);
     }
-    if until < OffsetDateTime::now_utc() {
+    if confirmations::has_ended(app.outbox.pool(), until).await? {
         return invalid_link(&app);
     }
     let product = Product { quantity: answer.quantity.get(), ..Product::of(&subscription) };
@@ -43,7 +44,7 @@ pub(super) async fn act(
 ) -> Result<Response, Problem> {
     let Some((answer, until)) = read(&app, &link) else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
-    if until >= OffsetDateTime::now_utc() {
+    if !confirmations::has_ended(&mut *tx, until).await? {
         consent::confirm(&mut tx, &app.linker.tokens, Cause::traced(Some(trace.0)), answer).await?;
     }
     let found = find(&mut *tx, answer.subscription).await?;
