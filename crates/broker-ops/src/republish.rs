@@ -101,7 +101,7 @@ pub async fn republish_daily(outbox: Outbox, compacted: Vec<Arc<dyn Compacted>>,
             match step(&outbox, owner.as_ref()).await {
                 Ok(()) => failing = false,
                 Err(error) if !std::mem::replace(&mut failing, true) => {
-                    tracing::warn!(topic = owner.topic().name, %error, "the daily republish waits");
+                    tracing::warn!(topic = owner.topic().name, %error, "the daily republish failed; retrying");
                 }
                 Err(_) => {}
             }

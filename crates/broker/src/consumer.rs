@@ -1,7 +1,7 @@
 //! The consumer: one member of the service's group, which reads from the positions in the database.
 //!
-//! Kafka's committed offsets are never read. On each assignment, reading starts at the position in the database. A batch
-//! advances the position in the transaction of its effects. Every two seconds the positions are read again, so that an
+//! The consumer never starts from Kafka's committed offsets. On each assignment, reading starts at the position in the database. A
+//! batch advances the position in the transaction of its effects. Every two seconds the positions are read again, so that an
 //! operator's rewind takes effect in a running service. Redelivery, kill -9, rebalances and a zombie instance need no other
 //! measures.
 //!
@@ -75,7 +75,7 @@ impl Consumer {
         self.shared.status.subscribe()
     }
 
-    /// Consumes until `stop`, and waits out every outage of Kafka and Postgres.
+    /// Consumes until `stop`; retries through every outage of Kafka and Postgres.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ConsumerError> {
         let shared = self.shared;
         let topics = shared.topics();
@@ -96,9 +96,9 @@ impl Consumer {
             };
             match ended {
                 Ended::Stopped => return Ok(()),
-                // The client asks to join more than once while Kafka stands still, and its own repetition fences it.
+                // The client asks to join more than once while Kafka is frozen, and its own repetition fences it.
                 Ended::FatalAfterOutage(error) => {
-                    tracing::warn!(%error, "the group gave this member's place away while Kafka was away; joining again");
+                    tracing::warn!(%error, "the group fenced this static member during a Kafka outage; joining again");
                 }
                 Ended::StaleClient => {
                     tracing::warn!("Kafka answers other clients but not the consumer; creating a new client");

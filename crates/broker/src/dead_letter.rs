@@ -62,7 +62,8 @@ pub(crate) async fn write(
                 event_type = record.ce_type(),
                 traceparent = record.traceparent(),
                 cause,
-                "a record goes to the dead letters"
+                "record moved to dead letters; after repair: {} redrive",
+                settings.program
             );
             tx.push(letter::row(settings, topic, record, identity, &cause));
         }

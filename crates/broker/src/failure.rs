@@ -1,4 +1,5 @@
-//! Failures of a batch: caused by a record, which becomes a dead letter, or by something else, which is waited out.
+//! Failures of a batch: caused by a record, which becomes a dead letter, or by something else, which is retried until it is
+//! repaired.
 
 use crate::outbox::AppendError;
 

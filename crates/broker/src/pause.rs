@@ -8,7 +8,7 @@
 #[cfg(debug_assertions)]
 pub(crate) async fn at(point: &'static str) {
     if std::env::var("PAUSE_AT").is_ok_and(|wanted| wanted == point) {
-        tracing::warn!(point, "paused at {point}");
+        tracing::warn!(point, "paused at test point {point}; create the file in PAUSE_UNTIL to continue");
         let Some(until) = std::env::var_os("PAUSE_UNTIL").map(std::path::PathBuf::from) else {
             return std::future::pending().await;
         };

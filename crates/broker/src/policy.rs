@@ -7,8 +7,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 /// The retry and dead-letter policy of a subscription.
 ///
-/// Regardless of the policy, a record that can never be applied (it does not parse, Postgres refuses its data, or the
-/// handler rejects it) becomes a dead letter at once, and an outage of the database is waited out.
+/// Regardless of the policy, a record that can never be applied becomes a dead letter: at once if it does not parse or the
+/// handler rejects it, after the second refusal if Postgres refuses its data. An outage of the database is retried until it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The pauses between the attempts at a batch that fails.

@@ -111,7 +111,7 @@ impl Relay {
         self.status.subscribe()
     }
 
-    /// Publishes until `stop`, and waits out every outage of Kafka and Postgres.
+    /// Publishes until `stop`; retries through every outage of Kafka and Postgres.
     pub async fn run(self, stop: CancellationToken) -> Result<(), KafkaError> {
         self.run_when(std::future::ready(true), stop).await
     }

@@ -1,7 +1,7 @@
 //! Detects a client that cannot find a Kafka that other clients reach.
 //!
 //! librdkafka 2.12 forgets every broker when a metadata response names none, and finds none again
-//! (confluentinc/librdkafka#5301). A broker that stood still until the controller fenced it sends such a response. Only a
+//! (confluentinc/librdkafka#5301). A broker that was frozen until the controller fenced it sends such a response. Only a
 //! new client helps. A request with another client shows whether the client or Kafka is the cause.
 
 use std::time::{Duration, Instant};

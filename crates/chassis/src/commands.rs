@@ -35,10 +35,10 @@ pub(crate) enum Asked {
 /// The commands that all services have.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Migrate the schema and older rows, set the role's time-outs and create the topics, with the migrator's rights
+    /// Migrate the schema and older rows, set the role's timeouts and create the topics, with the privileges of the migration role
     ///
-    /// The settings of all topics are read back. When the cluster does not apply one of them, the command names the promise
-    /// that does not hold and fails. With TOPICS=verify it creates and changes no topic, and prints the wanted ones as YAML.
+    /// The settings of all topics are read back. When the cluster does not apply one of them, the command names the guarantee
+    /// that is lost and fails. With TOPICS=verify it creates and changes no topic, and prints the wanted ones as YAML.
     Migrate(crate::migrate::Options),
     /// Check the settings without connecting to anything: exit code 0, or a message
     Check,
@@ -54,7 +54,8 @@ pub(crate) enum Command {
     ///
     /// On a compacted topic (products, stock, customers) the command publishes the current state of all keys, or of `--key`,
     /// under a new sequence. On the other topics it rebuilds the events of the selected aggregates, each with its original
-    /// sequence: a reader that has applied the event ignores it, any other reader applies it. The service may be running.
+    /// sequence: a reader that has applied the event or a later one of its key ignores it, any other reader applies it. The
+    /// service may be running.
     Republish(republish::Options),
     /// Find and apply the events that this service waits for and has skipped, although the topics hold them
     ///
@@ -77,7 +78,7 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingErro
         .about(service.about)
         .version(env!("CARGO_PKG_VERSION"))
         .long_about(format!(
-            "{}\n\nWithout a command it runs. Every setting is an environment variable or an option.",
+            "{}\n\nWithout a command, the service starts. Every setting is an environment variable or an option.",
             service.about
         ));
     let own = service.commands.iter().map(|command| command.definition.clone());

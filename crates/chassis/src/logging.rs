@@ -1,5 +1,5 @@
-//! Log lines, one per event: `pretty` for people begins with the message, `json` for machines is a flat object. Text of
-//! outsiders is escaped in both. Lines go unbuffered to standard output, so none is lost when the process ends.
+//! Log lines, one per event: `pretty` for people begins with the message, `json` for machines is a flat object.
+//! Untrusted text is escaped in both. Lines go unbuffered to standard output, so none is lost when the process ends.
 
 mod fields;
 mod json;

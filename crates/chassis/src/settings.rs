@@ -40,7 +40,7 @@ pub struct Common {
     #[arg(long, env, default_value = "", hide_default_value = true, value_parser = values::topic_prefix)]
     pub topic_prefix: String,
 
-    /// Partitions of each topic, the same for all services; at most so many instances share the work
+    /// Partitions of each topic, the same for all services; at most this many instances of a service can consume in parallel
     #[arg(long, env, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     pub topic_partitions: i32,
 
@@ -57,7 +57,7 @@ pub struct Common {
     #[arg(long, env, value_parser = values::count, value_name = "N")]
     pub topic_min_insync_replicas: Option<usize>,
 
-    /// Who creates the topics: `migrate`, which also corrects their settings, or somebody else, such as Strimzi or Terraform.
+    /// Whether `migrate` creates the topics and corrects their settings, or an external tool does, such as Strimzi or Terraform.
     /// With verify, `migrate` prints the wanted topics and only compares
     #[arg(long, env, value_enum, default_value_t = Topics::Manage, value_name = "MODE")]
     pub topics: Topics,
@@ -106,7 +106,7 @@ pub struct Common {
     #[arg(long, env, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..), value_name = "ROWS")]
     pub outbox_limit: i64,
 
-    /// Dead letters in a row, without one success, after which the consumer stops: they indicate a bad deployment
+    /// Number of consecutive dead letters on a topic after which its consumer stops: they indicate a bad deployment
     #[arg(long, env, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub dead_letter_limit: u64,
 
@@ -126,7 +126,7 @@ pub struct Common {
     #[arg(long, env, default_value = "info", value_name = "FILTER")]
     pub rust_log: String,
 
-    /// Collector of spans (OTLP over HTTP), such as http://127.0.0.1:4318; without it no spans are created
+    /// OTLP collector for traces (over HTTP), such as http://127.0.0.1:4318; without it no spans are created
     #[arg(long, env, value_parser = values::public_url, value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
 }

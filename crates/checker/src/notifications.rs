@@ -113,7 +113,7 @@ fn mails_match_deliveries(facts: &Facts<'_>) -> Vec<String> {
             found.push(format!("{mail:?} went to somebody else than {row:?}"));
         }
         if row.status != "sent" && !left.contains(&mail.to) {
-            // The answer was lost, and meanwhile the product sold out again: the subscriber returned to the line.
+            // The answer was lost, and meanwhile the product sold out again: the subscriber returned to the waitlist.
             let returned = row.status == "pending" && row.kind == "back_in_stock" && in_flight > 0;
             in_flight -= usize::from(returned);
             if !returned {

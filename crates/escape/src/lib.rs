@@ -1,4 +1,4 @@
-//! Escapes text of outsiders (names, headers, keys, causes), so that it cannot control a terminal or forge a log.
+//! Escapes untrusted text (names, headers, keys, causes), so that it cannot control a terminal or forge a log.
 //!
 //! It escapes the characters that move the cursor or begin an escape sequence (C0, DEL, C1), end a line (U+2028,
 //! U+2029), change the direction of writing (U+202E and similar), or are invisible (zero-width characters, variation

@@ -62,15 +62,11 @@ pub const FAULTS: &[Fault] = &[
         processes::second_instance,
         "a second instance of a service comes, and one of the two is killed"
     ),
-    fault!(
-        "freeze",
-        processes::freeze,
-        "a service stands still (SIGSTOP) for up to twice its session of 6 s"
-    ),
+    fault!("freeze", processes::freeze, "a service is frozen (SIGSTOP) for up to twice its session of 6 s"),
     fault!(
         "freeze-beside-another",
         processes::freeze_beside,
-        "one of two instances stands still, and wakes as a zombie"
+        "one of two instances is frozen (SIGSTOP), and wakes as a zombie"
     ),
     fault!(
         "rolling-restart",
@@ -79,16 +75,16 @@ pub const FAULTS: &[Fault] = &[
     ),
     fault!("clock", processes::clock, "the wall clock of a service jumps an hour ahead, back, and behind"),
     fault!("kafka-kill", kafka::kill, "Kafka is killed with SIGKILL and started again"),
-    fault!("kafka-freeze", kafka::freeze, "Kafka stands still for up to 12 s"),
+    fault!("kafka-freeze", kafka::freeze, "Kafka is frozen (SIGSTOP) for up to 12 s"),
     fault!("kafka-slow", kafka::slow, "each packet to and from Kafka takes 20 to 200 ms more, for 5 s"),
     fault!("kafka-cut", kafka::cut, "all connections to Kafka are cut again and again for 4 s"),
     fault!("kafka-one-way", kafka::one_way, "requests or answers of Kafka are held for up to 10 s"),
     fault!("postgres-kill", postgres::kill, "Postgres is killed with SIGKILL and started again"),
-    fault!("postgres-freeze", postgres::freeze, "Postgres stands still for up to 8 s"),
+    fault!("postgres-freeze", postgres::freeze, "Postgres is frozen (SIGSTOP) for up to 8 s"),
     fault!("postgres-cut", postgres::cut, "all connections to Postgres are cut again and again for 4 s"),
     fault!("postgres-commit-lost", postgres::commit_lost, "the answers to COMMIT are lost for 3 s"),
-    fault!("postgres-full", postgres::full, "a stranger takes all connections of Postgres for 4 s"),
-    fault!("postgres-lock", postgres::lock, "a stranger locks a table for 5 s"),
+    fault!("postgres-full", postgres::full, "another client takes all connections of Postgres for 4 s"),
+    fault!("postgres-lock", postgres::lock, "another client locks a table for 5 s"),
     fault!(
         "postgres-cancel",
         postgres::cancel,
@@ -104,7 +100,7 @@ pub const FAULTS: &[Fault] = &[
         records::poison,
         "records that do not parse, of the owner's type and key, on each topic"
     ),
-    fault!("foreign", records::foreign, "records of a stranger on each topic"),
+    fault!("foreign", records::foreign, "records of a publisher that is not the owner, on each topic"),
     fault!(
         "hostile-headers",
         records::hostile_headers,

@@ -1,5 +1,6 @@
 //! The classes of Postgres errors that callers treat differently, by SQLSTATE
-//! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). Every other error is an outage: the caller retries.
+//! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). An error of no class, such as a missing table, is retried
+//! too.
 
 use std::borrow::Cow;
 

@@ -113,10 +113,10 @@ impl<Q: Queue> Worker<Q> {
         if stalled {
             tracing::error!(
                 queue = Q::NAME,
-                "work is due, and no result of it has been written for a long time"
+                "queue stalled: jobs are due, but no result has been written for a long time"
             );
         } else {
-            tracing::info!(queue = Q::NAME, "work continues");
+            tracing::info!(queue = Q::NAME, "queue works again: results are written");
         }
     }
 
@@ -177,7 +177,7 @@ impl<Q: Queue> Worker<Q> {
                 tracing::warn!(
                     queue = Q::NAME,
                     rows,
-                    "work was due too late because a clock was wrong; it is due now"
+                    "due times were too far in the future (the database's clock was ahead); the jobs are due now"
                 );
             }
             Err(error) => tracing::debug!(queue = Q::NAME, %error, "due times cannot be checked"),

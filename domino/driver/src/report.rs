@@ -55,7 +55,7 @@ pub(crate) fn tables(runs: &[Run]) -> String {
             "\n### {}, {rate:.0} orders per second\n\nBrings {sustained:.0} orders per second to their final state{cpu}.\n",
             kind.title()
         );
-        text.push_str("| fault, meanwhile | accepted | p50 | p99 | p99 ÷ healthy | answers as before after | confirmed / cancelled | lost | all final after |\n");
+        text.push_str("| fault, meanwhile | accepted | p50 | p99 | p99 ÷ healthy | time to recover | confirmed / cancelled | lost | all final after |\n");
         text.push_str("|---|---|---|---|---|---|---|---|---|\n");
         for scenario in &run.scenarios {
             row(&mut text, run, scenario);

@@ -1,6 +1,6 @@
 //! The inventory service owns the catalogue, the stock, and the reservation of each order.
 //!
-//! It follows `orders` ([`consumer`]): it reserves the goods of a placed order, all lines or none, commits those of a
+//! It consumes `orders` ([`consumer`]): it reserves the goods of a placed order, all lines or none, commits those of a
 //! confirmed order and releases those of a cancelled one. It publishes `reservations` (the answers to each order), `stock`
 //! and `products` (the current state of each product). Its HTTP API is [`api`].
 

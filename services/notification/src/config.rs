@@ -25,7 +25,7 @@ pub struct Config {
     #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,
 
-    /// Mails sent at the same time, each over its own connection; at most so many are repeated after a crash
+    /// Mails sent at the same time, each over its own connection; at most four times this many can be sent twice after a crash
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     pub smtp_connections: u16,
 
@@ -59,15 +59,15 @@ pub struct Config {
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub log_messages: bool,
 
-    /// Whether `notify_me` in an order is consent enough, or a mail asks for confirmation
+    /// Whether `notify_me` in an order counts as consent, or a mail asks for confirmation
     #[arg(long, env, value_enum, default_value_t = OrderConsent::Trusted, value_name = "CONSENT")]
     pub order_consent: OrderConsent,
 
-    /// Units announced per unit in stock, as not every notified subscriber buys
+    /// Subscribers' units to notify per unit in stock, because not every notified subscriber buys
     #[arg(long, env, default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
     pub wave_factor: f64,
 
-    /// How long notified subscribers have before the next in line are notified; at most 180 days, as no subscription waits longer
+    /// Time between two waves, in which the notified subscribers can buy; at most 180 days, because no subscription waits longer
     #[arg(long, env, default_value = "15m", value_parser = interval, value_name = "DURATION")]
     pub wave_interval: Duration,
 

@@ -1,4 +1,4 @@
-//! One handler per topic that the service follows: load, handle, save.
+//! One handler per topic that the service consumes: load, handle, save.
 
 mod customers;
 mod orders;

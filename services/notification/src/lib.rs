@@ -1,7 +1,7 @@
 //! The notification service: tells customers the outcome of their orders, and notifies subscribers when a sold-out product is back
 //! in stock.
 //!
-//! It owns deliveries and subscriptions, keeps copies of contacts, orders, products and stock, follows `orders`, `payments`,
+//! It owns deliveries and subscriptions, keeps copies of contacts, orders, products and stock, consumes `orders`, `payments`,
 //! `customers`, `stock` and `products`, and publishes `notifications`. `domain` holds the rules, `store` the SQL. `waitlist` decides
 //! who is notified, `delivery` sends; the arrow goes one way: `store ← waitlist ← delivery`. `consumer` has one handler per topic,
 //! `api` the HTTP, `wiring` one function per queue; `own`, `republish` and `upgrades` repair a database or a topic.

@@ -13,8 +13,8 @@ pub struct Config {
     #[command(flatten)]
     pub token_key: TokenKey,
 
-    /// The time after which an order without answers from payment and inventory is cancelled, as 24h or 90s; at least 1s.
-    /// When it is shortened, orders that already wait get the new time from the start of the service
+    /// The time after which an order without answers from payment and inventory is cancelled, such as 24h or 90s; at least 1s.
+    /// When it is shortened, pending orders expire at the latest this long after the service starts
     #[arg(long, env, default_value = "24h", value_parser = expiry, value_name = "DURATION")]
     pub order_expires_after: Duration,
 

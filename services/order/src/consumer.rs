@@ -1,4 +1,4 @@
-//! The topics that the service follows: `payments` and `reservations` move orders, `products` is copied to price them.
+//! The topics that the service consumes: `payments` and `reservations` move orders, `products` is copied to price them.
 
 use std::collections::BTreeMap;
 

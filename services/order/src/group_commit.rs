@@ -1,8 +1,8 @@
 //! Group commit: orders that arrive together share a transaction.
 //!
-//! One task takes all waiting requests and writes them as a group; requests that arrive meanwhile, and during a pause as long
-//! as that, are the next group. So an order costs less under load, and an idle service answers at once. When the database
-//! refuses a request, the group is halved until that request is alone, and the others are written.
+//! One task takes all waiting requests and writes them as a group. Then it pauses for twice as long as that took, at most 25 ms;
+//! requests that arrive meanwhile are the next group. So an order costs less under load, and an idle service answers at once. When
+//! the database refuses a request, the group is halved until that request is alone, and the others are written.
 
 mod customers;
 mod group;

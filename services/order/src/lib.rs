@@ -1,6 +1,6 @@
 //! The order service: takes orders, decides when payment and inventory have answered, and keeps the customers' contacts.
 //!
-//! It owns the orders, the customers and a copy of the catalogue's prices; follows `payments`, `reservations` and
+//! It owns the orders, the customers and a copy of the catalogue's prices; consumes `payments`, `reservations` and
 //! `products`; publishes `orders` and `customers`. Taking an order needs Postgres alone ([`group_commit`]). A state machine
 //! in pure code decides ([`domain`]) when the other services' events arrive ([`consumer`]).
 

@@ -1,4 +1,4 @@
-//! One customer per address, also where an earlier version wrote the address in other spellings.
+//! One customer per address, also where an earlier version did not store the address in its canonical form.
 
 use broker::{Cause, Failure, Tx};
 use chassis::Upgrade;

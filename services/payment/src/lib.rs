@@ -1,7 +1,7 @@
 //! The payment service: authorizes an order's amount when the order is placed, captures it when the order is confirmed,
 //! and voids or refunds it when the order is cancelled.
 //!
-//! It owns the payments, follows `orders` and publishes `payments`. The consumer moves the goal of each payment, and the
+//! It owns the payments, consumes `orders` and publishes `payments`. The consumer moves the goal of each payment, and the
 //! [`worker`](mod@worker) calls the gateway until the goal is reached, outside any transaction; [`domain`] decides which
 //! call is next and what its outcome means. The gateway is simulated and has a ledger of its own.
 
@@ -11,8 +11,8 @@ mod consumer;
 pub mod domain;
 mod event_log;
 mod gateway;
-mod history;
 mod own;
+mod republish;
 mod store;
 mod worker;
 
@@ -59,7 +59,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         api: api::routes(Api { pool, gateway, admin_token: common.operators()? }),
         subscriptions: vec![Subscription::new(Orders { wake })],
         own: vec![Subscription::new(own::Payments)],
-        histories: vec![History::new(history::Payments)],
+        histories: vec![History::new(republish::Payments)],
         waits: vec![Waits {
             topic: ORDERS,
             asks: Some(PAYMENTS),

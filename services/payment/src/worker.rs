@@ -104,7 +104,7 @@ impl Payments {
             return;
         }
         if unavailable {
-            tracing::warn!("the gateway is not available; payments wait and are tried again");
+            tracing::warn!("the gateway is not available; payments stay pending and are retried");
         } else {
             tracing::info!("the gateway is available again");
         }

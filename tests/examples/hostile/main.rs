@@ -122,7 +122,7 @@ const STRANGERS: &[Attack] = &[
         "fake-wishes",
         "order",
         strangers::fake_wishes,
-        "60 sold-out orders with notify_me before one confirmed subscriber: of a unit, at most two are told, the subscriber too"
+        "60 sold-out orders with notify_me before one confirmed subscriber: of a unit, at most two are notified, the subscriber too"
     ),
     attack!(
         "who-orders",

@@ -57,7 +57,7 @@ impl Alarms {
             self.stalled.entry(partition.clone()).or_insert_with(|| {
                 let ((topic, number), seconds, unread) = (&partition, REPORT.as_secs(), end - next);
                 let text = format!(
-                    "{topic}/{number} stands still at offset {next} with {unread} records to read: none of them was \
+                    "{topic}/{number} makes no progress at offset {next} with {unread} records to read: none of them was \
                      applied for {seconds} s, although the partition was assigned again. See the log of {service}, and \
                      restart it"
                 );

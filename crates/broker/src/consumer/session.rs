@@ -204,7 +204,10 @@ impl<'a> Session<'a> {
                     self.store_offsets(&records.iter().map(Record::origin).collect());
                 }
                 BatchResult::Stale => {
-                    tracing::info!(topic, "the position was moved by someone else; reading from the new one");
+                    tracing::info!(
+                        topic,
+                        "another transaction moved the position (a rewind or another instance); reading from the new one"
+                    );
                     // The rest of the batch is void, and librdkafka does not deliver it again by itself. So all partitions
                     // of the batch restart from the database, not only the one whose position was moved.
                     let rest = records.iter().chain(topics.values().flatten());
@@ -235,9 +238,7 @@ impl<'a> Session<'a> {
                 self.assignment.suspect();
             }
             KafkaError::MessageConsumption(PollExceeded) => {
-                tracing::info!(
-                    "the group continued without this member, which waited too long; joining again"
-                );
+                tracing::info!("max.poll.interval.ms exceeded: the group removed this member; joining again");
             }
             // The monitor reports a Kafka that does not answer.
             error => tracing::debug!(%error, "Kafka"),

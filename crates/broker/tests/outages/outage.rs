@@ -12,7 +12,7 @@ fn outage() -> Duration {
 }
 
 #[tokio::test]
-async fn without_postgres_a_consumer_keeps_its_place_and_its_records() {
+async fn without_postgres_a_consumer_keeps_its_position_and_its_records() {
     let bank = PrivateBank::open().await;
     let ledger = bank.process("ledger").start();
     let deposits: Vec<Raw> = (1..=50).map(|sequence| Raw::deposit("alice", sequence, 1)).collect();
@@ -64,26 +64,26 @@ async fn without_kafka_events_are_taken_in_bounded_memory_and_published_in_order
     bank.close().await;
 }
 
-/// How often Kafka stands still for longer than the session timeout: once, or `STANDSTILLS` times (scripts/broker-proofs:
+/// How often Kafka is frozen for longer than the session timeout: once, or `FREEZES` times (scripts/broker-proofs:
 /// five).
-fn standstills() -> usize {
-    std::env::var("STANDSTILLS").map_or(1, |times| times.parse().unwrap())
+fn freezes() -> usize {
+    std::env::var("FREEZES").map_or(1, |times| times.parse().unwrap())
 }
 
 /// Meanwhile the member asks to join repeatedly, and its own repetitions fence it when Kafka answers all of them.
 #[tokio::test]
-async fn a_static_member_outlives_a_kafka_that_stands_still() {
+async fn a_static_member_outlives_a_frozen_kafka() {
     let mut bank = PrivateBank::open().await;
     bank.run_till();
     let mut ledger = bank.process("ledger").with("INSTANCE", "ledger-1").start();
     bank.deposit(&["alice"], 1).await;
     bank.booked_once_and_in_order(1).await;
-    for standstill in 1..=standstills() {
+    for freeze in 1..=freezes() {
         bank.kafka().freeze();
         tokio::time::sleep(Duration::from_secs(15)).await;
         bank.kafka().thaw();
         bank.deposit(&["alice"], 1).await;
-        bank.booked_once_and_in_order(1 + standstill).await;
+        bank.booked_once_and_in_order(1 + freeze).await;
         assert!(!ledger.has_ended(), "{}", ledger.output());
     }
     bank.close().await;

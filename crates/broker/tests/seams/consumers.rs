@@ -45,7 +45,7 @@ async fn frozen_at(point: &str) {
     frozen.go_on();
     frozen.thaw();
     // After it wakes, it notices that its batch is stale.
-    frozen.says("moved by someone else").await;
+    frozen.says("another transaction moved the position").await;
     bank.deposit(&ACCOUNTS, 5).await;
     bank.booked_once_and_in_order(60).await;
     // And it can consume again.

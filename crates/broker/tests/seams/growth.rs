@@ -33,7 +33,10 @@ async fn the_tables_of_the_broker_stay_flat() {
         }
         sizes.push((bank.kibibytes("till").await, bank.kibibytes("ledger").await));
     }
-    println!("KiB of the broker's tables, till and ledger, after each quarter of {} rows: {sizes:?}", rows());
+    println!(
+        "KiB of the broker's tables in the test's two databases (till, ledger), after each quarter of {} rows: {sizes:?}",
+        rows()
+    );
     // The size depends on how many rows waited at once, and so on the machine. It must not grow from quarter to quarter.
     let most = |of: fn(&(i64, i64)) -> i64| sizes[..3].iter().map(of).max().unwrap() * 3 / 2;
     assert!(sizes[3].0 <= most(|size| size.0) && sizes[3].1 <= most(|size| size.1), "they grow: {sizes:?}");

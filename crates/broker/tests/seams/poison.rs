@@ -80,7 +80,7 @@ async fn a_record_that_is_larger_than_a_dead_letter_leaves_its_hash() {
 }
 
 #[tokio::test]
-async fn a_missing_right_or_column_is_waited_out() {
+async fn a_missing_privilege_or_column_is_retried_until_repaired() {
     let mut bank = Bank::open().await;
     bank.run_till();
     let mut status = bank.run_ledger();

@@ -55,9 +55,10 @@ async fn a_handler_that_hangs_is_reported_and_a_transactions_marker_is_not() {
     let _running = stop.clone().drop_guard();
     let running = tokio::spawn(consumer.run(stop.clone()));
 
-    let still =
-        |status: &ConsumerStatus| status.stopped.iter().any(|text| text.contains("deposits/0 stands still"));
-    let reported = says(&mut status, "it stands still", still).await;
+    let still = |status: &ConsumerStatus| {
+        status.stopped.iter().any(|text| text.contains("deposits/0 makes no progress"))
+    };
+    let reported = says(&mut status, "it makes no progress", still).await;
     assert!(!reported.is_consuming());
     assert_eq!(bank.bookings().await, 0);
 

@@ -1,4 +1,4 @@
-//! Additions to clap: every secret setting can also come from the file that `NAME_FILE` names (as container secrets do), an
+//! Extends clap: every secret setting can also come from the file that `NAME_FILE` names (as container secrets do), an
 //! empty variable counts as unset, and each service has default ports of its own.
 
 use std::ffi::OsString;

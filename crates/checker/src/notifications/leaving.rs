@@ -1,4 +1,4 @@
-//! Who has left is not told: after an erasure nothing, after unsubscribing or buying nothing about the product.
+//! No message is sent to a person after an erasure, and none about a product after unsubscribing from it or buying it.
 
 use std::collections::BTreeMap;
 

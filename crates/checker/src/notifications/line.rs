@@ -12,8 +12,8 @@ use crate::tables::Subscription;
 /// The tolerance between the clock of the database, which counts joining, and that of the process, which numbers deliveries.
 const CLOCKS: i128 = 2_000;
 
-/// Of two subscribers to a product who were told of the same restock, the one that was ahead in line when the other was told
-/// was told first.
+/// Of two subscribers to a product who were notified of the same restock, the one that was ahead on the waitlist when the other was
+/// notified was notified first.
 pub(crate) fn waves_follow_the_line(facts: &Facts<'_>) -> Vec<String> {
     let tables = &facts.history.tables;
     let subscriptions: BTreeMap<_, _> = tables.subscriptions.iter().map(|row| (row.id, row)).collect();
@@ -28,7 +28,7 @@ pub(crate) fn waves_follow_the_line(facts: &Facts<'_>) -> Vec<String> {
     for ((sku, restocks), mut told) in waves {
         told.sort_unstable_by_key(|(id, _)| *id);
         for (place, (id, late)) in told.iter().enumerate() {
-            // An order's wish waits for the contact, and a purchase suspends a place: both may be told later.
+            // An order's request waits for the contact, and a purchase suspends a place: both may be notified later.
             let may_wait = late.consent.as_deref() == Some("order")
                 || late
                     .email

@@ -43,7 +43,7 @@ pub(super) async fn pause_point(site: &Site, random: &mut Random) -> anyhow::Res
     let before = daemon.output().len();
     daemon.spawn_with(&[("PAUSE_AT", point.to_owned())])?;
     // Without events for this service, the point is not reached; then the kill has no special moment.
-    let (started, reached) = (Instant::now(), format!("paused at {point}"));
+    let (started, reached) = (Instant::now(), format!("paused at test point {point};"));
     while !daemon.output()[before..].contains(&reached) && started.elapsed() < Duration::from_secs(8) {
         sleep(Duration::from_millis(20)).await;
     }

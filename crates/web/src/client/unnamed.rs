@@ -25,8 +25,8 @@ pub(super) fn client(header: &'static str, shape: Shape) -> ClientAddress {
         tracing::warn!(
             header,
             shape = <&str>::from(shape),
-            "a trusted proxy names no readable client: the limits per client are loose for its requests (they share the \
-             budgets of {SHARES} clients); see TRUSTED_PROXIES in --help"
+            "a trusted proxy sends no valid client address; its requests share the limits of {SHARES} clients; see \
+             TRUSTED_PROXIES in --help"
         );
     }
     ClientAddress(Name::Unnamed(TURN.fetch_add(1, Ordering::Relaxed) % SHARES))

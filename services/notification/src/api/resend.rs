@@ -56,7 +56,7 @@ fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OffsetDate
 pub(crate) struct Resent {
     /// Nothing was changed.
     dry_run: bool,
-    /// The number of messages that are sent again, or whose subscribers are back in line.
+    /// The number of messages that are sent again, or whose subscribers are back on the waitlist.
     armed: usize,
     /// The number of messages that are left as they are.
     left: usize,

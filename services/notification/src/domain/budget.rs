@@ -1,6 +1,6 @@
 //! How many of the waiting subscribers one wave notifies.
 
-/// A subscriber in line.
+/// A subscriber on the waitlist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate<T> {
     pub id: T,

@@ -1,6 +1,6 @@
 //! The effect of confirmed orders on subscribers. An order with the claim of a message converts the subscription, for good. Any
 //! other order of the same address suspends it for as long as the order stands: the subscriber is not notified, and counts as
-//! `bought`. A cancellation deletes the purchase, and the subscriber is in line again at the old place (the view
+//! `bought`. A cancellation deletes the purchase, and the subscriber is on the waitlist again at the old place (the view
 //! `standing_purchases` is the whole rule). So nobody's order ends what the owner of the address confirmed.
 
 use std::collections::BTreeMap;

@@ -106,7 +106,7 @@ impl Status {
         if sources.contains(&self) { Ok(target) } else { Err(NotApplicable) }
     }
 
-    /// Asked for or in line: an address has at most one such subscription per product. In SQL: `is_active(state)`.
+    /// Asked for or on the waitlist: an address has at most one such subscription per product. In SQL: `is_active(state)`.
     #[cfg(test)]
     pub(crate) fn is_active(self) -> bool {
         matches!(self, Self::Pending | Self::Waiting)

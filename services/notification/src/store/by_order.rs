@@ -19,7 +19,7 @@ pub(crate) struct ByOrder {
     pub quantity: Quantity,
 }
 
-/// Inserts the new ones: in line at once where an order's consent is trusted, else pending until the address has confirmed.
+/// Inserts the new ones: on the waitlist at once where an order's consent is trusted, else pending until the address has confirmed.
 pub(crate) async fn insert(
     tx: &mut Tx,
     tokens: &Tokens,

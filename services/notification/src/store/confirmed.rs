@@ -1,4 +1,4 @@
-//! `subscription.confirmed.v1`: a subscription joins the line, or changes its quantity.
+//! `subscription.confirmed.v1`: a subscription joins the waitlist, or changes its quantity.
 
 use broker::{Cause, Tx};
 use envelope::Event as _;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{append, undecodable};
 
-/// The row of a subscription that has just joined the line, or changed its quantity.
+/// The row of a subscription that has just joined the waitlist, or changed its quantity.
 pub(crate) struct Confirmed {
     pub id: Uuid,
     pub sku: String,

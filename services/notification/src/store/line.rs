@@ -1,4 +1,4 @@
-//! The SQL of a wave: the product that is due, the spent budget, the line, and the next time to look.
+//! The SQL of a wave: the product that is due, the spent budget, the waitlist, and the next time to look.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ pub(crate) async fn spent(tx: &mut Tx, sku: &str, interval: Duration) -> sqlx::R
     .await
 }
 
-/// The next in line, at most `limit`, who want no more than is available and were not notified of this restock.
+/// The next on the waitlist, at most `limit`, who want no more than is available and were not notified of this restock.
 pub(crate) async fn candidates(
     tx: &mut Tx,
     product: &Product,
@@ -112,7 +112,7 @@ pub(crate) struct Queued {
     quantity: i32,
 }
 
-/// Marks the chosen subscribers as queued and returns them in the order of the line. The messages of those whom an earlier wave
+/// Marks the chosen subscribers as queued and returns them in waitlist order. The messages of those whom an earlier wave
 /// took back are made due again, for this restock.
 pub(crate) async fn enqueue(
     tx: &mut Tx,
@@ -157,11 +157,11 @@ pub(crate) async fn enqueue(
 
 /// The facts that decide when the product is due again.
 pub(crate) struct Next {
-    /// The budget may reach further down the line: due at once.
+    /// The budget may reach further down the waitlist: due at once.
     pub more: bool,
     /// Some messages could not be taken back yet: due in a second.
     pub soon: bool,
-    /// While the line is not empty: due when the first recently notified subscriber leaves the budget, or after this time.
+    /// While the waitlist is not empty: due when the first recently notified subscriber leaves the budget, or after this time.
     pub interval: Duration,
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn insert(tx: &mut Tx, lines: &StandingLines) -> sqlx::Result<(
     Ok(())
 }
 
-/// Deletes the purchases of cancelled orders and returns their products, whose subscribers may be in line again.
+/// Deletes the purchases of cancelled orders and returns their products, whose subscribers may be on the waitlist again.
 pub(crate) async fn delete_cancelled(tx: &mut Tx, lines: &StandingLines) -> sqlx::Result<Vec<String>> {
     let orders = lines.cancelled_orders();
     if orders.is_empty() {
@@ -164,7 +164,7 @@ fn announce(tx: &mut Tx, row: &Converted, claim: &ClaimHash, purchase: &Purchase
     let (sku, order_id, units) = (purchase.sku.clone(), purchase.order, purchase.units);
     let traceparent = purchase.cause.traceparent.clone();
     tx.on_commit(move || {
-        tracing::info!(%sku, %order_id, units, event_type, traceparent, "an order came from a message");
+        tracing::info!(%sku, %order_id, units, event_type, traceparent, "subscription converted by an order");
     });
     Ok(())
 }

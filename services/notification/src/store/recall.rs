@@ -1,12 +1,13 @@
-//! Takes queued messages back when the stock has fallen: the last subscribers in line return to their places. So a mail server
-//! that was away for an hour sends no more messages than the present stock allows.
+//! Takes queued messages back when the stock has fallen: the last subscribers on the waitlist return to their places. So a mail
+//! server that was away for an hour sends no more messages than the present stock allows.
 
 use broker::Tx;
 use events::Channel;
 use uuid::Uuid;
 
-/// Takes back at most `units` of the queued messages, the last in line first. Returns `true` while a worker holds some of them:
-/// those that the worker does not send must be taken back later. `primary` is the channel that decides whether a subscriber is notified.
+/// Takes back at most `units` of the queued messages, the last on the waitlist first. Returns `true` while a worker holds some of
+/// them: those that the worker does not send must be taken back later. `primary` is the channel that decides whether a subscriber
+/// is notified.
 pub(crate) async fn recall(tx: &mut Tx, sku: &str, units: i64, primary: Channel) -> sqlx::Result<bool> {
     let last = last_in_line(tx, sku, units).await?;
     if last.is_empty() {
@@ -31,12 +32,16 @@ pub(crate) async fn recall(tx: &mut Tx, sku: &str, units: i64, primary: Channel)
         .execute(&mut **tx)
         .await?;
     if !ids.is_empty() {
-        tracing::info!(sku, subscribers = ids.len(), "the stock fell: queued subscribers are back in line");
+        tracing::info!(
+            sku,
+            subscribers = ids.len(),
+            "the stock fell: queued subscribers are back on the waitlist"
+        );
     }
     Ok(ids.len() < last.len())
 }
 
-/// Locks the queued subscribers whose units, summed up from the end of the line, are at most `units`: the others still use up
+/// Locks the queued subscribers whose units, summed up from the end of the waitlist, are at most `units`: the others still use up
 /// the budget.
 async fn last_in_line(tx: &mut Tx, sku: &str, units: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(

@@ -12,7 +12,7 @@ pub(crate) struct Figures {
     /// The product.
     #[schema(value_type = events::values::Sku)]
     pub sku: String,
-    /// Subscribers in line who have not bought it meanwhile.
+    /// Subscribers on the waitlist who have not bought it meanwhile.
     waiting: i64,
     /// Notified subscribers: their message was accepted by the mail server where one is set, else by the log.
     notified: i64,

@@ -73,7 +73,7 @@ pub(crate) async fn find(
     }))
 }
 
-/// Whether the address is in line for the product, in whatever quantity.
+/// Whether the address is on the waitlist for the product, in whatever quantity.
 pub(crate) async fn is_in_line(database: impl PgExecutor<'_>, request: &Request) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM waiting_line WHERE email = $1 AND sku = $2) AS "in_line!""#,

@@ -18,8 +18,8 @@ struct Active {
 }
 
 /// Merges the subscription `id` with the active one that `email` has for `sku`, if both are active. The confirmed one goes on; of
-/// two confirmed ones that of the address. It keeps the older place in line and the quantity that was confirmed last, and counts
-/// as notified of every restock that either was notified of.
+/// two confirmed ones that of the address. It keeps the older place on the waitlist and the quantity that was confirmed last, and
+/// counts as notified of every restock that either was notified of.
 pub(super) async fn unite(tx: &mut Tx, id: Uuid, email: &str, sku: &str) -> sqlx::Result<()> {
     stock::make_wave_due(tx, &[sku]).await?;
     // The upgrade has just read it.
@@ -60,7 +60,7 @@ async fn active(tx: &mut Tx, id: Uuid, email: &str, sku: &str) -> sqlx::Result<V
     rows.collect()
 }
 
-/// Writes what the surviving subscription takes over from the merged one; returns it when it is in line.
+/// Writes what the surviving subscription takes over from the merged one; returns it when it is on the waitlist.
 async fn take_over(tx: &mut Tx, from: &Active, into: &Active) -> sqlx::Result<Option<Confirmed>> {
     sqlx::query_as!(
         Confirmed,

@@ -22,9 +22,9 @@ pub(crate) struct Outcome {
 enum Result {
     /// Accepted: the subscriber is notified of this restock.
     Accepted { restocks: i64 },
-    /// The stock was gone before: the subscriber is back in line, at the old place.
+    /// The stock was gone before: the subscriber is back on the waitlist, at the old place.
     SoldOut,
-    /// The message can never arrive: the subscriber leaves the line.
+    /// The message can never arrive: the subscriber leaves the waitlist.
     Undeliverable,
 }
 

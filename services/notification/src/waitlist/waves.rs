@@ -1,9 +1,9 @@
-//! Waves: the subscribers of a product that is back in stock are notified in the order of the line, as many as the stock allows.
+//! Waves: the subscribers of a product that is back in stock are notified in waitlist order, as many as the stock allows.
 //! Subscribers whose address has confirmed come before those whom only an order signed up: anybody can order with anybody's
 //! address.
 //!
-//! Level-triggered: a product is due (`stock.wave_at`) when its stock rises, when somebody joins the line while it is in stock,
-//! and an interval after a wave that did not empty the line. A wave is a chain of short transactions under the lock of the
+//! Level-triggered: a product is due (`stock.wave_at`) when its stock rises, when somebody joins the waitlist while it is in stock,
+//! and an interval after a wave that did not empty the waitlist. A wave is a chain of short transactions under the lock of the
 //! product's row, so any number of instances share the work, and a crash loses nothing.
 
 use std::sync::Arc;

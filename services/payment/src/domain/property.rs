@@ -1,4 +1,4 @@
-//! In every order of goals and fates of calls, money moves at most once and ends where the order requires it.
+//! In every order of goals and outcomes of calls, money moves at most once and ends where the order requires it.
 
 mod remote;
 mod restored;

@@ -143,7 +143,7 @@ async fn when_the_stock_falls_while_mails_are_queued_the_last_subscribers_wait_a
     // A wave must check the new stock before mails flow again.
     shop.system.quiesce().await.unwrap();
     eventually("the last subscribers wait again", async || {
-        shop.system.service("notification").output().contains("back in line").then_some(())
+        shop.system.service("notification").output().contains("back on the waitlist").then_some(())
     })
     .await;
     inbox.refuse(false);

@@ -68,7 +68,7 @@ pub(super) fn count(
     metrics::counter!("consumer_regenerated_total", "topic" => topic).increment(regenerated);
 }
 
-/// Reports events that were published and never arrived: their log lost them, or retention deleted them unread.
+/// Reports gaps: events that were published and never arrived, because their log lost them or retention deleted them unread.
 fn report_gaps(topic: &'static str, records: &[Record], gaps: &BTreeMap<usize, u64>) {
     metrics::counter!("consumer_gaps_total", "topic" => topic).increment(gaps.len() as u64);
     for (index, missing) in gaps.iter().take(FEW) {
@@ -78,11 +78,12 @@ fn report_gaps(topic: &'static str, records: &[Record], gaps: &BTreeMap<usize, u
             partition,
             offset,
             missing,
-            "events of a key are missing before this one; their publisher must publish them again"
+            "a gap: {missing} earlier events of this key were never received, and this event was applied without them. They have \
+             no effect here when they are published again: compare the key's state with its publisher (docs/broker.md, \"A gap\")"
         );
     }
     if gaps.len() > FEW {
-        tracing::error!(topic, more = gaps.len() - FEW, "events of more keys are missing");
+        tracing::error!(topic, more = gaps.len() - FEW, "gaps before further events");
     }
 }
 
@@ -103,7 +104,7 @@ impl RestoredPublishers {
                     partition,
                     offset,
                     generation,
-                    "the publisher's database was restored; its events count as newer than all before, whatever their number"
+                    "the publisher's database was restored: events of the new generation are treated as newer than all earlier ones"
                 );
             }
         }

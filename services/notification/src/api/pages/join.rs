@@ -16,7 +16,7 @@ use crate::store::consent::{self, ConsentedRequest};
 use crate::store::subscriptions::{Request, find, is_in_line};
 use crate::store::{products, purchases};
 
-/// Shows the question, or that the address is in line already.
+/// Shows the question, or that the address is on the waitlist already.
 #[utoipa::path(get, operation_id = "show_joining", path = "/subscriptions/join", params(Link),
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]

@@ -1,8 +1,8 @@
 //! A mail server as a channel (SMTP, RFC 5321), over pooled connections.
 //!
-//! Only a refusal of the recipient fails a mail for good. Every other failure is repaired here or at the server, and the mail waits
-//! for that (`reply` decides, `health` paces). Before the final dot an attempt is cut off at its deadline without harm; after it the
-//! client waits for the answer as long as RFC 5321 grants, since the server may have accepted the mail.
+//! Of the server's answers, only a refusal of the recipient fails a mail for good; after any other the mail waits until the cause
+//! is repaired here or at the server (`reply` decides, `health` paces). Before the final dot an attempt is cut off at its deadline
+//! without harm; after it the client waits for the answer as long as RFC 5321 grants, since the server may have accepted the mail.
 
 mod ehlo;
 mod error;

@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// A subscription as the database keeps it: the status, the place in line, and the orders that suspend it.
+/// A subscription as the database keeps it: the status, the place on the waitlist, and the orders that suspend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Model {
     status: Status,
@@ -44,7 +44,7 @@ impl Model {
         }
     }
 
-    /// Its place in line; `None` when a wave passes it over.
+    /// Its place on the waitlist; `None` when a wave passes it over.
     fn in_line(&self) -> Option<usize> {
         self.place.filter(|_| self.status == Status::Waiting && self.purchases.is_empty())
     }
