@@ -1,6 +1,6 @@
 //! The SQL. Transactions lock in the order stock, contact, mailbox and product (an advisory lock), subscription, delivery, here and
 //! everywhere; a deadlock that happens all the same is retried. The clock of the database writes and compares leases, due times and
-//! expiries. Other times come from the process's clock and decide nothing.
+//! expiries. Other times come from the process's clock (invariant 13 in ARCHITECTURE.md).
 //!
 //! Copies of other services' topics: `contacts`, `orders`, `products`, `stock`, `purchases`. Messages: `deliveries` (made due,
 //! cancelled), `claims` (taken by a worker), `results` (of attempts), `list`, `failed` (sent again), `mail_counts` (limits),
