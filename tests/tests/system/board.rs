@@ -115,7 +115,7 @@ async fn the_lag_of_a_killed_service_grows_and_drains_on_the_board() {
     shop.system.quiesce().await.unwrap();
 }
 
-/// Reads frames of the board until they have told of this many events; returns the largest frame's size in bytes.
+/// Reads frames of the board until they contain this many events; returns the largest frame's size in bytes.
 async fn largest_frame(shop: &Shop, events: u64) -> usize {
     let mut stream = shop.http().get(shop.at("board", "/board/stream")).send().await.unwrap();
     let (mut sent, mut told, mut largest, mut is_coalesced) = (String::new(), 0, 0, false);
