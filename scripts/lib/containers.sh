@@ -100,7 +100,7 @@ settings_reach_the_services() {
   local name setting passed missing=""
   for name in $(services); do
     passed="$(compose config --no-interpolate | awk -v name="$name" '/^  [a-z]/ { within = $1 == name ":" } within')"
-    for setting in $("$root/scripts/run" "$name" --help | grep -o '\[env: [A-Z_]*' | cut -c 7- | grep -Evx 'LISTEN|OPS_LISTEN|(MIGRATE_)?DATABASE_URL|ADMIN_TOKEN|TOKEN_KEY'); do
+    for setting in $("$root/scripts/run" "$name" --help | grep -o '\[env: [A-Z_]*' | cut -c 7- | grep -Evx 'LISTEN|OPS_LISTEN|(MIGRATE_)?DATABASE_URL|ADMIN_TOKEN|TOKEN_KEY|CONTROL_(URL|TOKEN)'); do
       grep -Eq "^ *${setting}(_FILE)?:" <<<"$passed" || missing="$missing $name:$setting"
     done
   done
@@ -109,7 +109,8 @@ settings_reach_the_services() {
 
 # Checks that each line names its instance or continues the message above it, and that lines are sorted by time.
 logs_are_those_of_processes() {
-  "$root/scripts/logs" notification | grep -Eq '^[0-9:.]{12} notification-1 +✉ to a\*\*\*@example.com: '
+  "$root/scripts/logs" notification >"$said.logs"
+  grep -Eq '^[0-9:.]{12} notification-1 +✉ to a\*\*\*@example.com: ' "$said.logs" || fail "no mail to a***@example.com in the log"
   "$root/scripts/logs" >"$said.logs"
   ! grep -Ev '^([0-9:.]{12} (order|payment|inventory|notification|board)-1 | +│ )' "$said.logs" || fail "these lines have another format"
   for name in $(services); do grep -q " $name-1 " "$said.logs" || fail "$name logged nothing"; done

@@ -6,7 +6,7 @@ const site = JSON.parse(document.body.dataset.site);
 const PER_LANE = 6;
 const MINUTE = 60;
 const TOPICS = ["orders", "payments", "reservations", "stock", "products", "notifications"];
-const COLOURS = ["#2563eb", "#7c3aed", "#059669", "#0d9488", "#64748b", "#c2410c"];
+const COLOURS = ["#2563eb", "#7c3aed", "#059669", "#db2777", "#64748b", "#c2410c"];
 
 const one = (selector) => document.querySelector(selector);
 const set = (selector, text) => {
@@ -15,6 +15,9 @@ const set = (selector, text) => {
 };
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const say = (text) => (one("#said").textContent = text);
+
+// Without this script the buttons would do nothing.
+for (const field of document.querySelectorAll("button:disabled, select:disabled")) field.disabled = false;
 
 // The latest frame, for the tour.
 const board = { frame: null, chips: [] };
@@ -35,9 +38,9 @@ function addChip(chip) {
   link.tabIndex = -1;
   const several = chip.count > 1 ? `, the latest of ${chip.count} events` : "";
   link.title = `${chip.label}, offset ${chip.offset}, key ${chip.subject}${several}`;
-  const offset = document.createElement("b");
-  offset.textContent = chip.offset;
-  link.append(chip.count > 1 ? `${chip.label} ×${chip.count} ` : `${chip.label} `, offset);
+  const [offset, key] = [document.createElement("b"), document.createElement("i")];
+  [offset.textContent, key.textContent] = [chip.offset, chip.subject.slice(-4)];
+  link.append(chip.count > 1 ? `${chip.label} ×${chip.count} ` : `${chip.label} `, offset, " ", key);
   lane.append(link);
   while (lane.children.length > PER_LANE) lane.firstElementChild.remove();
 }
@@ -69,6 +72,7 @@ function addSecond(second, rates) {
 }
 seconds.forEach(([second, rates]) => addSecond(second, rates));
 
+const clock = (second) => new Date(second * 1000).toISOString().slice(11, 19);
 const size = () => ({ width: one("#plot").clientWidth, height: 150 });
 const plot = new uPlot(
   {
@@ -76,7 +80,7 @@ const plot = new uPlot(
     legend: { live: false },
     cursor: { show: false },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] } },
-    axes: [{ stroke: "#475569", grid: { show: false } }, { stroke: "#475569", size: 60, grid: { stroke: "#e2e8f0" } }],
+    axes: [{ stroke: "#475569", grid: { show: false }, values: (_, at) => at.map(clock) }, { stroke: "#475569", size: 60, grid: { stroke: "#e2e8f0" } }],
     series: [{}, ...TOPICS.map((label, index) => ({ label, stroke: COLOURS[index], width: 2, points: { show: false } }))],
   },
   columns,
@@ -84,6 +88,7 @@ const plot = new uPlot(
 );
 addEventListener("resize", () => plot.setSize(size()));
 
+const CAPTION = "A chip is an event with its offset and the end of its key; ×3 stands for three. Same colour, same order or product.";
 document.addEventListener("frame", (event) => {
   const frame = JSON.parse(event.detail.data);
   board.frame = frame;
@@ -94,13 +99,7 @@ document.addEventListener("frame", (event) => {
   set("[data-now=lag]", Object.values(frame.groups).reduce((sum, group) => sum + group.lag, 0));
   set("[data-now=kafka]", frame.kafka ? "up" : "away");
   one("[data-now=kafka]").classList.toggle("bad", !frame.kafka);
-  const coalesced = frame.chips.some((chip) => chip.count > 1);
-  set(
-    "[data-now=note]",
-    coalesced
-      ? `Coalesced: ${frame.events} events in the last ¼ s are shown as ${frame.chips.length} chips. The board keeps the latest ${frame.kept}.`
-      : `Each chip is one event; same colour, same order or product. The board keeps the latest ${frame.kept} events.`,
-  );
+  set("[data-now=note]", `${CAPTION} The board keeps the latest ${frame.kept} events.`);
   for (const topic of document.querySelectorAll("[data-topic]")) {
     const name = topic.dataset.topic;
     const rate = topic.querySelector("[data-rate]");
@@ -122,11 +121,21 @@ document.addEventListener("frame", (event) => {
 // --- Orders ----------------------------------------------------------------------------------------------------------------
 
 const CARDS = ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined"];
-const SKUS = ["notebook-linen", "mug-stoneware"];
 const pick = (from) => from[Math.floor(Math.random() * from.length)];
 
+// Returns the product of which most are in stock.
+async function inStock() {
+  const answer = await fetch(`${site.services.inventory}/products?limit=200`).catch(() => null);
+  const { items } = answer?.ok ? await answer.json() : { items: [] };
+  const most = items.reduce((most, item) => (item.available > (most?.available ?? 0) ? item : most), null);
+  if (answer && !most) throw new Error("Everything is sold out: restock on the operator's page.");
+  // Without inventory an order is taken all the same.
+  return most?.sku ?? "notebook-linen";
+}
+
 // Places an order; returns its id, or throws an error for people.
-async function placeOrder(card = "pm_card_visa", sku = "mug-stoneware") {
+async function placeOrder(card = "pm_card_visa", sku = undefined) {
+  sku ??= await inStock();
   const body = { email: "ada@example.com", items: [{ sku, quantity: 1 }], payment_method: card, notify_me: false };
   const request = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   const answer = await fetch(`${site.services.order}/orders`, request).catch(() => null);
@@ -150,14 +159,17 @@ one("[data-order]").addEventListener("click", async () => {
 const RUSH = { perSecond: 20, seconds: 30 };
 one("[data-rush]").addEventListener("click", async ({ currentTarget: button }) => {
   button.disabled = true;
-  let [sent, accepted] = [0, 0];
-  for (let second = 0; second < RUSH.seconds; second++) {
-    for (let n = 0; n < RUSH.perSecond; n++) {
-      sent++;
-      placeOrder(pick(CARDS), pick(SKUS)).then(() => accepted++, () => {});
-      await wait(1000 / RUSH.perSecond);
+  let [sent, accepted, sku] = [0, 0, "notebook-linen"];
+  const started = Date.now();
+  while (sent < RUSH.perSecond * RUSH.seconds) {
+    if (sent % RUSH.perSecond === 0) {
+      sku = await inStock().catch(() => sku);
+      say(`Rush hour: ${sent} orders sent, ${accepted} accepted.`);
     }
-    say(`Rush hour: ${sent} orders sent, ${accepted} accepted.`);
+    sent++;
+    placeOrder(pick(CARDS), sku).then(() => accepted++, () => {});
+    // By the clock, so that a slow page catches up.
+    await wait(started + (sent * 1000) / RUSH.perSecond - Date.now());
   }
   await wait(1000);
   say(`Rush hour is over: ${sent} orders sent, ${accepted} accepted. Every fourth card is declined, and its stock released.`);
@@ -199,5 +211,7 @@ document.addEventListener("click", async (event) => {
 const GATEWAY = { up: [0, false], slow: [2000, false], away: [0, true] };
 one("[data-gateway]")?.addEventListener("change", ({ target }) => {
   const [latency_ms, outage] = GATEWAY[target.value];
+  // The gateway is everybody's: what it does now is not known here, only what it is told.
+  target.value = "";
   run({ command: "gateway", latency_ms, outage }).catch((error) => say(error.message));
 });

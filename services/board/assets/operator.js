@@ -42,6 +42,7 @@ function change(label, sku, path, method, field) {
     try {
       await ask("inventory", `/products/${encodeURIComponent(sku)}/${path}`, method, { [field]: Number(number.value) });
       await products();
+      document.querySelector("#done").textContent = `${label} ${sku}: done.`;
     } catch (error) {
       answer.textContent = error.message;
     }
@@ -114,4 +115,7 @@ form.addEventListener("submit", (event) => {
   open();
 });
 if (token) open();
-setInterval(() => !document.querySelector("#office").hidden && Promise.all([report(), notifications(), queues()]).catch(() => {}), 3000);
+// The stock is left alone while somebody types into its table.
+const typing = () => [...document.querySelectorAll("[data-table=products] input")].some((input) => input.value || input === document.activeElement);
+const refresh = () => Promise.all([report(), notifications(), queues(), typing() || products()]);
+setInterval(() => !document.querySelector("#office").hidden && refresh().catch(() => {}), 3000);

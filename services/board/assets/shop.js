@@ -2,6 +2,8 @@
 "use strict";
 
 const site = JSON.parse(document.body.dataset.site);
+// Without this script the forms would send nothing.
+for (const button of document.querySelectorAll("form button:disabled")) button.disabled = false;
 
 // Returns what a problem document says, for people.
 const explain = (problem) =>
@@ -37,13 +39,15 @@ async function order(form) {
   delete form.dataset.key;
   sessionStorage.setItem(`cancel ${placed.id}`, placed.cancel_token);
   location.assign(`/orders/${placed.id}`);
-  return "Accepted.";
+  return ["Accepted."];
 }
 
 async function subscribe(form) {
   const email = new FormData(form).get("email");
   await post("notification", "/subscriptions", { email, sku: form.closest("[data-sku]").dataset.sku });
-  return site.inbox ? "Almost done: open the inbox and confirm your address." : "Almost done: a mail asks you to confirm your address.";
+  if (!site.inbox) return ["Almost done: a mail asks you to confirm your address."];
+  const inbox = Object.assign(document.createElement("a"), { href: site.inbox, textContent: "the inbox" });
+  return ["Almost done: open ", inbox, " and confirm your address."];
 }
 
 for (const form of document.querySelectorAll("[data-form]")) {
@@ -53,7 +57,7 @@ for (const form of document.querySelectorAll("[data-form]")) {
     button.disabled = true;
     said.classList.remove("bad");
     try {
-      said.textContent = await (form.dataset.form === "order" ? order(form) : subscribe(form));
+      said.replaceChildren(...(await (form.dataset.form === "order" ? order(form) : subscribe(form))));
     } catch (error) {
       if (error.isRefusal) delete form.dataset.key;
       said.classList.add("bad");
@@ -78,7 +82,9 @@ const shown = document.querySelector("[data-order]");
 if (shown) {
   const [id, button, said] = [shown.dataset.order, document.querySelector("[data-cancel]"), document.querySelector(".answer")];
   const token = sessionStorage.getItem(`cancel ${id}`);
-  button.hidden = !token;
+  const showButton = () => (button.hidden = !token || document.querySelector("#order .cancelled") !== null);
+  showButton();
+  new MutationObserver(showButton).observe(shown, { childList: true, subtree: true });
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {

@@ -13,7 +13,25 @@ async function until(look, otherwise, seconds = 20) {
 const group = (service) => board.frame?.groups[service] ?? { members: 0, lag: 0, partitions: [] };
 const chipsOf = (id) => board.chips.filter((chip) => chip.subject === id);
 const statusOf = async (id) => (await (await fetch(`${site.services.order}/orders/${id}`)).json()).status;
-const allConfirmed = async (ids) => (await Promise.all(ids.map(statusOf))).every((status) => status === "confirmed");
+
+// The lag of a group once it is the same for two seconds: what a killed member had read and not committed appears late.
+async function steadyLag(service) {
+  for (let [lag, same] = [group(service).lag, 0]; ; await wait(250)) {
+    same = lag === group(service).lag ? same + 1 : 0;
+    lag = group(service).lag;
+    if (same === 8) return lag;
+  }
+}
+
+const number = (selector) => Number(one(selector).textContent);
+
+// How many records of orders notification has read since its start, by its metrics.
+async function read() {
+  const answer = await fetch(`${site.ops.notification}/metrics`).catch(() => null);
+  if (!answer?.ok) throw new Error("notification does not run: start it first.");
+  const lines = (await answer.text()).split("\n").filter((line) => line.startsWith("consumer_records_total") && line.includes('topic="orders"'));
+  return lines.reduce((total, line) => total + Number(line.split(" ").at(-1)), 0);
+}
 
 let three = [];
 let withoutKafka = null;
@@ -31,18 +49,23 @@ const ACTIONS = {
   },
   "kill-payment": () => run({ command: "kill", name: "payment" }),
   async three() {
-    const before = group("payment").lag;
+    const before = await steadyLag("payment");
     three = await Promise.all([placeOrder(), placeOrder(), placeOrder()]);
     return until(
-      () => group("payment").lag - before === 3 && `Holds: three times 202, and payment's lag is ${group("payment").lag}.`,
-      () => `Three times 202, but payment's lag is ${group("payment").lag}. Was payment killed?`,
+      () => group("payment").lag - before === 3 && `Holds: three times 202, and payment's lag went from ${before} to ${group("payment").lag}.`,
+      () => `Three times 202, but payment's lag went from ${before} to ${group("payment").lag}. Was payment killed?`,
     );
   },
   async "start-payment"() {
     await run({ command: "start", name: "payment" });
+    if (three.length === 0) return "payment runs. Kill it and order three times first (the step above): then there is something to catch up on.";
+    let states = [];
     return until(
-      async () => group("payment").lag === 0 && (await allConfirmed(three)) && `Holds: lag 0, and ${three.length} orders confirmed.`,
-      () => `payment's lag is ${group("payment").lag}.`,
+      async () => {
+        states = await Promise.all(three.map(statusOf));
+        return group("payment").lag === 0 && states.every((state) => state === "confirmed") && "Holds: lag 0, and the three orders are confirmed.";
+      },
+      () => `payment's lag is ${group("payment").lag}, and the orders are ${states.join(", ")}.`,
       30,
     );
   },
@@ -51,7 +74,9 @@ const ACTIONS = {
     return until(
       () => {
         const { members, partitions } = group("payment");
-        return members === 3 && Math.max(...partitions) - Math.min(...partitions) <= 1 && `Holds: three members with ${partitions.join(", ")} partitions.`;
+        const all = document.querySelectorAll("[data-topic=orders] [data-lane]").length;
+        const shared = partitions.reduce((sum, held) => sum + held, 0) === all;
+        return members === 3 && shared && Math.max(...partitions) - Math.min(...partitions) <= 1 && `Holds: three members with ${partitions.join(", ")} partitions.`;
       },
       () => `payment has ${group("payment").members} members with ${group("payment").partitions.join(", ")} partitions.`,
       30,
@@ -69,13 +94,16 @@ const ACTIONS = {
     return `Holds: ${said.join(", ")}.`;
   },
   async again() {
-    const sent = () => board.chips.filter((chip) => chip.topic === "notifications").reduce((sum, chip) => sum + chip.count, 0);
-    const before = sent();
+    const sent = () => number("[data-topic=notifications] [data-records]");
+    const orders = number("[data-topic=orders] [data-records]");
+    if (orders === 0) throw new Error("There is no order to read again: place one first.");
+    const [before, first] = [sent(), await read()];
     await run({ command: "rewind" });
-    await wait(4000);
+    const again = async () => (await read()) - first;
+    await until(async () => (await again()) >= orders, () => `notification has not read all of the ${orders} events again. Does another instance share the work?`, 60);
     await until(() => group("notification").lag === 0, () => `notification's lag is ${group("notification").lag}.`, 60);
     if (sent() !== before) throw new Error(`${sent() - before} new events on notifications. Did somebody order meanwhile?`);
-    return "Holds: all orders were read again, lag 0, and no message was sent.";
+    return `Holds: ${await again()} events were read again, lag 0, and no message was sent.`;
   },
   async agree() {
     await run({ command: "kill", name: "kafka" });

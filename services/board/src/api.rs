@@ -10,7 +10,6 @@ mod stream;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -25,12 +24,6 @@ pub(crate) struct App {
     pub live: Arc<Live>,
     pub pages: Arc<Pages>,
     pub control: Control,
-}
-
-impl FromRef<App> for Control {
-    fn from_ref(app: &App) -> Self {
-        app.control.clone()
-    }
 }
 
 /// The routes of the service. None of them is an API for other programs, so `/openapi.json` lists none.

@@ -167,6 +167,11 @@ async fn only_the_boards_own_pages_may_send_commands_and_call_the_services() {
     for origin in [None, Some("http://evil.example"), Some("http://evil.example:8084"), Some("null")] {
         problem(command(origin).await, 403).await;
     }
+    // A foreign name that leads to the board's address.
+    for (host, status) in [("evil.example:8084", 403), ("localhost:8084", 200)] {
+        let asked = shop.http().get(shop.at("board", "/control")).header("host", host);
+        assert_eq!(asked.send().await.unwrap().status(), status, "{host}");
+    }
     // Nothing is behind the buttons of this system.
     for origin in [BOARD, "http://127.0.0.1:8084"] {
         problem(command(Some(origin)).await, 404).await;

@@ -51,9 +51,15 @@ impl Access {
     }
 }
 
-/// `GET /control`: the processes that run, and the latest commands with their output.
-pub(super) async fn state(State(Control(access)): State<Control>) -> Result<Response, Problem> {
-    match access {
+/// `GET /control`: the processes that run, and the latest commands with their output. Refused under any other name of this
+/// address, with which a foreign page could ask.
+pub(super) async fn state(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_own = |origin: &String| origin.split_once("://").map(|(_, host)| host) == host;
+    if !app.pages.site.origins.iter().any(is_own) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Only the pages of this board may ask."));
+    }
+    match app.control.0 {
         None => Ok(axum::Json(json!({"processes": null, "commands": []})).into_response()),
         Some(access) => access.send(access.client.get(access.url.clone())).await,
     }

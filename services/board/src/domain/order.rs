@@ -12,7 +12,7 @@ pub(crate) struct Station {
     pub name: &'static str,
     /// The service that decides it.
     pub service: &'static str,
-    /// `waiting`, `done`, or `refused`.
+    /// `waiting`, `done`, `refused`, or `skipped`: the order is cancelled before.
     pub state: &'static str,
     /// The outcome, as the event's type says it.
     pub outcome: String,
@@ -44,8 +44,18 @@ const RULES: [Rule; 7] = [
 /// Returns the stations of an order with these events, which are in the order of time.
 pub(crate) fn stations(events: &[Arc<Event>]) -> Vec<Station> {
     let placed = events.iter().find(|event| event.kind.starts_with("order.placed")).map(|event| event.at);
-    RULES.iter().map(|rule| station(rule, events, placed)).collect()
+    let mut stations: Vec<Station> = RULES.iter().map(|rule| station(rule, events, placed)).collect();
+    if events.iter().any(|event| is_version_of(&event.kind, "order.cancelled")) {
+        let waiting = stations.iter_mut().filter(|station| station.state == "waiting");
+        waiting
+            .filter(|station| COMPLETION.contains(&station.name))
+            .for_each(|station| station.state = "skipped");
+    }
+    stations
 }
+
+/// The stations that a cancelled order does not reach, unless they were under way.
+const COMPLETION: [&str; 2] = ["Payment captured", "Stock committed"];
 
 fn station(&(name, service, kinds): &Rule, events: &[Arc<Event>], placed: Option<i64>) -> Station {
     // The last event counts: a captured payment may be refunded.
@@ -90,5 +100,10 @@ mod tests {
         let states: Vec<&str> = stations.iter().map(|station| station.state).collect();
         assert_eq!(states, ["done", "refused", "done", "waiting", "waiting", "waiting", "waiting"]);
         assert_eq!((stations[1].place.as_str(), stations[1].after), ("payments[2]@2", Some(10)));
+
+        let stations =
+            super::stations(&[events.as_slice(), &[event("orders", 4, "order.cancelled.v1")]].concat());
+        let states: Vec<&str> = stations.iter().map(|station| station.state).collect();
+        assert_eq!(states, ["done", "refused", "done", "refused", "skipped", "skipped", "waiting"]);
     }
 }
