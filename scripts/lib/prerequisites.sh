@@ -21,6 +21,10 @@ has_compiler() {
   command -v cc >/dev/null 2>&1 && command -v make >/dev/null 2>&1 && printf 'int main(void){return 0;}' | cc -xc -o /dev/null - 2>/dev/null
 }
 
+has_openssl() {
+  printf '#include <openssl/ssl.h>\nint main(void){return 0;}' | cc -xc -o /dev/null - 2>/dev/null && command -v pkg-config >/dev/null 2>&1
+}
+
 has_maven() {
   command -v mvn >/dev/null 2>&1
 }
@@ -76,6 +80,7 @@ describe() {
   case "$1" in
     has_compiler) echo "a C compiler and make" ;;
     has_java) echo "Java 17 or newer" ;;
+    has_openssl) echo "OpenSSL's headers and pkg-config" ;;
     has_maven) echo "Maven" ;;
     has_xz) echo "tar and xz" ;;
   esac
@@ -85,6 +90,7 @@ apt_package() {
   case "$1" in
     has_compiler) echo build-essential ;;
     has_java) apt_java ;;
+    has_openssl) echo libssl-dev pkg-config ;;
     has_maven) echo maven ;;
     has_xz) echo tar xz-utils ;;
   esac
@@ -107,6 +113,7 @@ dnf_package() {
   case "$1" in
     has_compiler) echo gcc gcc-c++ make ;;
     has_java) echo java-21-openjdk-headless ;;
+    has_openssl) echo openssl-devel pkgconf-pkg-config ;;
     has_maven) echo maven ;;
     has_xz) echo tar xz ;;
   esac
@@ -115,6 +122,7 @@ dnf_package() {
 brew_package() {
   case "$1" in
     has_java) echo openjdk@21 ;;
+    has_openssl) echo openssl@3 pkgconf ;;
     has_maven) echo maven ;;
     has_xz) echo xz ;;
   esac

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use testkit::kafka_client;
 use tokio::time::MissedTickBehavior;
 
 use crate::forge::headers;
@@ -15,8 +15,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Writes `notification.sent` events of `seconds` at `per_second` to the topic of this full name, which only the board reads.
 pub async fn flood(brokers: &str, topic: &str, per_second: u32, seconds: u32) {
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "5").create().unwrap();
+    let producer: FutureProducer = kafka_client(brokers).set("linger.ms", "5").create().unwrap();
     let (mut ticks, mut random) = (tokio::time::interval(TICK), Random::new(u64::from(per_second)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (total, per_tick) = (per_second * seconds, per_second.div_ceil(50));

@@ -2,9 +2,9 @@
 
 use std::process::Output;
 
-use rdkafka::ClientConfig;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use testkit::kafka_client;
 
 use crate::{Shop, TIMEOUT};
 
@@ -44,9 +44,7 @@ impl Shop {
     /// Writes a record, as any client of the cluster can, waits until Kafka has acknowledged it, and returns partition and
     /// offset.
     pub async fn publish(&self, forged: &Forged) -> (i32, i64) {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.system.brokers());
-        let producer: FutureProducer = config.create().unwrap();
+        let producer: FutureProducer = kafka_client(self.system.brokers()).create().unwrap();
         let topic = self.system.topic(&forged.topic);
         let record = FutureRecord::to(&topic).key(&forged.key).payload(&forged.value);
         let mut headers = headers(&forged.source, &forged.event_type);

@@ -7,7 +7,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use testkit::kafka_client;
 
 use bench::latency::Latencies;
 
@@ -19,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// services: acks=all, idempotent, no linger.
 pub(crate) async fn latencies(brokers: &str, rate: f64, length: Duration) -> anyhow::Result<Latencies> {
     let topic = format!("bench-hop-{}", std::process::id());
-    let admin: AdminClient<DefaultClientContext> = client(brokers).create()?;
+    let admin: AdminClient<DefaultClientContext> = kafka_client(brokers).create()?;
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
     admin.create_topics(&[NewTopic::new(&topic, 1, TopicReplication::Fixed(1))], &options).await?;
     let latencies = measure(brokers, &topic, rate, length).await;
@@ -29,9 +30,9 @@ pub(crate) async fn latencies(brokers: &str, rate: f64, length: Duration) -> any
 
 async fn measure(brokers: &str, topic: &str, rate: f64, length: Duration) -> anyhow::Result<Latencies> {
     let producer: FutureProducer =
-        client(brokers).set("enable.idempotence", "true").set("linger.ms", "0").create()?;
+        kafka_client(brokers).set("enable.idempotence", "true").set("linger.ms", "0").create()?;
     let consumer: StreamConsumer =
-        client(brokers).set("group.id", topic).set("fetch.queue.backoff.ms", "5").create()?;
+        kafka_client(brokers).set("group.id", topic).set("fetch.queue.backoff.ms", "5").create()?;
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, Offset::Beginning)?;
     consumer.assign(&partitions)?;
@@ -58,10 +59,4 @@ async fn measure(brokers: &str, topic: &str, rate: f64, length: Duration) -> any
     };
     let ((), latencies) = tokio::try_join!(send, receive)?;
     Ok(latencies)
-}
-
-fn client(brokers: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
-    config
 }

@@ -17,6 +17,7 @@ mod waiting;
 
 use std::time::{Duration, Instant};
 
+use broker::Settings;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,7 @@ pub enum DatabaseAge {
 /// Checks the history until there is an answer, and sends it to `age`. An older database is logged again every ten minutes
 /// until `stop`.
 pub async fn watch_history(source: HistorySource, age: watch::Sender<DatabaseAge>, stop: CancellationToken) {
-    let (since, mut is_logged) = (Instant::now(), false);
+    let (since, mut logged) = (Instant::now(), None);
     let finding = loop {
         let Some(checked) = stop.run_until_cancelled(check_history(&source)).await else { return };
         match checked {
@@ -60,12 +61,15 @@ pub async fn watch_history(source: HistorySource, age: watch::Sender<DatabaseAge
                 return;
             }
             Ok(Some(HistoryFinding::Older(finding))) => break finding,
-            Err(error) if !is_logged && since.elapsed() > LOG_AFTER => {
-                is_logged = true;
-                tracing::warn!(
-                    "the service neither publishes nor reads until it has checked that its database is not older than what \
-                     it has published: {error}"
-                );
+            Err(error) if since.elapsed() > LOG_AFTER => {
+                let why = explain(&error, &source.settings);
+                if logged.as_ref() != Some(&why) {
+                    tracing::warn!(
+                        "the service neither publishes nor reads until it has checked that its database is not older than \
+                         what it has published: {why}"
+                    );
+                    logged = Some(why);
+                }
             }
             Err(_) => {}
         }
@@ -74,6 +78,19 @@ pub async fn watch_history(source: HistorySource, age: watch::Sender<DatabaseAge
         }
     };
     age.send_replace(DatabaseAge::Older(finding.clone()));
+    remind(&finding, &stop).await;
+}
+
+/// Returns why the history cannot be checked, and what to check.
+fn explain(error: &HistoryError, settings: &Settings) -> String {
+    match error {
+        HistoryError::Kafka(error) => error.explain(settings),
+        _ => error.to_string(),
+    }
+}
+
+/// Logs the finding every ten minutes until `stop`.
+async fn remind(finding: &str, stop: &CancellationToken) {
     loop {
         tracing::error!("{finding}");
         if stop.run_until_cancelled(tokio::time::sleep(REMIND)).await.is_none() {

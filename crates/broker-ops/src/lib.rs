@@ -3,7 +3,8 @@
 //!
 //! | module | operation |
 //! |---|---|
-//! | [`topics`] | creates topics, and corrects settings that drifted |
+//! | [`topics`] | creates topics, corrects settings that drifted, and reports what the cluster does not apply |
+//! | [`acls`] | tells which rights a service needs at Kafka |
 //! | [`rewind()`] | moves the position of a consumer |
 //! | [`redrive()`] | handles dead letters again, or discards them |
 //! | `republish_…` | publishes the state of compacted topics, or lost events, again |
@@ -14,6 +15,7 @@
 //! It uses the public API of `broker`: settings, outbox, transactions, subscriptions, and [`broker::maintenance`]. It reads and
 //! writes the broker's tables `positions`, `dead_letters`, `republishes`, `outbox` and `generation`.
 
+pub mod acls;
 mod caught_up;
 mod history;
 mod one_record;

@@ -134,10 +134,16 @@ async fn wait_for_topics(
         let Some(verified) = stop.run_until_cancelled(verifying).await else { return Ok(false) };
         match verified {
             Ok(_) => break,
-            Err(error @ (TopicsError::Unreachable { .. } | TopicsError::Missing { .. })) => {
+            Err(
+                error @ (TopicsError::Unreachable { .. }
+                | TopicsError::Refused { .. }
+                | TopicsError::Missing { .. }
+                | TopicsError::Forbidden { .. }),
+            ) => {
                 let text = error.to_string();
                 if text != logged {
                     tracing::warn!("{text}; waiting for it");
+                    shared.status.send_modify(|status| status.stopped = error.for_operator());
                     logged = text;
                 }
             }
@@ -147,6 +153,6 @@ async fn wait_for_topics(
             return Ok(false);
         }
     }
-    shared.status.send_modify(|status| status.reached = true);
+    shared.status.send_modify(|status| (status.reached, status.stopped) = (true, Vec::new()));
     Ok(true)
 }

@@ -1,8 +1,11 @@
 //! Settings, logging, errors and blocking calls that all librdkafka clients of this crate share.
 
+use std::time::Duration;
+
+use connection::Connection;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
@@ -15,6 +18,34 @@ use crate::settings::Settings;
 pub struct KafkaError(rdkafka::error::KafkaError);
 
 impl KafkaError {
+    /// Returns whether the ACLs forbid the call.
+    pub fn is_forbidden(&self) -> bool {
+        use RDKafkaErrorCode::{
+            ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed,
+        };
+        let code = self.0.rdkafka_error_code();
+        matches!(code, Some(ClusterAuthorizationFailed | GroupAuthorizationFailed | TopicAuthorizationFailed))
+    }
+
+    /// Returns the text for the operator, with what to check where Kafka refuses the connection or the ACLs forbid the call.
+    pub fn explain(&self, settings: &Settings) -> String {
+        match settings.connection.refusal() {
+            _ if self.is_forbidden() => {
+                let program = &settings.program;
+                format!(
+                    "{self}: the ACLs forbid it; this prints the rights that the service needs: {program} acls"
+                )
+            }
+            Some(refusal) => format!("Kafka refuses the connection: {refusal}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// A client whose connection Kafka refuses.
+    pub(crate) fn refused() -> Self {
+        Self(rdkafka::error::KafkaError::Global(RDKafkaErrorCode::Authentication))
+    }
+
     /// A blocking call that ended without a result.
     pub(crate) fn canceled() -> Self {
         Self(rdkafka::error::KafkaError::Canceled)
@@ -43,7 +74,7 @@ pub(crate) fn producer(settings: &Settings) -> ClientConfig {
         .set("linger.ms", "0.2")
         // The placement of the Java clients, so that other tools agree on a key's partition.
         .set("partitioner", "murmur2_random");
-    config
+    with_passed(config, settings)
 }
 
 pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
@@ -77,6 +108,14 @@ pub(crate) fn consumer(settings: &Settings) -> ClientConfig {
     if let Some(instance) = &settings.instance {
         config.set("group.instance.id", format!("{}{instance}", settings.prefix));
     }
+    with_passed(config, settings)
+}
+
+/// Lets the operator's properties (`KAFKA_CLIENT_…`) override the client's own.
+fn with_passed(mut config: ClientConfig, settings: &Settings) -> ClientConfig {
+    for (name, value) in settings.connection.passed() {
+        config.set(name, value);
+    }
     config
 }
 
@@ -101,30 +140,39 @@ pub(crate) fn reader_config(settings: &Settings) -> ClientConfig {
 }
 
 pub(crate) fn reader(settings: &Settings) -> KafkaResult<Reader> {
-    reader_config(settings).create_with_context(Quiet)
+    reader_config(settings).create_with_context(Quiet(settings.connection.clone()))
 }
 
-/// A client context that only logs.
-pub(crate) struct Quiet;
+/// Takes librdkafka's log lines and errors off a reader that nobody polls, so that its context notes a refusal.
+pub(crate) fn take_events(reader: &Reader) {
+    while reader.poll(Duration::ZERO).is_some() {}
+}
+
+/// A client context that only logs, and notes refusals.
+pub(crate) struct Quiet(pub(crate) Connection);
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        log(&self.0, level, facility, message);
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        log_error(&error, reason);
+        log_error(&self.0, &error, reason);
     }
 }
 
 impl ConsumerContext for Quiet {}
 
-/// Logs at debug level: librdkafka repeats itself while Kafka is away, and outages are logged elsewhere.
-pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+/// Logs at debug level: librdkafka repeats itself while Kafka is away, and outages are logged elsewhere. Notes a refusal, which
+/// the error callback of a client that nobody polls would never see.
+pub(crate) fn log(connection: &Connection, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    connection.note(message);
     tracing::debug!(?level, facility, "librdkafka: {message}");
 }
 
-/// Logs at debug level: the caller receives the error too.
-pub(crate) fn log_error(error: &rdkafka::error::KafkaError, reason: &str) {
+/// Logs at debug level, because the caller receives the error too. Notes a refusal, of which the caller sees only that Kafka
+/// does not answer.
+pub(crate) fn log_error(connection: &Connection, error: &rdkafka::error::KafkaError, reason: &str) {
+    connection.note(reason);
     tracing::debug!(%error, reason, "librdkafka");
 }

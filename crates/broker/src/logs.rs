@@ -68,7 +68,15 @@ impl LogReader {
         call: impl FnOnce(&Self) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, KafkaError> {
         let reader = self.clone();
-        Ok(kafka::blocking(move || call(&reader)).await.ok_or(KafkaError::canceled())??)
+        let answer = kafka::blocking(move || {
+            let answer = call(&reader);
+            match answer {
+                Ok(_) => reader.settings.connection.clear(),
+                Err(_) => kafka::take_events(&reader.client),
+            }
+            answer
+        });
+        Ok(answer.await.ok_or(KafkaError::canceled())??)
     }
 }
 
@@ -175,7 +183,7 @@ fn is_empty_from(
 ) -> KafkaResult<bool> {
     let mut config = kafka::reader_config(settings);
     config.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
-    let reader: Reader = config.create_with_context(kafka::Quiet)?;
+    let reader: Reader = config.create_with_context(kafka::Quiet(settings.connection.clone()))?;
     let mut from = TopicPartitionList::with_capacity(1);
     from.add_partition_offset(&settings.topic_name(topic), *number, Offset::Offset(offset))?;
     reader.assign(&from)?;

@@ -1,5 +1,6 @@
 //! Sends rows to Kafka and reports the result of each.
 
+use connection::Connection;
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
@@ -28,15 +29,18 @@ pub(crate) struct Producer {
 }
 
 /// Passes the results on. The delivery callback runs on librdkafka's thread and must not do more.
-struct Context(mpsc::UnboundedSender<Acknowledgement>);
+struct Context {
+    acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
+    connection: Connection,
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
+        kafka::log(&self.connection, level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        kafka::log_error(&error, reason);
+        kafka::log_error(&self.connection, &error, reason);
     }
 }
 
@@ -45,7 +49,7 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<i64>) {
         let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
-        let _ = self.0.send(Acknowledgement { id: *id, result });
+        let _ = self.acknowledgements.send(Acknowledgement { id: *id, result });
     }
 }
 
@@ -54,7 +58,8 @@ impl Producer {
         settings: &Settings,
         acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
     ) -> Result<Self, KafkaError> {
-        let context = Context(acknowledgements.clone());
+        let context =
+            Context { acknowledgements: acknowledgements.clone(), connection: settings.connection.clone() };
         let inner: ThreadedProducer<Context, NoCustomPartitioner> =
             kafka::producer(settings).create_with_context(context)?;
         Ok(Self { inner, acknowledgements })
@@ -79,9 +84,12 @@ impl Producer {
     }
 
     /// Returns the error after which this producer never delivers again and must be replaced.
-    pub(crate) fn fatal_error(&self) -> Option<String> {
+    pub(crate) fn fatal_error(&self) -> Option<KafkaError> {
         let client: &Client<Context> = self.inner.client();
-        client.fatal_error().map(|(code, text)| format!("{code}: {text}"))
+        client.fatal_error().map(|(code, text)| {
+            tracing::debug!("the producer cannot continue: {text}");
+            KafkaError::Global(code)
+        })
     }
 
     /// Waits until nothing is in flight, at most `bound`. Blocks.

@@ -5,6 +5,7 @@
 //! selects rows that it does not hold, sends the first row of each key, and deletes acknowledged rows.
 
 mod depth;
+mod fatal;
 mod in_flight;
 mod late;
 mod refusals;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::fatal::Fatal;
 use self::in_flight::InFlight;
 use self::late::Late;
 use self::refusals::Outages;
@@ -63,6 +65,7 @@ pub struct Relay {
     lease: Lease,
     in_flight: InFlight,
     outages: Outages,
+    fatal: Fatal,
     late: Late,
     /// Rows that Kafka acknowledged and that are not deleted yet.
     acknowledged: Vec<i64>,
@@ -94,6 +97,7 @@ impl Relay {
             status: watch::Sender::default(),
             in_flight: InFlight::default(),
             outages: Outages::default(),
+            fatal: Fatal::default(),
             late: Late::default(),
             acknowledged: Vec::new(),
             acknowledgements,
@@ -132,8 +136,9 @@ impl Relay {
         let mut outage = None;
         while !stop.is_cancelled() {
             if let Some(error) = producer.fatal_error() {
-                tracing::error!(error, "the Kafka producer cannot continue; creating a new one");
-                self.replace(&mut producer)?;
+                if self.fatal.note(&KafkaError::from(error), &self.settings) {
+                    self.replace(&mut producer)?;
+                }
             } else if std::mem::take(&mut self.is_producer_stale) {
                 tracing::warn!("Kafka answers other clients but not the producer; creating a new one");
                 self.replace(&mut producer)?;

@@ -96,7 +96,7 @@ impl Open {
             .set("fetch.wait.max.ms", "50")
             // Bounds the memory for prefetched records.
             .set("queued.max.messages.kbytes", "8192");
-        let reader: Reader = config.create_with_context(Quiet)?;
+        let reader: Reader = config.create_with_context(Quiet(settings.connection.clone()))?;
         let Some(mut unread) = logs::of_topic(&reader, settings, &topic, TIMEOUT)? else { return Ok(None) };
         for (partition, offset) in start.offsets(&reader, settings, &unread, TIMEOUT)? {
             if let Some(log) = unread.get_mut(&partition) {

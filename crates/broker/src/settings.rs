@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connection::Connection;
 use envelope::Topic;
 
 /// The settings of one service; one value per process.
@@ -11,6 +12,8 @@ pub struct Settings {
     pub service: String,
     /// Kafka's bootstrap servers, `host:port,host:port`.
     pub brokers: String,
+    /// The user and the encryption of the connections to Kafka.
+    pub connection: Connection,
     /// The prefix of each topic and group, so that several systems can share a cluster.
     pub prefix: String,
     /// The number of partitions of each topic.
@@ -42,6 +45,7 @@ impl Settings {
         Self {
             service: service.to_owned(),
             brokers: brokers.to_owned(),
+            connection: Connection::default(),
             prefix: String::new(),
             partitions: 12,
             retention: Some(Duration::from_hours(30 * 24)),
@@ -72,7 +76,7 @@ impl Settings {
     /// Returns the librdkafka properties that all clients of the service share.
     pub fn client_properties(&self) -> Vec<(String, String)> {
         let client_id = self.instance.as_deref().unwrap_or(&self.service);
-        let properties = [
+        let own = [
             ("bootstrap.servers", self.brokers.as_str()),
             ("client.id", client_id),
             // A broker that comes back is found within a second instead of ten.
@@ -81,7 +85,8 @@ impl Settings {
             ("topic.metadata.refresh.interval.ms", "5000"),
             ("log.connection.close", "false"),
         ];
-        properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+        let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        own.into_iter().chain(self.connection.properties()).collect()
     }
 
     /// Returns the operator's command for the program of another service of the system.

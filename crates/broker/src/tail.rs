@@ -45,7 +45,8 @@ impl Tail {
     }
 
     /// Returns the records that have arrived, those of each partition in log order; waits at most `wait` for the first.
-    /// An outage of Kafka is a wait without records: the client connects again by itself.
+    /// An outage of Kafka is a wait without records: the client connects again by itself. A refused connection is an error,
+    /// because the client keeps the password with which it was opened; so is a missing right.
     pub async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, KafkaError> {
         let open = self.open.take().ok_or(KafkaError::canceled())?;
         let read = kafka::blocking(move || {
@@ -54,7 +55,7 @@ impl Tail {
         });
         let (open, records) = read.await.ok_or(KafkaError::canceled())?;
         self.open = Some(open);
-        Ok(records)
+        records
     }
 }
 
@@ -67,7 +68,7 @@ impl Open {
             .set("fetch.queue.backoff.ms", "5")
             // Bounds the memory for prefetched records.
             .set("queued.max.messages.kbytes", "8192");
-        let reader: Reader = config.create_with_context(Quiet)?;
+        let reader: Reader = config.create_with_context(Quiet(settings.connection.clone()))?;
         let (mut all, mut list) = (Logs::new(), TopicPartitionList::new());
         for (topic, start) in topics {
             let Some(logs) = logs::of_topic(&reader, &settings, &topic, TIMEOUT)? else { continue };
@@ -80,7 +81,7 @@ impl Open {
         Ok((Self { reader, settings }, all))
     }
 
-    fn read(&self, wait: Duration) -> Vec<Record> {
+    fn read(&self, wait: Duration) -> Result<Vec<Record>, KafkaError> {
         let (deadline, mut records, mut bytes) = (Instant::now() + wait, Vec::new(), 0);
         while records.len() < RECORDS && bytes < BYTES {
             let left = if records.is_empty() { deadline - Instant::now() } else { Duration::ZERO };
@@ -91,10 +92,17 @@ impl Open {
                     bytes += record.bytes();
                     records.push(record);
                 }
-                Some(Err(error)) => tracing::debug!(%error, "Kafka"),
+                Some(Err(error)) => {
+                    let error = KafkaError::from(error);
+                    if error.is_forbidden() {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "Kafka");
+                }
                 None => break,
             }
         }
-        records
+        let refused = records.is_empty() && self.settings.connection.refusal().is_some();
+        if refused { Err(KafkaError::refused()) } else { Ok(records) }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataPartition;
 
 use crate::kafka::{self, KafkaError, Reader};
@@ -24,6 +25,22 @@ pub enum TopicsError {
         brokers: String,
         /// The error of the client.
         error: KafkaError,
+    },
+    /// Kafka refuses the connection, or the client refuses Kafka's certificate.
+    #[error("Kafka at {brokers} refuses the connection: {refusal}")]
+    Refused {
+        /// The bootstrap servers.
+        brokers: String,
+        /// The reason, and what to check.
+        refusal: String,
+    },
+    /// The ACLs forbid the service to use a topic.
+    #[error("the ACLs forbid topic {topic}; this prints the rights that the service needs: {program} acls")]
+    Forbidden {
+        /// The topic's full name.
+        topic: String,
+        /// The program whose `acls` prints the rights.
+        program: String,
     },
     /// A topic does not exist.
     #[error("topic {topic} is missing; run: {program} migrate")]
@@ -49,9 +66,26 @@ pub enum TopicsError {
 }
 
 impl TopicsError {
-    /// Returns the error of a Kafka that does not answer.
+    /// Returns the error of a Kafka that does not answer, or that refuses the connection.
     pub fn unreachable(settings: &Settings, error: impl Into<KafkaError>) -> Self {
-        Self::Unreachable { brokers: settings.brokers.clone(), error: error.into() }
+        let brokers = settings.brokers.clone();
+        match settings.connection.refusal() {
+            Some(refusal) => Self::Refused { brokers, refusal },
+            None => Self::Unreachable { brokers, error: error.into() },
+        }
+    }
+
+    /// Returns whether Kafka answered.
+    pub(crate) fn is_answer(&self) -> bool {
+        !matches!(self, Self::Unreachable { .. } | Self::Refused { .. })
+    }
+
+    /// Returns the text when only an operator can repair the error; an outage ends by itself.
+    pub(crate) fn for_operator(&self) -> Vec<String> {
+        match self {
+            Self::Unreachable { .. } => Vec::new(),
+            _ => vec![self.to_string()],
+        }
     }
 }
 
@@ -83,7 +117,13 @@ async fn ask<T: Send + 'static>(
     let asked = settings.clone();
     let answer = kafka::blocking(move || {
         let reader = kafka::reader(&asked).map_err(|error| TopicsError::unreachable(&asked, error))?;
-        question(&reader, &asked)
+        match question(&reader, &asked) {
+            Err(TopicsError::Unreachable { error, .. }) => {
+                kafka::take_events(&reader);
+                Err(TopicsError::unreachable(&asked, error))
+            }
+            answer => answer,
+        }
     });
     answer.await.unwrap_or_else(|| Err(TopicsError::unreachable(settings, KafkaError::canceled())))
 }
@@ -100,9 +140,16 @@ pub(crate) fn check<C: ClientContext>(
         let metadata = client
             .fetch_metadata(Some(&name), timeout)
             .map_err(|error| TopicsError::unreachable(settings, error))?;
-        let found = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
-        let Some(found) = found else {
-            return Err(TopicsError::Missing { topic: name, program: settings.program.clone() });
+        settings.connection.clear();
+        let found = metadata.topics().iter().find(|topic| topic.name() == name);
+        let found = match found.map(|topic| (topic, topic.error().map(RDKafkaErrorCode::from))) {
+            Some((topic, None)) => topic,
+            Some((_, Some(RDKafkaErrorCode::TopicAuthorizationFailed))) => {
+                return Err(TopicsError::Forbidden { topic: name, program: settings.program.clone() });
+            }
+            Some(_) | None => {
+                return Err(TopicsError::Missing { topic: name, program: settings.program.clone() });
+            }
         };
         if i32::try_from(found.partitions().len()) != Ok(settings.partitions) {
             let (found, wanted) = (found.partitions().len(), settings.partitions);

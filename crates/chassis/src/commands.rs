@@ -1,5 +1,6 @@
 //! The command line of a service: without a command it runs; the commands are for operators.
 
+mod acls;
 mod reconcile;
 mod redrive;
 mod republish;
@@ -7,6 +8,7 @@ mod restored;
 mod rewind;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use connection::Connection;
 
 use crate::service::{Context, Service};
 use crate::settings::{self, Common, SettingError};
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     /// The settings of all topics are read back. When the cluster does not apply one of them, the command names the guarantee
     /// that is lost and fails. With TOPICS=verify it creates and changes no topic, and prints the wanted ones as YAML.
     Migrate(crate::migrate::Options),
+    /// Print the rights that this service's user needs at Kafka (ACLs), as lines of kafka-acls or as YAML of Strimzi
+    Acls(acls::Options),
     /// Check the settings without connecting to anything: exit code 0, or a message
     Check,
     /// Ask the service on `OPS_LISTEN` whether it is ready: exit code 0 or 1, for container checks
@@ -86,7 +90,9 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingErro
     let command = settings::complete(command, service.port)?;
     let matches = command.get_matches();
     let read = || Ok(Cli { command: asked(service, &matches)?, ..Cli::from_arg_matches(&matches)? });
-    Ok(read().unwrap_or_else(|error: clap::Error| error.exit()))
+    let mut cli: Cli<C> = read().unwrap_or_else(|error: clap::Error| error.exit());
+    cli.common.connection = Connection::new(&cli.common.kafka)?;
+    Ok(cli)
 }
 
 /// Returns the command on the command line, if there is one.
@@ -100,17 +106,29 @@ fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>,
     }))
 }
 
-/// Runs a command.
+/// Runs a command. Its error names a refusal of Kafka, of which the command itself sees only that Kafka does not answer.
 pub(crate) async fn execute<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
     asked: Asked,
 ) -> anyhow::Result<()> {
-    let command = match asked {
-        Asked::Common(command) => command,
-        Asked::Own(name, options) => return own(service, cli, &name, &options).await,
+    let done = match asked {
+        Asked::Common(command) => common(service, cli, command).await,
+        Asked::Own(name, options) => own(service, cli, &name, &options).await,
     };
+    done.map_err(|error| match cli.common.connection.refusal() {
+        Some(refusal) => error.context(format!("Kafka refuses the connection: {refusal}")),
+        None => error,
+    })
+}
+
+/// Runs a command that all services have.
+async fn common<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>, command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Acls(options) => {
+            acls::run(service, cli, &options);
+            Ok(())
+        }
         Command::Migrate(options) => crate::migrate::migrate(service, &cli.common, &options).await,
         Command::Check => crate::parts::check(service, cli),
         Command::Health => {

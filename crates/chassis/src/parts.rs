@@ -15,6 +15,7 @@ pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
         service: name.to_owned(),
         program: common.program(name),
         brokers: common.kafka_brokers.clone(),
+        connection: common.connection.clone(),
         prefix: common.topic_prefix.clone(),
         partitions: common.topic_partitions,
         retention: common.topic_retention.time(),

@@ -10,6 +10,7 @@ use broker::{Consumer, ConsumerStatus, Outbox, Relay, RelayStatus};
 use broker_ops::DatabaseAge;
 use broker_ops::topics::Difference;
 use clap::Args;
+use connection::Connection;
 use futures::FutureExt as _;
 use serde_json::json;
 use sqlx::PgPool;
@@ -43,6 +44,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let ops_listener = web::bind(common.ops_listen, "OPS_LISTEN").await?;
     let metrics = metrics::install()?;
     let settings = parts::broker_settings(service.name, common);
+    let topics_settings = settings.clone();
     let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
     let pool = database.pool();
     let outbox = Outbox::new(pool.clone(), &settings);
@@ -68,6 +70,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let health = health(pool.clone(), is_right, consumer.status(), relay.status());
     let health = health.ready("http", port_check(server.occupancy()));
     let health = history.add_to(health);
+    let health = health.consuming("kafka", connection_check(topics_settings.connection.clone()));
     let (differing, differences) = watch::channel(Vec::new());
     let health = health.consuming("topics", topics_check(differences));
     let health = tasks.iter().fold(health, watch_task);
@@ -84,7 +87,6 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
         answered => answered?,
     }
     database::verify(&common.program(service.name), &service.migrators(), &pool).await?;
-    let topics_settings = parts::broker_settings(service.name, common);
     let compare = broker_ops::topics::watch(topics_settings, service.topics, differing, stop.clone());
     spawn(&mut running, compare);
     spawn(&mut running, broker_ops::watch_history(source, found, stop.clone()));
@@ -164,6 +166,19 @@ fn port_check(
         let Occupancy { open, slots, is_saturated } = occupancy();
         let detail = json!({"connections": open, "slots": slots, "saturated": is_saturated});
         std::future::ready(Finding::new(!is_saturated, detail))
+    }
+}
+
+/// Fails while Kafka refuses the connection, and says what to check.
+fn connection_check(
+    connection: Connection,
+) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
+    move || {
+        let refusal = connection.refusal();
+        std::future::ready(Finding::new(
+            refusal.is_none(),
+            refusal.map_or_else(|| json!(null), |text| json!(text)),
+        ))
     }
 }
 

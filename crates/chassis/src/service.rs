@@ -29,6 +29,8 @@ pub struct Service<C> {
     pub upgrades: &'static [Upgrade],
     /// The topics that the service publishes or consumes; `migrate` creates them.
     pub topics: &'static [Topic],
+    /// The services whose consumer group and dead letters the service shows; only the rights at Kafka need them.
+    pub shows: &'static [&'static str],
     /// Creates the parts; nothing runs yet.
     pub wire: fn(Context<C>) -> anyhow::Result<Parts>,
     /// The operator's commands that this service alone has.

@@ -36,6 +36,14 @@ pub struct Common {
     #[arg(long, env, default_value = "127.0.0.1:19092", value_name = "HOST:PORT,…")]
     pub kafka_brokers: String,
 
+    #[expect(missing_docs, reason = "a comment here would be a heading's text in --help")]
+    #[command(flatten)]
+    pub kafka: connection::Options,
+
+    /// The connection of these options; `commands::parse` sets it.
+    #[arg(skip)]
+    pub connection: connection::Connection,
+
     /// Prefix of every topic's and group's name, so that several systems can share a cluster
     #[arg(long, env, default_value = "", hide_default_value = true, value_parser = values::topic_prefix)]
     pub topic_prefix: String,
@@ -191,6 +199,9 @@ fn long_enough<'a>(name: &'static str, secret: &'a SecretString) -> Result<&'a s
 /// An error of the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
+    /// The settings of the connection to Kafka are wrong.
+    #[error(transparent)]
+    Kafka(#[from] connection::ConnectionError),
     /// A setting that this command needs is not set.
     #[error("{name} is not set (nor {name}_FILE); --help explains it")]
     Missing {

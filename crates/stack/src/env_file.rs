@@ -18,6 +18,7 @@ pub(crate) fn write(home: &Home, local: &Local) -> anyhow::Result<()> {
             token_key.map_or_else(|| secrets(home)?.get("TOKEN_KEY").map_err(Into::into), anyhow::Ok)?,
         ),
     ];
+    variables.extend(local.login(home, stack::Guard::ADMIN)?);
     for name in home.services()? {
         let upper = name.to_uppercase();
         variables.push((format!("{upper}_DATABASE_URL"), local.service(home, &name)?.access.database_url));

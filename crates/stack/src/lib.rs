@@ -4,11 +4,14 @@
 //! under `.data/`. Tests (through [`Servers`] and the crate `testkit`) run any number of systems side by side. The library
 //! prints nothing.
 
+pub mod acls;
 pub mod backlog;
 pub mod buttons;
+mod cluster;
 mod daemon;
 pub mod environment;
 mod error;
+mod guard;
 pub mod helper;
 pub mod home;
 pub mod java;
@@ -32,6 +35,7 @@ mod user;
 
 pub use daemon::Daemon;
 pub use error::{Error, Result};
+pub use guard::{Certificate, Guard};
 pub use home::Home;
 pub use scratch::Scratch;
 pub use servers::{Place, Servers};

@@ -18,6 +18,9 @@ pub(crate) const NOTHING_RUNS: &str =
 /// The service whose pages a browser opens.
 pub(crate) const BOARD: &str = "board";
 
+/// The prefixes of the settings of a user at Kafka and of encryption.
+const LOGIN: [&str; 3] = ["KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_"];
+
 /// The configuration of the system, which `up` stores for later commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Local {
@@ -27,6 +30,12 @@ pub(crate) struct Local {
     /// `POSTGRES_URL`; when set, there is no private Postgres.
     pub(crate) given_postgres: Option<String>,
     pub(crate) topic_prefix: String,
+    /// The number of nodes of the private Kafka; 0 counts as 1.
+    #[serde(default)]
+    pub(crate) nodes: u16,
+    /// Whether the private Kafka asks for users and checks their rights.
+    #[serde(default)]
+    pub(crate) secure: bool,
     /// The settings of the services from the environment of `up`.
     pub(crate) settings: BTreeMap<String, String>,
 }
@@ -40,10 +49,12 @@ impl Local {
             given_brokers: given("KAFKA_BROKERS"),
             given_postgres: given("POSTGRES_URL"),
             topic_prefix: given("TOPIC_PREFIX").unwrap_or_default(),
+            nodes: 1,
+            secure: false,
             settings: BTreeMap::new(),
         };
         // The shell exported the `.data/env` of an earlier run: the variables name our own private servers.
-        if let Ok(before) = Self::load(home)
+        if let Ok(before) = Self::read(home)
             && before.given_postgres.is_none()
             && local.given_postgres == Some(before.postgres_url(home)?)
         {
@@ -55,8 +66,15 @@ impl Local {
         Ok(local)
     }
 
-    /// Loads the configuration that the last `up` stored.
+    /// Loads the configuration that the last `up` stored, and lets the clients of this process connect to its Kafka.
     pub(crate) fn load(home: &Home) -> anyhow::Result<Self> {
+        let local = Self::read(home)?;
+        local.connect(home)?;
+        Ok(local)
+    }
+
+    /// Reads the configuration that the last `up` stored.
+    pub(crate) fn read(home: &Home) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(home.data("local.json"));
         let text = text.map_err(|_| anyhow::anyhow!(NOTHING_RUNS))?;
         Ok(serde_json::from_str(&text)?)
@@ -67,7 +85,16 @@ impl Local {
     }
 
     pub(crate) fn brokers(&self) -> String {
-        self.given_brokers.clone().unwrap_or_else(|| format!("127.0.0.1:{}", self.ports.kafka()))
+        let own = || {
+            let addresses = self.node_ids().map(|id| format!("127.0.0.1:{}", self.ports.kafka(id)));
+            addresses.collect::<Vec<_>>().join(",")
+        };
+        self.given_brokers.clone().unwrap_or_else(own)
+    }
+
+    /// Returns the numbers of the private Kafka's nodes.
+    pub(crate) fn node_ids(&self) -> std::ops::RangeInclusive<u16> {
+        1..=self.nodes.max(1)
     }
 
     /// Fails with the command that helps when a private server that a command needs does not run.
@@ -114,6 +141,7 @@ impl Local {
         let access = provision::access(&url, &self.database_prefix(), name, &mut secrets(home)?)?;
         let manual = Manual::of(&home.binary(name))?;
         let mut settings = self.settings(home, name)?;
+        settings.extend(self.login(home, name)?);
         settings.retain(|(name, _)| manual.names(name));
         Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings, manual })
     }
@@ -181,14 +209,26 @@ impl Local {
         given.map_or_else(|| Ok(secrets(home)?.get("ADMIN_TOKEN")?), Ok)
     }
 
-    /// Prepares the private Kafka.
-    pub(crate) async fn kafka(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
+    /// Prepares a node of the private Kafka.
+    pub(crate) async fn kafka(
+        &self,
+        home: &Home,
+        installed: &maven::Installed,
+        id: u16,
+    ) -> anyhow::Result<Daemon> {
+        let member = kafka::Member {
+            id: usize::from(id),
+            controllers: self.node_ids().map(|id| self.ports.controller(id)).collect(),
+            cluster_id: secrets(home)?.get("kafka cluster")?,
+        };
         let settings = kafka::Settings {
-            port: self.ports.kafka(),
-            advertised_port: self.ports.kafka(),
-            controller_port: self.ports.controller(),
-            data: home.data("kafka"),
+            port: self.ports.kafka(id),
+            advertised_port: self.ports.kafka(id),
+            controller_port: self.ports.controller(id),
+            data: home.data(&service::instance_name("kafka", usize::from(id))),
             run: &run_dir(home),
+            member: (self.nodes > 1).then_some(member),
+            guard: self.guard(home)?,
         };
         Ok(kafka::prepare(installed, &settings).await?)
     }
@@ -216,13 +256,22 @@ pub(crate) fn secrets(home: &Home) -> anyhow::Result<Secrets> {
     Ok(Secrets::open(&home.data("secrets.json"))?)
 }
 
-/// Returns the variables of this process's environment that the manual of at least one service names.
-pub(crate) fn settings_in_environment(home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
+/// Returns the variables of this process's environment that the manual of at least one service names. A private Kafka has its
+/// own users: the shell may still have those of another one.
+pub(crate) fn settings_in_environment(
+    home: &Home,
+    is_kafka_private: bool,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let manuals: stack::Result<Vec<Manual>> =
         home.services()?.iter().map(|name| Manual::of(&home.binary(name))).collect();
     let manuals = manuals?;
     let is_setting = |name: &str| manuals.iter().any(|manual| manual.names(name));
-    let own = |name: &str| service::OWN.contains(&name) || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name);
+    let is_login = |name: &str| LOGIN.iter().any(|family| name.starts_with(family));
+    let own = |name: &str| {
+        service::OWN.contains(&name)
+            || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name)
+            || is_kafka_private && is_login(name)
+    };
     Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
 }
 

@@ -93,7 +93,7 @@ impl LogReader {
             name == *service || name.strip_prefix(service).is_some_and(|rest| rest.starts_with('-'))
         };
         path.extension().is_some_and(|extension| extension == "log")
-            && self.only.as_deref().map_or_else(|| !process::SERVERS.contains(&name.as_str()), of)
+            && self.only.as_deref().map_or_else(|| !process::is_server(&name), of)
     }
 }
 

@@ -9,6 +9,7 @@ mod lock;
 mod log_reader;
 mod prepare;
 mod screen;
+mod secured;
 mod seed;
 mod tour;
 
@@ -29,7 +30,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts the system and follows the logs.
-    #[command(override_usage = "./scripts/up [--detach] [--fresh]")]
+    #[command(
+        override_usage = "./scripts/up [--detach] [--fresh] [--brokers N] [--secure] [--accept-differences]"
+    )]
     Up(up::Arguments),
     /// Stops the system.
     #[command(override_usage = "./scripts/down")]

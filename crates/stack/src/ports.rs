@@ -17,7 +17,9 @@ const POSTGRES: u16 = 15432 - BASE;
 const CONTROL: u16 = 10080 - BASE;
 /// The maximum number of services.
 const PLACES: u16 = 10;
-const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER;
+/// The largest number of Kafka's nodes.
+pub const NODES: u16 = 5;
+const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER - 2 * (NODES - 1);
 /// The default range of ephemeral ports (RFC 6335 and macOS).
 const EPHEMERAL: RangeInclusive<u16> = 49_152..=u16::MAX;
 /// The name of the process with which Docker publishes a container's port.
@@ -67,7 +69,7 @@ impl Ports {
     /// Returns the first of the ports that lies in this range.
     fn taken_from(self, range: &RangeInclusive<u16>) -> Option<u16> {
         let endpoints = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
-        let servers = [self.postgres(), self.kafka(), self.controller(), self.control()];
+        let servers = [self.postgres(), self.kafka(1), self.controller(1), self.control()];
         endpoints.chain(servers).find(|port| range.contains(port))
     }
 
@@ -81,14 +83,14 @@ impl Ports {
         self.base + OPS + place
     }
 
-    /// Kafka's port for clients.
-    pub fn kafka(self) -> u16 {
-        self.base + KAFKA
+    /// The port for clients of one of Kafka's nodes, of which the first is 1.
+    pub fn kafka(self, node: u16) -> u16 {
+        self.base + KAFKA + 2 * (node - 1)
     }
 
-    /// The port of Kafka's controller.
-    pub fn controller(self) -> u16 {
-        self.base + CONTROLLER
+    /// The port of a node's controller.
+    pub fn controller(self, node: u16) -> u16 {
+        self.base + CONTROLLER + 2 * (node - 1)
     }
 
     /// The port at which the board's buttons ask for commands.
@@ -200,7 +202,7 @@ mod tests {
     fn all_ports_are_shifted_by_the_base() {
         let ports = Ports { base: 8180 };
         assert_eq!(
-            (ports.service(3), ports.ops(0), ports.kafka(), ports.postgres()),
+            (ports.service(3), ports.ops(0), ports.kafka(1), ports.postgres()),
             (8183, 9180, 19192, 15532)
         );
     }

@@ -22,11 +22,12 @@ const ADMIN: &str = "postgres";
 const REAP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The failure that committed data must survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
     /// A power cut: the default settings of Postgres.
     PowerCut,
     /// Only a kill -9: faster, for tests.
+    #[default]
     Kill,
 }
 

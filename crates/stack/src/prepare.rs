@@ -3,8 +3,8 @@
 use crate::local::{Local, run_dir, secrets};
 use crate::screen::{Step, say};
 use stack::ready::Ready;
-use stack::service::wait_consuming;
-use stack::{Daemon, Home, home, maven, ports, provision, topics};
+use stack::service::{self, wait_consuming};
+use stack::{Daemon, Home, home, kafka, maven, ports, provision, topics};
 use std::time::Duration;
 
 /// The time within which a service should consume its topics; `up` prints a warning after it.
@@ -13,8 +13,10 @@ const JOINING: Duration = Duration::from_secs(30);
 /// Fails when another process holds one of the ports.
 pub(crate) fn require_ports(home: &Home, local: &Local) -> anyhow::Result<()> {
     if local.given_brokers.is_none() {
-        ports::require_free(local.ports.kafka(), "Kafka")?;
-        ports::require_free(local.ports.controller(), "Kafka's controller")?;
+        for node in local.node_ids() {
+            ports::require_free(local.ports.kafka(node), "Kafka")?;
+            ports::require_free(local.ports.controller(node), "Kafka's controller")?;
+        }
     }
     if local.given_postgres.is_none() {
         ports::require_free(local.ports.postgres(), "Postgres")?;
@@ -52,10 +54,19 @@ pub(crate) async fn servers(home: &Home, local: &Local) -> anyhow::Result<Vec<Da
     let installed = maven::install(home, |what| say(format_args!("  … {what}"))).await?;
     let kafka = async {
         let step = Step::begin("starting Kafka");
-        let daemon = local.kafka(home, &installed).await?;
-        daemon.start().await?;
+        let mut daemons = Vec::new();
+        // All at once, because each node waits for a majority.
+        for node in local.node_ids() {
+            let daemon = local.kafka(home, &installed, node).await?;
+            daemon.spawn()?;
+            daemons.push(daemon);
+        }
+        for daemon in &daemons {
+            daemon.wait_ready().await?;
+        }
+        kafka::wait_for_brokers(&local.brokers(), daemons.len()).await?;
         step.done(format_args!("Kafka is ready on {}", local.brokers()));
-        anyhow::Ok(daemon)
+        anyhow::Ok(daemons)
     };
     let postgres = async {
         let step = Step::begin("starting Postgres");
@@ -65,14 +76,18 @@ pub(crate) async fn servers(home: &Home, local: &Local) -> anyhow::Result<Vec<Da
         anyhow::Ok(daemon)
     };
     match (&local.given_brokers, &local.given_postgres) {
-        (None, None) => tokio::try_join!(kafka, postgres).map(|(kafka, postgres)| vec![kafka, postgres]),
-        (None, _) => Ok(vec![kafka.await?]),
+        (None, None) => {
+            let (mut daemons, postgres) = tokio::try_join!(kafka, postgres)?;
+            daemons.push(postgres);
+            Ok(daemons)
+        }
+        (None, _) => kafka.await,
         _ => Ok(vec![postgres.await?]),
     }
 }
 
 /// Creates databases and roles, then runs the migrations of every service.
-pub(crate) async fn databases(home: &Home, local: &Local) -> anyhow::Result<()> {
+pub(crate) async fn databases(home: &Home, local: &Local, accepts_differences: bool) -> anyhow::Result<()> {
     let step = Step::begin("creating databases, schemas and topics");
     let url = local.postgres_url(home)?;
     let mut admin = provision::connect(&url).await?;
@@ -81,7 +96,12 @@ pub(crate) async fn databases(home: &Home, local: &Local) -> anyhow::Result<()> 
         provision::provision(&mut admin, &local.database_prefix(), &name, &mut secrets(home)?).await?;
         services.push(local.service(home, &name)?);
     }
-    futures::future::try_join_all(services.iter().map(|service| service.migrate(home))).await?;
+    local.grant(home).await?;
+    for service in &mut services {
+        service.settings.extend(local.migrator(home)?);
+    }
+    let options: &[&str] = if accepts_differences { &["--accept-differences"] } else { &[] };
+    futures::future::try_join_all(services.iter().map(|service| service.migrate(home, options))).await?;
     step.done("databases, schemas and topics are ready");
     Ok(())
 }
@@ -98,7 +118,9 @@ pub(crate) async fn consuming(home: &Home, local: &Local, name: &str) -> anyhow:
 pub(crate) fn delete_data(home: &Home, local: &Local) -> anyhow::Result<()> {
     say("  … deleting the data of earlier runs");
     if local.given_brokers.is_none() {
-        home::remove_dir(&home.data("kafka"))?;
+        for node in 1..=ports::NODES {
+            home::remove_dir(&home.data(&service::instance_name("kafka", usize::from(node))))?;
+        }
     }
     // With an external Kafka, the private Postgres is needed first: it knows which topics belong to this system.
     if local.given_postgres.is_none() && local.given_brokers.is_none() {

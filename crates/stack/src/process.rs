@@ -34,6 +34,11 @@ pub(crate) struct Launch {
 /// The names of the private servers; every other name is an instance of a service.
 pub const SERVERS: [&str; 2] = ["kafka", "postgres"];
 
+/// Returns whether a name is that of a server: `postgres`, `kafka`, or a further node of Kafka such as `kafka-2`.
+pub fn is_server(name: &str) -> bool {
+    SERVERS.contains(&name) || name.starts_with("kafka-")
+}
+
 /// A process that this program started, or that an earlier command started and left its pid file.
 #[derive(Debug)]
 pub struct Process {

@@ -1,6 +1,6 @@
 //! Lists, stops and kills the processes of a folder of pid files, whichever program started them.
 
-use crate::process::{self, Process, SERVERS};
+use crate::process::{self, Process, is_server};
 use futures::future::join_all;
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub fn is_running(dir: &Path, name: &str) -> bool {
 /// Stops everything: the services first, then the servers that they need. Calls `report` for each process.
 pub async fn stop_all(dir: &Path, report: impl Fn(&str)) {
     let (servers, services): (Vec<_>, Vec<_>) =
-        process::names(dir).into_iter().partition(|name| SERVERS.contains(&name.as_str()));
+        process::names(dir).into_iter().partition(|name| is_server(name));
     stop(dir, &services, &report).await;
     stop(dir, &servers, &report).await;
 }
@@ -35,8 +35,8 @@ pub async fn stop(dir: &Path, names: &[String], report: impl Fn(&str)) {
             _ = std::fs::remove_file(process::pid_file(dir, name));
             return;
         };
-        let is_server = SERVERS.contains(&name.as_str());
-        let in_time = process.stop(if is_server { SERVER_STOP_TIMEOUT } else { SERVICE_STOP_TIMEOUT }).await;
+        let in_time =
+            process.stop(if is_server(name) { SERVER_STOP_TIMEOUT } else { SERVICE_STOP_TIMEOUT }).await;
         let what = if in_time { "stopped" } else { "did not stop and was killed" };
         report(&format!("{name} {what}"));
     };

@@ -3,9 +3,12 @@
 
 use crate::daemon::Daemon;
 use crate::error::Result;
+use crate::guard::{Certificate, Guard};
 use crate::home::Home;
+use crate::maven::Installed;
 use crate::postgres::{self, Durability};
 use crate::scratch::Scratch;
+use crate::service::instance_name;
 use crate::{kafka, maven, ports, random};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -16,7 +19,10 @@ use tokio::sync::Mutex;
 pub struct Servers {
     brokers: String,
     postgres_url: String,
-    kafka: Option<Daemon>,
+    /// The nodes of a private Kafka.
+    kafka: Vec<Daemon>,
+    /// The port of the private Kafka's listener that asks for a user.
+    guarded: Option<u16>,
     postgres: Option<Daemon>,
     /// Dropped last, since the servers have their files there.
     scratch: Option<Scratch>,
@@ -64,65 +70,81 @@ impl Servers {
         Ok(Arc::new(Self::start(None, None).await?))
     }
 
+    /// Starts a private pair whose Kafka has a second listener, [`guarded_brokers`](Self::guarded_brokers), which asks for one
+    /// of these users, each with a password, and checks their rights.
+    pub async fn guarded(users: Vec<(String, String)>) -> Result<Arc<Self>> {
+        Self::guarded_with(users, None).await
+    }
+
+    /// Starts the same with a certificate for that listener, which then uses TLS and SCRAM-SHA-512.
+    pub async fn guarded_with(
+        users: Vec<(String, String)>,
+        certificate: Option<Certificate>,
+    ) -> Result<Arc<Self>> {
+        let guard =
+            Guard { admin_password: random::hex(16)?, users, port: Some(ports::free()?), certificate };
+        let plan = Plan { guard: Some(guard), ..Plan::default() };
+        Ok(Arc::new(Self::start_private(None, None, plan).await?))
+    }
+
+    /// Starts a private Kafka of three nodes, each of which is broker and controller, and a Postgres.
+    pub async fn three_brokers() -> Result<Arc<Self>> {
+        Ok(Arc::new(Self::start_private(None, None, Plan { nodes: 3, ..Plan::default() }).await?))
+    }
+
     /// Starts a private pair whose Postgres has these environment variables too.
     pub async fn private_with(postgres: &[(&str, String)]) -> Result<Self> {
-        Self::start_private(None, None, Durability::Kill, postgres, [Place::direct()?, Place::direct()?])
-            .await
+        Self::start_private(None, None, Plan { environment: postgres, ..Plan::default() }).await
     }
 
     /// Starts a private pair behind the proxies of a test.
     pub async fn private_through(kafka: Place, postgres: Place) -> Result<Self> {
-        Self::start_private(None, None, Durability::Kill, &[], [kafka, postgres]).await
+        let plan = Plan { places: Some([kafka, postgres]), ..Plan::default() };
+        Self::start_private(None, None, plan).await
     }
 
     /// Starts a private pair for a measurement: Postgres syncs to disk, as by default.
     pub async fn durable() -> Result<Self> {
-        Self::start_private(None, None, Durability::PowerCut, &[], [Place::direct()?, Place::direct()?]).await
+        Self::start_private(None, None, Plan { durability: Durability::PowerCut, ..Plan::default() }).await
     }
 
     /// Starts the servers that are not given.
     pub async fn start(brokers: Option<String>, postgres_url: Option<String>) -> Result<Self> {
         let (Some(brokers), Some(postgres_url)) = (&brokers, &postgres_url) else {
-            let places = [Place::direct()?, Place::direct()?];
-            return Self::start_private(brokers, postgres_url, Durability::Kill, &[], places).await;
+            return Self::start_private(brokers, postgres_url, Plan::default()).await;
         };
         let (brokers, postgres_url) = (brokers.clone(), postgres_url.clone());
-        Ok(Self { brokers, postgres_url, kafka: None, postgres: None, scratch: None })
+        Ok(Self { brokers, postgres_url, kafka: Vec::new(), guarded: None, postgres: None, scratch: None })
     }
 
     async fn start_private(
         brokers: Option<String>,
         postgres_url: Option<String>,
-        durability: Durability,
-        environment: &[(&str, String)],
-        [kafka_place, postgres_place]: [Place; 2],
+        plan: Plan<'_>,
     ) -> Result<Self> {
         let home = Home::find()?;
         let scratch = Scratch::new(&home)?;
         let installed = maven::install(&home, |_| ()).await?;
         let password = random::hex(16)?;
-        let kafka_settings = kafka::Settings {
-            port: kafka_place.back,
-            advertised_port: kafka_place.front,
-            controller_port: ports::free()?,
-            data: kafka_place.data.clone().unwrap_or_else(|| kafka_data(&scratch)),
-            run: scratch.dir(),
-        };
+        let [kafka_place, postgres_place] = plan
+            .places
+            .clone()
+            .map_or_else(|| Ok([Place::direct()?, Place::direct()?]), Ok::<_, crate::Error>)?;
+        let nodes = nodes(&scratch, &plan, &kafka_place)?;
         let postgres_settings = postgres::Settings {
             port: postgres_place.back,
             data: postgres_place.data.clone().unwrap_or_else(|| scratch.reachable().join("postgres")),
             run: scratch.dir(),
             password: &password,
-            durability,
-            environment,
+            durability: plan.durability,
+            environment: plan.environment,
         };
-        let start_kafka = async {
+        let starting_kafka = async {
             let Some(given) = brokers else {
-                let daemon = kafka::prepare(&installed, &kafka_settings).await?;
-                daemon.start().await?;
-                return Ok::<_, crate::Error>((format!("127.0.0.1:{}", kafka_place.front), Some(daemon)));
+                let daemons = start_kafka(&installed, &nodes).await?;
+                return Ok::<_, crate::Error>((kafka::brokers(&nodes), daemons));
             };
-            Ok((given, None))
+            Ok((given, Vec::new()))
         };
         let start_postgres = async {
             let Some(given) = postgres_url else {
@@ -135,8 +157,9 @@ impl Servers {
             };
             Ok((given, None))
         };
-        let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(start_kafka, start_postgres)?;
-        Ok(Self { brokers, postgres_url, kafka, postgres, scratch: Some(scratch) })
+        let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(starting_kafka, start_postgres)?;
+        let guarded = plan.guard.and_then(|guard| guard.port);
+        Ok(Self { brokers, postgres_url, kafka, guarded, postgres, scratch: Some(scratch) })
     }
 
     /// Kafka's bootstrap servers.
@@ -149,15 +172,30 @@ impl Servers {
         &self.postgres_url
     }
 
-    /// The private Kafka; `None` when Kafka is external.
+    /// The private Kafka, its first node when it has several; `None` when Kafka is external.
     pub fn kafka(&self) -> Option<&Daemon> {
-        self.kafka.as_ref()
+        self.kafka.first()
+    }
+
+    /// The nodes of the private Kafka, in the order of their numbers.
+    pub fn nodes(&self) -> &[Daemon] {
+        &self.kafka
+    }
+
+    /// The bootstrap servers of the listener that asks for a user.
+    pub fn guarded_brokers(&self) -> Option<String> {
+        self.guarded.map(|port| format!("127.0.0.1:{port}"))
     }
 
     /// The folder of a partition's log in the private Kafka; `None` when Kafka is external.
     pub fn partition_log(&self, topic: &str, partition: i32) -> Option<PathBuf> {
-        self.kafka.as_ref()?;
-        Some(kafka_data(self.scratch.as_ref()?).join(format!("log/{topic}-{partition}")))
+        Some(self.kafka_data()?.join(format!("log/{topic}-{partition}")))
+    }
+
+    /// The data folder of the private Kafka's first node.
+    pub(crate) fn kafka_data(&self) -> Option<PathBuf> {
+        self.kafka.first()?;
+        Some(self.scratch.as_ref()?.dir().join("kafka"))
     }
 
     /// The private Postgres; `None` when Postgres is external.
@@ -166,8 +204,48 @@ impl Servers {
     }
 }
 
-fn kafka_data(scratch: &Scratch) -> PathBuf {
-    scratch.dir().join("kafka")
+/// The options of private servers.
+#[derive(Default)]
+struct Plan<'a> {
+    /// The number of Kafka's nodes; 0 and 1 are the same.
+    nodes: usize,
+    guard: Option<Guard>,
+    durability: Durability,
+    /// The places of Kafka's first node and of Postgres; `None` for free ports without a proxy.
+    places: Option<[Place; 2]>,
+    environment: &'a [(&'a str, String)],
+}
+
+/// Returns the settings of the nodes of a private Kafka.
+fn nodes<'a>(scratch: &'a Scratch, plan: &Plan<'_>, first: &Place) -> Result<Vec<kafka::Settings<'a>>> {
+    let count = plan.nodes.max(1);
+    let controllers = (0..count).map(|_| ports::free()).collect::<Result<Vec<u16>>>()?;
+    let cluster_id = kafka::cluster_id();
+    let node = |id: usize| {
+        let (controllers, cluster_id) = (controllers.clone(), cluster_id.clone());
+        let place = if id == 1 { first.clone() } else { Place::direct()? };
+        let folder = || scratch.dir().join(instance_name("kafka", id));
+        Ok::<_, crate::Error>(kafka::Settings {
+            port: place.back,
+            advertised_port: place.front,
+            controller_port: controllers[id - 1],
+            data: place.data.unwrap_or_else(folder),
+            run: scratch.dir(),
+            member: (count > 1).then_some(kafka::Member { id, controllers, cluster_id }),
+            guard: plan.guard.clone(),
+        })
+    };
+    (1..=count).map(node).collect()
+}
+
+/// Starts the nodes of a Kafka at once, because each waits for a majority.
+async fn start_kafka(installed: &Installed, nodes: &[kafka::Settings<'_>]) -> Result<Vec<Daemon>> {
+    let prepared = nodes.iter().map(|settings| kafka::prepare(installed, settings));
+    let daemons = futures::future::try_join_all(prepared).await?;
+    daemons.iter().try_for_each(Daemon::spawn)?;
+    futures::future::try_join_all(daemons.iter().map(Daemon::wait_ready)).await?;
+    kafka::wait_for_brokers(&kafka::brokers(nodes), nodes.len()).await?;
+    Ok(daemons)
 }
 
 impl Drop for Servers {

@@ -73,9 +73,9 @@ impl Endpoints {
 
 impl Service {
     /// Runs `SERVICE migrate`, which creates or updates schema, grants and topics.
-    pub async fn migrate(&self, home: &Home) -> Result<()> {
+    pub async fn migrate(&self, home: &Home, options: &[&str]) -> Result<()> {
         let mut command = self.command(home);
-        command.arg("migrate").env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
+        command.arg("migrate").args(options).env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
         let migration = tokio::time::timeout(MIGRATION_TIMEOUT, helper::run(&what, &mut command));
         migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?

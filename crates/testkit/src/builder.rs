@@ -1,6 +1,7 @@
 //! The builder of a test's system.
 
 use crate::system::{Member, System};
+use crate::users;
 use stack::manual::Manual;
 use stack::secrets::Secrets;
 use stack::service::{self, Endpoints, Service};
@@ -31,7 +32,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Uses these servers instead of the shared ones.
+    /// Uses these servers instead of the shared ones. On those of [`Servers::guarded`], each service connects as a user of its
+    /// own with the rights that `SERVICE acls` prints; the user [`MIGRATOR`](users::MIGRATOR) migrates.
     #[must_use]
     pub fn servers(mut self, servers: Arc<Servers>) -> Self {
         self.servers = Some(servers);
@@ -119,6 +121,9 @@ impl Builder {
             servers,
         };
         self.provision(&mut system, &mut secrets).await?;
+        if system.has_users() {
+            users::grant(&system).await?;
+        }
         migrate(&system).await?;
         self.launch(&system).await?;
         system.leave_queues = AtomicBool::new(false);
@@ -135,7 +140,7 @@ impl Builder {
             let access = provision::access(&url, &system.database_prefix, &name, secrets)?;
             let manual = Manual::of(&system.home.binary(&name))?;
             let settings = self.settings_of(&name, &manual, system, &token_key);
-            let brokers = system.brokers().to_owned();
+            let brokers = system.servers.guarded_brokers().unwrap_or_else(|| system.brokers().to_owned());
             let service = Service { name: name.clone(), access, brokers, settings, manual };
             let mut instances = Vec::new();
             let count = self.instances.get(&name).copied().or(self.instances_of_all).unwrap_or(1);
@@ -169,6 +174,9 @@ impl Builder {
         let usual = usual.into_iter().filter(|(name, _)| manual.names(name));
         let mut settings: HashMap<String, String> =
             usual.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if system.has_users() {
+            settings.extend(users::login(service));
+        }
         let own =
             self.settings.iter().filter(|(target, ..)| target.as_deref().is_none_or(|name| name == service));
         settings.extend(own.map(|(_, name, value)| (name.clone(), value.clone())));
@@ -197,7 +205,13 @@ impl Builder {
 }
 
 async fn migrate(system: &System) -> Result<()> {
-    let migrations = system.members.iter().map(|member| member.service.migrate(&system.home));
+    let migrations = system.members.iter().map(|member| async move {
+        let mut service = member.service.clone();
+        if system.has_users() {
+            users::become_migrator(&mut service.settings);
+        }
+        service.migrate(&system.home, &[]).await
+    });
     futures::future::try_join_all(migrations).await.map(|_| ())
 }
 

@@ -8,7 +8,9 @@ mod backup;
 mod builder;
 mod system;
 pub mod topics;
+pub mod users;
 
 pub use builder::Builder;
-pub use stack::{Daemon, Place, Servers, ports};
+pub use stack::kafka::client as kafka_client;
+pub use stack::{Certificate, Daemon, Home, Place, Scratch, Servers, ports};
 pub use system::System;

@@ -108,6 +108,11 @@ impl System {
         self.servers.brokers()
     }
 
+    /// Whether each service connects to Kafka as a user of its own.
+    pub(crate) fn has_users(&self) -> bool {
+        self.servers.guarded_brokers().is_some()
+    }
+
     /// The prefix of the names of this system's topics and groups.
     pub fn topic_prefix(&self) -> &str {
         &self.topic_prefix

@@ -31,6 +31,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         upgrades: &[],
         topics: &consumer::TOPICS,
+        shows: &consumer::SERVICES,
         wire,
         commands: Vec::new(),
     }

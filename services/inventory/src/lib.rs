@@ -40,6 +40,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         upgrades: &[],
         topics: &[ORDERS, RESERVATIONS, STOCK, PRODUCTS],
+        shows: &[],
         wire,
         commands: Vec::new(),
     }

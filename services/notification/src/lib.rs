@@ -61,6 +61,7 @@ pub fn service() -> Service<Config> {
             events::PRODUCTS,
             events::NOTIFICATIONS,
         ],
+        shows: &[],
         wire,
         commands: vec![command::command()],
     }

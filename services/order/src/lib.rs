@@ -50,6 +50,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         upgrades: &[spellings::UPGRADE],
         topics: &[ORDERS, CUSTOMERS, PAYMENTS, RESERVATIONS, PRODUCTS],
+        shows: &[],
         wire,
         commands: Vec::new(),
     }

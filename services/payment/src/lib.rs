@@ -43,6 +43,7 @@ pub fn service() -> Service<Config> {
         migrations: &MIGRATIONS,
         upgrades: &[],
         topics: &[ORDERS, PAYMENTS],
+        shows: &[],
         wire,
         commands: Vec::new(),
     }

@@ -30,6 +30,7 @@ mod plans;
 mod refusals;
 mod repairs;
 mod restored;
+mod rights;
 mod schema;
 mod sharing;
 mod stock;

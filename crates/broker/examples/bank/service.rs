@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use broker::{Compacted, Consumer, Outbox, Relay, Settings, Subscription};
+use connection::Connection;
 use envelope::Topic;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// Returns the settings of the environment: `KAFKA_BROKERS`, and optionally `TOPIC_PREFIX`, `TOPIC_PARTITIONS`, `INSTANCE`,
-/// `OUTBOX_LIMIT` and `DEAD_LETTER_LIMIT`.
+/// `OUTBOX_LIMIT`, `DEAD_LETTER_LIMIT`, and the settings of the connection to Kafka.
 pub(crate) fn settings(service: &str) -> anyhow::Result<Settings> {
     let brokers = std::env::var("KAFKA_BROKERS").context("KAFKA_BROKERS is not set")?;
     Ok(Settings {
@@ -24,6 +25,7 @@ pub(crate) fn settings(service: &str) -> anyhow::Result<Settings> {
         instance: std::env::var("INSTANCE").ok(),
         outbox_limit: number("OUTBOX_LIMIT", 1_000_000)?,
         dead_letter_limit: number("DEAD_LETTER_LIMIT", 1000)?,
+        connection: Connection::of_variables(std::env::vars())?,
         ..Settings::new(service, &brokers)
     })
 }

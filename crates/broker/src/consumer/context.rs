@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use connection::Connection;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -13,6 +14,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::kafka;
+use crate::settings::Settings;
 
 /// The facility of librdkafka's log lines about connections that were lost or could not be made.
 const CONNECTION_FAILED: &str = "FAIL";
@@ -32,6 +34,9 @@ pub(super) struct Context {
     /// Set when a connection was lost or a partition has another leader: the logs may not be those that were read before.
     must_verify: AtomicBool,
     fetching: Mutex<BTreeMap<FullPartition, Fetching>>,
+    connection: Connection,
+    /// The right that the service's user lacks.
+    forbidden: Mutex<Option<String>>,
 }
 
 /// How far librdkafka has fetched a partition, and from which broker.
@@ -42,13 +47,15 @@ struct Fetching {
 }
 
 impl Context {
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Rebalance>) {
+    pub(super) fn new(connection: Connection) -> (Self, mpsc::UnboundedReceiver<Rebalance>) {
         let (rebalances, receiver) = mpsc::unbounded_channel();
         let context = Self {
             rebalances,
             closing: AtomicBool::default(),
             must_verify: AtomicBool::default(),
             fetching: Mutex::default(),
+            connection,
+            forbidden: Mutex::default(),
         };
         (context, receiver)
     }
@@ -77,6 +84,26 @@ impl Context {
         self.fetching().get(&(topic.to_owned(), partition)).is_some_and(|fetching| fetching.next >= end)
     }
 
+    /// Notes that the ACLs forbid to read, and logs that once.
+    pub(super) fn forbidden(&self, error: KafkaError, settings: &Settings) {
+        let text = kafka::KafkaError::from(error).explain(settings);
+        let mut last = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(&text) {
+            tracing::error!("{text}");
+            *last = Some(text);
+        }
+    }
+
+    /// Forgets that, because a record arrived.
+    pub(super) fn clear_forbidden(&self) {
+        *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Returns the right that the service's user lacks.
+    pub(super) fn lacking(&self) -> Option<String> {
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn fetching(&self) -> MutexGuard<'_, BTreeMap<FullPartition, Fetching>> {
         self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +114,7 @@ impl ClientContext for Context {
         if facility == CONNECTION_FAILED {
             self.must_verify.store(true, Ordering::SeqCst);
         }
-        kafka::log(level, facility, message);
+        kafka::log(&self.connection, level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -95,7 +122,7 @@ impl ClientContext for Context {
         if matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure)) {
             self.must_verify.store(true, Ordering::SeqCst);
         }
-        kafka::log_error(&error, reason);
+        kafka::log_error(&self.connection, &error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {

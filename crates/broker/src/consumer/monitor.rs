@@ -74,10 +74,8 @@ impl Monitor {
         let asked = kafka::blocking(move || {
             let found =
                 topics::check(consumer.client(), &settings, settings.names_of(&topics), TIMEOUT).map(drop);
-            let logs = match found {
-                Err(TopicsError::Unreachable { .. }) => None,
-                _ => logs::bounds(&*consumer, &settings, &partitions, TIMEOUT).ok(),
-            };
+            let bounds = || logs::bounds(&*consumer, &settings, &partitions, TIMEOUT).ok();
+            let logs = if is_answer(&found) { bounds() } else { None };
             (found, logs)
         });
         let (found, logs) = match asked.await {
@@ -93,7 +91,7 @@ impl Monitor {
             }
         }
         let Some(found) = found else { return false };
-        let answered = !matches!(found, Err(TopicsError::Unreachable { .. }));
+        let answered = is_answer(&found);
         self.report(found);
         answered
     }
@@ -115,13 +113,10 @@ impl Monitor {
 
     fn report(&mut self, found: Result<(), TopicsError>) {
         let mut stopped = self.alarms.texts();
+        stopped.extend(self.consumer.context().lacking());
         let reached = found.is_ok();
-        let trouble =
-            found.err().map(|error| (matches!(error, TopicsError::Unreachable { .. }), error.to_string()));
-        // An outage ends by itself; an operator must repair everything else.
-        if let Some((false, text)) = &trouble {
-            stopped.push(text.clone());
-        }
+        let trouble = found.err().map(|error| (error.for_operator(), error.to_string()));
+        stopped.extend(trouble.iter().flat_map(|(texts, _)| texts.clone()));
         let mut was_reached = reached;
         self.status.send_if_modified(|status| {
             was_reached = std::mem::replace(&mut status.reached, reached);
@@ -135,6 +130,10 @@ impl Monitor {
             _ => {}
         }
     }
+}
+
+fn is_answer(found: &Result<(), TopicsError>) -> bool {
+    found.as_ref().err().is_none_or(TopicsError::is_answer)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]

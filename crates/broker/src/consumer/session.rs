@@ -79,7 +79,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) fn begin(shared: &'a Shared, stop: CancellationToken) -> KafkaResult<Self> {
-        let (context, rebalances) = Context::new();
+        let (context, rebalances) = Context::new(shared.settings.connection.clone());
         let settings = &shared.settings;
         let consumer: StreamConsumer<Context> = kafka::consumer(settings).create_with_context(context)?;
         let names = settings.names_of(&shared.topics());
@@ -156,6 +156,9 @@ impl<'a> Session<'a> {
         let consumer = Arc::clone(&self.consumer.0);
         self.pace.wait().await;
         let started = Instant::now();
+        if first.is_ok() {
+            consumer.context().clear_forbidden();
+        }
         let (mut received, mut room) = (Some(first), DRAIN);
         while let Some(result) = received {
             match result {
@@ -231,7 +234,10 @@ impl<'a> Session<'a> {
 
     /// Returns errors after which the client must be replaced, and deals with all others.
     fn handle_error(&self, error: KafkaError) -> KafkaResult<()> {
-        use RDKafkaErrorCode::{AutoOffsetReset, PollExceeded, UnknownTopicOrPartition};
+        use RDKafkaErrorCode::{
+            AutoOffsetReset, GroupAuthorizationFailed, PollExceeded, TopicAuthorizationFailed,
+            UnknownTopicOrPartition,
+        };
         match error {
             KafkaError::MessageConsumptionFatal(_) => return Err(error),
             KafkaError::MessageConsumption(AutoOffsetReset | UnknownTopicOrPartition) => {
@@ -239,6 +245,9 @@ impl<'a> Session<'a> {
             }
             KafkaError::MessageConsumption(PollExceeded) => {
                 tracing::info!("max.poll.interval.ms exceeded: the group removed this member; joining again");
+            }
+            error @ KafkaError::MessageConsumption(GroupAuthorizationFailed | TopicAuthorizationFailed) => {
+                self.consumer.0.context().forbidden(error, &self.shared.settings);
             }
             // The monitor reports a Kafka that does not answer.
             error => tracing::debug!(%error, "Kafka"),

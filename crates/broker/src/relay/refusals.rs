@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::settings::Settings;
+
 /// The reason why a row was not published.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
     /// No broker answered in time.
     Unreachable,
+    /// The producer cannot continue; [`Fatal`](super::fatal::Fatal) logs why.
+    Ended,
     /// Kafka answered, and refused a row of this topic.
     Topic(String),
 }
@@ -36,7 +40,20 @@ impl Refusal {
                     | Resolve
             )
         );
-        if unanswered { Self::Unreachable } else { Self::Topic(topic.to_owned()) }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Fatal) => Self::Ended,
+            _ if unanswered => Self::Unreachable,
+            _ => Self::Topic(topic.to_owned()),
+        }
+    }
+
+    /// Returns the text for the operator.
+    pub(super) fn explain(&self, error: &KafkaError, settings: &Settings) -> String {
+        let error = crate::KafkaError::from(error.clone());
+        match self {
+            Self::Topic(_) if !error.is_forbidden() => error.to_string(),
+            _ => error.explain(settings),
+        }
     }
 }
 
@@ -47,13 +64,15 @@ pub(super) struct Outages(BTreeMap<Refusal, String>);
 impl Outages {
     /// Notes that `events` rows were refused because of `error`.
     pub(super) fn begin(&mut self, refusal: Refusal, error: &str, events: usize) {
-        if self.0.contains_key(&refusal) {
+        if let Some(known) = self.0.get_mut(&refusal) {
+            error.clone_into(known);
             return;
         }
         match &refusal {
             Refusal::Unreachable => {
                 tracing::error!(error, events, "Kafka cannot be reached; events wait in the outbox");
             }
+            Refusal::Ended => {}
             Refusal::Topic(topic) => {
                 tracing::error!(
                     topic,
@@ -72,7 +91,7 @@ impl Outages {
             let lasts = waiting.contains(refusal);
             match refusal {
                 _ if lasts => {}
-                Refusal::Unreachable => tracing::info!("Kafka takes events again"),
+                Refusal::Unreachable | Refusal::Ended => tracing::info!("Kafka takes events again"),
                 Refusal::Topic(topic) => tracing::info!(topic, "Kafka takes events of this topic again"),
             }
             lasts
@@ -92,6 +111,7 @@ impl Outages {
     pub(super) fn summary(&self) -> Option<String> {
         let line = |(refusal, error): (&Refusal, &String)| match refusal {
             Refusal::Unreachable => format!("Kafka cannot be reached: {error}"),
+            Refusal::Ended => error.clone(),
             Refusal::Topic(topic) => format!("{topic}: {error}"),
         };
         let lines: Vec<String> = self.0.iter().map(line).collect();

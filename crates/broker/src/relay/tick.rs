@@ -118,19 +118,22 @@ impl Relay {
             match result {
                 Ok(()) => {
                     answered = true;
+                    self.fatal.clear();
                     self.acknowledged.push(id);
                 }
                 Err(error) => {
                     let Some(topic) = self.in_flight.topic(id) else { continue };
-                    let refusal = Refusal::of(topic, &error);
-                    answered |= refusal != Refusal::Unreachable;
-                    refused.push((id, refusal, error.to_string()));
+                    let ended = self.fatal.text();
+                    let refusal = if ended.is_some() { Refusal::Ended } else { Refusal::of(topic, &error) };
+                    let why = ended.cloned().unwrap_or_else(|| refusal.explain(&error, &self.settings));
+                    answered |= matches!(refusal, Refusal::Topic(_));
+                    refused.push((id, refusal, why));
                 }
             }
         }
         if answered {
             self.stale_client.reached();
-        } else if !refused.is_empty() {
+        } else if !refused.is_empty() && self.fatal.text().is_none() {
             self.is_producer_stale = self.stale_client.missed().await;
         }
         self.refuse(refused);

@@ -75,22 +75,24 @@ pub(crate) async fn down() -> anyhow::Result<()> {
 }
 
 async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<()> {
-    let given = if name == "kafka" { &local.given_brokers } else { &local.given_postgres };
+    let node = instance_number(name, "kafka").and_then(|id| u16::try_from(id).ok());
+    let given = if node.is_some() { &local.given_brokers } else { &local.given_postgres };
     anyhow::ensure!(
         given.is_none(),
         "./scripts/up uses an external {name}, which is not started or stopped here"
     );
+    let exists = node.is_none_or(|id| local.node_ids().contains(&id));
+    anyhow::ensure!(exists, "this Kafka has {} nodes: ./scripts/up --brokers N", local.node_ids().end());
     if running::is_running(&run_dir(home), name) {
         say(format_args!("{name} is running already"));
         return Ok(());
     }
-    let port = if name == "kafka" { local.ports.kafka() } else { local.ports.postgres() };
+    let port = node.map_or(local.ports.postgres(), |id| local.ports.kafka(id));
     ports::require_free(port, name)?;
     let installed = maven::install(home, |what| say(what)).await?;
-    let daemon = if name == "kafka" {
-        local.kafka(home, &installed).await?
-    } else {
-        local.postgres(home, &installed).await?
+    let daemon = match node {
+        Some(id) => local.kafka(home, &installed, id).await?,
+        None => local.postgres(home, &installed).await?,
     };
     started(&daemon, &format!("127.0.0.1:{port}")).await
 }
@@ -153,7 +155,8 @@ fn chosen(home: &Home, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
 fn target(home: &Home, arguments: &Arguments) -> anyhow::Result<Target> {
     let name = &arguments.name;
     let services = home.services()?;
-    if process::SERVERS.contains(&name.as_str()) {
+    let node = instance_number(name, "kafka").filter(|id| *id > 1 && *id <= usize::from(ports::NODES));
+    if process::SERVERS.contains(&name.as_str()) || node.is_some() {
         anyhow::ensure!(arguments.instances.is_none(), "there is one {name}: --instances is for services");
         return Ok(Target::Server(name.clone()));
     }

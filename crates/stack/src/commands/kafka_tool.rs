@@ -2,12 +2,14 @@
 
 use crate::local::Local;
 use crate::screen::complain;
+use crate::secured::ADMIN_PROPERTIES;
 use stack::{Home, environment, java, maven};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 /// The main class of each tool, by the name of Kafka's script without `kafka-` and `.sh`.
-const TOOLS: [(&str, &str); 20] = [
+const TOOLS: [(&str, &str); 21] = [
+    ("acls", "org.apache.kafka.tools.AclCommand"),
     ("broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
     ("cluster", "org.apache.kafka.tools.ClusterTool"),
     ("configs", "kafka.admin.ConfigCommand"),
@@ -61,6 +63,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let local = Local::load(&home)?;
         local.require_running(&home, &["kafka"])?;
         command.arg("--bootstrap-server").arg(local.brokers());
+        if local.secure && !arguments.arguments.iter().any(|word| word.starts_with("--command-config")) {
+            command.arg("--command-config").arg(home.data(ADMIN_PROPERTIES));
+        }
     }
     Err(command.args(&arguments.arguments).exec().into())
 }

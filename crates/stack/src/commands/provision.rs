@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     home::create_private_dir(&run_dir(&home))?;
     local.save(&home)?;
     Box::pin(prepare::servers(&home, &local)).await?;
-    prepare::databases(&home, &local).await?;
+    prepare::databases(&home, &local, false).await?;
     for name in home.services()? {
         hand_over(&home, &local, &name)?;
     }

@@ -4,10 +4,12 @@
 use crate::local::{self, Local, run_dir};
 use crate::screen::{Step, say};
 use crate::{env_file, follow, lock, prepare, seed, tour};
+use stack::ports::NODES;
 use stack::{Daemon, Home, buttons, home, running};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of a command line")]
 pub(crate) struct Arguments {
     /// Return when everything is ready, and leave the system running.
     #[arg(long)]
@@ -15,11 +17,38 @@ pub(crate) struct Arguments {
     /// Delete all data of an earlier run first.
     #[arg(long)]
     fresh: bool,
+    /// The number of nodes of the private Kafka, each of which is broker and controller (default: 1).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES)))]
+    brokers: u16,
+    /// Give each service a Kafka user of its own, with the rights that it needs.
+    #[arg(long)]
+    secure: bool,
+    /// Start although the cluster does not apply the topics' settings; see docs/cluster.md.
+    #[arg(long)]
+    accept_differences: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
-    let local = Local::from_env(&home)?;
+    let mut local = Local::from_env(&home)?;
+    (local.nodes, local.secure) = (arguments.brokers, arguments.secure);
+    let adds_to_given = local.given_brokers.is_some() && (local.nodes > 1 || local.secure);
+    anyhow::ensure!(
+        !adds_to_given,
+        "--brokers and --secure are for a private Kafka; KAFKA_BROKERS names another one"
+    );
+    anyhow::ensure!(
+        program::variable("KAFKA_BROKERS").is_some()
+            || program::variable("KAFKA_SECURITY_PROTOCOL").is_none(),
+        "KAFKA_SECURITY_PROTOCOL is for the cluster that KAFKA_BROKERS names, which is not set; a private Kafka with users is: \
+         ./scripts/up --secure"
+    );
+    let nodes = Local::read(&home).map_or(local.nodes, |before| *before.node_ids().end());
+    let keeps_data = home.data("kafka").exists() && !arguments.fresh && local.given_brokers.is_none();
+    anyhow::ensure!(
+        nodes == local.nodes || !keeps_data,
+        "the data are those of a Kafka with {nodes} node(s): ./scripts/up --brokers {nodes}, or add --fresh, which deletes them"
+    );
     home::create_private_dir(&run_dir(&home))?;
     let _lock = lock::hold(&home)?;
     let mut stop = Stop::new()?;
@@ -48,7 +77,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
     // Settings are checked before anything is stopped, started or deleted.
-    local.settings = local::settings_in_environment(home)?;
+    local.settings = local::settings_in_environment(home, local.given_brokers.is_none())?;
+    local.connect(home)?;
     prepare::check_settings(home, &local).await?;
     let left = running::names(&run_dir(home));
     if !left.is_empty() {
@@ -64,7 +94,7 @@ async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::
     if arguments.fresh {
         prepare::delete_on_given_servers(home, &local).await?;
     }
-    prepare::databases(home, &local).await?;
+    prepare::databases(home, &local, arguments.accept_differences).await?;
     env_file::write(home, &local)?;
     daemons.extend(services(home, &local).await?);
     let buttons = buttons::daemon(local.ports.control(), &run_dir(home))?;

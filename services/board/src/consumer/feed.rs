@@ -23,11 +23,11 @@ pub(crate) async fn feed(settings: Settings, live: Arc<Live>, stop: Cancellation
         match opened {
             Ok(tail) if !tail.logs().is_empty() => {
                 if let Some(Err(error)) = stop.run_until_cancelled(follow(tail, &live)).await {
-                    tracing::warn!(%error, "the board cannot read Kafka; trying again");
+                    tracing::warn!("{}; trying again", error.explain(&settings));
                 }
             }
             Ok(_) => tracing::warn!("Kafka has none of the topics; waiting for them"),
-            Err(error) => tracing::warn!(%error, "Kafka does not answer; trying again"),
+            Err(error) => tracing::warn!("{}; trying again", error.explain(&settings)),
         }
         if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
             return;

@@ -26,7 +26,7 @@ struct Clients {
 
 /// Looks at the groups until `stop`.
 pub(crate) async fn watch_groups(settings: Settings, live: Arc<Live>, stop: CancellationToken) {
-    let clients = match Clients::new(settings) {
+    let mut clients = match Clients::new(settings.clone()) {
         Ok(clients) => clients,
         Err(error) => return tracing::error!(%error, "the board cannot create Kafka clients"),
     };
@@ -34,21 +34,32 @@ pub(crate) async fn watch_groups(settings: Settings, live: Arc<Live>, stop: Canc
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let Some(seen) = stop.run_until_cancelled(clients.look()).await else { return };
-        let mut model = live.model();
-        match seen {
-            Ok(seen) => {
-                if !model.kafka {
-                    tracing::debug!("Kafka answers");
-                }
-                model.kafka = true;
-                model.update_groups(seen);
+        // A client keeps the password with which it was created.
+        if settings.connection.refusal().is_some()
+            && let Ok(again) = Clients::new(settings.clone())
+        {
+            clients = again;
+        }
+        update(&live, seen, &settings);
+    }
+}
+
+fn update(live: &Live, seen: Result<Vec<SeenGroup>, KafkaError>, settings: &Settings) {
+    let mut model = live.model();
+    match seen {
+        Ok(seen) => {
+            if !model.kafka {
+                tracing::debug!("Kafka answers");
             }
-            Err(error) => {
-                if model.kafka {
-                    tracing::warn!(%error, "Kafka does not answer; the board shows its last state");
-                }
-                model.kafka = false;
+            model.kafka = true;
+            model.update_groups(seen);
+        }
+        Err(error) => {
+            if model.kafka {
+                let why = error.explain(settings);
+                tracing::warn!("{why}; the board shows its last state");
             }
+            model.kafka = false;
         }
     }
 }

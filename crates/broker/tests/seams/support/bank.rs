@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Consumer, ConsumerStatus, Outbox, Relay, Settings, Subscription};
+use connection::Connection;
 use envelope::Event as _;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
@@ -202,6 +203,7 @@ fn settings(servers: &Addresses, name: &str, plan: &Plan, service: &str) -> Sett
         retention: None,
         outbox_limit: plan.outbox_limit,
         dead_letter_limit: plan.dead_letter_limit,
+        connection: Connection::of_variables(std::env::vars()).unwrap(),
         ..Settings::new(service, &servers.kafka)
     }
 }

@@ -74,9 +74,7 @@ impl Raw {
 
 impl Bank {
     pub(crate) fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.servers.kafka);
-        config
+        stack::kafka::client(&self.servers.kafka)
     }
 
     /// Writes these records, in order, to one partition.

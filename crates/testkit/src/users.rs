@@ -1,0 +1,68 @@
+//! One Kafka user per service, with the rights that the service prints.
+
+use crate::system::System;
+use stack::acls::{self, Acl};
+use stack::{Error, Home, Result};
+
+/// The user that migrates.
+pub const MIGRATOR: &str = "migrator";
+
+/// Returns all users with their passwords, and some without any right: `strangers`.
+pub fn all(strangers: &[&str]) -> Result<Vec<(String, String)>> {
+    let services = Home::find()?.services()?;
+    let names = services.iter().map(String::as_str).chain([MIGRATOR]).chain(strangers.iter().copied());
+    Ok(names.map(|name| (name.to_owned(), password(name))).collect())
+}
+
+/// Returns the password of a user.
+pub fn password(user: &str) -> String {
+    format!("password-of-{user}")
+}
+
+/// Returns the settings with which a client logs in as this user.
+pub fn login(user: &str) -> [(String, String); 4] {
+    [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT".to_owned()),
+        ("KAFKA_SASL_MECHANISM", "PLAIN".to_owned()),
+        ("KAFKA_SASL_USERNAME", user.to_owned()),
+        ("KAFKA_SASL_PASSWORD", password(user)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// Replaces the user in the settings of a service by the migrator.
+pub(crate) fn become_migrator(settings: &mut Vec<(String, String)>) {
+    settings.retain(|(name, _)| !name.starts_with("KAFKA_SASL_PASSWORD") && name != "KAFKA_SASL_USERNAME");
+    settings.push(("KAFKA_SASL_USERNAME".to_owned(), MIGRATOR.to_owned()));
+    settings.push(("KAFKA_SASL_PASSWORD".to_owned(), password(MIGRATOR)));
+}
+
+/// Returns the rights of a service, as `SERVICE acls` prints them.
+pub async fn rights(system: &System, service: &str, more: &[&str]) -> Result<Vec<Acl>> {
+    let output = system.command(service).arg("acls").args(more).output().await;
+    let output = output.map_err(|error| Error::Machine(error.to_string()))?;
+    if !output.status.success() {
+        return Err(Error::Machine(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    acls::parse(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Grants each service and the migrator what they need.
+pub(crate) async fn grant(system: &System) -> Result<()> {
+    for service in system.services() {
+        for more in [&[][..], &["--migrate", "--user", MIGRATOR]] {
+            acls::create(system.brokers(), None, &rights(system, service, more).await?).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Withdraws these rights.
+pub async fn withdraw(system: &System, rights: &[Acl]) -> Result<()> {
+    acls::delete(system.brokers(), None, rights).await
+}
+
+/// Grants these rights.
+pub async fn restore(system: &System, rights: &[Acl]) -> Result<()> {
+    acls::create(system.brokers(), None, rights).await
+}
