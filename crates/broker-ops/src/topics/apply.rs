@@ -2,12 +2,17 @@
 //!
 //! Settings drift: they may be those of an older version or of another `TOPIC_RETENTION`, or may have been changed by hand.
 
+use std::time::Duration;
+
 use rdkafka::admin::{AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::present::{Present, value};
 use super::spec::{Spec, Wanted};
 use super::{Cluster, CreateTopicsError};
+
+/// How long a single changed setting may need to reach a broker. Each refused setting costs this time.
+const SET: Duration = Duration::from_secs(1);
 
 impl Spec {
     /// Returns the topic to create, with those settings that `is_given` selects.
@@ -96,7 +101,7 @@ impl Cluster<'_> {
             let Present::Readable(entries) = &*present else { return Ok(()) };
             self.alter(spec, [wanted].into_iter(), entries).await?;
             let is_set = |present: &[Present]| matches!(present, [Present::Readable(entries)] if wanted.is_exactly(entries));
-            let now = self.describe_until(std::slice::from_ref(spec), is_set).await?;
+            let now = self.describe_until(std::slice::from_ref(spec), SET, is_set).await?;
             if let Some(now @ Present::Readable(_)) = now.into_iter().next() {
                 *present = now;
             }

@@ -3,15 +3,17 @@
 //! rdkafka 0.39 drops the error of each resource in the answers to `DescribeConfigs` and `AlterConfigs`. So a topic without any
 //! setting is one that may not be read, and whether a change was accepted shows only when the settings are read again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{ConfigEntry, ResourceSpecifier};
 
 use super::spec::Spec;
 use super::{Cluster, CreateTopicsError};
 
-/// The number of looks for settings that were changed a moment ago, and the pause between them.
-const LOOKS: u32 = 20;
+/// How long a broker may need to know a new topic, and changed settings: several brokers that start together need seconds.
+const KNOWN: Duration = Duration::from_secs(10);
+const SETTLED: Duration = Duration::from_secs(3);
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The settings of one topic.
@@ -41,24 +43,25 @@ impl Cluster<'_> {
         // Another service's `migrate` may have created a topic a moment ago, and this broker does not know it yet.
         let is_known =
             |present: &[Present]| present.iter().all(|present| !matches!(present, Present::Forbidden));
-        self.describe_until(specs, is_known).await
+        self.describe_until(specs, KNOWN, is_known).await
     }
 
     /// Returns the settings after a change, which takes a moment to reach every broker.
     pub(super) async fn describe_settled(&self, specs: &[Spec]) -> Result<Vec<Present>, CreateTopicsError> {
         let is_settled =
             |present: &[Present]| specs.iter().zip(present).all(|(spec, present)| present.is_exactly(spec));
-        self.describe_until(specs, is_settled).await
+        self.describe_until(specs, SETTLED, is_settled).await
     }
 
-    /// Reads the settings until they are as expected, at most for a second.
+    /// Reads the settings until they are as expected, at most for as long as `limit`.
     pub(super) async fn describe_until(
         &self,
         specs: &[Spec],
+        limit: Duration,
         is_expected: impl Fn(&[Present]) -> bool,
     ) -> Result<Vec<Present>, CreateTopicsError> {
         let asked: Vec<_> = specs.iter().map(|spec| ResourceSpecifier::Topic(&spec.name)).collect();
-        let mut looks = 1;
+        let deadline = Instant::now() + limit;
         loop {
             let found = self.admin.describe_configs(&asked, &self.options).await;
             let found = found.map_err(|error| self.unreachable(error))?.into_iter();
@@ -67,10 +70,9 @@ impl Cluster<'_> {
                 Ok(_) | Err(_) => Present::Forbidden,
             });
             let present: Vec<Present> = present.collect();
-            if looks == LOOKS || is_expected(&present) {
+            if Instant::now() > deadline || is_expected(&present) {
                 return Ok(present);
             }
-            looks += 1;
             tokio::time::sleep(PAUSE).await;
         }
     }
