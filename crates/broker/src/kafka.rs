@@ -136,6 +136,8 @@ pub(crate) type Reader = BaseConsumer<Quiet>;
 pub(crate) fn reader_config(settings: &Settings) -> ClientConfig {
     let mut config = client(settings);
     config.set("group.id", settings.group()).set("enable.auto.commit", "false");
+    // Only this log line shows that a broker expects another security.protocol.
+    config.set("log.connection.close", "true");
     config
 }
 

@@ -8,6 +8,9 @@ use system_tests::{Forged, Shop, eventually};
 use testkit::{Servers, System, users};
 
 const GRACE: Duration = Duration::from_secs(10);
+/// The time after which a service that has all rights no longer complains. It looks at topics for ten seconds before it says that
+/// it may not read their settings.
+const LASTING: Duration = Duration::from_secs(20);
 
 /// Returns whether the service complains: it does not consume or publish, or cannot compare its topics.
 async fn complains(shop: &Shop, service: &str) -> bool {
@@ -44,7 +47,7 @@ async fn without_any_one_of_its_rights_payment_says_so() {
         })
         .await;
         // A service that starts complains for a moment. Without the right it does so for good.
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(LASTING).await;
         assert!(complains(&shop, "payment").await, "payment works without {right}");
         users::restore(&shop.system, std::slice::from_ref(right)).await.unwrap();
         shop.system.service("payment").stop(GRACE).await;
