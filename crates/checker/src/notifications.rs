@@ -23,8 +23,8 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
     Invariant { name: "nobody-is-told-after-leaving", check: leaving::nobody_is_told_after_leaving },
 ];
 
-/// The most mails that one instance has claimed: 4 × `SMTP_CONNECTIONS`.
-const IN_FLIGHT: usize = 32;
+/// The most mails that one instance has in flight (`SMTP_CONNECTIONS`).
+const IN_FLIGHT: usize = 8;
 
 /// Each outcome of an order has one delivery per channel, and each delivery about an order has its outcome.
 fn outcomes_are_announced_once(facts: &Facts<'_>) -> Vec<String> {

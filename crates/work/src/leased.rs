@@ -69,7 +69,7 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Claims up to `ahead` rows before a call is free for them, while rows wait and calls are fast: one claim and one
-    /// transaction of results serve more calls. After a crash, at most `concurrency + ahead` calls are repeated.
+    /// transaction of results serve more calls. After a crash, at most `concurrency` calls are repeated.
     #[must_use]
     pub fn with_ahead(self, ahead: usize) -> Self {
         Self { ahead, ..self }

@@ -25,7 +25,7 @@ pub struct Config {
     #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,
 
-    /// Mails sent at the same time, each over its own connection; at most four times this many can be sent twice after a crash
+    /// Mails sent at the same time, each over its own connection; at most this many can be sent twice after a crash
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     pub smtp_connections: u16,
 

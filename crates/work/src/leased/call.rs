@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::queue::Queue;
@@ -14,6 +14,8 @@ pub(super) struct Ended<Q: Queue> {
     pub outcome: Q::Outcome,
     /// The time since the claim, the wait for a free call included.
     pub took: Duration,
+    /// Held until the result is written; `None` when the call was never made.
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Makes the call of `job` once one of the `calls` is free, and renews its claim meanwhile. Drops the call when it takes longer
@@ -25,9 +27,9 @@ pub(super) async fn call<Q: Queue>(
     lease: Duration,
     deadline: Duration,
 ) -> Ended<Q> {
-    let claimed = Instant::now();
+    let (claimed, mut permit) = (Instant::now(), None);
     let perform = async {
-        let _call = calls.acquire().await.ok()?;
+        permit = calls.acquire_owned().await.ok();
         tokio::time::timeout(deadline, queue.perform(&job)).await.ok()
     };
     let outcome = tokio::select! {
@@ -35,7 +37,7 @@ pub(super) async fn call<Q: Queue>(
         () = renew(&*queue, &job, lease) => None,
     };
     let outcome = outcome.unwrap_or_else(|| queue.timed_out(&job));
-    Ended { job, outcome, took: claimed.elapsed() }
+    Ended { job, outcome, took: claimed.elapsed(), permit }
 }
 
 /// Renews the claim of `job` every third of the lease; returns when the claim is lost.

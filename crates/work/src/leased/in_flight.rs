@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use super::call::{self, Ended};
@@ -23,10 +23,11 @@ pub(super) struct InFlight<Q: Queue> {
     ahead: usize,
     /// The last claim found as many rows as it asked for.
     backlog: bool,
-    /// A permit for each concurrent call.
+    /// A permit for each concurrent call, held until its result is written: after a crash no more calls are repeated than that.
     free_calls: Arc<Semaphore>,
     calls: JoinSet<Ended<Q>>,
     ended: Vec<(Q::Job, Q::Outcome)>,
+    permits: Vec<OwnedSemaphorePermit>,
     /// At most one transaction writes results; what ends meanwhile is written by the next one.
     recording: JoinSet<bool>,
     being_recorded: usize,
@@ -43,17 +44,19 @@ impl<Q: Queue> InFlight<Q> {
             free_calls: Arc::new(Semaphore::new(concurrency)),
             calls: JoinSet::new(),
             ended: Vec::new(),
+            permits: Vec::new(),
             recording: JoinSet::new(),
             being_recorded: 0,
         }
     }
 
-    /// The number of rows to claim now; 0 while a larger claim is expected soon, when the present transaction is written.
+    /// The number of rows to claim now; 0 while a larger claim is expected soon.
     pub(super) fn room(&self) -> usize {
         let limit = self.concurrency + self.ahead;
         let free = limit.saturating_sub(self.calls.len() + self.ended.len() + self.being_recorded);
-        let many = self.backlog && free * 4 >= limit;
-        if many || self.recording.is_empty() { free } else { 0 }
+        let is_worth_it =
+            if self.ahead > 0 { free * 2 >= limit } else { self.backlog || self.recording.is_empty() };
+        if is_worth_it { free } else { 0 }
     }
 
     /// Notes whether rows are waiting to be claimed.
@@ -89,15 +92,20 @@ impl<Q: Queue> InFlight<Q> {
         };
         if self.recording.is_empty() && !self.ended.is_empty() {
             let (recorder, done) = (Arc::clone(&self.recorder), std::mem::take(&mut self.ended));
+            let permits = std::mem::take(&mut self.permits);
             self.being_recorded = done.len();
-            self.recording.spawn(async move { recorder.record(&done).await });
+            self.recording.spawn(async move {
+                let more = recorder.record(&done).await;
+                drop(permits);
+                more
+            });
         }
         more
     }
 
     fn take(&mut self, call: Result<Ended<Q>, JoinError>) {
         match call {
-            Ok(Ended { job, outcome, took }) => {
+            Ok(Ended { job, outcome, took, permit }) => {
                 self.ahead = if took > FAST {
                     self.ahead / 2
                 } else if self.backlog {
@@ -106,6 +114,7 @@ impl<Q: Queue> InFlight<Q> {
                     self.ahead
                 };
                 self.ended.push((job, outcome));
+                self.permits.extend(permit);
             }
             Err(error) => {
                 tracing::error!(queue = Q::NAME, %error, "a call panicked; its lease ends by itself");

@@ -144,11 +144,13 @@ async fn results_beside_a_refused_one_are_written() {
     assert_eq!(jobs, ["first", "fourth", "second", "third"]);
 }
 
-/// A queue that never ends, whose calls take `call`; it notes the most rows that were claimed and not yet recorded.
+/// A queue that never ends, whose calls take `call`; it notes the most rows that were claimed and not yet recorded, and fails when
+/// more than two calls were made whose result is not recorded.
 #[derive(Default)]
 struct Endless {
     call: Duration,
     claimed: AtomicUsize,
+    made: AtomicUsize,
     most: Arc<AtomicUsize>,
     recorded: Arc<AtomicUsize>,
 }
@@ -168,12 +170,15 @@ impl Queue for Endless {
     }
 
     async fn perform(&self, (): &()) {
+        let made = self.made.fetch_add(1, Ordering::SeqCst) + 1;
+        assert!(made - self.recorded.load(Ordering::SeqCst) <= 2, "a crash would repeat more calls");
         tokio::time::sleep(self.call).await;
     }
 
     fn timed_out(&self, (): &()) {}
 
     async fn record(&self, done: &[((), ())]) -> sqlx::Result<bool> {
+        tokio::task::yield_now().await;
         self.recorded.fetch_add(done.len(), Ordering::SeqCst);
         Ok(false)
     }

@@ -22,11 +22,10 @@ pub(crate) trait Channel: Send + Sync + 'static {
     /// The most time that sending may take; then it is cut off.
     const DEADLINE: Duration;
 
-    /// The messages that this instance sends at the same time.
+    /// The messages that this instance sends at the same time: at most so many go out twice when it is killed.
     fn concurrency(&self) -> usize;
 
-    /// The messages that this instance claims while those are under way. When it is killed, at most this and `concurrency`
-    /// together go out twice.
+    /// The messages that this instance claims while those are under way, and does not send yet.
     fn ahead(&self) -> usize;
 
     /// How many of `wanted` messages may be tried now.

@@ -169,7 +169,7 @@ impl Channel for Smtp {
     }
 
     fn ahead(&self) -> usize {
-        3 * self.connections
+        7 * self.connections
     }
 
     fn room(&self, wanted: i64) -> i64 {
