@@ -101,7 +101,7 @@ test("sold out, notified, bought by the mail's link, converted", async ({ page, 
   await form.getByRole("button", { name: "Notify me" }).click();
   await expect(form.locator(".answer")).toContainText("open the inbox");
 
-  await page.getByRole("link", { name: "Inbox" }).click();
+  await form.getByRole("link", { name: "the inbox" }).click();
   await page.getByRole("link", { name: /^Please confirm/ }).first().click();
   await accessible(page);
   await page.goto(await mailLink(page, request, "/subscriptions/confirm"));
