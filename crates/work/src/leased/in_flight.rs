@@ -14,7 +14,7 @@ use crate::queue::Queue;
 /// must still be true at the call, and another instance must not wait for rows that this one does not get to.
 const FAST: Duration = Duration::from_millis(100);
 
-/// What is claimed and not yet released.
+/// The rows that are claimed and not yet released.
 pub(super) struct InFlight<Q: Queue> {
     recorder: Arc<Recorder<Q>>,
     concurrency: usize,

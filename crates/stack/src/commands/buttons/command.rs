@@ -60,8 +60,9 @@ impl Command {
             Asked::Gateway { latency_ms, outage } => {
                 let url = format!("{}/gateway", local.endpoints(home, "payment")?.url());
                 let body = serde_json::json!({"latency_ms": latency_ms, "outage": outage});
-                let typed =
-                    format!("curl -X PUT {url} -H \"authorization: Bearer $(./scripts/token)\" -d '{body}'");
+                let typed = format!(
+                    "curl -X PUT {url} -H 'content-type: application/json' -H \"authorization: Bearer $(./scripts/token)\" -d '{body}'"
+                );
                 Self { typed, how: How::Gateway { url, token: local.admin_token(home)?, body } }
             }
         })
