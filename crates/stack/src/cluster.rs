@@ -24,9 +24,21 @@ impl Servers {
         node.ok_or_else(|| Error::Machine(format!("no node is the controller: {text}")))
     }
 
+    /// Returns the leader of each partition of a topic, as one of the brokers knows it.
+    pub async fn leaders(&self, topic: &str) -> Result<BTreeMap<i32, i32>> {
+        let (brokers, topic) = (self.brokers().to_owned(), topic.to_owned());
+        let asking = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = kafka::client(&brokers).create()?;
+            let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
+            let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+            Ok(partitions.map(|partition| (partition.id(), partition.leader())).collect())
+        });
+        asking.await.map_err(|error| Error::Machine(error.to_string()))?
+    }
+
     /// Makes another node the leader of each partition of a topic, of which there are `partitions`.
     pub async fn move_leaders(&self, topic: &str, partitions: i32) -> Result<()> {
-        let leaders = partition_leaders(self.brokers(), topic).await?;
+        let leaders = self.leaders(topic).await?;
         let nodes = i32::try_from(self.nodes().len()).unwrap_or_default();
         let assignment = |partition: i32| {
             let leader = leaders.get(&partition).copied().unwrap_or_default();
@@ -44,7 +56,7 @@ impl Servers {
         self.wait_in_sync().await?;
         let elect = "org.apache.kafka.tools.LeaderElectionCommand";
         self.tool(elect, &["--election-type", "preferred", "--all-topic-partitions"]).await?;
-        let now = partition_leaders(self.brokers(), topic).await?;
+        let now = self.leaders(topic).await?;
         let is_moved = (0..partitions).all(|partition| now.get(&partition) != leaders.get(&partition));
         let failed = || Error::Machine(format!("the leaders were {leaders:?} and are {now:?}"));
         if is_moved { Ok(()) } else { Err(failed()) }
@@ -91,18 +103,6 @@ impl Servers {
         });
         waiting.await.map_err(|error| Error::Machine(error.to_string()))?
     }
-}
-
-/// Returns the leader of each partition.
-async fn partition_leaders(brokers: &str, topic: &str) -> Result<BTreeMap<i32, i32>> {
-    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
-    let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
-        let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
-        Ok(partitions.map(|partition| (partition.id(), partition.leader())).collect())
-    });
-    asking.await.map_err(|error| Error::Machine(error.to_string()))?
 }
 
 fn is_in_sync(consumer: &BaseConsumer, nodes: usize) -> bool {

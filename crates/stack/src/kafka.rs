@@ -41,7 +41,7 @@ pub struct Settings<'a> {
     pub port: u16,
     /// The port that Kafka names to its clients: `port`, or that of a proxy of a test.
     pub advertised_port: u16,
-    /// The controller's port.
+    /// The controller's port. Other nodes use the one that `member` names: the same, or that of a proxy of a test.
     pub controller_port: u16,
     /// The folder of configuration and log.
     pub data: PathBuf,
@@ -65,6 +65,11 @@ pub struct Member {
 }
 
 impl Member {
+    /// The controller's port that Kafka names to the other nodes.
+    fn advertised_controller_port(&self) -> Option<u16> {
+        self.controllers.get(self.id.checked_sub(1)?).copied()
+    }
+
     /// The name of this node and of its files: `kafka`, `kafka-2`, …
     pub fn name(&self) -> String {
         crate::service::instance_name("kafka", self.id)
@@ -193,6 +198,8 @@ fn jvm(jars: &Path) -> Vec<OsString> {
 
 fn configuration(settings: &Settings<'_>) -> Result<String> {
     let Settings { port, advertised_port, controller_port, .. } = settings;
+    let advertised = settings.member.as_ref().and_then(Member::advertised_controller_port);
+    let advertised_controller = advertised.unwrap_or(*controller_port);
     // A later line overrides an earlier one.
     let quorum = settings.member.as_ref().map_or_else(
         || format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}\n"),
@@ -204,7 +211,7 @@ fn configuration(settings: &Settings<'_>) -> Result<String> {
     Ok(format!(
         "{PROPERTIES}\n\
          listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=BROKER://127.0.0.1:{advertised_port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=BROKER://127.0.0.1:{advertised_port},CONTROLLER://127.0.0.1:{advertised_controller}\n\
          log.dirs={LOG}\n\
          {quorum}{guard}",
     ))

@@ -51,6 +51,9 @@ impl Place {
     }
 }
 
+/// The places of a Kafka node's two listeners: that of clients and other brokers, and that of the controllers.
+type NodePlaces = [Place; 2];
+
 impl Servers {
     /// Returns the servers of the environment, else one private pair for all tests of this process.
     pub async fn shared() -> Result<Arc<Self>> {
@@ -89,7 +92,14 @@ impl Servers {
 
     /// Starts a private Kafka of three nodes, each of which is broker and controller, and a Postgres.
     pub async fn three_brokers() -> Result<Arc<Self>> {
-        Ok(Arc::new(Self::start_private(None, None, Plan { nodes: 3, ..Plan::default() }).await?))
+        let node = || Ok::<_, crate::Error>([Place::direct()?, Place::direct()?]);
+        Self::three_brokers_at([node()?, node()?, node()?]).await
+    }
+
+    /// Starts the same with the two listeners of each node, for brokers and for controllers, at these places.
+    pub async fn three_brokers_at(nodes: [[Place; 2]; 3]) -> Result<Arc<Self>> {
+        let plan = Plan { nodes: nodes.to_vec(), ..Plan::default() };
+        Ok(Arc::new(Self::start_private(None, None, plan).await?))
     }
 
     /// Starts a private pair whose Postgres has these environment variables too.
@@ -99,7 +109,8 @@ impl Servers {
 
     /// Starts a private pair behind the proxies of a test.
     pub async fn private_through(kafka: Place, postgres: Place) -> Result<Self> {
-        let plan = Plan { places: Some([kafka, postgres]), ..Plan::default() };
+        let nodes = vec![[kafka, Place::direct()?]];
+        let plan = Plan { nodes, postgres: Some(postgres), ..Plan::default() };
         Self::start_private(None, None, plan).await
     }
 
@@ -120,17 +131,17 @@ impl Servers {
     async fn start_private(
         brokers: Option<String>,
         postgres_url: Option<String>,
-        plan: Plan<'_>,
+        mut plan: Plan<'_>,
     ) -> Result<Self> {
         let home = Home::find()?;
         let scratch = Scratch::new(&home)?;
         let installed = maven::install(&home, |_| ()).await?;
         let password = random::hex(16)?;
-        let [kafka_place, postgres_place] = plan
-            .places
-            .clone()
-            .map_or_else(|| Ok([Place::direct()?, Place::direct()?]), Ok::<_, crate::Error>)?;
-        let nodes = nodes(&scratch, &plan, &kafka_place)?;
+        let postgres_place = plan.postgres.take().map_or_else(Place::direct, Ok)?;
+        if plan.nodes.is_empty() {
+            plan.nodes.push([Place::direct()?, Place::direct()?]);
+        }
+        let nodes = nodes(&scratch, &plan);
         let postgres_settings = postgres::Settings {
             port: postgres_place.back,
             data: postgres_place.data.clone().unwrap_or_else(|| scratch.reachable().join("postgres")),
@@ -207,35 +218,33 @@ impl Servers {
 /// The options of private servers.
 #[derive(Default)]
 struct Plan<'a> {
-    /// The number of Kafka's nodes; 0 and 1 are the same.
-    nodes: usize,
+    /// The places of Kafka's nodes; empty for one node on free ports.
+    nodes: Vec<NodePlaces>,
+    /// The place of Postgres; `None` for a free port.
+    postgres: Option<Place>,
     guard: Option<Guard>,
     durability: Durability,
-    /// The places of Kafka's first node and of Postgres; `None` for free ports without a proxy.
-    places: Option<[Place; 2]>,
     environment: &'a [(&'a str, String)],
 }
 
 /// Returns the settings of the nodes of a private Kafka.
-fn nodes<'a>(scratch: &'a Scratch, plan: &Plan<'_>, first: &Place) -> Result<Vec<kafka::Settings<'a>>> {
-    let count = plan.nodes.max(1);
-    let controllers = (0..count).map(|_| ports::free()).collect::<Result<Vec<u16>>>()?;
+fn nodes<'a>(scratch: &'a Scratch, plan: &Plan<'_>) -> Vec<kafka::Settings<'a>> {
+    let controllers: Vec<u16> = plan.nodes.iter().map(|[_, controller]| controller.front).collect();
     let cluster_id = kafka::cluster_id();
-    let node = |id: usize| {
-        let (controllers, cluster_id) = (controllers.clone(), cluster_id.clone());
-        let place = if id == 1 { first.clone() } else { Place::direct()? };
+    let node = |(index, [broker, controller]): (usize, &NodePlaces)| {
+        let (id, controllers, cluster_id) = (index + 1, controllers.clone(), cluster_id.clone());
         let folder = || scratch.dir().join(instance_name("kafka", id));
-        Ok::<_, crate::Error>(kafka::Settings {
-            port: place.back,
-            advertised_port: place.front,
-            controller_port: controllers[id - 1],
-            data: place.data.unwrap_or_else(folder),
+        kafka::Settings {
+            port: broker.back,
+            advertised_port: broker.front,
+            controller_port: controller.back,
+            data: broker.data.clone().unwrap_or_else(folder),
             run: scratch.dir(),
-            member: (count > 1).then_some(kafka::Member { id, controllers, cluster_id }),
+            member: (plan.nodes.len() > 1).then_some(kafka::Member { id, controllers, cluster_id }),
             guard: plan.guard.clone(),
-        })
+        }
     };
-    (1..=count).map(node).collect()
+    plan.nodes.iter().enumerate().map(node).collect()
 }
 
 /// Starts the nodes of a Kafka at once, because each waits for a majority.

@@ -18,7 +18,15 @@ const PRICE: i64 = 1299;
 /// Runs a system on three brokers under load, breaks it, and checks that each order that was accepted is confirmed, charged
 /// and shipped exactly once. Prints the number of orders and the longest time from an order to its confirmation.
 pub(crate) async fn under_load(what: &str, broken: impl AsyncFnOnce(&Shop, &Servers)) {
-    let servers = Servers::three_brokers().await.unwrap();
+    under_load_on(Servers::three_brokers().await.unwrap(), what, broken).await;
+}
+
+/// Does the same on these three brokers.
+pub(crate) async fn under_load_on(
+    servers: Arc<Servers>,
+    what: &str,
+    broken: impl AsyncFnOnce(&Shop, &Servers),
+) {
     let shop = Shop::with(System::builder().built().servers(Arc::clone(&servers))).await;
     shop.stock("MUG", STOCK).await;
     let closing = CancellationToken::new();
