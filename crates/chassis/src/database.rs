@@ -8,9 +8,9 @@ mod sessions;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor as _, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 pub use schema::{migrate, verify};
@@ -52,8 +52,18 @@ pub enum DatabaseError {
         /// The error that Postgres returned.
         cause: sqlx::Error,
     },
+    /// Postgres and the URL do not agree on TLS.
+    #[error("{setting}: no connection to Postgres at {place}: {what}")]
+    Tls {
+        /// The setting.
+        setting: &'static str,
+        /// Host, port and database.
+        place: String,
+        /// What is wrong, and what to check.
+        what: String,
+    },
     /// A query failed.
-    #[error("{0}")]
+    #[error("{}", sqlstate::refusal_of_tls(.0).unwrap_or_else(|| .0.to_string()))]
     Query(sqlx::Error),
     /// A migration failed.
     #[error("the schema could not be changed: {0}")]
@@ -83,6 +93,16 @@ pub enum DatabaseError {
     /// The process received a signal to stop while it waited.
     #[error("stopped while waiting for Postgres")]
     Stopped,
+}
+
+impl DatabaseError {
+    /// Whether the database did not answer, or could not work.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Query(error) | Self::Migrate(MigrateError::Execute(error)) => sqlstate::is_outage(error),
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for DatabaseError {
@@ -145,14 +165,51 @@ impl Database {
             let attempt = stop.run_until_cancelled(attempt).await.ok_or(DatabaseError::Stopped)?;
             match attempt.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())) {
                 Ok(connection) => return Ok(connection.close().await?),
-                Err(cause) if is_refusal(&cause) => {
-                    return Err(DatabaseError::Refused { setting: self.setting, place: self.place(), cause });
-                }
-                Err(error) => tracing::warn!(%error, "waiting for Postgres at {}", self.place()),
+                Err(cause) => match self.explain(cause) {
+                    refused @ DatabaseError::Refused { .. } => return Err(refused),
+                    // A file or the server's certificate can be replaced without a restart of the service.
+                    error => tracing::warn!(%error, "waiting for Postgres at {}", self.place()),
+                },
             }
             let slept = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             slept.ok_or(DatabaseError::Stopped)?;
             wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Waits until Postgres accepts a connection, then verifies the schema as [`verify`] does; an outage in between is waited for too.
+    pub async fn wait_verified(
+        &self,
+        program: &str,
+        migrators: &[&Migrator],
+        pool: &PgPool,
+        stop: &CancellationToken,
+    ) -> Result<(), DatabaseError> {
+        loop {
+            self.wait(stop).await?;
+            match verify(program, migrators, pool).await {
+                Err(error) if error.is_outage() => {
+                    tracing::warn!(%error, "waiting for Postgres at {}", self.place());
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Connects once.
+    async fn connect(&self) -> Result<PgConnection, DatabaseError> {
+        self.options.connect().await.map_err(|cause| self.explain(cause))
+    }
+
+    /// Adds the setting and the server to an error of connecting, when the setting may be wrong.
+    fn explain(&self, cause: sqlx::Error) -> DatabaseError {
+        let (setting, place) = (self.setting, self.place());
+        if is_refusal(&cause) {
+            return DatabaseError::Refused { setting, place, cause };
+        }
+        match sqlstate::refusal_of_tls(&cause) {
+            Some(what) => DatabaseError::Tls { setting, place, what },
+            None => cause.into(),
         }
     }
 
@@ -186,7 +243,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
 pub(crate) async fn reachable(pool: PgPool) -> Finding {
     match sqlx::query("SELECT 1").execute(&pool).await {
         Ok(_) => Finding::new(true, ()),
-        Err(error) => Finding::new(false, error.to_string()),
+        Err(error) => Finding::new(false, DatabaseError::from(error).to_string()),
     }
 }
 

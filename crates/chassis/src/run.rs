@@ -82,11 +82,11 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let ops_routes = common.cors_origins.allow(ops_routes);
     spawn(&mut running, ops_server.serve(ops_listener, ops_routes, stop.clone()));
     spawn(&mut running, metrics.upkeep(stop.clone()));
-    match database.wait(&stop).await {
+    let program = common.program(service.name);
+    match database.wait_verified(&program, &service.migrators(), &pool, &stop).await {
         Err(DatabaseError::Stopped) => return wait(running, stop).await,
-        answered => answered?,
+        verified => verified?,
     }
-    database::verify(&common.program(service.name), &service.migrators(), &pool).await?;
     let compare = broker_ops::topics::watch(topics_settings, service.topics, differing, stop.clone());
     spawn(&mut running, compare);
     spawn(&mut running, broker_ops::watch_history(source, found, stop.clone()));

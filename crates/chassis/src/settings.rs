@@ -24,7 +24,8 @@ const SHORTEST_SECRET: usize = 16;
 #[expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[command(next_help_heading = "Settings of every service")]
 pub struct Common {
-    /// The service's own Postgres database, with the rights of the running service: postgres://role:password@host:port/database
+    /// The service's own Postgres database, with the rights of the running service: postgres://role:password@host:port/database;
+    /// with ?sslmode=verify-full&sslrootcert=FILE the service checks the server's certificate
     #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<SecretString>,
 

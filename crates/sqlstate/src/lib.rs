@@ -1,8 +1,12 @@
 //! The classes of Postgres errors that callers treat differently, by SQLSTATE
 //! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). An error of no class, such as a missing table, is retried
-//! too.
+//! too. Errors of TLS, which have no SQLSTATE, in words.
+
+mod tls;
 
 use std::borrow::Cow;
+
+pub use tls::refusal_of_tls;
 
 use sqlx::error::DatabaseError;
 

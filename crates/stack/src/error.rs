@@ -73,7 +73,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Postgres returned an error.
-    #[error("Postgres: {0}")]
+    #[error("Postgres: {}", sqlstate::refusal_of_tls(.0).unwrap_or_else(|| .0.to_string()))]
     Postgres(#[from] sqlx::Error),
     /// A migration could not be applied.
     #[error("migration: {0}")]

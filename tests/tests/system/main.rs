@@ -27,6 +27,7 @@ mod outcomes;
 mod overselling;
 mod payments;
 mod plans;
+mod postgres_connection;
 mod refusals;
 mod repairs;
 mod restored;

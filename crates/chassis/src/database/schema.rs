@@ -1,7 +1,7 @@
 //! Migrations: `migrate` applies them with the owner's rights; a starting service verifies them with its own.
 
 use sqlx::migrate::{Migrate, Migration, Migrator};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use super::{Database, DatabaseError, grants, sessions};
 
@@ -12,7 +12,7 @@ pub async fn migrate(
     owner: &Database,
     service: &Database,
 ) -> Result<(), DatabaseError> {
-    let mut connection = owner.options.connect().await?;
+    let mut connection = owner.connect().await?;
     // Migrations may take longer than the role's time-outs allow, and two must not run at the same time.
     sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = '30s'").execute(&mut connection).await?;
     sqlx::raw_sql("SELECT pg_advisory_lock(hashtext('migrate'))").execute(&mut connection).await?;
@@ -24,7 +24,7 @@ pub async fn migrate(
         grants::grant_rows(&mut connection, service.role(), &bookkeeping).await?;
     }
     connection.close().await?;
-    let mut connection = service.options.connect().await?;
+    let mut connection = service.connect().await?;
     grants::set_defaults(&mut connection).await?;
     Ok(connection.close().await?)
 }
