@@ -1,7 +1,7 @@
 //! Refusals of a connection in words: what is wrong and what to check.
 
 /// A part of librdkafka's message, and the text for it. The first that matches counts.
-const TEXTS: [(&[&str], &str); 9] = [
+const TEXTS: [(&[&str], &str); 10] = [
     (&["SASL", "mechanism", "not enabled"], MECHANISM),
     (&["SASL", "Supported", "mechanisms"], MECHANISM),
     (
@@ -24,6 +24,8 @@ const TEXTS: [(&[&str], &str); 9] = [
          KAFKA_SSL_CA_LOCATION; see: openssl s_client -connect HOST:PORT -CAfile FILE",
     ),
     (&["SSL handshake failed"], PROTOCOL),
+    // A broker with TLS closes the connection of a client without it. librdkafka 2.12 no longer says what that may mean.
+    (&["Disconnected", "in state APIVERSION_QUERY"], PROTOCOL),
     // A broker with TLS or SASL closes the connection of a client that speaks neither.
     (&["security.protocol"], PROTOCOL),
     (&["might be caused by", "SSL"], PROTOCOL),

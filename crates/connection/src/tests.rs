@@ -105,8 +105,12 @@ fn properties_on_which_correctness_depends_are_refused_by_name_and_with_the_reas
 #[test]
 fn refusals_say_what_to_check_and_outages_are_none() {
     let connection = Connection::default();
-    connection.note("Connect to ipv4#127.0.0.1:1 failed: Connection refused");
-    assert_eq!(connection.refusal(), None);
+    for outage in
+        ["Connect to ipv4#127.0.0.1:1 failed: Connection refused", "Disconnected (after 9ms in state UP)"]
+    {
+        connection.note(outage);
+        assert_eq!(connection.refusal(), None);
+    }
     let other = connection.clone();
     for (message, said) in [
         (
@@ -118,6 +122,7 @@ fn refusals_say_what_to_check_and_outages_are_none() {
             "the broker's certificate is not",
         ),
         ("SSL handshake failed: error:0A00010B: wrong version number", "the brokers expect another"),
+        ("Disconnected (after 3ms in state APIVERSION_QUERY)", "the brokers expect another"),
     ] {
         connection.note(message);
         let refusal = other.refusal().unwrap();
