@@ -75,6 +75,15 @@ pub async fn quiet(pids: Vec<(String, i32)>, limit: Duration) -> anyhow::Result<
     }
 }
 
+/// The largest resident memory that one of these processes has had, in MB, and its name.
+pub fn peak_memory(pids: &[(String, i32)]) -> (u64, String) {
+    let peak = |(name, pid): &(String, i32)| {
+        let status = process::Process::new(*pid).ok()?.status().ok()?;
+        Some((status.vmhwm? / 1024, name.clone()))
+    };
+    pids.iter().filter_map(peak).max().unwrap_or_default()
+}
+
 fn snapshot(pids: &[(String, i32)]) -> anyhow::Result<Snapshot> {
     let ticks = procfs::ticks_per_second() as f64;
     let stats: Vec<process::Stat> = process::all_processes()

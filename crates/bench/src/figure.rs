@@ -83,7 +83,7 @@ pub(crate) const FIGURES: [Figure; 11] = [
     figure("latency_p99_over_p50", "the same, p99", "its p50", AtMost(6.0), AtMost(4.0)),
     figure(
         "drain",
-        "orders worked off per second after an outage of all consumers",
+        "orders processed per second after an outage of all consumers",
         "arrival rate before (half the sustained)",
         AtLeast(3.0),
         AtLeast(6.0),

@@ -9,20 +9,6 @@ pub mod latency;
 pub mod load;
 pub mod shop;
 
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Runs a measurement until it ends or a signal stops the program (SIGINT, SIGTERM). In both cases everything that it started
-/// is dropped, and so stopped.
-pub async fn until_stopped(measurement: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        result = measurement => result,
-        _ = terminate.recv() => anyhow::bail!("stopped by SIGTERM"),
-        _ = interrupt.recv() => anyhow::bail!("stopped by SIGINT"),
-    }
-}
-
 /// This machine: system, cores and memory.
 pub fn machine() -> String {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

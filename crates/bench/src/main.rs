@@ -97,7 +97,7 @@ impl Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    bench::until_stopped(Box::pin(measure(Options::parse()))).await
+    testkit::until_stopped(Box::pin(measure(Options::parse()))).await
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {

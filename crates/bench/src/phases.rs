@@ -91,6 +91,8 @@ pub(crate) async fn sustained(
         values: format!("{:.2} / {:.3} ms", cpu * 1e3, floor.cpu * 1e3),
     });
     results.raw("floor", serde_json::to_value(floor)?);
+    let (memory, process) = cpu::peak_memory(&shop.service_pids());
+    results.note(format!("A service has used at most {memory} MB of memory by then ({process})."));
     Ok(run.rate)
 }
 
@@ -173,7 +175,7 @@ pub(crate) async fn latency(
     Ok(())
 }
 
-/// The rate at which a backlog is worked off after an outage of all consumers.
+/// The rate at which a backlog is processed after an outage of all consumers.
 pub(crate) async fn drain(
     shop: &Shop,
     sustained: f64,
@@ -188,7 +190,10 @@ pub(crate) async fn drain(
     results.others(cpu::quiet(shop.pids(), QUIET).await?);
     let started = Instant::now();
     futures::future::try_join_all(CONSUMERS.map(|service| shop.system.service(service).start())).await?;
-    results.raw("start_to_ready_ms", json!(started.elapsed().as_secs_f64() * 1e3 / CONSUMERS.len() as f64));
+    results.note(format!(
+        "Three services that start at once are ready after {:.0} ms.",
+        started.elapsed().as_secs_f64() * 1e3
+    ));
     shop.notifications(&outcome.accepted, DRAIN).await?;
     let drained = outcome.accepted.len() as f64 / started.elapsed().as_secs_f64();
     results.figure(Measured {

@@ -13,7 +13,7 @@ use crate::figure::{Bound, FIGURES, Figure, Measured};
 
 /// The share of the CPU that other processes may use before a run counts as too noisy.
 const NOISY: f64 = 0.15;
-/// The introduction of the report, which is written by hand.
+/// The section of the report that is not written by hand.
 const HEADING: &str = "## Measured";
 
 /// The measurements of a run so far.
@@ -21,6 +21,7 @@ const HEADING: &str = "## Measured";
 pub(crate) struct Results {
     measured: Vec<Measured>,
     raw: BTreeMap<&'static str, Vec<Value>>,
+    notes: Vec<String>,
     others: f64,
 }
 
@@ -85,7 +86,13 @@ impl Results {
         }))
     }
 
-    /// Writes the three files into `docs`. Keeps the text of bench.md before its heading "Measured".
+    /// Adds a sentence below the table.
+    pub(crate) fn note(&mut self, sentence: String) {
+        eprintln!("{sentence}");
+        self.notes.push(sentence);
+    }
+
+    /// Writes the three files into `docs`. Replaces only the section "Measured" of bench.md.
     pub(crate) fn write(&self, docs: &Path) -> anyhow::Result<()> {
         let write = |name: &str, text: String| {
             let file = docs.join(name);
@@ -94,17 +101,20 @@ impl Results {
         write("bench.json", serde_json::to_string_pretty(&self.json()?)? + "\n")?;
         write("bench.svg", self.svg())?;
         let report = docs.join("bench.md");
-        let before = std::fs::read_to_string(&report).unwrap_or_default();
-        let before = before.split(HEADING).next().unwrap_or_default().trim_end();
+        let present = std::fs::read_to_string(&report).unwrap_or_default();
+        let (before, section) = present.split_once(HEADING).unwrap_or((&present, ""));
+        let after = section.find("\n## ").map_or("", |at| &section[at..]);
+        let before = before.trim_end();
         let date = OffsetDateTime::now_utc().date();
         let noise =
             if self.is_noisy() { " **The machine was too busy to trust these figures.**" } else { "" };
         let text = format!(
             "{before}\n\n{HEADING}\n\n{}, {date}; `./scripts/bench`. Other processes used at most {:.0} % of the CPU.{noise}\n\n\
-             ![Each figure against its bound](bench.svg)\n\n{}",
+             ![Each figure against its bound](bench.svg)\n\n{}\n{}\n{after}",
             bench::machine(),
             100.0 * self.others,
-            self.table()
+            self.table(),
+            self.notes.join(" ")
         );
         write("bench.md", text)
     }

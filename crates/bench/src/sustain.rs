@@ -11,7 +11,7 @@ const SAMPLE: Duration = Duration::from_millis(250);
 const PRECISION: f64 = 1.1;
 /// The factor by which the search raises a rate that held, while none has failed.
 const GROWTH: f64 = 2.0;
-/// The time within which a backlog must be worked off after a load.
+/// The time within which a backlog must be processed after a load.
 const DRAIN: Duration = Duration::from_mins(4);
 
 /// A load at a fixed rate, and the lag meanwhile.
@@ -28,19 +28,40 @@ impl Run {
     /// Whether nothing was refused, at most one second's arrivals waited at the end, and the lag of the last third exceeded
     /// that of the middle third by at most a quarter of a second's arrivals.
     pub(crate) fn is_bounded(&self) -> bool {
+        let (growth, end) = (self.growth(), self.end());
+        self.outcome.refused == 0 && end <= self.rate && growth <= self.rate / 4.0
+    }
+
+    /// How many more orders waited in the last third than in the middle third.
+    fn growth(&self) -> f64 {
         let third = self.length / 3;
         let mean = |from: Duration, to: Duration| {
             let within: Vec<f64> =
                 self.lag.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, lag)| *lag).collect();
             within.iter().sum::<f64>() / within.len().max(1) as f64
         };
-        let growth = mean(2 * third, self.length) - mean(third, 2 * third);
-        let end = self.lag.iter().rev().find(|(at, _)| *at <= self.length).map_or(0.0, |(_, lag)| *lag);
-        self.outcome.refused == 0 && end <= self.rate && growth <= self.rate / 4.0
+        mean(2 * third, self.length) - mean(third, 2 * third)
+    }
+
+    /// How many orders waited at the end of the load.
+    fn end(&self) -> f64 {
+        self.lag.iter().rev().find(|(at, _)| *at <= self.length).map_or(0.0, |(_, lag)| *lag)
+    }
+
+    /// The verdict in a line.
+    fn describe(&self) -> String {
+        format!(
+            "{:.0} orders per second {}: {} refused, {:.0} waiting at the end, {:+.0} in the last third",
+            self.rate,
+            if self.is_bounded() { "held" } else { "did not hold" },
+            self.outcome.refused,
+            self.end(),
+            self.growth()
+        )
     }
 }
 
-/// Loads the shop at `rate` for `length` and samples the lag. Returns when the backlog is worked off.
+/// Loads the shop at `rate` for `length` and samples the lag. Returns when the backlog is processed.
 pub(crate) async fn at(shop: &Shop, rate: f64, length: Duration) -> anyhow::Result<Run> {
     let (address, before, observe) = (shop.address(), shop.notified().await?, load::unobserved());
     let start = Instant::now();
@@ -77,9 +98,9 @@ pub(crate) async fn find(
 ) -> anyhow::Result<Option<Run>> {
     let (mut held, mut failed, mut rate): (Option<f64>, Option<f64>, f64) = (None, None, first);
     while held.zip(failed).is_none_or(|(held, failed)| failed / held > PRECISION) {
-        let is_bounded = at(shop, rate, step).await?.is_bounded();
-        eprintln!("  {rate:.0} orders per second {}", if is_bounded { "held" } else { "did not hold" });
-        if is_bounded {
+        let run = at(shop, rate, step).await?;
+        eprintln!("  {}", run.describe());
+        if run.is_bounded() {
             held = Some(rate);
         } else {
             failed = Some(rate);
@@ -95,6 +116,7 @@ pub(crate) async fn find(
     while rate > first / 10.0 {
         eprintln!("  confirming {rate:.0} orders per second for {} s", confirm.as_secs());
         let run = at(shop, rate, confirm).await?;
+        eprintln!("  {}", run.describe());
         if run.is_bounded() {
             return Ok(Some(run));
         }

@@ -51,6 +51,12 @@ impl Site {
         Ok(History { tables, injected, ..History::default() })
     }
 
+    /// Whether waves of back-in-stock mails are due, now or later. They stay due while subscribers wait and the product is in stock.
+    pub(crate) async fn waves_are_due(&self) -> anyhow::Result<bool> {
+        let due = "SELECT EXISTS (SELECT FROM stock WHERE wave_at IS NOT NULL)";
+        Ok(sqlx::query_scalar(due).fetch_one(&mut self.database("notification").await?).await?)
+    }
+
     async fn database(&self, service: &str) -> anyhow::Result<PgConnection> {
         Ok(PgConnection::connect(self.shop.system.database_url(service)).await?)
     }
@@ -115,8 +121,11 @@ async fn rows<T: DeserializeOwned>(database: &mut PgConnection, sql: &str) -> an
     rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
 }
 
+/// The positions of each service.
+pub(crate) type Positions = BTreeMap<String, Vec<tables::Position>>;
+
 /// The positions of all services, which two looks at an idle system have in common.
-pub(crate) fn positions(history: &History) -> BTreeMap<String, Vec<tables::Position>> {
+pub(crate) fn positions(history: &History) -> Positions {
     let brokers = history.tables.brokers.iter();
     brokers.map(|(service, broker)| (service.clone(), broker.positions.clone())).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use checker::Request;
 use reqwest::Method;
 use serde_json::{Value, json};
-use system_tests::{BACK, Random};
+use system_tests::{BACK, Mail, Random};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -199,18 +199,12 @@ impl<'a> Customer<'a> {
 
     async fn unsubscribe(&mut self) {
         let email = self.address();
-        let Some(link) = self.link(&email, "/subscriptions/unsubscribe") else { return };
-        let sku = if self
-            .site
-            .inbox
-            .of(&email)
-            .iter()
-            .any(|mail| mail.text.contains(&link) && mail.text.contains("RARE"))
-        {
-            "RARE"
-        } else {
-            "SCARCE"
-        };
+        let Some(mail) = self.mail(&email, "/subscriptions/unsubscribe") else { return };
+        let link = mail.link("/subscriptions/unsubscribe");
+        // A mail about an order has a line with a link per product; another mail is about one product.
+        let named = |text: &str| ["RARE", "SCARCE"].into_iter().find(|sku| text.contains(sku));
+        let beside = mail.text.lines().find(|line| line.contains(&link));
+        let Some(sku) = beside.and_then(named).or_else(|| named(&mail.text)) else { return };
         let http = self.site.shop.http().post(&link).timeout(Duration::from_secs(5));
         let http = http
             .header("content-type", "application/x-www-form-urlencoded")
@@ -228,9 +222,13 @@ impl<'a> Customer<'a> {
 
     /// The link of the last mail to an address that has one.
     fn link(&self, email: &str, part: &str) -> Option<String> {
+        Some(self.mail(email, part)?.link(part))
+    }
+
+    /// The last mail to an address that has such a link.
+    fn mail(&self, email: &str, part: &str) -> Option<Mail> {
         let mails = self.site.inbox.of(email);
-        let mail = mails.iter().rev().find(|mail| mail.text.contains(part))?;
-        Some(mail.link(part))
+        mails.into_iter().rev().find(|mail| mail.text.contains(part))
     }
 
     async fn post(&self, link: &str) -> Option<u16> {

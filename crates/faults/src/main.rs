@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use faults::report::{HEAD, Row};
-use faults::{FAULTS, Fault, Site};
+use faults::{FAULTS, Fault, Outcome, Site};
 use system_tests::Random;
 
-/// After so many rounds a fresh system replaces the present one: each round checks the whole history of its system.
-const ROUNDS_PER_SITE: usize = 20;
+/// After so many rounds a fresh system replaces the present one: each round checks the whole history of its system. In a soak,
+/// which has one system for its whole time, so many rounds pass between two checks.
+const ROUNDS: usize = 20;
 
 /// Breaks a system under load, and checks its whole history after each fault.
 #[derive(Parser)]
@@ -25,15 +26,15 @@ struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// The number of rounds per fault.
-    #[arg(long, default_value_t = 1)]
-    rounds: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// The number of customers at the same time.
     #[arg(long, default_value_t = 6)]
     customers: u64,
-    /// Runs the random mix for this long instead, such as 2h.
+    /// Runs the random mix on one system for this long instead, such as 2h.
     #[arg(long, value_parser = duration)]
     soak: Option<Duration>,
-    /// Writes the history of a round with findings to this file, as JSON.
+    /// Writes the history of each round with findings beside this file, as JSON: `a.json` stands for `a.r8.json`.
     #[arg(long)]
     save: Option<std::path::PathBuf>,
     /// Also writes the history of rounds without findings.
@@ -63,10 +64,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    testkit::until_stopped(Box::pin(run(arguments))).await
+}
+
+/// Runs the chosen faults and prints their table.
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     let seed = arguments.seed.unwrap_or_else(|| u64::from(now.subsec_nanos()));
     eprintln!("seed {seed}; repeat the choices with --seed {seed}");
-    let mut run = Run { seed, arguments, site: None, rounds: 0, before: (0, 0) };
+    let mut run = Run { seed, arguments, rounds: 0, site: None };
     println!("{HEAD}");
     let mut found = 0;
     for fault in run.chosen()? {
@@ -91,9 +97,18 @@ fn pick(random: &mut Random) -> Fault {
 struct Run {
     seed: u64,
     arguments: Arguments,
-    site: Option<Site>,
+    /// The rounds so far.
     rounds: usize,
-    before: (usize, usize),
+    site: Option<Present>,
+}
+
+/// The present system.
+struct Present {
+    site: Site,
+    /// The rounds on it so far.
+    rounds: usize,
+    /// The orders and records that it had at the last check.
+    checked: (usize, usize),
 }
 
 impl Run {
@@ -113,46 +128,57 @@ impl Run {
 
     async fn fault(&mut self, fault: &Fault) -> anyhow::Result<Row> {
         let (started, mut row) = (Instant::now(), Row::default());
-        for round in 0.. {
-            let over = match self.arguments.soak {
+        for round in 1.. {
+            let is_last = match self.arguments.soak {
                 Some(soak) => started.elapsed() >= soak,
                 None => round >= self.arguments.rounds,
             };
-            if over {
+            self.round(fault, is_last, &mut row).await?;
+            if is_last {
                 break;
             }
-            self.round(fault, &mut row).await?;
         }
         Ok(row)
     }
 
-    async fn round(&mut self, fault: &Fault, row: &mut Row) -> anyhow::Result<()> {
-        let fits = self.site.as_ref().is_some_and(|site| site.has_small_disks() == fault.small_disks);
-        if !fits || self.rounds.is_multiple_of(ROUNDS_PER_SITE) {
+    /// Runs a round on the present system, or on a new one where that one does not fit.
+    async fn round(&mut self, fault: &Fault, is_last: bool, row: &mut Row) -> anyhow::Result<()> {
+        let is_soak = self.arguments.soak.is_some();
+        let fits = |present: &Present| {
+            present.site.has_small_disks() == fault.small_disks && (is_soak || present.rounds < ROUNDS)
+        };
+        if !self.site.as_ref().is_some_and(fits) {
             // The old system ends before the new one begins.
             self.site = None;
             let site = Site::open(self.arguments.customers, fault.small_disks).await?;
-            (self.site, self.before) = (Some(site), (0, 0));
+            self.site = Some(Present { site, rounds: 0, checked: (0, 0) });
         }
-        let Some(site) = &self.site else { bail!("no system runs") };
-        self.rounds += 1;
+        let Some(present) = &mut self.site else { bail!("no system runs") };
+        (self.rounds, present.rounds) = (self.rounds + 1, present.rounds + 1);
         let mut random = Random::new(self.seed ^ (self.rounds as u64));
         let chosen = if fault.name == MIX.name { pick(&mut random) } else { *fault };
         eprintln!("round {}: {}", self.rounds, chosen.name);
-        let outcome = site.round(&format!("r{}", self.rounds), &chosen, random.below(u64::MAX)).await?;
+        let checks = !is_soak || is_last || present.rounds.is_multiple_of(ROUNDS);
+        let name = format!("r{}", self.rounds);
+        let outcome = present.site.round(&name, &chosen, random.below(u64::MAX), checks).await?;
         eprintln!("  recovered after {:?}, idle after {:?}", outcome.recovery, outcome.idle);
         outcome.found.iter().for_each(|finding| eprintln!("  FOUND {finding}"));
-        row.add(&outcome, self.before);
-        self.before = (outcome.orders, outcome.records);
-        if let Some(file) =
-            self.arguments.save.as_ref().filter(|_| self.arguments.save_good || !outcome.found.is_empty())
-        {
-            std::fs::write(file, serde_json::to_vec(&outcome.history)?)?;
-        }
+        present.checked = row.add(&outcome, present.checked);
+        self.save(&outcome)?;
         if !outcome.found.is_empty() {
             // What one round left behind would be found again in the next.
-            self.rounds = self.rounds.next_multiple_of(ROUNDS_PER_SITE);
+            self.site = None;
         }
         Ok(())
+    }
+
+    /// Writes the history of a round to the file that `--save` names.
+    fn save(&self, outcome: &Outcome) -> anyhow::Result<()> {
+        let wanted = self.arguments.save_good || !outcome.found.is_empty();
+        let (Some(file), Some(history), true) = (&self.arguments.save, &outcome.history, wanted) else {
+            return Ok(());
+        };
+        let file = file.with_extension(format!("r{}.json", self.rounds));
+        Ok(std::fs::write(file, serde_json::to_vec(history)?)?)
     }
 }

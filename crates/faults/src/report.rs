@@ -16,14 +16,17 @@ pub struct Row {
 }
 
 impl Row {
-    /// Adds a round: its outcome, and the numbers of orders and records that earlier rounds of the same site had.
-    pub fn add(&mut self, outcome: &Outcome, before: (usize, usize)) {
+    /// Adds a round. Takes the numbers of orders and records at the last check of the site, and returns those of now.
+    pub fn add(&mut self, outcome: &Outcome, before: (usize, usize)) -> (usize, usize) {
         self.recoveries.push(outcome.recovery);
         self.idle = self.idle.max(outcome.idle);
-        self.orders += outcome.orders - before.0;
-        self.records += outcome.records - before.1;
         self.memory = self.memory.clone().max(outcome.memory.clone());
         self.found += outcome.found.len();
+        let Some(history) = &outcome.history else { return before };
+        let now = (history.tables.orders.len(), history.records.len());
+        self.orders += now.0 - before.0;
+        self.records += now.1 - before.1;
+        now
     }
 
     /// The number of findings.

@@ -10,7 +10,7 @@ use system_tests::Random;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::collect::positions;
+use crate::collect::{Positions, positions};
 use crate::faults::Fault;
 use crate::load::Customer;
 use crate::site::Site;
@@ -19,6 +19,11 @@ use crate::site::Site;
 const LOAD: Duration = Duration::from_millis(1500);
 /// The time within which a system must be idle after a fault.
 const IDLE_WITHIN: Duration = Duration::from_secs(90);
+/// The time between two looks at the tables.
+const AGAIN: Duration = Duration::from_millis(200);
+/// While waves of back-in-stock mails are due, the next one is at most this far away: `WAVE_INTERVAL`, the interval in which the
+/// service looks for due ones, and a second for the work.
+const WAVES: Duration = Duration::from_secs(3);
 
 /// The result of a round.
 #[derive(Debug)]
@@ -27,21 +32,17 @@ pub struct Outcome {
     pub recovery: Duration,
     /// From the end of the load until nothing waits any more.
     pub idle: Duration,
-    /// The number of orders, in all rounds of the site.
-    pub orders: usize,
-    /// The number of records, in all rounds of the site.
-    pub records: usize,
     /// The largest resident memory of a service's process so far, in MB, and the process.
     pub memory: (u64, String),
     /// What contradicts each other, and other findings, such as a panic.
     pub found: Vec<String>,
-    /// The whole history, for a later look.
-    pub history: History,
+    /// The whole history of the site, if this round checked it.
+    pub history: Option<History>,
 }
 
 impl Site {
-    /// Puts load on the site, injects the fault, waits for the recovery and checks the history.
-    pub async fn round(&self, name: &str, fault: &Fault, seed: u64) -> anyhow::Result<Outcome> {
+    /// Puts load on the site, injects the fault, waits for the recovery and, if this round `checks`, checks the history.
+    pub async fn round(&self, name: &str, fault: &Fault, seed: u64, checks: bool) -> anyhow::Result<Outcome> {
         let mut random = Random::new(seed);
         let stop = CancellationToken::new();
         let customers = (0..self.customers).map(|number| {
@@ -59,19 +60,12 @@ impl Site {
         let (recovery, _) = futures::join!(breaking, join_all(customers));
         let recovery = recovery?;
         let (idle, unfinished) = self.settle().await?;
-        let history = self.collect().await?;
-        let mut found: Vec<String> = unfinished.iter().map(ToString::to_string).collect();
-        found.extend(checker::check(&history).iter().map(ToString::to_string));
+        let history = if checks { Some(self.collect().await?) } else { None };
+        let contradictions = history.as_ref().map(checker::check).unwrap_or_default();
+        let mut found: Vec<String> =
+            unfinished.iter().chain(&contradictions).map(ToString::to_string).collect();
         found.extend(self.accidents());
-        Ok(Outcome {
-            recovery,
-            idle,
-            orders: history.tables.orders.len(),
-            records: history.records.len(),
-            memory: self.memory(),
-            found,
-            history,
-        })
+        Ok(Outcome { recovery, idle, memory: self.memory(), found, history })
     }
 
     /// Waits until an order that is placed now is confirmed.
@@ -98,22 +92,29 @@ impl Site {
 
     /// Waits until nothing is left to do. Returns what is left after the longest time.
     async fn settle(&self) -> anyhow::Result<(Duration, Vec<Contradiction>)> {
-        let (started, mut before) = (Instant::now(), None);
+        let started = Instant::now();
+        // The positions of the last look that found nothing to do, and the time since which they have not changed.
+        let mut still: Option<(Positions, Instant)> = None;
         loop {
             let at = self.now();
             let looked = self.look().await;
             let left = looked.as_ref().map_or_else(|_| Vec::new(), checker::unfinished);
             let positions = looked.as_ref().ok().filter(|_| left.is_empty()).map(positions);
-            if positions.is_some() && positions == before {
+            let pause = if self.waves_are_due().await.unwrap_or(true) { WAVES } else { AGAIN };
+            let since = match (&positions, still) {
+                (Some(positions), Some((known, since))) if *positions == known => since,
+                _ => Instant::now(),
+            };
+            if since.elapsed() >= pause {
                 self.record().idle_at.push(at);
                 return Ok((started.elapsed(), left));
             }
+            still = positions.map(|positions| (positions, since));
             if started.elapsed() > IDLE_WITHIN {
                 looked?;
                 return Ok((started.elapsed(), left));
             }
-            before = positions;
-            sleep(Duration::from_millis(200)).await;
+            sleep(AGAIN).await;
         }
     }
 

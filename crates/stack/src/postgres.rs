@@ -145,7 +145,6 @@ fn arguments(settings: &Settings<'_>) -> Vec<OsString> {
         // Connections only over TCP, with a password.
         ("unix_socket_directories", ""),
         ("max_connections", "300"),
-        ("max_wal_size", "256MB"),
         ("jit", "off"),
         ("log_line_prefix", "%m %u@%d "),
     ];

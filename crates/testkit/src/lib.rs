@@ -14,3 +14,20 @@ pub use builder::Builder;
 pub use stack::kafka::client as kafka_client;
 pub use stack::{Certificate, Daemon, Home, Place, Scratch, Servers, ports};
 pub use system::System;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs something until it ends or a signal stops the program (SIGINT, SIGTERM). In both cases everything that it started is
+/// dropped, and so stopped.
+pub async fn until_stopped<T, E: From<std::io::Error>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let which = tokio::select! {
+        result = work => return result,
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    Err(std::io::Error::other(format!("stopped by {which}")).into())
+}

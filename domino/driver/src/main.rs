@@ -48,7 +48,7 @@ pub(crate) struct Lengths {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    bench::until_stopped(Box::pin(measure(Options::parse()))).await
+    testkit::until_stopped(Box::pin(measure(Options::parse()))).await
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
-//! The SQL. Transactions lock in the order stock, contact, mailbox and product (an advisory lock), subscription, delivery, here and
-//! everywhere; a deadlock that happens all the same is retried. The clock of the database writes and compares leases, due times and
+//! The SQL. Transactions lock in the order stock, contact, mailbox and product (an advisory lock), refusal, subscription, count of
+//! confirmation mails, delivery, here and everywhere. An erasure in a batch of `customers` is the exception; the consumer retries a
+//! deadlock, an API answers 503. The clock of the database writes and compares leases, due times and
 //! expiries. Other times come from the process's clock (invariant 13 in ARCHITECTURE.md).
 //!
 //! Copies of other services' topics: `contacts`, `orders`, `products`, `stock`, `purchases`. Messages: `deliveries` (made due,

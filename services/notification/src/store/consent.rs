@@ -5,7 +5,7 @@ use events::values::{OrderId, Quantity, SubscriptionId};
 use time::OffsetDateTime;
 
 use super::confirmed::Confirmed;
-use super::subscriptions::{Request, find, lock_mailbox, quantity};
+use super::subscriptions::{Request, find, lock_active, lock_mailbox, quantity};
 use super::{confirmations, refusals, stock};
 use crate::domain::subscription::{CONFIRM_WITHIN, Consent, Event, MAX_WAIT, Status};
 use crate::domain::tokens::Tokens;
@@ -34,6 +34,7 @@ pub(crate) async fn ask(
     if refused || is_confirmed(tx, request).await? {
         return Ok(None);
     }
+    lock_active(tx, request).await?;
     let Some(until) = confirmations::may_ask(tx, &mailbox, sku).await? else { return Ok(None) };
     let id = SubscriptionId::new(now);
     let claim = tokens.claim_hash(id);
@@ -99,7 +100,6 @@ pub(crate) async fn join(
     lock_mailbox(tx, &request.email, sku).await?;
     // The owner of the mailbox wants these mails.
     refusals::lift_product(tx, &mailbox, sku).await?;
-    confirmations::answered(tx, &mailbox, sku).await?;
     let id = SubscriptionId::new(now);
     let claim = tokens.claim_hash(id);
     // An order that has a subscription for this product already has used its offer up.
@@ -133,6 +133,7 @@ pub(crate) async fn join(
     )
     .fetch_optional(&mut **tx)
     .await?;
+    confirmations::answered(tx, &mailbox, sku).await?;
     row.map_or(Ok(()), |row| row.announce(tx, Cause::default()))
 }
 
@@ -148,6 +149,9 @@ pub(crate) struct Answer {
 pub(crate) async fn confirm(tx: &mut Tx, tokens: &Tokens, cause: Cause, answer: Answer) -> sqlx::Result<()> {
     let Some(subscription) = find(&mut **tx, answer.subscription).await? else { return Ok(()) };
     stock::make_wave_due(tx, &[&subscription.sku]).await?;
+    if let Some(email) = subscription.email() {
+        lock_mailbox(tx, &email, &subscription.sku).await?;
+    }
     // A mail for a subscription that was merged into another confirms that one, without counting as one of its rounds.
     let round = if subscription.id == answer.subscription.uuid() { answer.round } else { 0 };
     let row = sqlx::query_as!(

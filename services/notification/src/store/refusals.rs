@@ -58,13 +58,6 @@ pub(crate) async fn refuse(
     )
     .execute(&mut **tx)
     .await?;
-    sqlx::query!(
-        "DELETE FROM questions WHERE mailbox = $1 AND ($2::text IS NULL OR sku = $2)",
-        mailbox.bytes(),
-        scope.sku()
-    )
-    .execute(&mut **tx)
-    .await?;
     let ended: Vec<Uuid> = sqlx::query_scalar!(
         r#"
         WITH hit AS (
@@ -87,6 +80,13 @@ pub(crate) async fn refuse(
         Event::Refused.target().as_str(),
     )
     .fetch_all(&mut **tx)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM questions WHERE mailbox = $1 AND ($2::text IS NULL OR sku = $2)",
+        mailbox.bytes(),
+        scope.sku()
+    )
+    .execute(&mut **tx)
     .await?;
     deliveries::cancel_unsent(tx, &ended).await
 }

@@ -32,10 +32,14 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// The mailbox, while the address is known.
+    /// The address, unless it is erased.
+    pub(crate) fn email(&self) -> Option<EmailAddress> {
+        EmailAddress::from_older(self.email.as_deref()?).ok()
+    }
+
+    /// The mailbox, unless the address is erased.
     pub(crate) fn mailbox(&self, tokens: &Tokens) -> Option<Mailbox> {
-        let email = EmailAddress::from_older(self.email.as_deref()?).ok()?;
-        Some(tokens.mailbox(&email))
+        Some(tokens.mailbox(&self.email()?))
     }
 }
 
@@ -101,6 +105,18 @@ pub(crate) async fn lock_mailbox(tx: &mut Tx, address: &EmailAddress, sku: &str)
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))", sku, mailbox.expose())
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// Locks the active subscription of this address and product.
+pub(crate) async fn lock_active(tx: &mut Tx, request: &Request) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT FROM subscriptions WHERE email = $1 AND sku = $2 AND is_active(state) FOR UPDATE",
+        request.email.expose(),
+        request.sku.as_str(),
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -36,12 +36,12 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
 pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some(id) = read(&app, &link) else { return invalid_link(&app) };
     let (now, mut tx) = (OffsetDateTime::now_utc(), app.outbox.begin().await?);
-    subscriptions::unsubscribe(&mut tx, id).await?;
     let Some(subscription) = find(&mut *tx, id).await? else { return invalid_link(&app) };
     if let Some(mailbox) = subscription.mailbox(&app.linker.tokens) {
         let scope = Scope::Product(&subscription.sku);
         refusals::refuse(&mut tx, &mailbox, subscription.email.as_deref(), scope, now).await?;
     }
+    subscriptions::unsubscribe(&mut tx, id).await?;
     let refused = refused(&mut *tx, &app, &subscription).await?;
     tx.commit().await?;
     app.pages.show(StatusCode::OK, "unsubscribed", Page::of(&app, id, &subscription, refused))
