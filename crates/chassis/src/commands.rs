@@ -91,7 +91,7 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingErro
     let matches = command.get_matches();
     let read = || Ok(Cli { command: asked(service, &matches)?, ..Cli::from_arg_matches(&matches)? });
     let mut cli: Cli<C> = read().unwrap_or_else(|error: clap::Error| error.exit());
-    cli.common.connection = Connection::new(&cli.common.kafka)?;
+    cli.common.connection = Connection::new(&cli.common.kafka, service.name)?;
     Ok(cli)
 }
 

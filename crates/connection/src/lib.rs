@@ -65,24 +65,26 @@ impl ConnectionError {
 }
 
 impl Connection {
-    /// Checks the settings together with the variables `KAFKA_CLIENT_…` of the environment.
-    pub fn new(options: &Options) -> Result<Self, ConnectionError> {
+    /// Checks the settings together with the variables `KAFKA_CLIENT_…` of the environment. `user` logs in where
+    /// `KAFKA_SASL_USERNAME` names no other one.
+    pub fn new(options: &Options, user: &str) -> Result<Self, ConnectionError> {
         let text =
             |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        Self::with_variables(options, std::env::vars_os().filter_map(text))
+        Self::with_variables(options, Some(user), std::env::vars_os().filter_map(text))
     }
 
     /// Reads and checks the settings from variables, for programs that have no options for them.
     pub fn of_variables(variables: impl Iterator<Item = (String, String)>) -> Result<Self, ConnectionError> {
         let variables: Vec<_> = variables.collect();
-        Self::with_variables(&Options::of_variables(variables.iter().cloned())?, variables.into_iter())
+        Self::with_variables(&Options::of_variables(variables.iter().cloned())?, None, variables.into_iter())
     }
 
     fn with_variables(
         options: &Options,
+        user: Option<&str>,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConnectionError> {
-        let mut connection = options.check()?;
+        let mut connection = options.check(user)?;
         connection.passed = client::properties(variables)?;
         connection.verify_properties()?;
         Ok(connection)

@@ -22,7 +22,7 @@ pub struct Options {
     #[arg(long, env, value_enum, ignore_case = true, hide_possible_values = true, value_name = "MECHANISM")]
     pub kafka_sasl_mechanism: Option<Mechanism>,
 
-    /// User of the service at Kafka; `SERVICE acls` prints the rights that it needs
+    /// User at Kafka [default: the service's name]; `SERVICE acls` prints the rights that it needs
     #[arg(long, env, value_name = "NAME")]
     pub kafka_sasl_username: Option<String>,
 
@@ -107,8 +107,8 @@ impl Options {
         })
     }
 
-    /// Checks that the settings fit together, and that the files can be read.
-    pub(crate) fn check(&self) -> Result<Connection, ConnectionError> {
+    /// Checks that the settings fit together, and that the files can be read. `default_user` logs in when no user is set.
+    pub(crate) fn check(&self, default_user: Option<&str>) -> Result<Connection, ConnectionError> {
         let protocol = self.kafka_security_protocol.unwrap_or_default();
         let mut connection = Connection::default();
         let mut add =
@@ -119,7 +119,7 @@ impl Options {
         self.add_tls(protocol, &mut add)?;
         if let Some(mechanism) = self.mechanism(protocol)? {
             add("sasl.mechanism", &name_of(&mechanism));
-            self.add_user(mechanism, &mut connection)?;
+            self.add_user(mechanism, default_user, &mut connection)?;
         }
         if let Some(password) = &self.kafka_ssl_key_password {
             connection.secrets.push(("ssl.key.password".to_owned(), password.clone()));
@@ -186,14 +186,20 @@ impl Options {
         }
     }
 
-    fn add_user(&self, mechanism: Mechanism, connection: &mut Connection) -> Result<(), ConnectionError> {
+    fn add_user(
+        &self,
+        mechanism: Mechanism,
+        default_user: Option<&str>,
+        connection: &mut Connection,
+    ) -> Result<(), ConnectionError> {
         if mechanism == Mechanism::OauthBearer {
             return Ok(());
         }
         let missing =
             |setting| ConnectionError::new(setting, "is not set, and KAFKA_SASL_MECHANISM needs it");
-        let username = self.kafka_sasl_username.as_ref().ok_or_else(|| missing("KAFKA_SASL_USERNAME"))?;
-        connection.properties.push(("sasl.username".to_owned(), username.clone()));
+        let username = self.kafka_sasl_username.as_deref().or(default_user);
+        let username = username.ok_or_else(|| missing("KAFKA_SASL_USERNAME"))?;
+        connection.properties.push(("sasl.username".to_owned(), username.to_owned()));
         match (&self.kafka_sasl_password_file, &self.kafka_sasl_password) {
             (Some(path), _) => {
                 if readable("KAFKA_SASL_PASSWORD_FILE", path)?.trim().is_empty() {

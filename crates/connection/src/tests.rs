@@ -11,12 +11,20 @@ const USER: [&str; 6] = [
 ];
 
 fn connect(options: &[&str], variables: &[(&str, &str)]) -> Result<Connection, String> {
+    connect_by_default_as(None, options, variables)
+}
+
+fn connect_by_default_as(
+    user: Option<&str>,
+    options: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<Connection, String> {
     let command = Options::augment_args(Command::new("order"));
     let given = options.iter().filter(|option| !option.is_empty());
     let found = command.try_get_matches_from(std::iter::once(&"order").chain(given)).unwrap();
     let options = Options::from_arg_matches(&found).unwrap();
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Connection::with_variables(&options, variables).map_err(|error| error.to_string())
+    Connection::with_variables(&options, user, variables).map_err(|error| error.to_string())
 }
 
 fn property(connection: &Connection, name: &str) -> Option<String> {
@@ -38,6 +46,16 @@ fn settings_and_passed_variables_become_properties_and_stay_out_of_logs() {
     }
     assert!(!format!("{connection:?}").contains("s3cret"));
     assert_eq!(connect(&[], &[]).unwrap().properties(), []);
+}
+
+#[test]
+fn the_default_user_logs_in_where_the_settings_name_none_and_the_cluster_asks_for_one() {
+    let user = |options: &[&str]| {
+        property(&connect_by_default_as(Some("payment"), options, &[]).unwrap(), "sasl.username")
+    };
+    assert_eq!(user(&[USER[0], USER[1], USER[3]]).as_deref(), Some("payment"));
+    assert_eq!(user(&USER).as_deref(), Some("order"));
+    assert_eq!(user(&[]), None);
 }
 
 #[test]
