@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     command.envs(local.endpoints(&home, name)?.settings());
     if asks(&["migrate"]) {
         command.env("MIGRATE_DATABASE_URL", &service.access.migrate_database_url);
+        command.envs(local.migrator(&home)?);
     }
     Err(command.as_std_mut().args(&arguments.arguments).exec().into())
 }
