@@ -37,6 +37,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     install target/release/stack /out/init/opt/notifyme/stack
     # A new volume gets owner and mode of the folder on which it is mounted.
     install -d -m 700 -o 65532 -g 65532 /out/init/secrets
+    install -d -m 750 -o 65532 -g 65532 /out/init/kafka-users
 EOT
 
 FROM ${BASE} AS init

@@ -12,8 +12,9 @@ logs_in_containers() {
     esac
     shift
   done
-  wanted="${name:-$(services | paste -sd '|' -)}"
-  wanted="^($wanted)(-[0-9]+)? "
+  wanted="$(pattern_of "${name:-($(services | paste -sd '|' -))}")"
+  [ -n "$name" ] || wanted="$wanted(-[0-9]+)?"
+  wanted="^$wanted "
   all="$(containers)"
   grep -Eq -- "$wanted" <<<"$all" ||
     fail "there is no \`$name\`; the names are $(cut -d ' ' -f 1 <<<"$all" | paste -sd , - | sed 's/,/, /g')"

@@ -13,9 +13,9 @@ compose() {
 # and the services run the same program in the image of init.
 ask_in_containers() {
   case "$1" in
-    events | kafka) need_containers kafka ;;
-    groups) need_containers kafka postgres ;;
-    run) need_containers postgres ;;
+    events | kafka) need_container kafka "kafka(-[0-9]+)?" ;;
+    groups) need_container kafka "kafka(-[0-9]+)?" && need_container postgres ;;
+    run) need_container postgres ;;
   esac
   case "$1" in
     start | stop | kill | logs | kafka | run | down) "$1_in_containers" "${@:2}" ;;
@@ -30,7 +30,7 @@ ask_init() {
 }
 
 down_in_containers() {
-  compose down "$@"
+  compose --profile '*' down "$@"
 }
 
 # Runs an operator's command with the settings of the running service, but without its static group membership.
@@ -46,11 +46,16 @@ run_in_containers() {
   esac
 }
 
-# Succeeds when a container of this checkout's project runs.
+# Succeeds when a container of this checkout's project runs. Sets the project's name, and the profiles with which Kafka was
+# started, since this shell need not have them.
 runs_in_containers() {
+  local kafka
   command -v docker >/dev/null 2>&1 || return 1
-  project="$(compose config 2>/dev/null | sed -n 's/^name: //p')" || return 1
-  [ -n "$project" ] && [ -n "$(containers 2>/dev/null | awk '$2 != "stopped"')" ]
+  project="$(compose config --no-interpolate 2>/dev/null | sed -n 's/^name: //p')" || return 1
+  [ -n "$project" ] && [ -n "$(containers 2>/dev/null | awk '$2 != "stopped"')" ] || return 1
+  read -r _ kafka < <(container kafka) || return 0
+  COMPOSE_PROFILES="$(docker inspect --format '{{index .Config.Labels "notifyme.profiles"}}' "$kafka")"
+  export COMPOSE_PROFILES
 }
 
 # Prints the project's containers, one per line: name, `running` or `stopped`, id. Leaves out one-off commands (`run`).
@@ -65,13 +70,11 @@ container() {
   containers | awk -v name="$1" '$1 == name { print $2, $3 }'
 }
 
-# Fails at once with the command that helps, where the caller would otherwise run into a timeout.
-need_containers() {
-  local name
-  for name in "$@"; do
-    containers | grep -q "^$name running " ||
-      fail "$name is not running: ./scripts/start $name, or docker compose up --detach for everything"
-  done
+# need_container NAME [PATTERN] : fails at once with the command that helps when no container with this name, or with a
+# name of this pattern, runs. The caller would otherwise run into a timeout.
+need_container() {
+  containers | grep -Eq "^${2:-$1} running " ||
+    fail "$1 is not running: ./scripts/start $1, or docker compose up --detach for everything"
 }
 
 # Prints the names of the services, found by their folders.
@@ -98,7 +101,7 @@ read_target() {
     "" | [1-9] | [1-4][0-9] | 50) ;;
     *) fail "--instances takes a number from 1 to 50" ;;
   esac
-  all="$(compose config --services | grep -vx init | sort)"
+  all="$(compose config --services | grep -vxE 'init|kafka-users' | sort)"
   target="$given"
   grep -qxF -- "$target" <<<"$all" || { target="${given%-*}" number="${given##*-}"; }
   case "$number" in
@@ -114,6 +117,11 @@ is_service() {
   [ -e "$root/services/$1/Cargo.toml" ]
 }
 
+# Prints the pattern of the names of all instances of a service; for a server, its own name.
+pattern_of() {
+  if is_service "$1"; then echo "$1(-[0-9]+)?"; else echo "$1"; fi
+}
+
 # instance_name SERVICE NUMBER : prints payment, payment-2, …
 instance_name() {
   if [ "$2" = 1 ]; then echo "$1"; else echo "$1-$2"; fi
@@ -122,7 +130,7 @@ instance_name() {
 # Prints the running containers that a stop or kill of the target means, the latest instances first: name, id.
 chosen() {
   local wanted
-  wanted="^$target(-[0-9]+)?\$"
+  wanted="^$(pattern_of "$target")\$"
   [ -z "$number" ] || wanted="^$(instance_name "$target" "$number")\$"
   containers | awk -v wanted="$wanted" '$1 ~ wanted && $2 == "running" {
     number = 1; if (match($1, /-[0-9]+$/)) number = substr($1, RSTART + 1); print number, $1, $3
@@ -154,7 +162,7 @@ stop_in_containers() {
 start_in_containers() {
   local n
   read_target "$@"
-  if is_service "$target" && ! containers | grep -Eq '^(kafka|postgres) running '; then
+  if is_service "$target" && ! containers | grep -Eq '^(kafka(-[0-9]+)?|postgres) running '; then
     fail "neither Kafka nor Postgres is running: docker compose up --detach starts everything"
   fi
   for n in ${number:-$(seq "${count:-1}")}; do
@@ -167,7 +175,7 @@ start_container() {
   name="$(instance_name "$service" "$number")"
   read -r state id < <(container "$name") || true
   [ "$state" != running ] || { echo "$name is running already" && return; }
-  if [ "$number" = 1 ] && only_first "$service"; then
+  if [ "$number" = 1 ] && { ! is_service "$service" || only_first "$service"; }; then
     keep_settings "$service"
     compose --progress quiet up --no-start --no-deps "$service"
   elif [ -z "$id" ]; then
@@ -206,8 +214,16 @@ keep_settings() {
   [ -n "$id" ] || return 0
   while IFS= read -r pair; do
     name="${pair%%=*}"
-    if grep -Eq "^ *$name:( \\$\{$name:-.*)?\$" "$root/docker-compose.yml" && [ -z "${!name:-}" ]; then export "$pair"; fi
+    [ -n "$name" ] || continue
+    if grep -Eq "^( *$name:( \\$\{$name:-.*)?|$name)\$" "$root/docker-compose.yml" "$(kafka_settings)" && [ -z "${!name:-}" ]; then
+      export "$pair"
+    fi
   done < <(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id")
+}
+
+# Prints the file of the addresses of Kafka and the login.
+kafka_settings() {
+  echo "$root/compose/${COMPOSE_PROFILES:-default}.env"
 }
 
 until_healthy() {
@@ -224,7 +240,7 @@ until_healthy() {
 address() {
   local published
   case "$1" in
-    kafka) echo kafka:9092 ;;
+    kafka | kafka-*) echo "$1:9092" ;;
     postgres) echo postgres:5432 ;;
     *)
       published="$(docker port "$2" | awk '/^8(080|025)\/tcp/ { print $3; exit }')"
@@ -235,17 +251,23 @@ address() {
 
 # Runs Kafka's tools in a separate container: the memory limit of the broker's container allows no second JVM.
 kafka_in_containers() {
+  local brokers
+  brokers="$(sed -n 's/^KAFKA_BROKERS=//p' "$(kafka_settings)")"
   compose --progress quiet run --rm --no-deps --env KAFKA_HEAP_OPTS=-Xmx256m --entrypoint bash kafka -c '
-    tools=/opt/kafka/bin name="${1#kafka-}" && name="${name%.sh}" && shift
+    tools=/opt/kafka/bin brokers="$1" name="${2#kafka-}" && name="${name%.sh}" && shift 2
     [ -x "$tools/kafka-$name.sh" ] || {
       echo "there is no tool \`$name\`; the tools are $(cd "$tools" && ls kafka-*.sh | sed "s/^kafka-//; s/\.sh$//" | paste -sd, - | sed "s|,|, |g")" >&2
       exit 1
     }
     case " $name $*" in
       *" --help"* | *" --bootstrap-"* | " dump-log "* | " storage "*) ;;
-      *) set -- --bootstrap-server kafka:9092 "$@" ;;
+      *) set -- --bootstrap-server "$brokers" "$@" ;;
     esac
-    exec "$tools/kafka-$name.sh" "$@"' kafka "$@"
+    case " ,$COMPOSE_PROFILES, $*" in
+      *" --command-config"*) ;;
+      *,secure,*" --bootstrap-server "*) set -- "$@" --command-config /etc/kafka/users/kafka-admin.properties ;;
+    esac
+    exec "$tools/kafka-$name.sh" "$@"' kafka "$brokers" "$@"
 }
 
 . "$root/scripts/lib/compose-logs.sh"

@@ -40,7 +40,7 @@ note() {
 }
 
 clean_up() {
-  compose down --volumes --remove-orphans --rmi local --timeout 5 >/dev/null 2>&1 || true
+  compose --profile '*' down --volumes --remove-orphans --rmi local --timeout 5 >/dev/null 2>&1 || true
 }
 
 commands_answer() {
@@ -94,14 +94,15 @@ ports_are_those_of_processes() {
   done
 }
 
-# Checks that docker-compose.yml passes every setting that `--help` of a service names, except LISTEN and OPS_LISTEN,
+# Checks that docker-compose.yml, or its file of Kafka's settings, passes every setting that `--help` of a service names, except LISTEN and OPS_LISTEN,
 # which the image sets, and the secrets, which init writes.
 settings_reach_the_services() {
   local name setting passed missing=""
   for name in $(services); do
-    passed="$(compose config --no-interpolate | awk -v name="$name" '/^  [a-z]/ { within = $1 == name ":" } within')"
+    passed="$(compose config --no-interpolate | awk -v name="$name" '/^  [a-z]/ { within = $1 == name ":" } within')
+$(cat "$(kafka_settings)")"
     for setting in $("$root/scripts/run" "$name" --help | grep -o '\[env: [A-Z_]*' | cut -c 7- | grep -Evx 'LISTEN|OPS_LISTEN|(MIGRATE_)?DATABASE_URL|ADMIN_TOKEN|TOKEN_KEY|CONTROL_(URL|TOKEN)'); do
-      grep -Eq "^ *${setting}(_FILE)?:" <<<"$passed" || missing="$missing $name:$setting"
+      grep -Eq "^ *${setting}(_FILE)?(:|=|\$)" <<<"$passed" || missing="$missing $name:$setting"
     done
   done
   [ -z "$missing" ] || fail "docker-compose.yml does not pass on:$missing"
@@ -154,7 +155,7 @@ failure_of() {
 }
 
 mistakes_are_explained() {
-  until_is 'hold its ports: docker compose down first' failure_of "$root/scripts/up" --detach
+  until_is 'hold its ports: ./scripts/down first' failure_of "$root/scripts/up" --detach
   until_is 'there is no .nobody.; the names are .*payment' failure_of "$root/scripts/kill" nobody
   until_is 'there is one kafka' failure_of "$root/scripts/start" kafka --instances 2
   until_is 'a number from 1 to 50' failure_of "$root/scripts/start" payment --instances 51

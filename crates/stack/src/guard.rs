@@ -29,6 +29,9 @@ pub struct Certificate {
     pub authority: PathBuf,
 }
 
+/// The module that checks names and passwords in the clear, with its flag.
+const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+
 /// The key store lies in a folder that only its owner may read, but Java wants a password.
 const STORE_PASSWORD: &str = "changeit";
 
@@ -78,6 +81,36 @@ impl Guard {
         self.users.iter().flat_map(user).collect()
     }
 
+    /// Returns the users in the format of JAAS, for a Kafka whose listeners `BROKER` and `CONTROLLER` have the mechanism PLAIN.
+    pub fn jaas(&self) -> String {
+        format!(
+            "broker.KafkaServer {{\n  {PLAIN} {admin}{users};\n}};\ncontroller.KafkaServer {{\n  {PLAIN} {admin};\n}};\n",
+            admin = self.admin_options(),
+            users = self.user_options(),
+        )
+    }
+
+    /// Returns the properties with which Kafka's own tools log in as the administrator (PLAIN, without TLS).
+    pub fn admin_properties(&self) -> String {
+        format!(
+            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
+             sasl.jaas.config={PLAIN} username=\"{}\" password=\"{}\";\n",
+            Self::ADMIN,
+            self.admin_password,
+        )
+    }
+
+    /// Returns the options of PLAIN's module for the administrator, as whom the nodes log in at each other, too.
+    fn admin_options(&self) -> String {
+        format!("username=\"{0}\" password=\"{1}\" user_{0}=\"{1}\"", Self::ADMIN, self.admin_password)
+    }
+
+    /// Returns the options of PLAIN's module for the other users.
+    fn user_options(&self) -> String {
+        let option = |(name, password): &(String, String)| format!(" user_{name}=\"{password}\"");
+        self.users.iter().map(option).collect()
+    }
+
     /// Returns the properties of Kafka that override those of an open one. Clients that need no user connect to the advertised
     /// port, which may be that of a proxy.
     pub(crate) fn properties(&self, port: u16, advertised_port: u16, controller_port: u16) -> Result<String> {
@@ -88,14 +121,7 @@ impl Guard {
         let client = if self.certificate.is_some() { "SASL_SSL" } else { "SASL_PLAINTEXT" };
         let listeners =
             |port| format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more}");
-        let admin =
-            format!("username=\"{0}\" password=\"{1}\" user_{0}=\"{1}\"", Self::ADMIN, self.admin_password);
-        let mut users = String::new();
-        for (name, password) in &self.users {
-            _ = write!(users, " user_{name}=\"{password}\"");
-        }
-        let module =
-            "plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required";
+        let (admin, users) = (self.admin_options(), self.user_options());
         let mut text = format!(
             "listener.security.protocol.map=BROKER:{broker},CONTROLLER:SASL_PLAINTEXT,CLIENT:{client}\n\
              listeners={}\n\
@@ -105,8 +131,8 @@ impl Guard {
              sasl.enabled.mechanisms=PLAIN\n\
              sasl.mechanism.inter.broker.protocol=PLAIN\n\
              sasl.mechanism.controller.protocol=PLAIN\n\
-             listener.name.controller.{module} {admin};\n\
-             listener.name.{guarded}.{module} {admin}{users};\n",
+             listener.name.controller.plain.sasl.jaas.config={PLAIN} {admin};\n\
+             listener.name.{guarded}.plain.sasl.jaas.config={PLAIN} {admin}{users};\n",
             listeners(port),
             listeners(advertised_port),
             admin_name = Self::ADMIN,

@@ -33,7 +33,7 @@ pub(crate) struct Local {
     /// The number of nodes of the private Kafka; 0 counts as 1.
     #[serde(default)]
     pub(crate) nodes: u16,
-    /// Whether the private Kafka asks for users and checks their rights.
+    /// Whether this system's own Kafka asks for users and checks their rights.
     #[serde(default)]
     pub(crate) secure: bool,
     /// The settings of the services from the environment of `up`.
@@ -50,7 +50,8 @@ impl Local {
             given_postgres: given("POSTGRES_URL"),
             topic_prefix: given("TOPIC_PREFIX").unwrap_or_default(),
             nodes: 1,
-            secure: false,
+            // The profile `secure` of docker-compose.yml sets the variable; for processes, the option of `up` decides.
+            secure: home.is_container() && given("SECURE").is_some_and(|value| value == "true"),
             settings: BTreeMap::new(),
         };
         // The shell exported the `.data/env` of an earlier run: the variables name our own private servers.
@@ -141,7 +142,12 @@ impl Local {
         let access = provision::access(&url, &self.database_prefix(), name, &mut secrets(home)?)?;
         let manual = Manual::of(&home.binary(name))?;
         let mut settings = self.settings(home, name)?;
-        settings.extend(self.login(home, name)?);
+        let login = self.login(home, name)?;
+        if !login.is_empty() {
+            // The environment of this process may have the file of another password.
+            settings.push(("KAFKA_SASL_PASSWORD_FILE".to_owned(), String::new()));
+        }
+        settings.extend(login);
         settings.retain(|(name, _)| manual.names(name));
         Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings, manual })
     }

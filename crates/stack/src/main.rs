@@ -15,7 +15,8 @@ mod tour;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    buttons, control, doctor, events, groups, kafka_tool, logs, provision, run, token, up, with_servers,
+    buttons, control, doctor, events, groups, kafka_tool, kafka_users, logs, provision, run, token, up,
+    with_servers,
 };
 use nix::sys::stat::{Mode, umask};
 use std::process::ExitCode;
@@ -69,6 +70,8 @@ enum Command {
     Run(run::Arguments),
     /// Prepares Kafka and Postgres for the containers of docker-compose.yml.
     Provision(provision::Arguments),
+    /// Writes the users of the Kafka of docker-compose.yml with the profile `secure`.
+    KafkaUsers(kafka_users::Arguments),
     /// Serves the board's buttons.
     #[command(hide = true)]
     Buttons,
@@ -116,6 +119,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token => token::run()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
         Command::Run(arguments) => run::run(&arguments)?,
+        Command::KafkaUsers(arguments) => kafka_users::run(&arguments)?,
         Command::Provision(arguments) => provision::run(&arguments).await?,
         Command::Buttons => buttons::run().await?,
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,

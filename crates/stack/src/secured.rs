@@ -1,4 +1,4 @@
-//! The users of a private Kafka that `up --secure` started, and their rights.
+//! The users of a Kafka that `up --secure` or the profile `secure` of docker-compose.yml started, and their rights.
 
 use crate::local::{Local, secrets};
 use stack::{Error, Guard, Home, acls, home, kafka};
@@ -10,7 +10,7 @@ pub(crate) const ADMIN_PROPERTIES: &str = "kafka-admin.properties";
 const MIGRATOR: &str = "migrator";
 
 impl Local {
-    /// Returns the users of the private Kafka; `None`: it asks for none.
+    /// Returns the users of this system's Kafka; `None`: it asks for none.
     pub(crate) fn guard(&self, home: &Home) -> anyhow::Result<Option<Guard>> {
         if !self.secure {
             return Ok(None);
@@ -45,7 +45,7 @@ impl Local {
     /// Lets the clients of this process log in as the administrator, or as the settings of `up` say.
     pub(crate) fn connect(&self, home: &Home) -> anyhow::Result<()> {
         let mut variables = self.login(home, Guard::ADMIN)?;
-        if self.given_brokers.is_some() {
+        if self.given_brokers.is_some() && !self.secure {
             variables.extend(kafka::environment_variables());
             variables.extend(self.settings.clone());
         }
@@ -61,10 +61,7 @@ impl Local {
     /// Grants each service's user, and the migrator, the rights that `SERVICE acls` prints. Writes the administrator's
     /// properties for Kafka's own tools.
     pub(crate) async fn grant(&self, home: &Home) -> anyhow::Result<()> {
-        if !self.secure {
-            return Ok(());
-        }
-        let admin = password(home, Guard::ADMIN)?;
+        let Some(guard) = self.guard(home)? else { return Ok(()) };
         let brokers = self.brokers();
         let broker = brokers.split(',').next().unwrap_or_default();
         for name in home.services()? {
@@ -75,20 +72,14 @@ impl Local {
                     return Err(Error::Machine(format!("{name} acls: {}", text.trim())).into());
                 }
                 let rights = acls::parse(&String::from_utf8_lossy(&output.stdout))?;
-                acls::create(broker, Some((Guard::ADMIN, &admin)), &rights).await?;
+                acls::create(broker, Some((Guard::ADMIN, &guard.admin_password)), &rights).await?;
             }
         }
-        let properties = format!(
-            "security.protocol=SASL_PLAINTEXT\n\
-             sasl.mechanism=PLAIN\n\
-             sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username=\"{}\" \
-             password=\"{admin}\";\n",
-            Guard::ADMIN,
-        );
-        Ok(home::write_private(&home.data(ADMIN_PROPERTIES), &properties)?)
+        Ok(home::write_private(&home.data(ADMIN_PROPERTIES), &guard.admin_properties())?)
     }
 }
 
-fn password(home: &Home, user: &str) -> anyhow::Result<String> {
+/// Returns the password of a user at this system's Kafka.
+pub(crate) fn password(home: &Home, user: &str) -> anyhow::Result<String> {
     Ok(secrets(home)?.get(&format!("kafka {user}"))?)
 }

@@ -3,9 +3,9 @@
 //! catalogue. Existing data are kept.
 
 use crate::local::{Local, run_dir, secrets};
-use crate::{prepare, seed};
+use crate::{prepare, secured, seed};
 use stack::service::Service;
-use stack::{Home, home};
+use stack::{Home, home, kafka};
 use std::time::Duration;
 
 const STOPPING: Duration = Duration::from_secs(10);
@@ -26,7 +26,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     home::create_private_dir(&run_dir(&home))?;
     local.save(&home)?;
+    local.connect(&home)?;
     Box::pin(prepare::servers(&home, &local)).await?;
+    // The number of brokers decides how many replicas a topic gets.
+    kafka::wait_for_brokers(&local.brokers(), local.brokers().split(',').count()).await?;
     prepare::databases(&home, &local, false).await?;
     for name in home.services()? {
         hand_over(&home, &local, &name)?;
@@ -42,17 +45,18 @@ fn hand_over(home: &Home, local: &Local, service: &str) -> anyhow::Result<()> {
     let folder = home.data(service);
     home::create_private_dir(&folder)?;
     let Service { access, manual, .. } = local.service(home, service)?;
+    let kafka_password = if local.secure { Some(secured::password(home, service)?) } else { None };
     let all = [
-        ("DATABASE_URL", "database-url", access.database_url),
-        ("ADMIN_TOKEN", "admin-token", local.admin_token(home)?),
-        ("TOKEN_KEY", "token-key", secrets(home)?.get("TOKEN_KEY")?),
+        ("DATABASE_URL", "database-url", Some(access.database_url)),
+        ("ADMIN_TOKEN", "admin-token", Some(local.admin_token(home)?)),
+        ("TOKEN_KEY", "token-key", Some(secrets(home)?.get("TOKEN_KEY")?)),
+        ("KAFKA_SASL_PASSWORD", "kafka-password", kafka_password),
     ];
     for (setting, name, value) in all {
         let file = folder.join(name);
-        if manual.names(setting) {
-            home::write_private(&file, &value)?;
-        } else {
-            home::remove_file(&file)?;
+        match value.filter(|_| manual.names(setting)) {
+            Some(value) => home::write_private(&file, &value)?,
+            None => home::remove_file(&file)?,
         }
     }
     Ok(())
