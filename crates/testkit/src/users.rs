@@ -1,7 +1,8 @@
 //! One Kafka user per service, with the rights that the service prints.
 
 use crate::system::System;
-use stack::acls::{self, Acl};
+use stack::acls;
+pub use stack::acls::Acl;
 use stack::{Error, Home, Result};
 
 /// The user that migrates.
