@@ -136,8 +136,8 @@ pub(crate) type Reader = BaseConsumer<Quiet>;
 pub(crate) fn reader_config(settings: &Settings) -> ClientConfig {
     let mut config = client(settings);
     config.set("group.id", settings.group()).set("enable.auto.commit", "false");
-    // Only this log line shows that a broker expects another security.protocol.
-    config.set("log.connection.close", "true");
+    // Only this log line, of level info, shows that a broker expects another security.protocol.
+    config.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
     config
 }
 
@@ -177,4 +177,29 @@ pub(crate) fn log(connection: &Connection, level: RDKafkaLogLevel, facility: &st
 pub(crate) fn log_error(connection: &Connection, error: &rdkafka::error::KafkaError, reason: &str) {
     connection.note(reason);
     tracing::debug!(%error, reason, "librdkafka");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::consumer::Consumer as _;
+    use std::io::Read as _;
+
+    #[test]
+    fn a_broker_that_closes_each_connection_may_expect_another_protocol() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let brokers = listener.local_addr().unwrap().to_string();
+        // As a listener with TLS does, which does not understand the first request of a client without.
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                _ = client.unwrap().read(&mut [0; 1024]);
+            }
+        });
+        let settings = Settings { brokers, ..Settings::new("ledger", "") };
+        let reader = reader(&settings).unwrap();
+        reader.fetch_metadata(None, Duration::from_secs(1)).unwrap_err();
+        take_events(&reader);
+        let refusal = settings.connection.refusal().unwrap();
+        assert!(refusal.contains("the brokers expect another KAFKA_SECURITY_PROTOCOL"), "{refusal}");
+    }
 }
