@@ -41,7 +41,7 @@ mod tests {
             refusal(unknown.into())
                 .contains("(invalid peer certificate: UnknownIssuer): check that the file at sslrootcert")
         );
-        assert!(refusal(Error::from(ErrorKind::NotFound).into()).contains("check sslrootcert"));
+        assert!(refusal(Error::from(ErrorKind::NotFound).into()).contains("check sslmode, sslrootcert"));
         let without = sqlx::Error::Tls("server does not support TLS".into());
         assert!(refusal(without).contains("(server does not support TLS): check sslmode"));
         assert!(refusal_of_tls(&Error::from(ErrorKind::ConnectionRefused).into()).is_none());
