@@ -106,7 +106,6 @@ impl<'a> Session<'a> {
         // Stops the monitor also when this future is dropped.
         let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
-        refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = loop {
             let consumer = Arc::clone(&self.consumer.0);
             let done = tokio::select! {
@@ -114,7 +113,12 @@ impl<'a> Session<'a> {
                 () = self.stop.cancelled() => break Ended::Stopped,
                 () = stale_client.cancelled() => break Ended::StaleClient,
                 Some(rebalance) = self.rebalances.recv() => self.rebalance(rebalance).await,
-                _ = refresh.tick() => self.refresh(IDLE).await,
+                _ = refresh.tick() => {
+                    let done = self.refresh(IDLE).await;
+                    // Without the database this takes longer than the interval; records must be received in between.
+                    refresh.reset();
+                    done
+                }
                 partitions = self.assignment.requested_restarts() => self.start_reading(&partitions),
                 received = consumer.recv() => self.receive(received).await,
             };
