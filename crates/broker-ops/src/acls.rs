@@ -60,10 +60,10 @@ impl Operation {
 /// Returns the rights of the running service and of its commands except `migrate`.
 ///
 /// The service reads its own topics too: it compares them with its database, which may have been restored from an older copy.
-/// One that `shows` other services joins no group and has no dead letters; it describes their groups and reads their dead
-/// letters.
+/// One that `shows` other services has no dead letters of its own; it describes their groups and reads their dead letters.
 pub fn of_service(settings: &Settings, topics: &[Topic], shows: &[&str]) -> Vec<Acl> {
-    let mut needed = Vec::new();
+    // A client that only reads looks its group up, too.
+    let mut needed = vec![Acl { resource: Resource::Group(settings.group()), operation: Operation::Read }];
     for topic in topics {
         needed.push(on_topic(settings, topic.name, Operation::Read));
         needed.push(on_topic(settings, topic.name, Operation::DescribeConfigs));
@@ -74,7 +74,6 @@ pub fn of_service(settings: &Settings, topics: &[Topic], shows: &[&str]) -> Vec<
     let dead_letters = settings.dead_letter_topic();
     needed.push(on_topic(settings, &dead_letters, Operation::DescribeConfigs));
     if shows.is_empty() {
-        needed.push(Acl { resource: Resource::Group(settings.group()), operation: Operation::Read });
         needed.push(on_topic(settings, &dead_letters, Operation::Write));
     }
     for service in shows {
