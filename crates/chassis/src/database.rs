@@ -59,7 +59,7 @@ pub enum DatabaseError {
         setting: &'static str,
         /// Host, port and database.
         place: String,
-        /// What is wrong, and what to check.
+        /// The cause, and what to check.
         what: String,
     },
     /// A query failed.
@@ -164,7 +164,11 @@ impl Database {
             let attempt = tokio::time::timeout(LONGEST_WAIT, self.options.connect());
             let attempt = stop.run_until_cancelled(attempt).await.ok_or(DatabaseError::Stopped)?;
             match attempt.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())) {
-                Ok(connection) => return Ok(connection.close().await?),
+                Ok(connection) => {
+                    // Postgres has accepted it; an outage at its end is one for the next query.
+                    _ = connection.close().await;
+                    return Ok(());
+                }
                 Err(cause) => match self.explain(cause) {
                     refused @ DatabaseError::Refused { .. } => return Err(refused),
                     // A file or the server's certificate can be replaced without a restart of the service.
@@ -193,6 +197,9 @@ impl Database {
                 }
                 done => return done,
             }
+            // Postgres may accept a connection and refuse the pool's at once, again and again.
+            let slept = stop.run_until_cancelled(tokio::time::sleep(FIRST_WAIT)).await;
+            slept.ok_or(DatabaseError::Stopped)?;
         }
     }
 
