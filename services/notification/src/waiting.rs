@@ -5,7 +5,6 @@ use envelope::Sequence;
 use events::values::OrderId;
 use sqlx::PgPool;
 
-use crate::domain::delivery::Status;
 use crate::store::sequence;
 
 /// Customers whose contact has not arrived, and who have a message or a subscription.
@@ -13,7 +12,7 @@ pub(crate) async fn for_customers(pool: PgPool, waiting: Waiting) -> sqlx::Resul
     let rows = sqlx::query!(
         r#"
         SELECT customer_id AS "customer_id!", min(created_at) AS "since!" FROM (
-            SELECT customer_id, created_at FROM deliveries WHERE status = $4
+            SELECT customer_id, created_at FROM deliveries WHERE status = 'waiting_for_contact'
             UNION ALL
             SELECT customer_id, created_at FROM subscriptions WHERE email IS NULL AND is_active(state)
         ) AS unaddressed
@@ -24,7 +23,6 @@ pub(crate) async fn for_customers(pool: PgPool, waiting: Waiting) -> sqlx::Resul
         waiting.unchanged_since,
         waiting.after_uuid(),
         waiting.limit,
-        Status::WaitingForContact.as_str(),
     );
     let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
         key: row.customer_id.to_string(),

@@ -9,7 +9,7 @@ use system_tests::Shop;
 /// The number of orders: a sequential scan for each batch of them would read many times as many rows.
 const ORDERS: usize = 300;
 /// The number of orders that are placed concurrently.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 5;
 /// The most rows of a table that sequential scans may read: a few scans by periodic tasks.
 const MOST: i64 = 3_000;
 
@@ -17,8 +17,14 @@ const MOST: i64 = 3_000;
 async fn the_order_flow_scans_no_table_sequentially() {
     let shop = Shop::open().await;
     shop.stock("MUG", 10_000).await;
-    for _ in 0..ORDERS / AT_ONCE {
-        join_all((0..AT_ONCE).map(|_| shop.order("MUG", 1, "pm_card_visa"))).await;
+    for batch in 0..ORDERS / AT_ONCE {
+        // Each of a new customer, whose event is one more record.
+        join_all((0..AT_ONCE).map(|at| {
+            let email = format!("customer-{batch}-{at}@example.com");
+            let shop = &shop;
+            async move { shop.order_of(&email, "MUG", 1, "pm_card_visa").await }
+        }))
+        .await;
     }
     shop.system.quiesce().await.unwrap();
     let mut scanned = Vec::new();

@@ -50,7 +50,8 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
                   AND NOT EXISTS (
                       SELECT FROM deliveries AS before
                       WHERE before.order_id = candidate.order_id AND before.channel = $1
-                        AND before.id < candidate.id AND before.finished_at IS NULL)
+                        AND before.id < candidate.id AND before.finished_at IS NULL
+                      OFFSET 0)
                 ORDER BY next_at, id
                 LIMIT $3
                 FOR UPDATE SKIP LOCKED) AS found

@@ -77,7 +77,7 @@ pub(crate) async fn find(
         LEFT JOIN subscriptions ON subscriptions.id = subscription_id
         LEFT JOIN orders ON orders.order_id = deliveries.order_id AND deliveries.customer_id IS NULL
         LEFT JOIN contacts ON contacts.customer_id = COALESCE(deliveries.customer_id, orders.customer_id)
-        WHERE status = $9 AND NOT data ? 'recovered'
+        WHERE status = 'failed' AND NOT data ? 'recovered'
           AND ($1::text IS NULL OR kind = $1)
           AND ($2::text IS NULL OR channel = $2)
           AND ($3::uuid IS NULL OR deliveries.order_id = $3)
@@ -96,7 +96,6 @@ pub(crate) async fn find(
         filter.cause,
         after,
         i64::try_from(limit).unwrap_or(i64::MAX),
-        Status::Failed.as_str(),
     )
     .fetch_all(&mut **tx)
     .await
