@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// The longest pause between two batches.
-const LONGEST: Duration = Duration::from_millis(25);
+const LONGEST: Duration = Duration::from_millis(100);
 /// The length of a pause, in lengths of the batch before it.
 const FACTOR: u32 = 2;
 
-/// The pause between batches: twice as long as the last batch took, at most 25 ms. A batch after a quiet time begins at once.
+/// The pause between batches: twice as long as the last batch took, at most 100 ms. A batch after a quiet time begins at once.
 ///
 /// A transaction costs the same few round trips for one record as for twenty. Without the pause a loaded process would use all
 /// of the CPU for transactions of one record.

@@ -1,6 +1,6 @@
 //! Group commit: orders that arrive together share a transaction.
 //!
-//! One task takes all waiting requests and writes them as a group. Then it pauses for twice as long as that took, at most 25 ms;
+//! One task takes all waiting requests and writes them as a group. Then it pauses for twice as long as that took, at most 100 ms;
 //! requests that arrive meanwhile are the next group. So an order costs less under load, and an idle service answers at once. When
 //! the database refuses a request, the group is halved until that request is alone, and the others are written.
 
