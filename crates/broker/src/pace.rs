@@ -14,15 +14,22 @@ const FACTOR: u32 = 2;
 #[derive(Debug)]
 pub struct Pace {
     next: Instant,
+    longest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { next: Instant::now() }
+        Self::with_longest(LONGEST)
     }
 }
 
 impl Pace {
+    /// Creates a pace with another longest pause: somebody waits for the batch.
+    #[must_use]
+    pub fn with_longest(longest: Duration) -> Self {
+        Self { next: Instant::now(), longest }
+    }
+
     /// Returns when the next batch may begin.
     #[must_use]
     pub fn next(&self) -> Instant {
@@ -40,7 +47,7 @@ impl Pace {
     /// not make it larger.
     pub fn end(&mut self, started: Instant, is_full: bool) {
         let now = Instant::now();
-        self.next = if is_full { now } else { now + (FACTOR * started.elapsed()).min(LONGEST) };
+        self.next = if is_full { now } else { now + (FACTOR * started.elapsed()).min(self.longest) };
     }
 }
 

@@ -1,6 +1,6 @@
 //! Group commit: orders that arrive together share a transaction.
 //!
-//! One task takes all waiting requests and writes them as a group. Then it pauses for twice as long as that took, at most 100 ms;
+//! One task takes all waiting requests and writes them as a group. Then it pauses for twice as long as that took, at most 10 ms;
 //! requests that arrive meanwhile are the next group. So an order costs less under load, and an idle service answers at once. When
 //! the database refuses a request, the group is halved until that request is alone, and the others are written.
 
@@ -26,6 +26,8 @@ const GROUP: usize = 200;
 const WAITING: usize = 5000;
 /// The most concurrent transactions when a group met a lock and its requests are written one by one.
 const SINGLES: usize = 8;
+/// The longest pause between two groups: customers wait for the answer.
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// The timeout of a transaction. All its callers have got a 503 by then.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -86,7 +88,7 @@ impl GroupCommit {
 impl Writer {
     /// Runs until `stop`, and then until every request has its reply.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let (mut group, mut pace) = (Vec::with_capacity(GROUP), Pace::default());
+        let (mut group, mut pace) = (Vec::with_capacity(GROUP), Pace::with_longest(LONGEST_PAUSE));
         loop {
             pace.wait().await;
             if stop.run_until_cancelled(self.waiting.recv_many(&mut group, GROUP)).await.is_none() {
