@@ -130,13 +130,13 @@ pub(crate) async fn growth(
     results.figure(Measured {
         name: "growth",
         ratio: large / small,
-        values: format!("{:.2} / {:.2} ms", large * 1e3, small * 1e3),
+        values: format!("{:.2} / {:.2} ms, {orders} orders", large * 1e3, small * 1e3),
     });
     Ok(())
 }
 
 /// Copies the rows of each table that grows with the orders, until the largest has `rows`. In a copy, ids are replaced by
-/// a function of the id and the copy's number, so that rows still refer to each other; unique texts get the number.
+/// a function of the id and the copy's number, so that rows still refer to each other; texts that are unique without an id get the number.
 async fn grow(pool: &PgPool, rows: i64) -> anyhow::Result<()> {
     let tables = "SELECT schemaname || '.' || relname AS name, n_live_tup FROM pg_stat_user_tables
                   WHERE schemaname <> 'broker' AND relname <> '_sqlx_migrations'";
@@ -149,7 +149,9 @@ async fn grow(pool: &PgPool, rows: i64) -> anyhow::Result<()> {
             continue;
         }
         let columns = "SELECT attname::text AS name, format_type(atttypid, NULL) AS type,
-                EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indisunique AND attnum = ANY (indkey)) AS is_unique
+                EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indisunique AND attnum = ANY (indkey)
+                    AND NOT EXISTS (SELECT FROM pg_attribute AS other WHERE other.attrelid = indrelid
+                        AND other.attnum = ANY (indkey) AND other.atttypid = 'uuid'::regtype)) AS is_unique
             FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
               AND attgenerated = '' AND attidentity = ''";
         let columns = sqlx::query(columns).bind(&name).fetch_all(&mut *connection).await?;

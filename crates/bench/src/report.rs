@@ -78,7 +78,7 @@ impl Results {
         Ok(json!({
             "at": OffsetDateTime::now_utc().format(&Rfc3339)?,
             "machine": bench::machine(),
-            "command": std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            "command": format!("./scripts/bench{}", options()),
             "others_share_of_cpu": self.others,
             "ratios": ratios,
             "measured": self.measured,
@@ -109,9 +109,10 @@ impl Results {
         let noise =
             if self.is_noisy() { " **The machine was too busy to trust these figures.**" } else { "" };
         let text = format!(
-            "{before}\n\n{HEADING}\n\n{}, {date}; `./scripts/bench`. Other processes used at most {:.0} % of the CPU.{noise}\n\n\
+            "{before}\n\n{HEADING}\n\n{}, {date}; `./scripts/bench{}`. Other processes used at most {:.0} % of the CPU.{noise}\n\n\
              ![Each figure against its bound](bench.svg)\n\n{}\n{}\n{after}",
             bench::machine(),
+            options(),
             100.0 * self.others,
             self.table(),
             self.notes.join(" ")
@@ -152,6 +153,16 @@ impl Results {
             height = y + 20.0
         )
     }
+}
+
+/// The options of this run as a user gives them to `./scripts/bench`.
+fn options() -> String {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    given
+        .join(" ")
+        .replace("--write docs", "--report")
+        .split_whitespace()
+        .fold(String::new(), |all, one| all + " " + one)
 }
 
 /// How many times better than its bound a ratio is.
