@@ -6,25 +6,30 @@ use futures::future::join_all;
 use sqlx::{Connection as _, PgConnection};
 use system_tests::Shop;
 
-/// The number of orders: a sequential scan for each batch of them would read many times as many rows.
-const ORDERS: usize = 300;
+/// The rows of each table before the orders whose reads count.
+const ROWS: usize = 300;
 /// The number of orders that are placed concurrently.
-const AT_ONCE: usize = 5;
-/// The most rows of a table that sequential scans may read: a few scans by periodic tasks.
+const AT_ONCE: usize = 10;
+/// The orders whose reads count: one after the other, so that each is a batch of its own in each service.
+const SINGLE: usize = 30;
+/// The most rows of a table that sequential scans may read: a few scans by periodic tasks. A scan per batch would read
+/// [`ROWS`] times [`SINGLE`].
 const MOST: i64 = 3_000;
 
 #[tokio::test]
 async fn the_order_flow_scans_no_table_sequentially() {
-    let shop = Shop::open().await;
+    let shop = &Shop::open().await;
     shop.stock("MUG", 10_000).await;
-    for batch in 0..ORDERS / AT_ONCE {
-        // Each of a new customer, whose event is one more record.
-        join_all((0..AT_ONCE).map(|at| {
-            let email = format!("customer-{batch}-{at}@example.com");
-            let shop = &shop;
-            async move { shop.order_of(&email, "MUG", 1, "pm_card_visa").await }
-        }))
-        .await;
+    // Each of a new customer, whose event is one more record.
+    let order = async |number: usize| {
+        shop.order_of(&format!("customer-{number}@example.com"), "MUG", 1, "pm_card_visa").await
+    };
+    for first in (0..ROWS).step_by(AT_ONCE) {
+        join_all((first..first + AT_ONCE).map(order)).await;
+    }
+    shop.system.quiesce().await.unwrap();
+    for number in ROWS..ROWS + SINGLE {
+        shop.confirmed(&order(number).await.id).await;
     }
     shop.system.quiesce().await.unwrap();
     let mut scanned = Vec::new();
