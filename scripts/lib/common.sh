@@ -85,7 +85,7 @@ build() {
   done
   # Only a Kafka that asks for TLS, SCRAM or OAUTHBEARER needs OpenSSL's headers.
   case "${KAFKA_SECURITY_PROTOCOL:-} ${KAFKA_SASL_MECHANISM:-}" in
-    *OAUTH* | *oauth*) need_all has_openssl && packages+=(--features broker/oidc) ;;
+    *OAUTH* | *oauth*) need_all has_openssl has_curl_headers && packages+=(--features broker/oidc) ;;
     *SSL* | *ssl* | *SCRAM* | *scram*) need_all has_openssl && packages+=(--features broker/tls) ;;
   esac
   (cd "$root" && cargo build "${packages[@]}")

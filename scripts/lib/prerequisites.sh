@@ -25,6 +25,10 @@ has_openssl() {
   printf '#include <openssl/ssl.h>\nint main(void){return 0;}' | cc -xc -o /dev/null - 2>/dev/null && command -v pkg-config >/dev/null 2>&1
 }
 
+has_curl_headers() {
+  printf '#include <curl/curl.h>\nint main(void){return 0;}' | cc -xc -o /dev/null - 2>/dev/null
+}
+
 has_openssl_tool() {
   command -v openssl >/dev/null 2>&1
 }
@@ -85,6 +89,7 @@ describe() {
     has_compiler) echo "a C compiler and make" ;;
     has_java) echo "Java 17 or newer" ;;
     has_openssl) echo "OpenSSL's headers and pkg-config" ;;
+    has_curl_headers) echo "libcurl's headers" ;;
     has_openssl_tool) echo "the program openssl" ;;
     has_maven) echo "Maven" ;;
     has_xz) echo "tar and xz" ;;
@@ -96,6 +101,7 @@ apt_package() {
     has_compiler) echo build-essential ;;
     has_java) apt_java ;;
     has_openssl) echo libssl-dev pkg-config ;;
+    has_curl_headers) echo libcurl4-openssl-dev ;;
     has_openssl_tool) echo openssl ;;
     has_maven) echo maven ;;
     has_xz) echo tar xz-utils ;;
@@ -120,6 +126,7 @@ dnf_package() {
     has_compiler) echo gcc gcc-c++ make ;;
     has_java) echo java-21-openjdk-headless ;;
     has_openssl) echo openssl-devel pkgconf-pkg-config ;;
+    has_curl_headers) echo libcurl-devel ;;
     has_openssl_tool) echo openssl ;;
     has_maven) echo maven ;;
     has_xz) echo tar xz ;;

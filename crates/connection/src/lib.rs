@@ -48,7 +48,7 @@ pub enum ConnectionError {
     /// A setting that this program cannot use.
     #[error(
         "{setting} needs a program that is built with --features broker/{feature} (OpenSSL's headers are needed: apt install \
-         libssl-dev pkg-config); the container images have broker/tls"
+         libssl-dev pkg-config, for broker/oidc also libcurl4-openssl-dev); the container images have broker/tls"
     )]
     NotBuilt {
         /// The environment variable and its value.

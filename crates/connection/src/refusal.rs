@@ -1,9 +1,18 @@
 //! Refusals of a connection in words: what is wrong and what to check.
 
 /// A part of librdkafka's message, and the text for it. The first that matches counts.
-const TEXTS: [(&[&str], &str); 10] = [
+const TEXTS: [(&[&str], &str); 12] = [
     (&["SASL", "mechanism", "not enabled"], MECHANISM),
     (&["SASL", "Supported", "mechanisms"], MECHANISM),
+    (
+        &["SASL authentication error", "invalid_token"],
+        "the brokers do not accept the identity provider's token: check that they trust this provider, and its clock",
+    ),
+    (
+        &["OAUTHBEARER token"],
+        "the identity provider gives no token: check KAFKA_CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL, …_CLIENT_ID and \
+         …_CLIENT_SECRET",
+    ),
     (
         &["SASL authentication error"],
         "the user or the password is wrong: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD (or its file) and \

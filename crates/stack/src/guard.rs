@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::{environment, helper, java};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
@@ -16,8 +15,20 @@ pub struct Guard {
     /// The port of a second listener for these users; then the first one asks for no user and allows everything, for a test's
     /// own tools. `None`: every client needs a user.
     pub port: Option<u16>,
-    /// The certificate of the second listener, which then uses TLS and SCRAM-SHA-512 instead of PLAIN.
-    pub certificate: Option<Certificate>,
+    /// How clients log in at the second listener.
+    pub login: Login,
+}
+
+/// How clients log in.
+#[derive(Debug, Clone, Default)]
+pub enum Login {
+    /// With a name and a password (PLAIN), without TLS.
+    #[default]
+    Password,
+    /// With SCRAM-SHA-512 over TLS.
+    Scram(Certificate),
+    /// With a token (OAUTHBEARER), without TLS. Kafka accepts tokens without a signature: for a test of the clients.
+    Token,
 }
 
 /// A certificate for 127.0.0.1 and its authority.
@@ -64,7 +75,26 @@ impl Certificate {
         }
         Ok(Self { keystore, authority })
     }
+
+    /// Returns the properties of a listener with SCRAM over TLS.
+    fn properties(&self) -> Result<String> {
+        let keystore = self.keystore.to_str();
+        let keystore = keystore.ok_or_else(|| Error::Machine("a path is not valid Unicode".to_owned()))?;
+        Ok(format!(
+            "listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+             listener.name.client.scram-sha-512.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+             listener.name.client.ssl.keystore.type=PKCS12\n\
+             listener.name.client.ssl.keystore.location={keystore}\n\
+             listener.name.client.ssl.keystore.password={STORE_PASSWORD}\n"
+        ))
+    }
 }
+
+/// The properties of a listener that accepts tokens without a signature, as Kafka does by default.
+const TOKENS: &str = "listener.name.client.sasl.enabled.mechanisms=OAUTHBEARER\n\
+     listener.name.client.oauthbearer.sasl.jaas.config=\
+     org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"none\";\n";
 
 impl Guard {
     /// The administrator's name.
@@ -72,7 +102,7 @@ impl Guard {
 
     /// Returns the options of Kafka's `StorageTool` that create the users of SCRAM.
     pub(crate) fn format_options(&self) -> Vec<String> {
-        if self.certificate.is_none() {
+        if !matches!(self.login, Login::Scram(_)) {
             return Vec::new();
         }
         let user = |(name, password): &(String, String)| {
@@ -118,7 +148,7 @@ impl Guard {
             Some(extra) => ("client", "PLAINTEXT", format!(",CLIENT://127.0.0.1:{extra}"), ";User:ANONYMOUS"),
             None => ("broker", "SASL_PLAINTEXT", String::new(), ""),
         };
-        let client = if self.certificate.is_some() { "SASL_SSL" } else { "SASL_PLAINTEXT" };
+        let client = if matches!(self.login, Login::Scram(_)) { "SASL_SSL" } else { "SASL_PLAINTEXT" };
         let listeners =
             |port| format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more}");
         let (admin, users) = (self.admin_options(), self.user_options());
@@ -137,19 +167,10 @@ impl Guard {
             listeners(advertised_port),
             admin_name = Self::ADMIN,
         );
-        if let Some(certificate) = &self.certificate {
-            let keystore = certificate.keystore.to_str();
-            let keystore =
-                keystore.ok_or_else(|| Error::Machine("a path is not valid Unicode".to_owned()))?;
-            _ = writeln!(
-                text,
-                "listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
-                 listener.name.client.scram-sha-512.sasl.jaas.config=\
-                 org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
-                 listener.name.client.ssl.keystore.type=PKCS12\n\
-                 listener.name.client.ssl.keystore.location={keystore}\n\
-                 listener.name.client.ssl.keystore.password={STORE_PASSWORD}"
-            );
+        match &self.login {
+            Login::Password => {}
+            Login::Scram(certificate) => text.push_str(&certificate.properties()?),
+            Login::Token => text.push_str(TOKENS),
         }
         Ok(text)
     }

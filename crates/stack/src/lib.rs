@@ -35,7 +35,7 @@ mod user;
 
 pub use daemon::Daemon;
 pub use error::{Error, Result};
-pub use guard::{Certificate, Guard};
+pub use guard::{Certificate, Guard, Login};
 pub use home::Home;
 pub use scratch::Scratch;
 pub use servers::{Place, Servers};

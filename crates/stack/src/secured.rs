@@ -1,7 +1,7 @@
 //! The users of a Kafka that `up --secure` or the profile `secure` of docker-compose.yml started, and their rights.
 
 use crate::local::{Local, secrets};
-use stack::{Error, Guard, Home, acls, home, kafka};
+use stack::{Error, Guard, Home, Login, acls, home, kafka};
 
 /// The file with which Kafka's own tools log in as the administrator.
 pub(crate) const ADMIN_PROPERTIES: &str = "kafka-admin.properties";
@@ -24,7 +24,7 @@ impl Local {
             admin_password: password(home, Guard::ADMIN)?,
             users,
             port: None,
-            certificate: None,
+            login: Login::Password,
         }))
     }
 

@@ -3,7 +3,7 @@
 
 use crate::daemon::Daemon;
 use crate::error::Result;
-use crate::guard::{Certificate, Guard};
+use crate::guard::{Guard, Login};
 use crate::home::Home;
 use crate::maven::Installed;
 use crate::postgres::{self, Durability};
@@ -76,16 +76,12 @@ impl Servers {
     /// Starts a private pair whose Kafka has a second listener, [`guarded_brokers`](Self::guarded_brokers), which asks for one
     /// of these users, each with a password, and checks their rights.
     pub async fn guarded(users: Vec<(String, String)>) -> Result<Arc<Self>> {
-        Self::guarded_with(users, None).await
+        Self::guarded_with(users, Login::Password).await
     }
 
-    /// Starts the same with a certificate for that listener, which then uses TLS and SCRAM-SHA-512.
-    pub async fn guarded_with(
-        users: Vec<(String, String)>,
-        certificate: Option<Certificate>,
-    ) -> Result<Arc<Self>> {
-        let guard =
-            Guard { admin_password: random::hex(16)?, users, port: Some(ports::free()?), certificate };
+    /// Starts the same with another way to log in at that listener.
+    pub async fn guarded_with(users: Vec<(String, String)>, login: Login) -> Result<Arc<Self>> {
+        let guard = Guard { admin_password: random::hex(16)?, users, port: Some(ports::free()?), login };
         let plan = Plan { guard: Some(guard), ..Plan::default() };
         Ok(Arc::new(Self::start_private(None, None, plan).await?))
     }

@@ -12,7 +12,7 @@ pub mod users;
 
 pub use builder::Builder;
 pub use stack::kafka::client as kafka_client;
-pub use stack::{Certificate, Daemon, Home, Place, Scratch, Servers, ports};
+pub use stack::{Certificate, Daemon, Home, Login, Place, Scratch, Servers, ports};
 pub use system::System;
 
 use tokio::signal::unix::{SignalKind, signal};

@@ -8,6 +8,9 @@ use stack::{Error, Home, Result};
 /// The user that migrates.
 pub const MIGRATOR: &str = "migrator";
 
+/// The setting that names the user at an identity provider.
+pub const CLIENT_ID: &str = "KAFKA_CLIENT_SASL_OAUTHBEARER_CLIENT_ID";
+
 /// Returns all users with their passwords, and some without any right: `strangers`.
 pub fn all(strangers: &[&str]) -> Result<Vec<(String, String)>> {
     let services = Home::find()?.services()?;
@@ -36,6 +39,9 @@ pub(crate) fn become_migrator(settings: &mut Vec<(String, String)>) {
     settings.retain(|(name, _)| !name.starts_with("KAFKA_SASL_PASSWORD") && name != "KAFKA_SASL_USERNAME");
     settings.push(("KAFKA_SASL_USERNAME".to_owned(), MIGRATOR.to_owned()));
     settings.push(("KAFKA_SASL_PASSWORD".to_owned(), password(MIGRATOR)));
+    if let Some((_, client)) = settings.iter_mut().find(|(name, _)| name == CLIENT_ID) {
+        MIGRATOR.clone_into(client);
+    }
 }
 
 /// Returns the rights of a service, as `SERVICE acls` prints them.

@@ -6,6 +6,7 @@
 mod load;
 mod network;
 mod network_cut;
+mod oidc;
 mod one_less;
 mod three_brokers;
 mod tls;
