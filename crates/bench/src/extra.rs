@@ -136,7 +136,8 @@ pub(crate) async fn growth(
 }
 
 /// Copies the rows of each table that grows with the orders, until the largest has `rows`. In a copy, ids are replaced by
-/// a function of the id and the copy's number, so that rows still refer to each other; texts that are unique without an id get the number.
+/// a function of the id and the copy's number, so that rows still refer to each other; texts that are unique without an id
+/// get the number.
 async fn grow(pool: &PgPool, rows: i64) -> anyhow::Result<()> {
     let tables = "SELECT schemaname || '.' || relname AS name, n_live_tup FROM pg_stat_user_tables
                   WHERE schemaname <> 'broker' AND relname <> '_sqlx_migrations'";

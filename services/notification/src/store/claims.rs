@@ -32,7 +32,8 @@ pub(crate) enum Class {
 }
 
 /// Claims at most `limit` deliveries that are due, class by class, the longest due first, each with its recipient as known now.
-/// The messages about one order keep their order: a delivery waits for the one before it.
+/// The messages about one order keep their order: a delivery waits for the one before it. `OFFSET 0` keeps that a lookup per
+/// delivery, as in [`recipients`](super::deliveries::recipients).
 pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Result<Vec<Delivery>> {
     let rows = sqlx::query!(
         r#"
