@@ -36,7 +36,7 @@ pub use personal::tables_with;
 pub use problem::problem;
 pub use random::Random;
 pub use subscribers::{BACK, mailing};
-pub use wait::{TIMEOUT, eventually};
+pub use wait::{TIMEOUT, eventually, within_timeout};
 
 /// A running system and an HTTP client.
 pub struct Shop {
@@ -146,13 +146,17 @@ impl Shop {
 
     /// Waits until status, payment and stock of the order have these values.
     pub async fn ends(&self, id: &str, [status, payment, stock]: [&str; 3]) -> Value {
-        eventually(&format!("order {id} is {status}, {payment}, {stock}"), async || {
+        let mut last = Value::Null;
+        let ended = within_timeout(async || {
             let order = self.get(id).await;
             let ended = order["status"] == status && order["payment"] == payment && order["stock"] == stock;
             assert!(in_order_of_time(&order["history"]), "{order}");
+            last = order.clone();
             ended.then_some(order)
+        });
+        ended.await.unwrap_or_else(|| {
+            panic!("not within {TIMEOUT:?}: order {id} is {status}, {payment}, {stock}; it is {last}")
         })
-        .await
     }
 
     /// Returns the notifications that match a query of the operator.

@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 pub const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Polls a condition until it returns a value; panics with `what` after [`TIMEOUT`].
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within_timeout(ask).await.unwrap_or_else(|| panic!("not within {TIMEOUT:?}: {what}"))
+}
+
+/// Polls a condition until it returns a value; `None` after [`TIMEOUT`].
+pub async fn within_timeout<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
-    loop {
+    while started.elapsed() < TIMEOUT {
         if let Some(found) = ask().await {
-            return found;
+            return Some(found);
         }
-        assert!(started.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    None
 }

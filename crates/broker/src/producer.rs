@@ -1,15 +1,18 @@
 //! Sends rows to Kafka and reports the result of each.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use connection::Connection;
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::kafka;
@@ -25,13 +28,44 @@ pub(crate) struct Acknowledgement {
 
 pub(crate) struct Producer {
     inner: ThreadedProducer<Context>,
-    acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
+    /// Dropped after `inner`: rdkafka waits at most 500 ms for the results of the rows that it purges.
+    unanswered: Arc<Unanswered>,
 }
 
 /// Passes the results on. The delivery callback runs on librdkafka's thread and must not do more.
 struct Context {
-    acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
+    unanswered: Arc<Unanswered>,
     connection: Connection,
+}
+
+/// The rows that were sent and have no result yet; refuses them when it is dropped.
+struct Unanswered {
+    ids: Mutex<HashSet<i64>>,
+    acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
+}
+
+impl Unanswered {
+    fn add(&self, id: i64) {
+        self.ids().insert(id);
+    }
+
+    fn answer(&self, id: i64, result: Result<(), KafkaError>) {
+        self.ids().remove(&id);
+        let _ = self.acknowledgements.send(Acknowledgement { id, result });
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        let ids = std::mem::take(&mut *self.ids());
+        for id in ids {
+            self.answer(id, Err(KafkaError::MessageProduction(RDKafkaErrorCode::PurgeInflight)));
+        }
+    }
 }
 
 impl ClientContext for Context {
@@ -48,8 +82,7 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Box<i64>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<i64>) {
-        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
-        let _ = self.acknowledgements.send(Acknowledgement { id: *id, result });
+        self.unanswered.answer(*id, result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone()));
     }
 }
 
@@ -58,14 +91,16 @@ impl Producer {
         settings: &Settings,
         acknowledgements: mpsc::UnboundedSender<Acknowledgement>,
     ) -> Result<Self, KafkaError> {
+        let unanswered = Arc::new(Unanswered { ids: Mutex::default(), acknowledgements });
         let context =
-            Context { acknowledgements: acknowledgements.clone(), connection: settings.connection.clone() };
+            Context { unanswered: Arc::clone(&unanswered), connection: settings.connection.clone() };
         let inner: ThreadedProducer<Context, NoCustomPartitioner> =
             kafka::producer(settings).create_with_context(context)?;
-        Ok(Self { inner, acknowledgements })
+        Ok(Self { inner, unanswered })
     }
 
-    /// Sends a row. An acknowledgement follows in any case, even when librdkafka refuses the row at once.
+    /// Sends a row. An acknowledgement follows in any case: when librdkafka refuses the row at once, and when this producer is
+    /// dropped.
     pub(crate) fn send(&self, id: i64, topic: &str, row: &Row) {
         let headers = row.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
             headers.insert(Header { key: name, value: value.bytes() })
@@ -78,8 +113,9 @@ impl Producer {
         if let Some(value) = &row.value {
             record = record.payload(value.as_slice());
         }
+        self.unanswered.add(id);
         if let Err((error, _)) = self.inner.send(record) {
-            let _ = self.acknowledgements.send(Acknowledgement { id, result: Err(error) });
+            self.unanswered.answer(id, Err(error));
         }
     }
 
@@ -95,5 +131,22 @@ impl Producer {
     /// Waits until nothing is in flight, at most `bound`. Blocks.
     pub(crate) fn flush(&self, bound: Duration) -> Result<(), KafkaError> {
         self.inner.flush(bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_a_result_are_refused_when_the_producer_is_gone() {
+        let (acknowledgements, mut results) = mpsc::unbounded_channel();
+        let unanswered = Unanswered { ids: Mutex::default(), acknowledgements };
+        unanswered.add(1);
+        unanswered.add(2);
+        unanswered.answer(1, Ok(()));
+        drop(unanswered);
+        let mut next = || results.blocking_recv().map(|found| (found.id, found.result.is_ok()));
+        assert_eq!([next(), next(), next()], [Some((1, true)), Some((2, false)), None]);
     }
 }

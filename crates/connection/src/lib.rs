@@ -110,10 +110,13 @@ impl Connection {
     }
 
     /// Notes a refusal of the connection, by Kafka or by the client itself: for the callbacks that receive librdkafka's errors
-    /// and log lines. Others are ignored: an unreachable Kafka is no refusal.
+    /// and log lines. A Kafka where nobody listens is no refusal: a broker that is killed closes its connections first, which
+    /// looks like one.
     pub fn note(&self, message: &str) {
         if let Some(text) = refusal::explain(message) {
             *self.last() = Some(text.to_owned());
+        } else if refusal::is_unreachable(message) {
+            self.clear();
         }
     }
 

@@ -49,3 +49,9 @@ pub(crate) fn explain(message: &str) -> Option<&'static str> {
     let found = TEXTS.iter().find(|(parts, _)| parts.iter().all(|part| message.contains(part)));
     found.map(|(_, text)| *text)
 }
+
+/// Returns whether librdkafka's message says that nobody listens at a broker's address. A refused IPv6 address says nothing:
+/// a host name often has both, and the broker listens on one.
+pub(crate) fn is_unreachable(message: &str) -> bool {
+    message.contains("Connect to ipv4#") && message.contains(" failed: ")
+}

@@ -146,6 +146,11 @@ fn refusals_say_what_to_check_and_outages_are_none() {
         let refusal = other.refusal().unwrap();
         assert!(refusal.starts_with(said), "{refusal}");
     }
+    connection.note("localhost:9092/1: Connect to ipv6#[::1]:9092 failed: Connection refused");
+    assert!(connection.refusal().is_some(), "the broker may listen on the other address of its host");
+    connection.note("localhost:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused");
+    assert_eq!(connection.refusal(), None, "a killed broker closed its connections as one with TLS does");
+    connection.note("SSL handshake failed: error:0A00010B: wrong version number");
     other.clear();
     assert_eq!(connection.refusal(), None);
 }

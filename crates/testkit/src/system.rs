@@ -212,8 +212,18 @@ impl System {
         self.members.iter().flat_map(|member| &member.instances).map(|(_, daemon)| daemon)
     }
 
-    /// Prints the last log lines of each process, for a failed test.
-    fn show_logs(&self) {
+    /// Prints what is waiting and the last log lines of each process, for a failed test.
+    fn show_state(&self) {
+        match finish(self.look()) {
+            Ok(looks) => {
+                let waiting: Vec<String> = looks.into_iter().flat_map(|look| look.waiting).collect();
+                eprintln!(
+                    "--- waiting: {}",
+                    if waiting.is_empty() { "nothing".to_owned() } else { waiting.join(", ") }
+                );
+            }
+            Err(error) => eprintln!("--- what is waiting cannot be read: {error}"),
+        }
         for daemon in self.daemons().chain(self.servers.kafka()).chain(self.servers.postgres()) {
             let state = daemon.end().unwrap_or_else(|| "is running".to_owned());
             eprintln!("--- {} {state}; the end of its log:\n{}", daemon.name(), daemon.log_tail());
@@ -238,7 +248,7 @@ impl Drop for System {
             finish(self.quiesce())
         };
         if failing || idle.is_err() {
-            self.show_logs();
+            self.show_state();
         }
         self.daemons().for_each(Daemon::clean_up);
         let shared = Arc::strong_count(&self.servers) > 1 || self.servers.kafka().is_none();
@@ -255,7 +265,7 @@ impl Drop for System {
 }
 
 /// Runs a future to its end from a destructor, on another thread, since the current one may belong to a runtime.
-fn finish(future: impl Future<Output = Result<()>> + Send) -> Result<()> {
+fn finish<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

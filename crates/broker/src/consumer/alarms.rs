@@ -30,11 +30,15 @@ pub(super) struct Alarms {
 }
 
 impl Alarms {
-    /// Forgets partitions without progress: none was possible, because Kafka does not answer or a batch is being retried.
-    /// Both are reported elsewhere.
+    /// Forgets partitions without progress: none was possible, because a batch is being retried, which is reported elsewhere.
     pub(super) fn reset_progress(&mut self) {
         self.progress.reset();
         self.stalled.clear();
+    }
+
+    /// Leaves out the time since the last look, because Kafka did not answer.
+    pub(super) fn pass_over(&mut self) {
+        self.progress.pass_over(Instant::now());
     }
 
     /// Restarts partitions without progress, and reports those that a restart does not help. `behind` are the positions of

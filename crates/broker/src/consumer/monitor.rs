@@ -85,7 +85,7 @@ impl Monitor {
         if let Some(logs) = logs {
             self.compare(&positions, &logs, suspected);
         } else {
-            self.alarms.reset_progress();
+            self.alarms.pass_over();
             if suspected {
                 self.assignment.keep_suspicion();
             }

@@ -12,7 +12,11 @@ pub(super) const REPORT: Duration = Duration::from_secs(30);
 
 /// The partitions that are behind, and since when each is without progress.
 #[derive(Debug, Default)]
-pub(super) struct Progress(BTreeMap<Partition, Idle>);
+pub(super) struct Progress {
+    idle: BTreeMap<Partition, Idle>,
+    /// The time of the last look.
+    looked: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Idle {
@@ -32,11 +36,12 @@ pub(super) struct Stalled {
 impl Progress {
     /// Notes the positions of the partitions that are `behind` at this moment.
     pub(super) fn observe(&mut self, now: Instant, behind: &BTreeMap<Partition, i64>) -> Stalled {
-        self.0.retain(|partition, idle| behind.get(partition) == Some(&idle.next));
+        self.looked = Some(now);
+        self.idle.retain(|partition, idle| behind.get(partition) == Some(&idle.next));
         let mut stalled = Stalled::default();
         for (partition, next) in behind {
             let idle = Idle { next: *next, since: now, assigned: now };
-            let idle = self.0.entry(partition.clone()).or_insert(idle);
+            let idle = self.idle.entry(partition.clone()).or_insert(idle);
             if now.duration_since(idle.since) >= REPORT {
                 stalled.report.push(partition.clone());
             }
@@ -48,10 +53,19 @@ impl Progress {
         stalled
     }
 
-    /// Begins again: no progress was possible, because Kafka does not answer or a batch is being retried. Both are reported
-    /// elsewhere.
+    /// Begins again: no progress was possible, because a batch is being retried, which is reported elsewhere.
     pub(super) fn reset(&mut self) {
-        self.0.clear();
+        self.idle.clear();
+    }
+
+    /// Leaves out the time since the last look: no progress was possible, because Kafka did not answer. The time before still
+    /// counts, so that a partition is assigned again even when a busy Kafka misses a look now and then.
+    pub(super) fn pass_over(&mut self, now: Instant) {
+        let missed = self.looked.replace(now).map_or(Duration::ZERO, |looked| now.duration_since(looked));
+        for idle in self.idle.values_mut() {
+            idle.since += missed;
+            idle.assigned += missed;
+        }
     }
 }
 
@@ -87,7 +101,15 @@ mod tests {
         let (mut progress, begin) = (Progress::default(), Instant::now());
         let behind = || BTreeMap::from([(("t".to_owned(), 0), 5)]);
         progress.observe(begin, &behind());
-        progress.reset();
+        progress.pass_over(begin + REPORT);
         assert_eq!(progress.observe(begin + REPORT, &behind()), Stalled::default());
+        let later = begin + REPORT + ASSIGN_AGAIN;
+        assert_eq!(
+            progress.observe(later, &behind()).assign_again.len(),
+            1,
+            "the time before and after counts"
+        );
+        progress.reset();
+        assert_eq!(progress.observe(later + REPORT, &behind()), Stalled::default());
     }
 }
