@@ -97,23 +97,23 @@ fn events_match_ledger(facts: &Facts<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for (id, events) in &facts.payments {
         let account = id.parse().ok().and_then(|id| accounts.get(&id)).unwrap_or(&none);
-        let mut told = Account { holds: account.holds, captures: account.captures, ..Account::default() };
+        let mut claimed = Account { holds: account.holds, captures: account.captures, ..Account::default() };
         for published in events {
             let amount = published.event.amount().amount;
             match &published.event {
-                PaymentEvent::Authorized(_) => told.authorized += amount,
-                PaymentEvent::Captured(_) => told.captured += amount,
-                PaymentEvent::Voided(_) => told.voided += amount,
-                PaymentEvent::Refunded(_) => told.refunded += amount,
+                PaymentEvent::Authorized(_) => claimed.authorized += amount,
+                PaymentEvent::Captured(_) => claimed.captured += amount,
+                PaymentEvent::Voided(_) => claimed.voided += amount,
+                PaymentEvent::Refunded(_) => claimed.refunded += amount,
                 PaymentEvent::Declined(_) | PaymentEvent::CaptureFailed(_) => {}
             }
         }
         // A hold whose answer was lost, of an order that was cancelled meanwhile, is voided without `payment.authorized`.
-        if told.authorized == 0 {
-            told.authorized = told.voided;
+        if claimed.authorized == 0 {
+            claimed.authorized = claimed.voided;
         }
-        if told != *account {
-            found.push(format!("order {id}: the events say {told:?}, the ledger {account:?}"));
+        if claimed != *account {
+            found.push(format!("order {id}: the events say {claimed:?}, the ledger {account:?}"));
         }
     }
     let silent = accounts.iter().filter(|(id, account)| {

@@ -15,12 +15,12 @@ use crate::{Facts, Invariant};
 
 pub(crate) const INVARIANTS: &[Invariant] = &[
     Invariant { name: "outcomes-are-announced-once", check: outcomes_are_announced_once },
-    Invariant { name: "subscribers-are-told-once-per-restock", check: told_once_per_restock },
+    Invariant { name: "subscribers-are-notified-once-per-restock", check: notified_once_per_restock },
     Invariant { name: "mails-match-deliveries", check: mails_match_deliveries },
     Invariant { name: "repeated-mails-were-in-flight", check: repeated_mails_were_in_flight },
     Invariant { name: "deliveries-match-their-events", check: deliveries_match_their_events },
     Invariant { name: "waves-follow-the-line", check: line::waves_follow_the_line },
-    Invariant { name: "nobody-is-told-after-leaving", check: leaving::nobody_is_told_after_leaving },
+    Invariant { name: "nobody-is-notified-after-leaving", check: leaving::nobody_is_notified_after_leaving },
 ];
 
 /// The most mails that one instance has in flight (`SMTP_CONNECTIONS`).
@@ -68,15 +68,15 @@ fn outcomes_are_announced_once(facts: &Facts<'_>) -> Vec<String> {
 }
 
 /// A subscriber who consented gets one message per restock and channel, about restocks that took place.
-fn told_once_per_restock(facts: &Facts<'_>) -> Vec<String> {
+fn notified_once_per_restock(facts: &Facts<'_>) -> Vec<String> {
     let tables = &facts.history.tables;
     let consented: BTreeMap<_, _> =
         tables.subscriptions.iter().map(|row| (row.id, row.consent.is_some())).collect();
     let restocks: BTreeMap<&str, i64> =
         tables.stock.iter().map(|row| (row.sku.as_str(), row.restocks)).collect();
-    let (mut told, mut found) = (BTreeSet::new(), Vec::new());
+    let (mut notified, mut found) = (BTreeSet::new(), Vec::new());
     for row in tables.deliveries.iter().filter(|row| row.kind == "back_in_stock") {
-        if !told.insert((row.subscription_id, row.restocks, row.channel.as_str())) {
+        if !notified.insert((row.subscription_id, row.restocks, row.channel.as_str())) {
             found.push(format!("{row:?}: the same subscriber gets a second message"));
         }
         if row.subscription_id.and_then(|id| consented.get(&id)) != Some(&true) {
@@ -166,10 +166,10 @@ fn deliveries_match_their_events(facts: &Facts<'_>) -> Vec<String> {
     for row in &facts.history.tables.deliveries {
         rows.insert(row.id.to_string(), row);
         let last = facts.notifications.get(row.id.to_string().as_str()).and_then(|events| events.last());
-        let told = last.map(|last| last.event.ce_type().split('.').nth(1).unwrap_or_default());
+        let published = last.map(|last| last.event.ce_type().split('.').nth(1).unwrap_or_default());
         let ended = matches!(row.status.as_str(), "sent" | "failed");
-        if told.is_some_and(|told| told != row.status) || (ended && told.is_none()) {
-            found.push(format!("{row:?}, its last event is {told:?}"));
+        if published.is_some_and(|published| published != row.status) || (ended && published.is_none()) {
+            found.push(format!("{row:?}, its last event is {published:?}"));
         }
     }
     for (id, events) in &facts.notifications {

@@ -21,11 +21,11 @@ type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 pub struct Fault {
     /// The name on the command line.
     pub name: &'static str,
-    /// What happens, in a sentence.
+    /// A sentence about what happens.
     pub what: &'static str,
     /// Whether the servers need disks that can be filled.
     pub small_disks: bool,
-    pub(crate) run: for<'a> fn(&'a Site, &'a mut Random) -> Running<'a>,
+    run: for<'a> fn(&'a Site, &'a mut Random) -> Running<'a>,
 }
 
 macro_rules! fault {
@@ -45,6 +45,11 @@ macro_rules! fault {
 impl Fault {
     /// Stands for a fault that is picked at random each round.
     pub const MIX: Self = fault!("mix", nothing, "one of the faults above, picked at random each round");
+
+    /// Breaks the site, and leaves it whole again.
+    pub async fn run(&self, site: &Site, random: &mut Random) -> anyhow::Result<()> {
+        (self.run)(site, random).await
+    }
 }
 
 /// All faults, in the order of the report.

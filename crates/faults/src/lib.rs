@@ -1,7 +1,7 @@
 //! Breaks a whole system under load, waits until it has recovered, and checks its history with the crate `checker`.
 //!
 //! A [`Site`] is a system with proxies, a mail server and clients that record what they see. [`FAULTS`] is the vocabulary of
-//! faults. [`Site::round`] puts load on the site, injects one fault, measures the recovery, collects the [`History`] and
+//! faults. [`Site::round`] puts load on the site, breaks it, measures the recovery, collects the [`History`] and
 //! checks it. Random choices follow from a seed.
 //!
 //! [`History`]: checker::History

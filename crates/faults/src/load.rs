@@ -25,7 +25,7 @@ const METHODS: [&str; 8] = [
 /// A product that never runs out, one that often does, and one that is restocked one by one.
 const PRODUCTS: [(&str, i64); 3] = [("PLENTY", 1_000_000), ("SCARCE", 20), ("RARE", 0)];
 /// How long an impatient customer waits for an answer before the same request is sent again.
-const PATIENCE: [Duration; 3] =
+const TIMEOUTS: [Duration; 3] =
     [Duration::from_millis(150), Duration::from_millis(600), Duration::from_secs(4)];
 /// The longest pause of a customer between two actions, in milliseconds.
 const PACE: u64 = 150;
@@ -71,14 +71,14 @@ impl Site {
         &self,
         key: &str,
         body: &Value,
-        patience: Duration,
+        timeout: Duration,
         stop: &CancellationToken,
     ) -> Option<Value> {
         loop {
             let http =
                 self.request(Method::POST, "order", "/orders").json(body).header("Idempotency-Key", key);
             let request = Request::Place { key: key.to_owned(), body: body.clone() };
-            let (status, answer) = self.send(request, http.timeout(patience)).await;
+            let (status, answer) = self.send(request, http.timeout(timeout)).await;
             match status {
                 202 => return serde_json::from_str(&answer).ok(),
                 0 | 409 | 429 | 503 if !stop.is_cancelled() => sleep(Duration::from_millis(50)).await,
@@ -149,8 +149,8 @@ impl<'a> Customer<'a> {
         if let Some(claim) = claim {
             body["claim"] = claim.into();
         }
-        let (key, patience) = (self.key(), *self.random.pick(&PATIENCE));
-        let Some(order) = self.site.place(&key, &body, patience, &self.stop).await else { return };
+        let (key, timeout) = (self.key(), *self.random.pick(&TIMEOUTS));
+        let Some(order) = self.site.place(&key, &body, timeout, &self.stop).await else { return };
         let (Some(id), Some(token)) = (order["id"].as_str(), order["cancel_token"].as_str()) else { return };
         for _ in 0..self.random.below(3) {
             sleep(Duration::from_millis(self.random.below(100))).await;

@@ -160,7 +160,8 @@ impl Run {
         eprintln!("round {}: {}", self.rounds, chosen.name);
         let checks = !is_soak || is_last || present.rounds.is_multiple_of(ROUNDS);
         let name = format!("r{}", self.rounds);
-        let outcome = present.site.round(&name, &chosen, random.below(u64::MAX), checks).await?;
+        let broken = async |site: &Site, random: &mut Random| chosen.run(site, random).await;
+        let outcome = present.site.round(&name, broken, random.below(u64::MAX), checks).await?;
         eprintln!("  recovered after {:?}, idle after {:?}", outcome.recovery, outcome.idle);
         outcome.found.iter().for_each(|finding| eprintln!("  FOUND {finding}"));
         present.checked = row.add(&outcome, present.checked);

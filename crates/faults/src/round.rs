@@ -11,7 +11,6 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::collect::{Positions, positions};
-use crate::faults::Fault;
 use crate::load::Customer;
 use crate::site::Site;
 
@@ -34,15 +33,22 @@ pub struct Outcome {
     pub idle: Duration,
     /// The largest resident memory of a service's process so far, in MB, and the process.
     pub memory: (u64, String),
-    /// What contradicts each other, and other findings, such as a panic.
+    /// Contradictions, and other findings, such as a panic.
     pub found: Vec<String>,
     /// The whole history of the site, if this round checked it.
     pub history: Option<History>,
 }
 
 impl Site {
-    /// Puts load on the site, injects the fault, waits for the recovery and, if this round `checks`, checks the history.
-    pub async fn round(&self, name: &str, fault: &Fault, seed: u64, checks: bool) -> anyhow::Result<Outcome> {
+    /// Puts load on the site, breaks it, waits for the recovery and, if this round `checks`, checks the history. `broken` leaves
+    /// the site whole again.
+    pub async fn round(
+        &self,
+        name: &str,
+        broken: impl AsyncFnOnce(&Self, &mut Random) -> anyhow::Result<()>,
+        seed: u64,
+        checks: bool,
+    ) -> anyhow::Result<Outcome> {
         let mut random = Random::new(seed);
         let stop = CancellationToken::new();
         let customers = (0..self.customers).map(|number| {
@@ -52,14 +58,14 @@ impl Site {
         let breaking = async {
             let _stop = stop.clone().drop_guard();
             sleep(LOAD).await;
-            (fault.run)(self, &mut random).await.with_context(|| format!("the fault {}", fault.name))?;
+            broken(self, &mut random).await.context("the fault itself failed")?;
             let recovery = self.recover(name).await?;
             sleep(LOAD).await;
             Ok::<_, anyhow::Error>(recovery)
         };
         let (recovery, _) = futures::join!(breaking, join_all(customers));
         let recovery = recovery?;
-        let (idle, unfinished) = self.settle().await?;
+        let (idle, unfinished) = self.quiesce().await?;
         let history = if checks { Some(self.collect().await?) } else { None };
         let contradictions = history.as_ref().map(checker::check).unwrap_or_default();
         let mut found: Vec<String> =
@@ -74,9 +80,9 @@ impl Site {
         let email = format!("{name}-probe@example.com");
         let body = json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "PLENTY", "quantity": 1}]});
         let probe = async {
-            let patience = Duration::from_secs(2);
+            let timeout = Duration::from_secs(2);
             let order = self
-                .place(&format!("{name}-probe"), &body, patience, &stop)
+                .place(&format!("{name}-probe"), &body, timeout, &stop)
                 .await
                 .context("the probe is refused")?;
             let id = order["id"].as_str().context("an id")?.to_owned();
@@ -91,7 +97,7 @@ impl Site {
     }
 
     /// Waits until nothing is left to do. Returns what is left after the longest time.
-    async fn settle(&self) -> anyhow::Result<(Duration, Vec<Contradiction>)> {
+    async fn quiesce(&self) -> anyhow::Result<(Duration, Vec<Contradiction>)> {
         let started = Instant::now();
         // The positions of the last look that found nothing to do, and the time since which they have not changed.
         let mut still: Option<(Positions, Instant)> = None;

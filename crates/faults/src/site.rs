@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use checker::{Call, Location, Request};
 use reqwest::RequestBuilder;
 use system_tests::{Inbox, Random, Shop, mailing};
@@ -20,8 +21,8 @@ const INSTANCES: usize = 2;
 pub struct Site {
     pub(crate) shop: Shop,
     pub(crate) inbox: Inbox,
-    pub(crate) kafka: Proxy,
-    pub(crate) postgres: Proxy,
+    /// The proxies before Kafka and Postgres, unless the site has servers that a test started.
+    proxies: Option<[Proxy; 2]>,
     pub(crate) record: Mutex<Recording>,
     /// The disks of Kafka and Postgres, when they can be filled. Declared, and so dropped, after the system that uses them.
     pub(crate) disks: Option<[Disk; 2]>,
@@ -31,7 +32,7 @@ pub struct Site {
     start: Instant,
 }
 
-/// What happened so far, for the history.
+/// The events of a run so far, for the history.
 #[derive(Default)]
 pub(crate) struct Recording {
     pub calls: Vec<Call>,
@@ -40,15 +41,19 @@ pub(crate) struct Recording {
 }
 
 impl Site {
-    /// Starts a private Kafka and Postgres behind proxies, and one instance of each service,
-    /// for this number of customers at the same time. With `small_disks`, which only root can mount, the servers' disks can
-    /// be filled.
+    /// Starts a private Kafka and Postgres behind proxies, and one instance of each service, for this number of customers at
+    /// the same time. With `small_disks`, which only root can mount, the servers' disks can be filled.
     pub async fn open(customers: u64, small_disks: bool) -> anyhow::Result<Self> {
         let disks = if small_disks { Some([Disk::mount("kafka")?, Disk::mount("postgres")?]) } else { None };
         let data = |number: usize| disks.as_ref().map(|disks| disks[number].data());
         let (at_kafka, at_postgres) = (Place::behind_a_proxy(data(0))?, Place::behind_a_proxy(data(1))?);
-        let (kafka, postgres) = (Proxy::open(&at_kafka).await?, Proxy::open(&at_postgres).await?);
+        let proxies = [Proxy::open(&at_kafka).await?, Proxy::open(&at_postgres).await?];
         let servers = Arc::new(Servers::private_through(at_kafka, at_postgres).await?);
+        Ok(Self { proxies: Some(proxies), disks, ..Self::on(servers, customers).await? })
+    }
+
+    /// Starts one instance of each service on these servers, which the caller breaks.
+    pub async fn on(servers: Arc<Servers>, customers: u64) -> anyhow::Result<Self> {
         let inbox = Inbox::open();
         let builder = System::builder().servers(servers).built().instances_of_all(INSTANCES);
         let builder = builder.env("order", "ORDER_EXPIRES_AFTER", "30s");
@@ -59,11 +64,10 @@ impl Site {
         let site = Self {
             shop,
             inbox,
-            kafka,
-            postgres,
+            proxies: None,
             record: Mutex::default(),
             customers,
-            disks,
+            disks: None,
             interruptions: AtomicUsize::new(0),
             start: Instant::now(),
         };
@@ -72,6 +76,25 @@ impl Site {
         }
         site.fill().await?;
         Ok(site)
+    }
+
+    /// The system and its HTTP client.
+    pub fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    /// The proxy before Kafka.
+    pub(crate) fn kafka(&self) -> anyhow::Result<&Proxy> {
+        Ok(&self.proxies()?[0])
+    }
+
+    /// The proxy before Postgres.
+    pub(crate) fn postgres(&self) -> anyhow::Result<&Proxy> {
+        Ok(&self.proxies()?[1])
+    }
+
+    fn proxies(&self) -> anyhow::Result<&[Proxy; 2]> {
+        self.proxies.as_ref().context("this system has no proxies before its servers")
     }
 
     /// Whether the servers' disks can be filled.

@@ -1,6 +1,7 @@
 //! A few faults in a row on one system, each with the check of the whole history. `./scripts/faults` runs all of them.
 
 use faults::{FAULTS, Site};
+use system_tests::Random;
 
 /// Faults of different kinds that end soon.
 const SHORT: [&str; 3] = ["kill", "poison", "postgres-commit-lost"];
@@ -12,7 +13,8 @@ async fn after_each_fault_the_history_has_no_contradiction() {
     let site = Site::open(CUSTOMERS, false).await.unwrap();
     for (number, name) in SHORT.into_iter().enumerate() {
         let fault = FAULTS.iter().find(|fault| fault.name == name).unwrap();
-        let outcome = site.round(&format!("r{number}"), fault, SEED + number as u64, true).await.unwrap();
+        let broken = async |site: &Site, random: &mut Random| fault.run(site, random).await;
+        let outcome = site.round(&format!("r{number}"), broken, SEED + number as u64, true).await.unwrap();
         assert!(outcome.found.is_empty(), "{name}, seed {}: {:#?}", SEED + number as u64, outcome.found);
         let history = outcome.history.unwrap();
         assert!(!history.tables.orders.is_empty() && !history.mails.is_empty(), "{name} had no load");

@@ -211,7 +211,7 @@ document.addEventListener("click", async (event) => {
 const GATEWAY = { up: [0, false], slow: [2000, false], away: [0, true] };
 one("[data-gateway]")?.addEventListener("change", ({ target }) => {
   const [latency_ms, outage] = GATEWAY[target.value];
-  // The gateway is everybody's: what it does now is not known here, only what it is told.
+  // Others control the gateway, too, so the board does not show its present state.
   target.value = "";
   run({ command: "gateway", latency_ms, outage }).catch((error) => say(error.message));
 });

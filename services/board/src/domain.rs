@@ -1,4 +1,4 @@
-//! What the board knows of the topics, in bounded memory; no I/O.
+//! The state of the topics as the board has read it, in bounded memory; no I/O.
 
 mod catalogue;
 mod event;

@@ -1,4 +1,4 @@
-//! What the cluster really applies: `migrate` compares, and the service repeats what does not hold.
+//! The settings that the cluster really applies: `migrate` compares them, and the service repeats what does not hold.
 
 use serde_json::Value;
 use system_tests::{Shop, eventually, run};

@@ -76,7 +76,7 @@ impl Cluster<'_> {
             self.alter(spec, spec.settings.iter().filter(|wanted| !wanted.is_exactly(entries)), entries)
                 .await?;
         }
-        let mut after = self.describe_settled(specs).await?;
+        let mut after = self.describe_stable(specs).await?;
         for (spec, present) in specs.iter().zip(&mut after) {
             self.set_one_by_one(spec, present).await?;
         }

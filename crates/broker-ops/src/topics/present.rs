@@ -12,7 +12,7 @@ use super::{Cluster, CreateTopicsError};
 
 /// How long a broker may need to know a new topic, and changed settings: several brokers that start together need seconds.
 const KNOWN: Duration = Duration::from_secs(10);
-const SETTLED: Duration = Duration::from_secs(3);
+const STABLE_WITHIN: Duration = Duration::from_secs(3);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -47,10 +47,10 @@ impl Cluster<'_> {
     }
 
     /// Returns the settings after a change, which takes a moment to reach every broker.
-    pub(super) async fn describe_settled(&self, specs: &[Spec]) -> Result<Vec<Present>, CreateTopicsError> {
-        let is_settled =
+    pub(super) async fn describe_stable(&self, specs: &[Spec]) -> Result<Vec<Present>, CreateTopicsError> {
+        let is_stable =
             |present: &[Present]| specs.iter().zip(present).all(|(spec, present)| present.is_exactly(spec));
-        self.describe_until(specs, SETTLED, is_settled).await
+        self.describe_until(specs, STABLE_WITHIN, is_stable).await
     }
 
     /// Reads the settings until they are as expected, at most for as long as `limit`.

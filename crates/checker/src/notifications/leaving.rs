@@ -8,7 +8,7 @@ use crate::Facts;
 use crate::history::{Call, History, Mail, Request};
 
 /// No mail arrives after somebody has left and the system was idle, unless they came back.
-pub(crate) fn nobody_is_told_after_leaving(facts: &Facts<'_>) -> Vec<String> {
+pub(crate) fn nobody_is_notified_after_leaving(facts: &Facts<'_>) -> Vec<String> {
     let history = facts.history;
     let deliveries: BTreeMap<_, _> = history.tables.deliveries.iter().map(|row| (row.id, row)).collect();
     let (mut mails, mut requests) =
@@ -24,16 +24,16 @@ pub(crate) fn nobody_is_told_after_leaving(facts: &Facts<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for call in &history.calls {
         let Some(leaving) = leaving(facts, call) else { continue };
-        let Some(settled) = settled(history, call) else { continue };
+        let Some(effective) = effective_at(history, call) else { continue };
         let (later, requests) = (mails.get(leaving.email), requests.get(leaving.email));
-        for mail in later.into_iter().flatten().filter(|mail| mail.at > settled) {
+        for mail in later.into_iter().flatten().filter(|mail| mail.at > effective) {
             let about = deliveries.get(&mail.delivery).filter(|row| row.kind == "back_in_stock");
             let about = about.and_then(|row| row.sku.as_deref());
             let concerned = leaving.sku.is_none_or(|sku| about == Some(sku));
             let since =
                 requests.into_iter().flatten().filter(|later| call.sent < later.sent && later.sent < mail.at);
             if concerned && !since.into_iter().any(|later| leaving.ends_by(&later.request)) {
-                found.push(format!("{:?} at {settled} ms, and later {mail:?}", call.request));
+                found.push(format!("{:?} at {effective} ms, and later {mail:?}", call.request));
             }
         }
     }
@@ -70,7 +70,7 @@ fn leaving<'h>(facts: &Facts<'h>, call: &'h Call) -> Option<Leaving<'h>> {
 }
 
 /// The first moment after the answer at which the system was idle.
-fn settled(history: &History, call: &Call) -> Option<u64> {
+fn effective_at(history: &History, call: &Call) -> Option<u64> {
     let answered = call.answered?;
     history.idle_at.iter().copied().find(|idle| *idle >= answered)
 }

@@ -25,9 +25,9 @@ pub(crate) fn waves_follow_the_line(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    for ((sku, restocks), mut told) in waves {
-        told.sort_unstable_by_key(|(id, _)| *id);
-        for (place, (id, late)) in told.iter().enumerate() {
+    for ((sku, restocks), mut notified) in waves {
+        notified.sort_unstable_by_key(|(id, _)| *id);
+        for (place, (id, late)) in notified.iter().enumerate() {
             // An order's request waits for the contact, and a purchase suspends a place: both may be notified later.
             let may_wait = late.consent.as_deref() == Some("order")
                 || late
@@ -39,9 +39,9 @@ pub(crate) fn waves_follow_the_line(facts: &Facts<'_>) -> Vec<String> {
                     && late.quantity <= early.quantity
                     && joined(late).is_some_and(|at| at + CLOCKS < decided(*early_id))
             };
-            if let Some((early, ahead)) = told[..place].iter().find(overtaken).filter(|_| !may_wait) {
+            if let Some((early, ahead)) = notified[..place].iter().find(overtaken).filter(|_| !may_wait) {
                 found.push(format!(
-                    "{sku:?}, restock {restocks:?}: {early} of {ahead:?} was told before {id} of {late:?}"
+                    "{sku:?}, restock {restocks:?}: {early} of {ahead:?} was notified before {id} of {late:?}"
                 ));
             }
         }

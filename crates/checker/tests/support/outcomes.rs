@@ -91,15 +91,15 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         let again = delivery(history, "order_confirmed").clone();
         history.tables.deliveries.push(again);
     }),
-    by("outcomes-are-announced-once", "a customer is not told by one channel", |history| {
+    by("outcomes-are-announced-once", "a customer is not notified on one channel", |history| {
         let id = delivery(history, "order_cancelled").id;
         history.tables.deliveries.retain(|row| row.id != id);
     }),
-    by("outcomes-are-announced-once", "a customer is told of what did not happen", |history| {
+    by("outcomes-are-announced-once", "a customer is notified of what did not happen", |history| {
         delivery(history, "order_cancelled").kind = "order_refunded".to_owned();
     }),
     by(
-        "subscribers-are-told-once-per-restock",
+        "subscribers-are-notified-once-per-restock",
         "a subscriber gets two messages about one restock",
         |history| {
             let again = delivery(history, "back_in_stock").clone();
@@ -107,13 +107,13 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         },
     ),
     by(
-        "subscribers-are-told-once-per-restock",
-        "a subscriber is told of a restock that did not happen",
+        "subscribers-are-notified-once-per-restock",
+        "a subscriber is notified of a restock that did not happen",
         |history| {
             delivery(history, "back_in_stock").restocks = Some(1_000);
         },
     ),
-    by("subscribers-are-told-once-per-restock", "somebody is told who did not consent", |history| {
+    by("subscribers-are-notified-once-per-restock", "somebody is notified who did not consent", |history| {
         let id = delivery(history, "back_in_stock").subscription_id;
         first(&mut history.tables.subscriptions, |row| Some(row.id) == id).consent = None;
     }),
@@ -153,7 +153,7 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         let key = event(history, "notification.sent.v1").key.clone();
         history.tables.deliveries.retain(|row| row.id.to_string() != key);
     }),
-    by("waves-follow-the-line", "somebody behind in line is told first", |history| {
+    by("waves-follow-the-line", "somebody behind in line is notified first", |history| {
         let [early, late] = two_in_a_wave(history);
         let (early, late) = (early.unwrap(), late.unwrap());
         let row = first(&mut history.tables.subscriptions, |row| row.id == early);
@@ -163,12 +163,12 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         row.activated_at = Some("2020-01-01T00:00:00+00:00".to_owned());
         (row.email, row.quantity, row.consent) = (None, 1, Some("double_opt_in".to_owned()));
     }),
-    by("nobody-is-told-after-leaving", "somebody is mailed after an erasure", |history| {
+    by("nobody-is-notified-after-leaving", "somebody is mailed after an erasure", |history| {
         let mut mail = history.mails[0].clone();
         (mail.to, mail.at) = (erased(history), u64::MAX);
         history.mails.push(mail);
     }),
-    by("nobody-is-told-after-leaving", "a buyer is told that the product is back", |history| {
+    by("nobody-is-notified-after-leaving", "a buyer is notified that the product is back", |history| {
         let delivery = delivery(history, "back_in_stock").clone();
         let (buyer, sku) = ("buyer@example.com", delivery.sku.clone().unwrap());
         let row = confirmed(history);

@@ -24,26 +24,26 @@ pub(super) async fn freeze(site: &Site, random: &mut Random) -> anyhow::Result<(
 }
 
 pub(super) async fn slow(site: &Site, random: &mut Random) -> anyhow::Result<()> {
-    site.kafka.set(Mode::Delay(Duration::from_millis(20 + random.below(180))));
+    site.kafka()?.set(Mode::Delay(Duration::from_millis(20 + random.below(180))));
     sleep(Duration::from_secs(5)).await;
-    site.kafka.set(Mode::Pass);
+    site.kafka()?.set(Mode::Pass);
     Ok(())
 }
 
 pub(super) async fn cut(site: &Site, random: &mut Random) -> anyhow::Result<()> {
     for _ in 0..8 {
-        site.kafka.set(Mode::Cut);
+        site.kafka()?.set(Mode::Cut);
         between(random, 1, 200).await;
-        site.kafka.set(Mode::Pass);
+        site.kafka()?.set(Mode::Pass);
         between(random, 1, 600).await;
     }
     Ok(())
 }
 
 pub(super) async fn one_way(site: &Site, random: &mut Random) -> anyhow::Result<()> {
-    site.kafka.set(*random.pick(&[Mode::HoldRequests, Mode::HoldAnswers]));
+    site.kafka()?.set(*random.pick(&[Mode::HoldRequests, Mode::HoldAnswers]));
     between(random, 2_000, 10_000).await;
-    site.kafka.set(Mode::Pass);
+    site.kafka()?.set(Mode::Pass);
     Ok(())
 }
 

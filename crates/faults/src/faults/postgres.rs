@@ -28,20 +28,20 @@ pub(super) async fn freeze(site: &Site, random: &mut Random) -> anyhow::Result<(
 
 pub(super) async fn cut(site: &Site, random: &mut Random) -> anyhow::Result<()> {
     for _ in 0..8 {
-        site.postgres.set(Mode::Cut);
+        site.postgres()?.set(Mode::Cut);
         site.interrupt();
         between(random, 1, 200).await;
-        site.postgres.set(Mode::Pass);
+        site.postgres()?.set(Mode::Pass);
         between(random, 1, 600).await;
     }
     Ok(())
 }
 
 pub(super) async fn commit_lost(site: &Site, _: &mut Random) -> anyhow::Result<()> {
-    site.postgres.set(Mode::LoseCommits);
+    site.postgres()?.set(Mode::LoseCommits);
     site.interrupt();
     sleep(Duration::from_secs(3)).await;
-    site.postgres.set(Mode::Pass);
+    site.postgres()?.set(Mode::Pass);
     Ok(())
 }
 

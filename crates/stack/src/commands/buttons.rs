@@ -24,7 +24,7 @@ const KEPT: usize = 20;
 /// The most commands at the same time.
 const AT_ONCE: usize = 4;
 
-/// What all requests share.
+/// The state that all requests share.
 struct Shared {
     home: Home,
     local: Local,
@@ -38,7 +38,7 @@ struct Done {
     number: u64,
     /// The command as a person types it.
     typed: String,
-    /// What it printed; null while it runs.
+    /// Its output; null while it runs.
     output: Option<String>,
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn product(
     app.pages.show(StatusCode::OK, "product.html", Content { offer, claim, cards: CARDS })
 }
 
-/// What the page and the stream show of an order.
+/// An order as the page and the stream show it.
 #[derive(Serialize)]
 pub(super) struct OrderContent {
     id: String,

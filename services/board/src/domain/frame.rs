@@ -1,4 +1,4 @@
-//! What browsers are sent several times per second: the new events, coalesced, and the rates.
+//! The message that browsers get several times per second: the new events, coalesced, and the rates.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -10,7 +10,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// The most instances that a button starts.
 const INSTANCES: u16 = 4;
 
-/// What a button asks for.
+/// A request of a button.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase")]
 pub(super) enum Asked {
