@@ -48,8 +48,17 @@ pub enum CreateTopicsError {
 }
 
 impl CreateTopicsError {
-    fn refused(topic: &str, code: RDKafkaErrorCode) -> Self {
-        Self::Refused { topic: topic.to_owned(), reason: code.to_string() }
+    fn refused(settings: &Settings, topic: &str, code: RDKafkaErrorCode) -> Self {
+        let help = match code {
+            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+                format!(
+                    ": the ACLs forbid it; this prints the rights that `migrate` needs: {} acls --migrate",
+                    settings.program
+                )
+            }
+            _ => String::new(),
+        };
+        Self::Refused { topic: topic.to_owned(), reason: format!("{code}{help}") }
     }
 }
 

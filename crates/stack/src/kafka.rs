@@ -12,8 +12,10 @@ use crate::{environment, helper, java};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connection::Connection;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientConfig, ClientContext};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
@@ -177,12 +179,46 @@ pub fn environment_variables() -> Vec<(String, String)> {
 
 /// Returns the settings of a client for these bootstrap servers.
 pub fn client(brokers: &str) -> ClientConfig {
-    let connection = CONNECTION
-        .get_or_init(|| Connection::of_variables(environment_variables().into_iter()).unwrap_or_default());
-    let mut config: ClientConfig = connection.properties().into_iter().collect();
+    let mut config: ClientConfig = present_connection().properties().into_iter().collect();
     config.set("bootstrap.servers", brokers).set("client.id", "stack");
     config
 }
+
+fn present_connection() -> &'static Connection {
+    CONNECTION
+        .get_or_init(|| Connection::of_variables(environment_variables().into_iter()).unwrap_or_default())
+}
+
+/// Asks for the number of brokers, at most for `timeout`. Blocks. The error says why Kafka refuses the connection, if it does.
+pub(crate) fn count_brokers(brokers: &str, timeout: Duration) -> std::result::Result<usize, String> {
+    let connection = present_connection().clone();
+    let mut config = client(brokers);
+    // Only this log line, of level info, shows that a broker expects another security.protocol.
+    config.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
+    let asked: KafkaResult<BaseConsumer<Noting>> = config.create_with_context(Noting(connection.clone()));
+    let consumer = asked.map_err(|error| error.to_string())?;
+    let answer = consumer.fetch_metadata(None, timeout);
+    while answer.is_err() && consumer.poll(Duration::ZERO).is_some() {}
+    answer.map(|metadata| metadata.brokers().len()).map_err(|error| match connection.refusal() {
+        Some(refusal) => format!("it refuses the connection: {refusal}"),
+        None => error.to_string(),
+    })
+}
+
+/// The context of a client that notes why Kafka refuses the connection.
+struct Noting(Connection);
+
+impl ClientContext for Noting {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, message: &str) {
+        self.0.note(message);
+    }
+
+    fn error(&self, _: KafkaError, reason: &str) {
+        self.0.note(reason);
+    }
+}
+
+impl ConsumerContext for Noting {}
 
 /// Returns the JVM arguments of one of Kafka's own programs, up to the main class.
 fn jvm(jars: &Path) -> Vec<OsString> {

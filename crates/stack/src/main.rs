@@ -11,6 +11,7 @@ mod prepare;
 mod screen;
 mod secured;
 mod seed;
+mod tool_properties;
 mod tour;
 
 use clap::{Parser, Subcommand};

@@ -1,6 +1,5 @@
 //! Readiness checks that use a process the way its clients do.
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
@@ -61,14 +60,10 @@ async fn kafka(brokers: &str) -> Result<(), String> {
 }
 
 async fn metadata(brokers: String) -> Result<(), String> {
-    let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = crate::kafka::client(&brokers).create()?;
-        consumer.fetch_metadata(None, TIMEOUT).map(|metadata| metadata.brokers().len())
-    });
-    match asking.await {
+    match tokio::task::spawn_blocking(move || crate::kafka::count_brokers(&brokers, TIMEOUT)).await {
         Ok(Ok(0)) => Err("no broker is registered yet".to_owned()),
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(why)) => Err(why),
         Err(error) => Err(error.to_string()),
     }
 }

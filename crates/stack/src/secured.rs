@@ -1,5 +1,7 @@
 //! The users of a Kafka that `up --secure` or the profile `secure` of docker-compose.yml started, and their rights.
 
+use std::collections::BTreeMap;
+
 use crate::local::{Local, secrets};
 use stack::{Error, Guard, Home, Login, acls, home, kafka};
 
@@ -44,7 +46,7 @@ impl Local {
 
     /// Lets the clients of this process log in as the administrator, or as the settings of `up` say.
     pub(crate) fn connect(&self, home: &Home) -> anyhow::Result<()> {
-        let mut variables = self.login(home, Guard::ADMIN)?;
+        let mut variables: BTreeMap<String, String> = self.login(home, Guard::ADMIN)?.into_iter().collect();
         if self.given_brokers.is_some() && !self.secure {
             variables.extend(kafka::environment_variables());
             variables.extend(self.settings.clone());

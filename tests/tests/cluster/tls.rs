@@ -71,3 +71,31 @@ async fn an_expired_certificate_is_named() {
     let refused = migrate(&shop, &[("KAFKA_BROKERS", &brokers), ("KAFKA_SSL_CA_LOCATION", &authority)]).await;
     assert!(refused.contains("the broker's certificate is not valid: it is expired"), "{refused}");
 }
+
+/// Returns the last line of `up` on the cluster with these settings, which must fail.
+async fn up(servers: &Servers, authority: &Path, user: &str, password: &str) -> String {
+    let home = Home::find().unwrap();
+    let data = Scratch::new(&home).unwrap();
+    let mut command = tokio::process::Command::new(home.binary("stack"));
+    command.args(["up", "--detach"]).env("STACK_DATA", data.dir()).env("PORT_BASE", "17000");
+    command
+        .env("KAFKA_BROKERS", servers.guarded_brokers().unwrap())
+        .env("POSTGRES_URL", servers.postgres_url());
+    command.env("KAFKA_SECURITY_PROTOCOL", "SASL_SSL").env("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512");
+    command.env("KAFKA_SASL_USERNAME", user).env("KAFKA_SASL_PASSWORD", password);
+    let output = command.env("KAFKA_SSL_CA_LOCATION", authority).output().await.unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs --features broker/tls: ./scripts/test-cluster"]
+async fn up_says_what_is_wrong_with_the_credentials() {
+    let folder = Scratch::new(&Home::find().unwrap()).unwrap();
+    let (servers, certificate) = servers(&folder, false).await;
+    let said = up(&servers, &certificate.authority, "order", "wrong").await;
+    assert!(said.contains("the user or the password is wrong: check KAFKA_SASL_USERNAME"), "{said}");
+    // The login is right, and the user may do nothing yet.
+    let said = up(&servers, &certificate.authority, "order", &users::password("order")).await;
+    assert!(said.contains("the ACLs forbid"), "{said}");
+}

@@ -36,7 +36,7 @@ impl Cluster<'_> {
         let still = self.try_to_create(refused.into_iter(), |wanted| wanted.name == "cleanup.policy").await?;
         let refused = still.first().map(|topic| {
             let code = RDKafkaErrorCode::PolicyViolation;
-            CreateTopicsError::refused(topic, code)
+            CreateTopicsError::refused(self.settings, topic, code)
         });
         refused.map_or(Ok(()), Err)
     }
@@ -55,7 +55,7 @@ impl Cluster<'_> {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) if refuses_setting(code) => refused.push(topic),
-                Err((topic, code)) => return Err(CreateTopicsError::refused(&topic, code)),
+                Err((topic, code)) => return Err(CreateTopicsError::refused(self.settings, &topic, code)),
             }
         }
         Ok(refused)

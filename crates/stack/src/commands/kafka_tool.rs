@@ -3,8 +3,10 @@
 use crate::local::Local;
 use crate::screen::complain;
 use crate::secured::ADMIN_PROPERTIES;
-use stack::{Home, environment, java, maven};
+use crate::tool_properties;
+use stack::{Home, environment, home, java, kafka, maven};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The main class of each tool, by the name of Kafka's script without `kafka-` and `.sh`.
@@ -63,9 +65,20 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let local = Local::load(&home)?;
         local.require_running(&home, &["kafka"])?;
         command.arg("--bootstrap-server").arg(local.brokers());
-        if local.secure && !arguments.arguments.iter().any(|word| word.starts_with("--command-config")) {
-            command.arg("--command-config").arg(home.data(ADMIN_PROPERTIES));
+        if !arguments.arguments.iter().any(|word| word.starts_with("--command-config")) {
+            command.args(login(&home, &local)?.iter().flat_map(|file| [Path::new("--command-config"), file]));
         }
     }
     Err(command.args(&arguments.arguments).exec().into())
+}
+
+/// Returns the file with which a tool logs in; `None`: this Kafka asks for no login.
+fn login(home: &Home, local: &Local) -> anyhow::Result<Option<PathBuf>> {
+    if local.secure {
+        return Ok(Some(home.data(ADMIN_PROPERTIES)));
+    }
+    let Some(properties) = tool_properties::of(&kafka::client(&local.brokers()))? else { return Ok(None) };
+    let file = home.data("kafka-client.properties");
+    home::write_private(&file, &properties)?;
+    Ok(Some(file))
 }
