@@ -104,7 +104,7 @@ pub(crate) const FIGURES: [Figure; 11] = [
     ),
     figure(
         "growth",
-        "CPU per order in large tables (5 million orders unless `--orders` says otherwise)",
+        "CPU per order in large tables",
         "with 10 thousand",
         AtMost(1.15),
         AtMost(1.0),
