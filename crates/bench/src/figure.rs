@@ -102,13 +102,7 @@ pub(crate) const FIGURES: [Figure; 11] = [
         AtLeast(0.2),
         AtLeast(0.5),
     ),
-    figure(
-        "growth",
-        "CPU per order in large tables",
-        "with 10 thousand",
-        AtMost(1.15),
-        AtMost(1.0),
-    ),
+    figure("growth", "CPU per order in large tables", "with 10 thousand", AtMost(1.15), AtMost(1.0)),
     figure(
         "broker",
         "broker: outbox → Kafka → second database",

@@ -171,8 +171,7 @@ impl System {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let what: Vec<String> = looked?.into_iter().flat_map(|look| look.waiting).collect();
-                return Err(Error::NotIdle { seconds: IDLE_TIMEOUT.as_secs(), what: what.join(", ") });
+                return Err(Error::NotIdle { seconds: IDLE_TIMEOUT.as_secs(), what: waiting(looked?) });
             }
             // A server that is just restarting may refuse a query.
             before = looked.ok();
@@ -215,13 +214,7 @@ impl System {
     /// Prints what is waiting and the last log lines of each process, for a failed test.
     fn show_state(&self) {
         match finish(self.look()) {
-            Ok(looks) => {
-                let waiting: Vec<String> = looks.into_iter().flat_map(|look| look.waiting).collect();
-                eprintln!(
-                    "--- waiting: {}",
-                    if waiting.is_empty() { "nothing".to_owned() } else { waiting.join(", ") }
-                );
-            }
+            Ok(looks) => eprintln!("--- waiting: {}", waiting(looks)),
             Err(error) => eprintln!("--- what is waiting cannot be read: {error}"),
         }
         for daemon in self.daemons().chain(self.servers.kafka()).chain(self.servers.postgres()) {
@@ -262,6 +255,11 @@ impl Drop for System {
             }
         }
     }
+}
+
+/// Returns the backlogs in one line, which is empty when the system is idle.
+fn waiting(looks: Vec<Look>) -> String {
+    looks.into_iter().flat_map(|look| look.waiting).collect::<Vec<_>>().join(", ")
 }
 
 /// Runs a future to its end from a destructor, on another thread, since the current one may belong to a runtime.

@@ -72,7 +72,7 @@ async fn an_expired_certificate_is_named() {
     assert!(refused.contains("the broker's certificate is not valid: it is expired"), "{refused}");
 }
 
-/// Returns the last line of `up` on the cluster with these settings, which must fail.
+/// Returns the errors of `up` on the cluster with this login, which must fail.
 async fn up(servers: &Servers, authority: &Path, user: &str, password: &str) -> String {
     let home = Home::find().unwrap();
     let data = Scratch::new(&home).unwrap();
