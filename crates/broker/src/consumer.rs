@@ -96,9 +96,12 @@ impl Consumer {
             };
             match ended {
                 Ended::Stopped => return Ok(()),
-                // The client asks to join more than once while Kafka is frozen, and its own repetition fences it.
+                // The client asks to join more than once while Kafka or the process is frozen, and its own repetition fences it.
                 Ended::FatalAfterOutage(error) => {
-                    tracing::warn!(%error, "the group fenced this static member during a Kafka outage; joining again");
+                    tracing::warn!(
+                        %error,
+                        "the group fenced this static member while Kafka or this process stood still; joining again"
+                    );
                 }
                 Ended::StaleClient => {
                     tracing::warn!("Kafka answers other clients but not the consumer; creating a new client");

@@ -34,7 +34,8 @@ struct Arguments {
     /// Runs the random mix on one system for this long instead, such as 2h.
     #[arg(long, value_parser = duration)]
     soak: Option<Duration>,
-    /// Writes the history of each round with findings beside this file, as JSON: `a.json` stands for `a.r8.json`.
+    /// Writes the history and the logs of each round with findings beside this file: `a.json` stands for `a.r8.json` and
+    /// `a.r8.order-1.log`.
     #[arg(long)]
     save: Option<std::path::PathBuf>,
     /// Also writes the history of rounds without findings.
@@ -165,7 +166,8 @@ impl Run {
         eprintln!("  recovered after {:?}, idle after {:?}", outcome.recovery, outcome.idle);
         outcome.found.iter().for_each(|finding| eprintln!("  FOUND {finding}"));
         present.checked = row.add(&outcome, present.checked);
-        self.save(&outcome)?;
+        let site = &present.site;
+        Self::save(&self.arguments, self.rounds, site, &outcome)?;
         if !outcome.found.is_empty() {
             // What one round left behind would be found again in the next.
             self.site = None;
@@ -173,13 +175,19 @@ impl Run {
         Ok(())
     }
 
-    /// Writes the history of a round to the file that `--save` names.
-    fn save(&self, outcome: &Outcome) -> anyhow::Result<()> {
-        let wanted = self.arguments.save_good || !outcome.found.is_empty();
-        let (Some(file), Some(history), true) = (&self.arguments.save, &outcome.history, wanted) else {
-            return Ok(());
-        };
-        let file = file.with_extension(format!("r{}.json", self.rounds));
-        Ok(std::fs::write(file, serde_json::to_vec(history)?)?)
+    /// Writes the history of a round to the file that `--save` names, and the logs of a round with findings beside it.
+    fn save(arguments: &Arguments, round: usize, site: &Site, outcome: &Outcome) -> anyhow::Result<()> {
+        let Some(file) = &arguments.save else { return Ok(()) };
+        let of_round = |name: &str| file.with_extension(format!("r{round}.{name}"));
+        let has_findings = !outcome.found.is_empty();
+        if let Some(history) = outcome.history.as_ref().filter(|_| has_findings || arguments.save_good) {
+            std::fs::write(of_round("json"), serde_json::to_vec(history)?)?;
+        }
+        if has_findings {
+            for (process, log) in site.logs() {
+                std::fs::write(of_round(&format!("{process}.log")), log)?;
+            }
+        }
+        Ok(())
     }
 }

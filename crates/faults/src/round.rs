@@ -1,8 +1,9 @@
 //! One round: load, a fault, recovery, and the check of the whole history.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use checker::{Contradiction, History};
 use futures::future::join_all;
 use serde_json::json;
@@ -59,41 +60,50 @@ impl Site {
             let _stop = stop.clone().drop_guard();
             sleep(LOAD).await;
             broken(self, &mut random).await.context("the fault itself failed")?;
-            let recovery = self.recover(name).await?;
+            let started = Instant::now();
+            let recovered = self.recover(name).await;
+            if recovered.is_err() {
+                // Now, because the state may be another one when the load has ended.
+                self.shop.system.show_state();
+            }
+            let recovery = started.elapsed();
             sleep(LOAD).await;
-            Ok::<_, anyhow::Error>(recovery)
+            Ok::<_, anyhow::Error>((recovery, recovered.err()))
         };
         let (recovery, _) = futures::join!(breaking, join_all(customers));
-        let recovery = recovery?;
+        let (recovery, failed) = recovery?;
         let (idle, unfinished) = self.quiesce().await?;
         let history = if checks { Some(self.collect().await?) } else { None };
         let contradictions = history.as_ref().map(checker::check).unwrap_or_default();
         let mut found: Vec<String> =
             unfinished.iter().chain(&contradictions).map(ToString::to_string).collect();
+        found.extend(failed.map(|error| format!("recovers: {error:#}")));
         found.extend(self.accidents());
         Ok(Outcome { recovery, idle, memory: self.memory(), found, history })
     }
 
     /// Waits until an order that is placed now is confirmed.
-    async fn recover(&self, name: &str) -> anyhow::Result<Duration> {
-        let (started, stop) = (Instant::now(), CancellationToken::new());
+    async fn recover(&self, name: &str) -> anyhow::Result<()> {
+        let stop = CancellationToken::new();
         let email = format!("{name}-probe@example.com");
         let body = json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "PLENTY", "quantity": 1}]});
+        let last = Mutex::new(None);
         let probe = async {
             let timeout = Duration::from_secs(2);
-            let order = self
-                .place(&format!("{name}-probe"), &body, timeout, &stop)
-                .await
-                .context("the probe is refused")?;
-            let id = order["id"].as_str().context("an id")?.to_owned();
-            while self.read(&id).await["status"] != "confirmed" {
+            let placed = self.place(&format!("{name}-probe"), &body, timeout, &stop).await;
+            let id = placed.context("the probe is refused")?["id"].as_str().context("an id")?.to_owned();
+            loop {
+                let order = self.read(&id).await;
+                if order["status"] == "confirmed" {
+                    return Ok(());
+                }
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(order);
                 sleep(Duration::from_millis(25)).await;
             }
-            Ok(started.elapsed())
         };
-        tokio::time::timeout(IDLE_WITHIN, probe)
-            .await
-            .context("an order after the fault is not confirmed in time")?
+        let done = tokio::time::timeout(IDLE_WITHIN, probe).await;
+        let last = || last.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        done.unwrap_or_else(|_| bail!("an order after the fault is not confirmed in time: {}", last()))
     }
 
     /// Waits until nothing is left to do. Returns what is left after the longest time.

@@ -128,6 +128,11 @@ impl Site {
         system.services().flat_map(|service| (1..=INSTANCES).map(|number| system.instance(service, number)))
     }
 
+    /// The logs of the services' processes, with their names.
+    pub fn logs(&self) -> impl Iterator<Item = (&str, String)> {
+        self.daemons().map(|daemon| (daemon.name(), daemon.output()))
+    }
+
     /// The time since the start, in milliseconds.
     pub(crate) fn now(&self) -> u64 {
         self.since(Instant::now())

@@ -212,7 +212,7 @@ impl System {
     }
 
     /// Prints what is waiting and the last log lines of each process, for a failed test.
-    fn show_state(&self) {
+    pub fn show_state(&self) {
         match finish(self.look()) {
             Ok(looks) => eprintln!("--- waiting: {}", waiting(looks)),
             Err(error) => eprintln!("--- what is waiting cannot be read: {error}"),

@@ -6,6 +6,7 @@
 
 mod honest;
 mod memory;
+mod overload;
 mod requests;
 mod slots;
 mod strangers;
@@ -59,7 +60,13 @@ const ATTACKS: &[Attack] = &[
         slots::pipelines,
         "20 connections pipeline requests with 404 and never read: each ends within 30 s"
     ),
-    attack!("idle", "order", slots::idle, "5,000 idle connections"),
+    attack!("idle", "order", slots::idle, "10,000 idle connections"),
+    attack!(
+        "slow-heads",
+        "order",
+        slots::slow_heads,
+        "500 clients send a head at a byte per second: none may finish it"
+    ),
     attack!(
         "half-bodies",
         "notification",
@@ -71,6 +78,12 @@ const ATTACKS: &[Attack] = &[
         "order",
         memory::half_bodies_1500,
         "1,500 half-sent bodies of 60 KB: memory below 80 MB"
+    ),
+    attack!(
+        "endless-bodies",
+        "order",
+        memory::endless_bodies,
+        "20 clients send 1 GB, or chunks without end: the connection ends within 4 MB, memory below 80 MB"
     ),
     attack!(
         "large-heads",
@@ -92,7 +105,8 @@ const ATTACKS: &[Attack] = &[
     ),
 ];
 
-/// The attacks that use another person's address. Their requests are normal load, so the latency is not bounded.
+/// The attacks that use another person's address, and too many orders. Their requests are normal load, so the latency is not
+/// bounded.
 const STRANGERS: &[Attack] = &[
     attack!(
         "mail-bomb",
@@ -135,6 +149,13 @@ const STRANGERS: &[Attack] = &[
         "notification",
         strangers::who_subscribed,
         "40 subscriptions of confirmed addresses, 40 of new ones: the latency reveals at most 70 % of the pairs"
+    ),
+    // Last: it leaves a backlog.
+    attack!(
+        "overload",
+        "order",
+        overload::overload,
+        "five times as many orders as the system processes, each with a new idempotency key, for 2 minutes: 202 within 2 s, or 429 or 503 with Retry-After; as fast as before within 10 s"
     ),
 ];
 

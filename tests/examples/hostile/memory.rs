@@ -1,7 +1,8 @@
-//! Requests that need memory: incomplete bodies, and headers that are too large.
+//! Requests that need memory: incomplete and endless bodies, and headers that are too large.
 
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::sleep;
 
 use crate::Outcome;
@@ -29,6 +30,41 @@ async fn half_bodies(target: &Target, service: &str, path: &str, count: usize) -
 pub(crate) async fn large_heads(target: &Target) -> Outcome {
     let head = format!("GET /payments/x HTTP/1.1\r\nHost: shop\r\nX-Large: {}", "x".repeat(400_000));
     flood(target, "payment", 300, head.as_bytes()).await
+}
+
+/// The number of clients that send bodies without end.
+const ENDLESS: usize = 20;
+/// The number of bytes of such a body that a service may take: its limit of 64 KB, and what the sockets hold.
+const TAKEN: usize = 4 << 20;
+
+pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
+    let before = target.shop.memory("order").await;
+    let head = "POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n";
+    let declared = format!("{head}Content-Length: 1073741824\r\n\r\n");
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+    let clients = (0..ENDLESS).map(|number| {
+        let (head, piece) = if number % 2 == 0 {
+            (&declared, "x".repeat(65_536))
+        } else {
+            (&chunked, format!("10000\r\n{}\r\n", "x".repeat(65_536)))
+        };
+        taken(target, head, piece)
+    });
+    let taken = futures::future::join_all(clients).await;
+    let (most, after) = (taken.into_iter().max().unwrap_or_default(), target.shop.memory("order").await);
+    let found = format!("{before:.0} MB before, {after:.0} after; at most {} KB of a body taken", most >> 10);
+    Outcome { found, held: after < LIMIT && most < TAKEN }
+}
+
+/// Sends `head` and then `piece` again and again until the service ends the connection. Returns the number of bytes sent after
+/// the head, at most 1 GB.
+async fn taken(target: &Target, head: &str, piece: String) -> usize {
+    let Ok(mut stream) = target.send("order", head.as_bytes()).await else { return 0 };
+    let mut sent = 0;
+    while sent < 1 << 30 && stream.write_all(piece.as_bytes()).await.is_ok() {
+        sent += piece.len();
+    }
+    sent
 }
 
 /// The number of connections that are opened at once, before a [`PAUSE`]: 2,500 connections per second. The attacker

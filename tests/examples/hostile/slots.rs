@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -22,7 +22,28 @@ pub(crate) async fn slow_readers(target: &Target) -> Outcome {
 }
 
 pub(crate) async fn idle(target: &Target) -> Outcome {
-    hold(target, 5000, b"").await
+    hold(target, 10_000, b"").await
+}
+
+/// The number of clients that send their heads slowly, and the time between two bytes.
+const SLOW_HEADS: usize = 500;
+const SLOWLY: Duration = Duration::from_secs(1);
+
+pub(crate) async fn slow_heads(target: &Target) -> Outcome {
+    let head = b"GET /orders/01920000-0000-7000-8000-000000000001 HTTP/1.1\r\nHost: shop\r\n\r\n";
+    let one = async || {
+        let mut stream = target.send("order", b"").await?;
+        let started = Instant::now();
+        for byte in head {
+            sleep(SLOWLY).await;
+            stream.write_all(&[*byte]).await?;
+        }
+        Ok::<_, std::io::Error>(started.elapsed())
+    };
+    let ended = futures::future::join_all((0..SLOW_HEADS).map(|_| one())).await;
+    let finished = ended.iter().filter(|head| head.is_ok()).count();
+    let found = format!("{finished} of {SLOW_HEADS} sent a whole head in {} s", head.len());
+    Outcome { found, held: finished == 0 }
 }
 
 /// Opens `count` connections, sends `bytes` on each, reads nothing, and holds them.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envelope::Topic;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
@@ -25,6 +25,8 @@ use crate::{kafka, pause};
 
 const EVERY: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// A check and the pause after it take longer only when Kafka answers late, or when this process stood still.
+const LATE: Duration = Duration::from_secs(4);
 
 pub(super) struct Monitor {
     pub settings: Settings,
@@ -39,11 +41,12 @@ pub(super) struct Monitor {
 
 impl Monitor {
     /// Watches until `stop`; a running request ends first, at most [`TIMEOUT`] later. Returns whether Kafka failed to answer
-    /// at some time.
+    /// at some time, or this process stood still, as on a machine that was suspended.
     pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
         let mut outage = false;
         let mut stale_client = StaleClient::new(self.settings.clone());
         loop {
+            let began = Instant::now();
             if self.check().await {
                 stale_client.reached();
             } else {
@@ -53,10 +56,11 @@ impl Monitor {
                 }
             }
             tokio::select! {
-                () = stop.cancelled() => return outage,
+                () = stop.cancelled() => return outage || began.elapsed() > LATE,
                 () = self.assignment.suspicion() => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
+            outage |= began.elapsed() > LATE;
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) enum Ended {
     Stopped,
     /// The client failed for good.
     Fatal(KafkaError),
-    /// The client failed for good after Kafka did not answer for a while.
+    /// The client failed for good after Kafka did not answer, or this process stood still, for a while.
     FatalAfterOutage(KafkaError),
     /// The client cannot find a Kafka that other clients reach.
     StaleClient,

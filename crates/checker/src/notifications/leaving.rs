@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::Facts;
 use crate::history::{Call, History, Mail, Request};
+use crate::tables::Order;
 
 /// No mail arrives after somebody has left and the system was idle, unless they came back.
 pub(crate) fn nobody_is_notified_after_leaving(facts: &Facts<'_>) -> Vec<String> {
@@ -30,9 +33,11 @@ pub(crate) fn nobody_is_notified_after_leaving(facts: &Facts<'_>) -> Vec<String>
             let about = deliveries.get(&mail.delivery).filter(|row| row.kind == "back_in_stock");
             let about = about.and_then(|row| row.sku.as_deref());
             let concerned = leaving.sku.is_none_or(|sku| about == Some(sku));
-            let since =
-                requests.into_iter().flatten().filter(|later| call.sent < later.sent && later.sent < mail.at);
-            if concerned && !since.into_iter().any(|later| leaving.ends_by(&later.request)) {
+            let asks_again = |other: &&Call| {
+                let is_later = call.sent < other.sent && other.sent < mail.at;
+                is_later && leaving.ends_by(&other.request) || leaving.refused_since(facts, other)
+            };
+            if concerned && !requests.into_iter().flatten().any(asks_again) {
                 found.push(format!("{:?} at {effective} ms, and later {mail:?}", call.request));
             }
         }
@@ -53,17 +58,21 @@ fn address(request: &Request) -> Option<&str> {
 struct Leaving<'h> {
     email: &'h str,
     sku: Option<&'h str>,
+    /// When the order that bought the product was confirmed.
+    bought: Option<OffsetDateTime>,
 }
 
 fn leaving<'h>(facts: &Facts<'h>, call: &'h Call) -> Option<Leaving<'h>> {
     match &call.request {
-        Request::Erase { email } if call.status == 202 => Some(Leaving { email, sku: None }),
-        Request::Unsubscribe { email, sku } if call.status == 200 => Some(Leaving { email, sku: Some(sku) }),
+        Request::Erase { email } if call.status == 202 => Some(Leaving { email, sku: None, bought: None }),
+        Request::Unsubscribe { email, sku } if call.status == 200 => {
+            Some(Leaving { email, sku: Some(sku), bought: None })
+        }
         Request::Place { body, .. } if call.status == 202 => {
-            let id = call.json()["id"].as_str()?.parse().ok()?;
-            facts.rows.get(&id).filter(|row| row.status == "confirmed")?;
+            let row = order(facts, call).filter(|row| row.status == "confirmed")?;
             let [item] = body["items"].as_array()?.as_slice() else { return None };
-            Some(Leaving { email: body["email"].as_str()?, sku: item["sku"].as_str() })
+            let bought = reached(row, "order.confirmed.v1");
+            Some(Leaving { email: body["email"].as_str()?, sku: item["sku"].as_str(), bought })
         }
         _ => None,
     }
@@ -75,7 +84,26 @@ fn effective_at(history: &History, call: &Call) -> Option<u64> {
     history.idle_at.iter().copied().find(|idle| *idle >= answered)
 }
 
+/// The order that a request placed.
+fn order<'h>(facts: &Facts<'h>, call: &Call) -> Option<&'h Order> {
+    facts.rows.get(&call.json()["id"].as_str()?.parse().ok()?).copied()
+}
+
+/// The time of an event in an order's history.
+fn reached(order: &Order, event: &str) -> Option<OffsetDateTime> {
+    let entry = order.history.iter().find(|entry| entry.r#type == event)?;
+    OffsetDateTime::parse(&entry.at, &Rfc3339).ok()
+}
+
 impl Leaving<'_> {
+    /// Whether an order of the same address that asks for such mails was refused after the purchase: the customer wanted both.
+    fn refused_since(&self, facts: &Facts<'_>, other: &Call) -> bool {
+        let Request::Place { body, .. } = &other.request else { return false };
+        let refused = order(facts, other).and_then(|order| reached(order, "order.cancelled.v1"));
+        let is_later = self.bought.zip(refused).is_some_and(|(bought, refused)| bought < refused);
+        is_later && body["notify_me"] == Value::Bool(true)
+    }
+
     /// Whether this later request of the same address asks for such mails again.
     fn ends_by(&self, request: &Request) -> bool {
         match request {

@@ -28,12 +28,13 @@ pub(crate) fn waves_follow_the_line(facts: &Facts<'_>) -> Vec<String> {
     for ((sku, restocks), mut notified) in waves {
         notified.sort_unstable_by_key(|(id, _)| *id);
         for (place, (id, late)) in notified.iter().enumerate() {
-            // An order's request waits for the contact, and a purchase suspends a place: both may be notified later.
+            // An order's request waits for the contact, and a purchase suspends a place: both may be notified later. An erased
+            // subscriber may have bought.
             let may_wait = late.consent.as_deref() == Some("order")
                 || late
                     .email
                     .as_ref()
-                    .is_some_and(|email| buyers.contains(&(email.clone(), late.sku.clone())));
+                    .is_none_or(|email| buyers.contains(&(email.clone(), late.sku.clone())));
             let overtaken = |(early_id, early): &&(DeliveryId, &Subscription)| {
                 rank(late) < rank(early)
                     && late.quantity <= early.quantity
