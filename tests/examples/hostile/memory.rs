@@ -1,9 +1,9 @@
 //! Requests that need memory: incomplete and endless bodies, and headers that are too large.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::Outcome;
 use crate::target::Target;
@@ -34,8 +34,9 @@ pub(crate) async fn large_heads(target: &Target) -> Outcome {
 
 /// The number of clients that send bodies without end.
 const ENDLESS: usize = 20;
-/// The number of bytes of such a body that a service may take: its limit of 64 KB, and what the sockets hold.
-const TAKEN: usize = 4 << 20;
+/// The time after which no such connection may be open. A service reads and drops what still arrives for a moment, so that the
+/// client sees its answer.
+const ENDED: Duration = Duration::from_secs(5);
 
 pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
     let before = target.shop.memory("order").await;
@@ -48,23 +49,20 @@ pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
         } else {
             (&chunked, format!("10000\r\n{}\r\n", "x".repeat(65_536)))
         };
-        taken(target, head, piece)
+        timeout(2 * ENDED, until_ended(target, head, piece))
     });
-    let taken = futures::future::join_all(clients).await;
-    let (most, after) = (taken.into_iter().max().unwrap_or_default(), target.shop.memory("order").await);
-    let found = format!("{before:.0} MB before, {after:.0} after; at most {} KB of a body taken", most >> 10);
-    Outcome { found, held: after < LIMIT && most < TAKEN }
+    let started = Instant::now();
+    futures::future::join_all(clients).await;
+    let (took, after) = (started.elapsed(), target.shop.memory("order").await);
+    let found =
+        format!("{before:.0} MB before, {after:.0} after; all ended after {:.1} s", took.as_secs_f64());
+    Outcome { found, held: after < LIMIT && took < ENDED }
 }
 
-/// Sends `head` and then `piece` again and again until the service ends the connection. Returns the number of bytes sent after
-/// the head, at most 1 GB.
-async fn taken(target: &Target, head: &str, piece: String) -> usize {
-    let Ok(mut stream) = target.send("order", head.as_bytes()).await else { return 0 };
-    let mut sent = 0;
-    while sent < 1 << 30 && stream.write_all(piece.as_bytes()).await.is_ok() {
-        sent += piece.len();
-    }
-    sent
+/// Sends `head` and then `piece` again and again until the service ends the connection.
+async fn until_ended(target: &Target, head: &str, piece: String) {
+    let Ok(mut stream) = target.send("order", head.as_bytes()).await else { return };
+    while stream.write_all(piece.as_bytes()).await.is_ok() {}
 }
 
 /// The number of connections that are opened at once, before a [`PAUSE`]: 2,500 connections per second. The attacker

@@ -161,7 +161,8 @@ pub(crate) const TAMPERED: &[Tampering] = &[
         (row.email, row.quantity) = (None, 1);
         let row = first(&mut history.tables.subscriptions, |row| row.id == late);
         row.activated_at = Some("2020-01-01T00:00:00+00:00".to_owned());
-        (row.email, row.quantity, row.consent) = (None, 1, Some("double_opt_in".to_owned()));
+        (row.email, row.quantity) = (Some("ahead@example.com".to_owned()), 1);
+        row.consent = Some("double_opt_in".to_owned());
     }),
     by("nobody-is-notified-after-leaving", "somebody is mailed after an erasure", |history| {
         let mut mail = history.mails[0].clone();
