@@ -3,8 +3,6 @@
 
 mod bounds;
 mod connection;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod head;
 mod request;
 mod slots;

@@ -2,8 +2,6 @@
 
 pub(crate) mod app;
 mod erase;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 pub(crate) mod html;
 mod inbox;
 pub(crate) mod limits;

@@ -40,8 +40,6 @@ use crate::own::Notifications;
 use crate::waitlist::addressing::Addressing;
 use crate::wiring::Wiring;
 
-#[cfg(fuzzing)]
-pub use api::fuzzing;
 pub use config::{Config, OrderConsent};
 
 /// The service's schema.

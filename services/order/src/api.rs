@@ -2,8 +2,6 @@
 
 mod cancel;
 mod erase;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod place;
 
 use std::sync::Arc;

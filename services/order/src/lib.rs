@@ -32,8 +32,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use web::Limit;
 
-#[cfg(fuzzing)]
-pub use api::fuzzing;
 pub use config::Config;
 pub use domain::machine;
 
