@@ -33,12 +33,11 @@ pub(crate) async fn slow_heads(target: &Target) -> Outcome {
     let head = b"GET /orders/01920000-0000-7000-8000-000000000001 HTTP/1.1\r\nHost: shop\r\n\r\n";
     let one = async || {
         let mut stream = target.send("order", b"").await?;
-        let started = Instant::now();
         for byte in head {
             sleep(SLOWLY).await;
             stream.write_all(&[*byte]).await?;
         }
-        Ok::<_, std::io::Error>(started.elapsed())
+        Ok::<_, std::io::Error>(())
     };
     let ended = futures::future::join_all((0..SLOW_HEADS).map(|_| one())).await;
     let finished = ended.iter().filter(|head| head.is_ok()).count();

@@ -96,12 +96,15 @@ fn reached(order: &Order, event: &str) -> Option<OffsetDateTime> {
 }
 
 impl Leaving<'_> {
-    /// Whether an order of the same address that asks for such mails was refused after the purchase: the customer wanted both.
+    /// Whether another order for the product that asks for such mails was refused after the purchase: the customer wanted both.
     fn refused_since(&self, facts: &Facts<'_>, other: &Call) -> bool {
         let Request::Place { body, .. } = &other.request else { return false };
         let refused = order(facts, other).and_then(|order| reached(order, "order.cancelled.v1"));
         let is_later = self.bought.zip(refused).is_some_and(|(bought, refused)| bought < refused);
-        is_later && body["notify_me"] == Value::Bool(true)
+        let mut items = body["items"].as_array().into_iter().flatten();
+        is_later
+            && body["notify_me"] == Value::Bool(true)
+            && items.any(|item| item["sku"].as_str() == self.sku)
     }
 
     /// Whether this later request of the same address asks for such mails again.
