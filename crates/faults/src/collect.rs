@@ -1,6 +1,6 @@
 //! Reads the history of a site: topics from their beginning, tables, the gateway's ledger, mails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use checker::{History, Mail, Record, Tables, tables};
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use testkit::topics;
 
-use crate::site::Site;
+use crate::site::{Kind, Site};
 
 impl Site {
     /// Reads everything.
@@ -22,6 +22,7 @@ impl Site {
         history.calls.sort_by_key(|call| call.sent);
         history.idle_at.clone_from(&record.idle_at);
         history.interruptions = self.interruptions();
+        history.republished = self.kind() == Kind::Rewritten;
         Ok(history)
     }
 
@@ -95,7 +96,32 @@ impl Site {
             value: (!record.value.is_empty()).then(|| text(&record.value)),
             headers: headers(&text(&record.headers)),
         };
-        Ok(records.into_iter().map(record).collect())
+        let recording = self.record();
+        let mut all = recording.lost.clone();
+        let lost: BTreeSet<_> = all.iter().map(Record::place).collect();
+        let present = records.into_iter().map(record).map(|mut record| {
+            let base = recording.bases.get(&(record.topic.clone(), record.partition));
+            record.offset += base.copied().unwrap_or_default();
+            record
+        });
+        all.extend(present.filter(|record| !lost.contains(&record.place())));
+        Ok(all)
+    }
+
+    /// Keeps the records of a topic that is about to lose them. `recreated`: its offsets will begin at 0 again.
+    pub(crate) async fn keep_records(&self, topic: &str, recreated: bool) -> anyhow::Result<()> {
+        let mut records = self.records().await?;
+        records.retain(|record| record.topic == topic);
+        let mut recording = self.record();
+        if recreated {
+            for record in &records {
+                let base = recording.bases.entry((record.topic.clone(), record.partition)).or_default();
+                *base = (*base).max(record.offset + 1);
+            }
+        }
+        recording.lost.retain(|record| record.topic != topic);
+        recording.lost.extend(records);
+        Ok(())
     }
 
     fn mails(&self) -> Vec<Mail> {
@@ -121,11 +147,12 @@ async fn rows<T: DeserializeOwned>(database: &mut PgConnection, sql: &str) -> an
     rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
 }
 
-/// The positions of each service.
-pub(crate) type Positions = BTreeMap<String, Vec<tables::Position>>;
+/// The positions of each service, and the number of deliveries, which a wave of back-in-stock mails adds without any record.
+pub(crate) type Progress = (BTreeMap<String, Vec<tables::Position>>, usize);
 
-/// The positions of all services, which two looks at an idle system have in common.
-pub(crate) fn positions(history: &History) -> Positions {
+/// What two looks at an idle system have in common.
+pub(crate) fn progress(history: &History) -> Progress {
     let brokers = history.tables.brokers.iter();
-    brokers.map(|(service, broker)| (service.clone(), broker.positions.clone())).collect()
+    let positions = brokers.map(|(service, broker)| (service.clone(), broker.positions.clone())).collect();
+    (positions, history.tables.deliveries.len())
 }

@@ -5,6 +5,7 @@ mod neighbours;
 mod postgres;
 mod processes;
 mod records;
+mod rewritten;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use system_tests::Random;
 use tokio::time::sleep;
 
-use crate::site::Site;
+use crate::site::{Kind, Site};
 
 type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
@@ -23,20 +24,20 @@ pub struct Fault {
     pub name: &'static str,
     /// A sentence about what happens.
     pub what: &'static str,
-    /// Whether the servers need disks that can be filled.
-    pub small_disks: bool,
+    /// What it needs from a site.
+    pub kind: Kind,
     run: for<'a> fn(&'a Site, &'a mut Random) -> Running<'a>,
 }
 
 macro_rules! fault {
     ($name:literal, $run:path, $what:literal) => {
-        fault!($name, $run, $what, false)
+        fault!($name, $run, $what, Ordinary)
     };
-    ($name:literal, $run:path, $what:literal, $small_disks:literal) => {
+    ($name:literal, $run:path, $what:literal, $kind:ident) => {
         Fault {
             name: $name,
             what: $what,
-            small_disks: $small_disks,
+            kind: Kind::$kind,
             run: |site, random| Box::pin($run(site, random)),
         }
     };
@@ -112,14 +113,32 @@ pub const FAULTS: &[Fault] = &[
         "records whose headers are missing, too long, not text, or out of range, on each topic"
     ),
     fault!("oversized", records::oversized, "a record of 1 MB that does not parse"),
-    fault!("kafka-disk-full", kafka::disk_full, "the disk of Kafka is full for 3 s (needs root)", true),
+    fault!("kafka-disk-full", kafka::disk_full, "the disk of Kafka is full for 3 s (needs root)", SmallDisks),
     fault!(
         "postgres-disk-full",
         postgres::disk_full,
         "the disk of Postgres is full for 3 s (needs root)",
-        true
+        SmallDisks
     ),
     fault!("rewind", records::rewind, "a service reads a topic again from its beginning while it runs"),
+    fault!(
+        "database-restored",
+        rewritten::restore,
+        "the database of a service is replaced by a copy some seconds old, and repaired (`restored`)",
+        Rewritten
+    ),
+    fault!(
+        "retention",
+        rewritten::retention,
+        "records are deleted that a stopped service has not read; their owner publishes them again (`republish`)",
+        Rewritten
+    ),
+    fault!(
+        "topic-recreated",
+        rewritten::recreate,
+        "a topic is deleted and created again, and read from its beginning (`rewind`)",
+        Rewritten
+    ),
 ];
 
 async fn nothing(_: &Site, _: &mut Random) -> anyhow::Result<()> {

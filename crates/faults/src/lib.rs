@@ -17,4 +17,4 @@ mod site;
 
 pub use faults::{FAULTS, Fault};
 pub use round::Outcome;
-pub use site::Site;
+pub use site::{Kind, Site};

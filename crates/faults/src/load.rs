@@ -112,6 +112,7 @@ impl<'a> Customer<'a> {
     /// Acts until `stop`.
     pub(crate) async fn run(mut self) {
         while !self.stop.is_cancelled() {
+            let acting = self.site.acting.read().await;
             match self.random.below(100) {
                 0..70 => self.order(None).await,
                 70..80 => self.subscribe().await,
@@ -120,6 +121,7 @@ impl<'a> Customer<'a> {
                 93..96 => self.unsubscribe().await,
                 _ => self.follow_a_mail().await,
             }
+            drop(acting);
             sleep(Duration::from_millis(self.random.below(PACE))).await;
         }
     }

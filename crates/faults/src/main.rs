@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use faults::report::{HEAD, Row};
-use faults::{FAULTS, Fault, Outcome, Site};
+use faults::{FAULTS, Fault, Kind, Outcome, Site};
 use system_tests::Random;
 
 /// After so many rounds a fresh system replaces the present one: each round checks the whole history of its system. In a soak,
@@ -88,7 +88,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn pick(random: &mut Random) -> Fault {
     loop {
         let fault = *random.pick(FAULTS);
-        if !fault.small_disks {
+        if fault.kind == Kind::Ordinary {
             return fault;
         }
     }
@@ -145,13 +145,12 @@ impl Run {
     /// Runs a round on the present system, or on a new one where that one does not fit.
     async fn round(&mut self, fault: &Fault, is_last: bool, row: &mut Row) -> anyhow::Result<()> {
         let is_soak = self.arguments.soak.is_some();
-        let fits = |present: &Present| {
-            present.site.has_small_disks() == fault.small_disks && (is_soak || present.rounds < ROUNDS)
-        };
+        let fits =
+            |present: &Present| present.site.kind() == fault.kind && (is_soak || present.rounds < ROUNDS);
         if !self.site.as_ref().is_some_and(fits) {
             // The old system ends before the new one begins.
             self.site = None;
-            let site = Site::open(self.arguments.customers, fault.small_disks).await?;
+            let site = Site::open(self.arguments.customers, fault.kind).await?;
             self.site = Some(Present { site, rounds: 0, checked: (0, 0) });
         }
         let Some(present) = &mut self.site else { bail!("no system runs") };

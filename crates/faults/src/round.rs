@@ -11,7 +11,7 @@ use system_tests::Random;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::collect::{Positions, positions};
+use crate::collect::{Progress, progress};
 use crate::load::Customer;
 use crate::site::Site;
 
@@ -107,25 +107,25 @@ impl Site {
     }
 
     /// Waits until nothing is left to do. Returns what is left after the longest time.
-    async fn quiesce(&self) -> anyhow::Result<(Duration, Vec<Contradiction>)> {
+    pub(crate) async fn quiesce(&self) -> anyhow::Result<(Duration, Vec<Contradiction>)> {
         let started = Instant::now();
-        // The positions of the last look that found nothing to do, and the time since which they have not changed.
-        let mut still: Option<(Positions, Instant)> = None;
+        // The progress at the last look that found nothing to do, and the time since which it has not changed.
+        let mut still: Option<(Progress, Instant)> = None;
         loop {
             let at = self.now();
             let looked = self.look().await;
             let left = looked.as_ref().map_or_else(|_| Vec::new(), checker::unfinished);
-            let positions = looked.as_ref().ok().filter(|_| left.is_empty()).map(positions);
+            let now = looked.as_ref().ok().filter(|_| left.is_empty()).map(progress);
             let pause = if self.waves_are_due().await.unwrap_or(true) { WAVES } else { AGAIN };
-            let since = match (&positions, still) {
-                (Some(positions), Some((known, since))) if *positions == known => since,
+            let since = match (&now, still) {
+                (Some(now), Some((known, since))) if *now == known => since,
                 _ => Instant::now(),
             };
             if since.elapsed() >= pause {
                 self.record().idle_at.push(at);
                 return Ok((started.elapsed(), left));
             }
-            still = positions.map(|positions| (positions, since));
+            still = now.map(|now| (now, since));
             if started.elapsed() > IDLE_WITHIN {
                 looked?;
                 return Ok((started.elapsed(), left));

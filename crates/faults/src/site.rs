@@ -1,6 +1,6 @@
 //! A running system with everything around it that a fault needs, and the record of what its clients saw.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,12 +10,24 @@ use checker::{Call, Location, Request};
 use reqwest::RequestBuilder;
 use system_tests::{Inbox, Random, Shop, mailing};
 use testkit::{Daemon, Place, Servers, System};
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::disk::Disk;
 use crate::proxy::Proxy;
 
 /// The number of instances per service; the second one runs only where a fault starts it.
 const INSTANCES: usize = 2;
+
+/// What a fault needs from a site. Faults of different kinds do not share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Proxies before the servers.
+    Ordinary,
+    /// Disks of the servers that can be filled, which only root can mount.
+    SmallDisks,
+    /// A log or a database that is replaced, so that events are published again.
+    Rewritten,
+}
 
 /// A system under test.
 pub struct Site {
@@ -26,6 +38,9 @@ pub struct Site {
     pub(crate) record: Mutex<Recording>,
     /// The disks of Kafka and Postgres, when they can be filled. Declared, and so dropped, after the system that uses them.
     pub(crate) disks: Option<[Disk; 2]>,
+    /// Each action of a customer holds it for reading.
+    pub(crate) acting: RwLock<()>,
+    kind: Kind,
     /// The number of customers at the same time.
     pub(crate) customers: u64,
     interruptions: AtomicUsize,
@@ -38,18 +53,25 @@ pub(crate) struct Recording {
     pub calls: Vec<Call>,
     pub injected: BTreeSet<Location>,
     pub idle_at: Vec<u64>,
+    /// The records that topics have lost since, or had before they were created again.
+    pub lost: Vec<checker::Record>,
+    /// What is added to the offsets of partitions whose topics were created again, so that the records stay in their order.
+    pub bases: BTreeMap<(String, i32), i64>,
 }
 
 impl Site {
     /// Starts a private Kafka and Postgres behind proxies, and one instance of each service, for this number of customers at
-    /// the same time. With `small_disks`, which only root can mount, the servers' disks can be filled.
-    pub async fn open(customers: u64, small_disks: bool) -> anyhow::Result<Self> {
-        let disks = if small_disks { Some([Disk::mount("kafka")?, Disk::mount("postgres")?]) } else { None };
+    /// the same time.
+    pub async fn open(customers: u64, kind: Kind) -> anyhow::Result<Self> {
+        let disks = match kind {
+            Kind::SmallDisks => Some([Disk::mount("kafka")?, Disk::mount("postgres")?]),
+            Kind::Ordinary | Kind::Rewritten => None,
+        };
         let data = |number: usize| disks.as_ref().map(|disks| disks[number].data());
         let (at_kafka, at_postgres) = (Place::behind_a_proxy(data(0))?, Place::behind_a_proxy(data(1))?);
         let proxies = [Proxy::open(&at_kafka).await?, Proxy::open(&at_postgres).await?];
         let servers = Arc::new(Servers::private_through(at_kafka, at_postgres).await?);
-        Ok(Self { proxies: Some(proxies), disks, ..Self::on(servers, customers).await? })
+        Ok(Self { proxies: Some(proxies), disks, kind, ..Self::on(servers, customers).await? })
     }
 
     /// Starts one instance of each service on these servers, which the caller breaks.
@@ -68,6 +90,8 @@ impl Site {
             record: Mutex::default(),
             customers,
             disks: None,
+            acting: RwLock::default(),
+            kind: Kind::Ordinary,
             interruptions: AtomicUsize::new(0),
             start: Instant::now(),
         };
@@ -97,9 +121,14 @@ impl Site {
         self.proxies.as_ref().context("this system has no proxies before its servers")
     }
 
-    /// Whether the servers' disks can be filled.
-    pub fn has_small_disks(&self) -> bool {
-        self.disks.is_some()
+    /// The kind of the site.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Waits for the present actions of the customers, who begin no other until the guard is dropped.
+    pub(crate) async fn hold_load(&self) -> RwLockWriteGuard<'_, ()> {
+        self.acting.write().await
     }
 
     /// The names of the services.

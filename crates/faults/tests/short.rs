@@ -1,6 +1,6 @@
 //! A few faults in a row on one system, each with the check of the whole history. `./scripts/faults` runs all of them.
 
-use faults::{FAULTS, Site};
+use faults::{FAULTS, Kind, Site};
 use system_tests::Random;
 
 /// Faults of different kinds that end soon.
@@ -10,7 +10,7 @@ const SEED: u64 = 20;
 
 #[tokio::test]
 async fn after_each_fault_the_history_has_no_contradiction() {
-    let site = Site::open(CUSTOMERS, false).await.unwrap();
+    let site = Site::open(CUSTOMERS, Kind::Ordinary).await.unwrap();
     for (number, name) in SHORT.into_iter().enumerate() {
         let fault = FAULTS.iter().find(|fault| fault.name == name).unwrap();
         let broken = async |site: &Site, random: &mut Random| fault.run(site, random).await;

@@ -41,10 +41,8 @@ pub async fn read(brokers: &str, prefix: &str) -> Result<Vec<Record>> {
         let consumer: BaseConsumer = config.create()?;
         let mut from = TopicPartitionList::new();
         for name in &names {
-            let metadata = consumer.fetch_metadata(Some(name), TIMEOUT)?;
-            let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
-            for partition in partitions {
-                from.add_partition_offset(name, partition.id(), Offset::Beginning)?;
+            for partition in 0..partitions(&consumer, name)? {
+                from.add_partition_offset(name, partition, Offset::Beginning)?;
             }
         }
         consumer.assign(&from)?;
@@ -62,6 +60,13 @@ pub async fn read(brokers: &str, prefix: &str) -> Result<Vec<Record>> {
     reading.await.map_err(|error| Error::Machine(error.to_string()))?
 }
 
+/// The number of a topic's partitions.
+fn partitions(client: &BaseConsumer, topic: &str) -> Result<i32> {
+    let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+    let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+    Ok(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
 fn record(message: &BorrowedMessage<'_>) -> Record {
     let mut headers = Vec::new();
     for header in message.headers().into_iter().flat_map(rdkafka::message::Headers::iter) {
@@ -77,6 +82,19 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         value: message.payload().unwrap_or_default().to_vec(),
         headers,
     }
+}
+
+/// Deletes all records that a topic holds now, as retention would.
+pub async fn delete_records(brokers: &str, topic: &str) -> Result<()> {
+    let config = kafka::client(brokers);
+    let admin: AdminClient<_> = config.create()?;
+    let mut ends = TopicPartitionList::new();
+    for partition in 0..partitions(&config.create()?, topic)? {
+        // -1: up to the end, as the broker knows it.
+        ends.add_partition_offset(topic, partition, Offset::End)?;
+    }
+    let done = admin.delete_records(&ends, &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
+    Ok(done.elements().iter().try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)?)
 }
 
 /// Replaces the settings of one topic.

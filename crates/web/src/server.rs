@@ -3,6 +3,8 @@
 
 mod bounds;
 mod connection;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod request;
 mod slots;

@@ -1,5 +1,7 @@
 //! The HTTP API: the catalogue for everyone; listing, restocking and stock-takes for the operator.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod products;
 mod stock;
 

@@ -23,6 +23,8 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(fuzzing)]
+pub use api::fuzzing;
 pub use config::Config;
 
 /// The schema.

@@ -2,6 +2,8 @@
 
 pub(crate) mod app;
 mod erase;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod html;
 mod inbox;
 pub(crate) mod limits;

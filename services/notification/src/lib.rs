@@ -40,6 +40,8 @@ use crate::own::Notifications;
 use crate::waitlist::addressing::Addressing;
 use crate::wiring::Wiring;
 
+#[cfg(fuzzing)]
+pub use api::fuzzing;
 pub use config::{Config, OrderConsent};
 
 /// The service's schema.

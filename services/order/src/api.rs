@@ -2,6 +2,8 @@
 
 mod cancel;
 mod erase;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod place;
 
 use std::sync::Arc;

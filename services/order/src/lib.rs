@@ -32,6 +32,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use web::Limit;
 
+#[cfg(fuzzing)]
+pub use api::fuzzing;
 pub use config::Config;
 pub use domain::machine;
 

@@ -6,6 +6,7 @@
 
 mod honest;
 mod memory;
+mod overload;
 mod requests;
 mod slots;
 mod strangers;
@@ -104,7 +105,8 @@ const ATTACKS: &[Attack] = &[
     ),
 ];
 
-/// The attacks that use another person's address. Their requests are normal load, so the latency is not bounded.
+/// The attacks that use another person's address, and too many orders. Their requests are normal load, so the latency is not
+/// bounded.
 const STRANGERS: &[Attack] = &[
     attack!(
         "mail-bomb",
@@ -147,6 +149,13 @@ const STRANGERS: &[Attack] = &[
         "notification",
         strangers::who_subscribed,
         "40 subscriptions of confirmed addresses, 40 of new ones: the latency reveals at most 70 % of the pairs"
+    ),
+    // Last: it leaves a backlog.
+    attack!(
+        "overload",
+        "order",
+        overload::overload,
+        "five times as many orders as the system processes, each with a new idempotency key, for 2 minutes: 202 within 2 s, or 429 or 503 with Retry-After; as fast as before within 10 s"
     ),
 ];
 
