@@ -138,7 +138,8 @@ impl Site {
     fn accidents(&self) -> Vec<String> {
         let mut found = Vec::new();
         for daemon in self.daemons() {
-            if let Some(line) = daemon.output().lines().find(|line| line.contains("panicked at")) {
+            let logs = daemon.rotated_output() + &daemon.output();
+            if let Some(line) = logs.lines().find(|line| line.contains("panicked at")) {
                 found.push(format!("no-panic: {}: {line}", daemon.name()));
             }
         }

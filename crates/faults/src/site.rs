@@ -1,7 +1,7 @@
 //! A running system with everything around it that a fault needs, and the record of what its clients saw.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub struct Site {
     pub(crate) disks: Option<[Disk; 2]>,
     /// Each action of a customer holds it for reading.
     pub(crate) acting: RwLock<()>,
+    /// Whether customers give up requests that are not answered.
+    impatient: AtomicBool,
     kind: Kind,
     /// The number of customers at the same time.
     pub(crate) customers: u64,
@@ -91,6 +93,7 @@ impl Site {
             customers,
             disks: None,
             acting: RwLock::default(),
+            impatient: AtomicBool::new(false),
             kind: Kind::Ordinary,
             interruptions: AtomicUsize::new(0),
             start: Instant::now(),
@@ -126,9 +129,18 @@ impl Site {
         self.kind
     }
 
-    /// Waits for the present actions of the customers, who begin no other until the guard is dropped.
+    /// Waits for the present actions of the customers, who then do nothing until the guard is dropped. They do not repeat
+    /// requests that are not answered meanwhile.
     pub(crate) async fn hold_load(&self) -> RwLockWriteGuard<'_, ()> {
-        self.acting.write().await
+        self.impatient.store(true, Ordering::Relaxed);
+        let held = self.acting.write().await;
+        self.impatient.store(false, Ordering::Relaxed);
+        held
+    }
+
+    /// Whether customers give up requests that are not answered.
+    pub(crate) fn is_impatient(&self) -> bool {
+        self.impatient.load(Ordering::Relaxed)
     }
 
     /// The names of the services.

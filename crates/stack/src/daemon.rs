@@ -49,9 +49,12 @@ impl Daemon {
 
     /// The whole content of the log file.
     pub fn output(&self) -> String {
-        std::fs::read(self.log())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        read(&self.log())
+    }
+
+    /// The content of the log file before, which was renamed because of its size.
+    pub fn rotated_output(&self) -> String {
+        read(&process::rotated(&self.log()))
     }
 
     /// The process id; `None` when the process does not run.
@@ -167,4 +170,8 @@ impl Daemon {
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read(log: &Path) -> String {
+    std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

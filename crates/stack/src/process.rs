@@ -195,9 +195,14 @@ pub(crate) fn pid_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.pid"))
 }
 
+/// Returns the path to which a large log is renamed.
+pub(crate) fn rotated(log: &Path) -> PathBuf {
+    log.with_extension("log.old")
+}
+
 fn open_log(path: &Path) -> Result<fs::File> {
     if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
-        _ = fs::rename(path, path.with_extension("log.old"));
+        _ = fs::rename(path, rotated(path));
     }
     let opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     opened.during(|| format!("opening {}", path.display()))

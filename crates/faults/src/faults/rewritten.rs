@@ -1,9 +1,11 @@
 //! History that is rewritten: a database from an older copy, records that are deleted unread, a topic that is created again.
 //! Each is repaired as the documentation tells an operator (docs/restore.md, docs/broker.md), and then nothing is missing.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
+use checker::tables::Position;
 use envelope::{Cleanup, Topic};
 use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS, STOCK};
 use system_tests::Random;
@@ -51,12 +53,18 @@ pub(super) async fn retention(site: &Site, random: &mut Random) -> anyhow::Resul
     site.interrupt();
     between(random, 1_000, 4_000).await;
     let _held = site.hold_load().await;
-    idle_beside(site, &service).await?;
+    let unread = idle_beside(site, &service).await?;
     site.keep_records(topic.name, false).await?;
     testkit::topics::delete_records(site.shop.system.brokers(), &site.shop.system.topic(topic.name)).await?;
     let since = format!("{}s", stopped.elapsed().as_secs() + 5);
+    // Before the service reads later events of the same keys.
     run(site, topic.owner, &["republish", topic.name, "--since", &since]).await?;
-    Ok(daemon.start().await?)
+    daemon.start().await?;
+    if unread.contains(topic.name) {
+        noticed(site, &service, "consuming", topic.name).await?;
+        run(site, &service, &["rewind", topic.name, "--to", "beginning"]).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn recreate(site: &Site, random: &mut Random) -> anyhow::Result<()> {
@@ -110,23 +118,25 @@ async fn idle(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until all services but one have published and read everything.
-async fn idle_beside(site: &Site, stopped: &str) -> anyhow::Result<()> {
+/// Waits until all services but one have published and read everything. Returns the topics of which that one has records to
+/// read.
+async fn idle_beside(site: &Site, stopped: &str) -> anyhow::Result<BTreeSet<String>> {
+    let is_read = |position: &&Position| position.end == Some(position.next_offset.max(0));
     let started = Instant::now();
     let mut before = None;
     while started.elapsed() < NOTICED {
         let looked = site.look().await?;
-        let mut others = looked.tables.brokers.clone();
-        others.remove(stopped);
-        let is_idle = others.values().all(|broker| {
-            let is_read =
-                |position: &checker::tables::Position| position.end == Some(position.next_offset.max(0));
-            broker.outbox.is_empty() && broker.positions.iter().all(is_read)
+        let mut others = looked.tables.brokers.iter().filter(|(service, _)| *service != stopped);
+        let is_idle = others.all(|(_, broker)| {
+            broker.outbox.is_empty() && broker.positions.iter().all(|position| is_read(&position))
         });
         // Twice the same: no event was between two services that were read one after the other.
         let now = crate::collect::progress(&looked);
         if is_idle && before.as_ref() == Some(&now) {
-            return Ok(());
+            let positions =
+                looked.tables.brokers.get(stopped).into_iter().flat_map(|broker| &broker.positions);
+            let unread = positions.filter(|position| !is_read(position));
+            return Ok(unread.map(|position| position.topic.clone()).collect());
         }
         before = is_idle.then_some(now);
         sleep(Duration::from_millis(200)).await;
