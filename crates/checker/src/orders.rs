@@ -200,13 +200,18 @@ fn reads_are_monotonic(facts: &Facts<'_>) -> Vec<String> {
             continue;
         };
         reads.extend(seen(u64::MAX, u64::MAX, &serde_json::to_value(row).unwrap_or_default()));
+        let continues = |late: &Seen, early: &Seen| match facts.history.republished {
+            false => late.history.starts_with(&early.history),
+            // A restored service applies its own events before those of others.
+            true => early.history.iter().all(|entry| late.history.contains(entry)),
+        };
         let earlier = |late: &Seen, early: &Seen| early.answered <= late.sent && !std::ptr::eq(late, early);
         for late in &reads {
             let behind = |early: &&Seen| {
                 early.rank.0 > late.rank.0
                     || early.rank.1 > late.rank.1
                     || early.rank.2 > late.rank.2
-                    || !late.history.starts_with(&early.history)
+                    || !continues(late, early)
             };
             if let Some(early) = reads.iter().filter(|early| earlier(late, early)).find(behind) {
                 found.push(format!(

@@ -104,7 +104,10 @@ async fn readers(site: &Site, topic: Topic) -> anyhow::Result<Vec<String>> {
 
 /// Runs a command of a service.
 async fn run(site: &Site, service: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let output = site.shop.system.command(service).args(arguments).output().await?;
+    let mut command = site.shop.system.command(service);
+    // `migrate` changes the schema, which the service's own role may not.
+    command.env("MIGRATE_DATABASE_URL", site.shop.system.database_url(service));
+    let output = command.args(arguments).output().await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     ensure!(output.status.success(), "{service} {arguments:?} failed: {stdout}{stderr}");
