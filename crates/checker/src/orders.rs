@@ -200,10 +200,13 @@ fn reads_are_monotonic(facts: &Facts<'_>) -> Vec<String> {
             continue;
         };
         reads.extend(seen(u64::MAX, u64::MAX, &serde_json::to_value(row).unwrap_or_default()));
-        let continues = |late: &Seen, early: &Seen| match facts.history.republished {
-            false => late.history.starts_with(&early.history),
-            // A restored service applies its own events before those of others.
-            true => early.history.iter().all(|entry| late.history.contains(entry)),
+        let continues = |late: &Seen, early: &Seen| {
+            if facts.history.republished {
+                // A restored service applies its own events before those of others.
+                early.history.iter().all(|entry| late.history.contains(entry))
+            } else {
+                late.history.starts_with(&early.history)
+            }
         };
         let earlier = |late: &Seen, early: &Seen| early.answered <= late.sent && !std::ptr::eq(late, early);
         for late in &reads {

@@ -21,7 +21,7 @@ const TOPICS: [Topic; 6] = [ORDERS, PAYMENTS, RESERVATIONS, STOCK, PRODUCTS, CUS
 /// The time within which a process stops.
 const STOPPING: Duration = Duration::from_secs(20);
 /// The time within which a service notices what happened.
-const NOTICED: Duration = Duration::from_secs(60);
+const NOTICED: Duration = Duration::from_mins(1);
 
 pub(super) async fn restore(site: &Site, random: &mut Random) -> anyhow::Result<()> {
     let (system, service) = (&site.shop.system, *random.pick(&RESTORED));
