@@ -108,7 +108,7 @@ impl Site {
         Ok(all)
     }
 
-    /// Keeps the records of a topic that is about to lose them. `recreated`: its offsets will begin at 0 again.
+    /// Keeps the records of a topic that is about to lose them. If the topic is `recreated`, its offsets start at 0 again.
     pub(crate) async fn keep_records(&self, topic: &str, recreated: bool) -> anyhow::Result<()> {
         let mut records = self.records().await?;
         records.retain(|record| record.topic == topic);
@@ -147,10 +147,10 @@ async fn rows<T: DeserializeOwned>(database: &mut PgConnection, sql: &str) -> an
     rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
 }
 
-/// The positions of each service, and the number of deliveries, which a wave of back-in-stock mails adds without any record.
+/// The positions of each service, and the number of deliveries: a wave of back-in-stock mails adds deliveries and no record.
 pub(crate) type Progress = (BTreeMap<String, Vec<tables::Position>>, usize);
 
-/// What two looks at an idle system have in common.
+/// Returns what stays the same from one look to the next while a system is idle.
 pub(crate) fn progress(history: &History) -> Progress {
     let brokers = history.tables.brokers.iter();
     let positions = brokers.map(|(service, broker)| (service.clone(), broker.positions.clone())).collect();

@@ -15,6 +15,9 @@ use tokio::time::sleep;
 
 use crate::site::{Kind, Site};
 
+/// The time within which a process stops.
+pub(crate) const STOPPING: Duration = Duration::from_secs(20);
+
 type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
 /// A fault.
@@ -24,7 +27,7 @@ pub struct Fault {
     pub name: &'static str,
     /// A sentence about what happens.
     pub what: &'static str,
-    /// What it needs from a site.
+    /// The kind of site on which it runs.
     pub kind: Kind,
     run: for<'a> fn(&'a Site, &'a mut Random) -> Running<'a>,
 }

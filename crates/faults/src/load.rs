@@ -59,7 +59,7 @@ impl Site {
             let http = self.operator("inventory", &path).json(&json!({"quantity": quantity}));
             let request = Request::Restock { sku: sku.to_owned(), quantity, key: key.to_owned() };
             let (status, _) = self.send(request, http.header("Idempotency-Key", key)).await;
-            if status == 200 || stop.is_cancelled() || self.is_impatient() {
+            if status == 200 || stop.is_cancelled() || self.gives_up() {
                 return;
             }
             sleep(Duration::from_millis(100)).await;
@@ -81,7 +81,7 @@ impl Site {
             let (status, answer) = self.send(request, http.timeout(timeout)).await;
             match status {
                 202 => return serde_json::from_str(&answer).ok(),
-                0 | 409 | 429 | 503 if !stop.is_cancelled() && !self.is_impatient() => {
+                0 | 409 | 429 | 503 if !stop.is_cancelled() && !self.gives_up() => {
                     sleep(Duration::from_millis(50)).await;
                 }
                 _ => return None,

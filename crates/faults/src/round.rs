@@ -138,8 +138,7 @@ impl Site {
     fn accidents(&self) -> Vec<String> {
         let mut found = Vec::new();
         for daemon in self.daemons() {
-            let logs = daemon.rotated_output() + &daemon.output();
-            if let Some(line) = logs.lines().find(|line| line.contains("panicked at")) {
+            if let Some(line) = daemon.all_output().lines().find(|line| line.contains("panicked at")) {
                 found.push(format!("no-panic: {}: {line}", daemon.name()));
             }
         }

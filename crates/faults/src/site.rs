@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use checker::{Call, Location, Request};
@@ -13,19 +13,20 @@ use testkit::{Daemon, Place, Servers, System};
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::disk::Disk;
+use crate::faults::STOPPING;
 use crate::proxy::Proxy;
 
 /// The number of instances per service; the second one runs only where a fault starts it.
 const INSTANCES: usize = 2;
 
-/// What a fault needs from a site. Faults of different kinds do not share one.
+/// The kinds of sites. A fault runs on a site of its own kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Proxies before the servers.
+    /// Proxies in front of Kafka and Postgres.
     Ordinary,
-    /// Disks of the servers that can be filled, which only root can mount.
+    /// Kafka and Postgres also have small disks, which a fault fills; only root can mount them.
     SmallDisks,
-    /// A log or a database that is replaced, so that events are published again.
+    /// A topic or a database loses its content, and events are published again.
     Rewritten,
 }
 
@@ -40,8 +41,8 @@ pub struct Site {
     pub(crate) disks: Option<[Disk; 2]>,
     /// Each action of a customer holds it for reading.
     pub(crate) acting: RwLock<()>,
-    /// Whether customers give up requests that are not answered.
-    impatient: AtomicBool,
+    /// Whether customers stop repeating requests that failed.
+    giving_up: AtomicBool,
     kind: Kind,
     /// The number of customers at the same time.
     pub(crate) customers: u64,
@@ -57,7 +58,8 @@ pub(crate) struct Recording {
     pub idle_at: Vec<u64>,
     /// The records that topics have lost since, or had before they were created again.
     pub lost: Vec<checker::Record>,
-    /// What is added to the offsets of partitions whose topics were created again, so that the records stay in their order.
+    /// For each partition of a topic that was created again: the number added to its offsets, so that its new records follow the
+    /// lost ones.
     pub bases: BTreeMap<(String, i32), i64>,
 }
 
@@ -93,13 +95,13 @@ impl Site {
             customers,
             disks: None,
             acting: RwLock::default(),
-            impatient: AtomicBool::new(false),
+            giving_up: AtomicBool::new(false),
             kind: Kind::Ordinary,
             interruptions: AtomicUsize::new(0),
             start: Instant::now(),
         };
         for service in site.services() {
-            site.shop.system.instance(&service, INSTANCES).stop(Duration::from_secs(20)).await;
+            site.shop.system.instance(&service, INSTANCES).stop(STOPPING).await;
         }
         site.fill().await?;
         Ok(site)
@@ -129,18 +131,18 @@ impl Site {
         self.kind
     }
 
-    /// Waits for the present actions of the customers, who then do nothing until the guard is dropped. They do not repeat
-    /// requests that are not answered meanwhile.
+    /// Waits until all customers have finished what they are doing, and keeps them from doing more until the guard is dropped.
+    /// Those that repeat a failed request give up, since the service may be down until the guard is dropped.
     pub(crate) async fn hold_load(&self) -> RwLockWriteGuard<'_, ()> {
-        self.impatient.store(true, Ordering::Relaxed);
+        self.giving_up.store(true, Ordering::Relaxed);
         let held = self.acting.write().await;
-        self.impatient.store(false, Ordering::Relaxed);
+        self.giving_up.store(false, Ordering::Relaxed);
         held
     }
 
-    /// Whether customers give up requests that are not answered.
-    pub(crate) fn is_impatient(&self) -> bool {
-        self.impatient.load(Ordering::Relaxed)
+    /// Whether customers stop repeating requests that failed.
+    pub(crate) fn gives_up(&self) -> bool {
+        self.giving_up.load(Ordering::Relaxed)
     }
 
     /// The names of the services.
@@ -171,7 +173,7 @@ impl Site {
 
     /// The logs of the services' processes, with their names.
     pub fn logs(&self) -> impl Iterator<Item = (&str, String)> {
-        self.daemons().map(|daemon| (daemon.name(), daemon.output()))
+        self.daemons().map(|daemon| (daemon.name(), daemon.all_output()))
     }
 
     /// The time since the start, in milliseconds.

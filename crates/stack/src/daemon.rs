@@ -52,9 +52,9 @@ impl Daemon {
         read(&self.log())
     }
 
-    /// The content of the log file before, which was renamed because of its size.
-    pub fn rotated_output(&self) -> String {
-        read(&process::rotated(&self.log()))
+    /// The whole content of the log file, after that of the one before it, which was renamed because of its size.
+    pub fn all_output(&self) -> String {
+        read(&process::rotated(&self.log())) + &self.output()
     }
 
     /// The process id; `None` when the process does not run.

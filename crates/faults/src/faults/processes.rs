@@ -7,13 +7,11 @@ use system_tests::{Random, WrongClock};
 use testkit::Daemon;
 use tokio::time::sleep;
 
-use super::between;
+use super::{STOPPING, between};
 use crate::site::Site;
 
 /// The points of the broker at which a process can be held (`PAUSE_AT`, debug builds).
 const POINTS: [&str; 4] = ["consumer.received", "consumer.applied", "consumer.committed", "relay.fetched"];
-/// The time within which a process stops.
-const STOPPING: Duration = Duration::from_secs(20);
 const HOUR: i64 = 3600;
 
 pub(super) async fn kill(site: &Site, random: &mut Random) -> anyhow::Result<()> {

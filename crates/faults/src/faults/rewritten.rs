@@ -11,17 +11,15 @@ use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS, STOCK};
 use system_tests::Random;
 use tokio::time::sleep;
 
-use super::between;
+use super::{STOPPING, between};
 use crate::site::Site;
 
 /// The services whose events and rows bring everything back. After a restore of notification, unsubscriptions are missing
 /// (docs/restore.md).
 const RESTORED: [&str; 3] = ["order", "payment", "inventory"];
 const TOPICS: [Topic; 6] = [ORDERS, PAYMENTS, RESERVATIONS, STOCK, PRODUCTS, CUSTOMERS];
-/// The time within which a process stops.
-const STOPPING: Duration = Duration::from_secs(20);
-/// The time within which a service notices what happened.
-const NOTICED: Duration = Duration::from_mins(1);
+/// The time within which a service reports what happened, or is idle.
+const WITHIN: Duration = Duration::from_mins(1);
 
 pub(super) async fn restore(site: &Site, random: &mut Random) -> anyhow::Result<()> {
     let (system, service) = (&site.shop.system, *random.pick(&RESTORED));
@@ -31,14 +29,14 @@ pub(super) async fn restore(site: &Site, random: &mut Random) -> anyhow::Result<
     daemon.start().await?;
     between(random, 1_000, 5_000).await;
     {
-        // What is committed and not published is lost with a database.
+        // A lost database takes the events with it that it had not published yet; no repair brings those back.
         let _held = site.hold_load().await;
         idle(site).await?;
         daemon.stop(STOPPING).await;
         system.restore(service).await?;
         daemon.spawn()?;
     }
-    noticed(site, service, "ready", "restored --dry-run").await?;
+    wait_until_reported(site, service, "ready", "restored --dry-run").await?;
     between(random, 0, 2_000).await;
     daemon.stop(STOPPING).await;
     run(site, service, &["restored"]).await?;
@@ -53,7 +51,7 @@ pub(super) async fn retention(site: &Site, random: &mut Random) -> anyhow::Resul
     site.interrupt();
     between(random, 1_000, 4_000).await;
     let _held = site.hold_load().await;
-    let unread = idle_beside(site, &service).await?;
+    let unread = all_but_one_idle(site, &service).await?;
     site.keep_records(topic.name, false).await?;
     testkit::topics::delete_records(site.shop.system.brokers(), &site.shop.system.topic(topic.name)).await?;
     let since = format!("{}s", stopped.elapsed().as_secs() + 5);
@@ -61,7 +59,7 @@ pub(super) async fn retention(site: &Site, random: &mut Random) -> anyhow::Resul
     run(site, topic.owner, &["republish", topic.name, "--since", &since]).await?;
     daemon.start().await?;
     if unread.contains(topic.name) {
-        noticed(site, &service, "consuming", topic.name).await?;
+        wait_until_reported(site, &service, "consuming", topic.name).await?;
         run(site, &service, &["rewind", topic.name, "--to", "beginning"]).await?;
     }
     Ok(())
@@ -77,7 +75,7 @@ pub(super) async fn recreate(site: &Site, random: &mut Random) -> anyhow::Result
         stack::topics::delete(system.brokers(), "", &[system.topic(topic.name)]).await?;
         run(site, topic.owner, &["migrate"]).await?;
         for service in &readers {
-            noticed(site, service, "consuming", topic.name).await?;
+            wait_until_reported(site, service, "consuming", topic.name).await?;
         }
     }
     between(random, 0, 2_000).await;
@@ -123,11 +121,11 @@ async fn idle(site: &Site) -> anyhow::Result<()> {
 
 /// Waits until all services but one have published and read everything. Returns the topics of which that one has records to
 /// read.
-async fn idle_beside(site: &Site, stopped: &str) -> anyhow::Result<BTreeSet<String>> {
+async fn all_but_one_idle(site: &Site, stopped: &str) -> anyhow::Result<BTreeSet<String>> {
     let is_read = |position: &&Position| position.end == Some(position.next_offset.max(0));
     let started = Instant::now();
     let mut before = None;
-    while started.elapsed() < NOTICED {
+    while started.elapsed() < WITHIN {
         let looked = site.look().await?;
         let mut others = looked.tables.brokers.iter().filter(|(service, _)| *service != stopped);
         let is_idle = others.all(|(_, broker)| {
@@ -147,11 +145,11 @@ async fn idle_beside(site: &Site, stopped: &str) -> anyhow::Result<BTreeSet<Stri
     bail!("the services beside {stopped} are not idle in time")
 }
 
-/// Waits until the health of a service is bad, with a certain text.
-async fn noticed(site: &Site, service: &str, check: &str, text: &str) -> anyhow::Result<()> {
+/// Waits until a health check of a service fails with a message that contains `text`.
+async fn wait_until_reported(site: &Site, service: &str, check: &str, text: &str) -> anyhow::Result<()> {
     let url = format!("{}/health/{check}", site.shop.system.ops_url(service, 1));
     let (started, mut last) = (Instant::now(), String::new());
-    while started.elapsed() < NOTICED {
+    while started.elapsed() < WITHIN {
         if let Ok(answer) = site.shop.http().get(&url).send().await {
             let status = answer.status().as_u16();
             last = answer.text().await.unwrap_or_default();
