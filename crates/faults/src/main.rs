@@ -41,6 +41,9 @@ struct Arguments {
     /// Also writes the history of rounds without findings.
     #[arg(long, requires = "save")]
     save_good: bool,
+    /// Checks a history that `--save` wrote, and runs nothing.
+    #[arg(long, exclusive = true)]
+    check: Option<std::path::PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -65,7 +68,19 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(file) = &arguments.check {
+        return check(file);
+    }
     testkit::until_stopped(Box::pin(run(arguments))).await
+}
+
+/// Prints the contradictions of a saved history.
+fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let history = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let history = serde_json::from_slice(&history).with_context(|| format!("{}", file.display()))?;
+    let found = checker::check(&history);
+    found.iter().for_each(|contradiction| println!("{contradiction}"));
+    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the chosen faults and prints their table.

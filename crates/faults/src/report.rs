@@ -51,10 +51,10 @@ impl Row {
             self.idle.as_secs_f64(),
             self.memory.0,
             self.memory.1,
-            if self.found == 0 {
-                "no contradiction".to_owned()
-            } else {
-                format!("**{} findings**", self.found)
+            match self.found {
+                0 => "no contradiction".to_owned(),
+                1 => "**1 finding**".to_owned(),
+                many => format!("**{many} findings**"),
             },
         )
     }

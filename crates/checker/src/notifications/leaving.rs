@@ -96,11 +96,12 @@ fn reached(order: &Order, event: &str) -> Option<OffsetDateTime> {
 }
 
 impl Leaving<'_> {
-    /// Whether another order for the product that asks for such mails was refused after the purchase: the customer wanted both.
+    /// Whether another order for the product that asks for such mails was refused after the purchase, or at the same moment (in the
+    /// same batch): the customer wanted both.
     fn refused_since(&self, facts: &Facts<'_>, other: &Call) -> bool {
         let Request::Place { body, .. } = &other.request else { return false };
         let refused = order(facts, other).and_then(|order| reached(order, "order.cancelled.v1"));
-        let is_later = self.bought.zip(refused).is_some_and(|(bought, refused)| bought < refused);
+        let is_later = self.bought.zip(refused).is_some_and(|(bought, refused)| bought <= refused);
         let mut items = body["items"].as_array().into_iter().flatten();
         is_later
             && body["notify_me"] == Value::Bool(true)
