@@ -63,7 +63,7 @@ pub struct Config {
     #[arg(long, env, value_enum, default_value_t = OrderConsent::Trusted, value_name = "CONSENT")]
     pub order_consent: OrderConsent,
 
-    /// Subscribers' units to notify per unit in stock, because not every notified subscriber buys
+    /// Wanted units that a wave announces per available unit, because not every notified subscriber buys
     #[arg(long, env, default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
     pub wave_factor: f64,
 

@@ -121,8 +121,8 @@ impl Handler for Notifications {
             tx.on_commit(move || {
                 tracing::warn!(
                     subscriptions = lost,
-                    "the addresses of subscriptions that were confirmed after the copy was made are lost: no event carries one; \
-                     their subscribers must subscribe again"
+                    "subscriptions that were confirmed after the copy was made have lost their addresses, because no event \
+                     contains one; these people must subscribe again"
                 );
             });
         }

@@ -42,6 +42,12 @@ fn class_order(claims: usize) -> [Class; 2] {
 }
 
 impl<C: Channel> Sender<C> {
+    /// The classes that may be sent now.
+    fn allowed(&self, classes: [Class; 2]) -> Vec<Class> {
+        let is_allowed = |class: &Class| *class == Class::Personal || self.freshness.allows_sending();
+        classes.into_iter().filter(is_allowed).collect()
+    }
+
     /// Marks the deliveries that are over their recipients' limits.
     async fn apply_quota(&self, deliveries: &mut [Delivery]) -> sqlx::Result<()> {
         let Some(quota) = &self.quota else { return Ok(()) };
@@ -106,8 +112,7 @@ impl<C: Channel> Queue for Sender<C> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let mut classes = class_order(self.claims.fetch_add(1, Ordering::Relaxed)).to_vec();
-        classes.retain(|class| *class == Class::Personal || self.freshness.allows_sending());
+        let classes = self.allowed(class_order(self.claims.fetch_add(1, Ordering::Relaxed)));
         let claim = Claim { channel: C::CHANNEL, token, lease, classes };
         let mut claimed = claims::claim(self.outbox.pool(), &claim, limit).await?;
         self.apply_quota(&mut claimed).await?;
@@ -117,7 +122,7 @@ impl<C: Channel> Queue for Sender<C> {
     async fn perform(&self, delivery: &Delivery) -> Attempt {
         match &delivery.recipient {
             _ if delivery.sold_out => Attempt::SoldOut,
-            _ if delivery.expired => Attempt::Rejected("nobody could answer it any more".to_owned()),
+            _ if delivery.expired => Attempt::Rejected("its confirmation link has ended".to_owned()),
             // A subscriber keeps the place; a message about something done in the recipient's name is not worth sending late.
             _ if delivery.over_limit && matches!(delivery.content, Content::BackInStock { .. }) => {
                 Attempt::OverLimit
@@ -154,7 +159,8 @@ impl<C: Channel> Queue for Sender<C> {
     }
 
     async fn ready(&self) -> sqlx::Result<i64> {
-        claims::ready(self.outbox.pool(), C::CHANNEL).await
+        let classes = self.allowed([Class::Personal, Class::Bulk]);
+        claims::ready(self.outbox.pool(), C::CHANNEL, &classes).await
     }
 }
 

@@ -141,8 +141,9 @@ pub(crate) enum Verdict {
 /// The first pause between attempts, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
-/// About five days of attempts that the recipient's side deferred, as mail servers give each other (RFC 5321, 4.5.4.1).
-const MAX_DEFERRALS: u32 = 7200;
+/// About five days of attempts that the recipient's side deferred, 45 s apart on average, as mail servers give each other (RFC
+/// 5321, 4.5.4.1).
+const MAX_DEFERRALS: u32 = 5 * 24 * 3600 / 45;
 /// How long a message waits whose recipient is over the limit.
 const POSTPONED: Duration = Duration::from_mins(10);
 /// The longest pause of all.

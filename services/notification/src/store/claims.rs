@@ -80,7 +80,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         claim.token,
         limit,
         claim.lease.as_secs_f64(),
-        &claim.classes.iter().map(|class| *class == Class::Bulk).collect::<Vec<_>>(),
+        &are_bulk(&claim.classes),
         work::furthest(claim.lease).as_secs_f64(),
     )
     .fetch_all(pool)
@@ -100,6 +100,10 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         })
     });
     deliveries.collect()
+}
+
+fn are_bulk(classes: &[Class]) -> Vec<bool> {
+    classes.iter().map(|class| *class == Class::Bulk).collect()
 }
 
 fn count(number: i32) -> u32 {
@@ -142,14 +146,16 @@ pub(crate) async fn hasten(pool: &PgPool, channel: Channel, bound: Duration) -> 
     Ok(hastened.execute(pool).await?.rows_affected())
 }
 
-/// The number of deliveries of `channel` that are due now.
-pub(crate) async fn ready(pool: &PgPool, channel: Channel) -> sqlx::Result<i64> {
+/// The number of deliveries of `channel` and these classes that are due now.
+pub(crate) async fn ready(pool: &PgPool, channel: Channel, classes: &[Class]) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
         SELECT count(*) AS "ready!" FROM deliveries
-        WHERE channel = $1 AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+        WHERE channel = $1 AND (kind = 'back_in_stock') = ANY($2)
+          AND next_at <= now() AND (leased_until IS NULL OR leased_until <= now())
         "#,
         <&str>::from(channel),
+        &are_bulk(classes),
     )
     .fetch_one(pool)
     .await

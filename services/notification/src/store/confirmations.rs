@@ -18,24 +18,27 @@ pub(crate) async fn may_ask(
 ) -> sqlx::Result<Option<OffsetDateTime>> {
     let open = sqlx::query!(
         r#"
-        SELECT asked, extract(epoch FROM now() - last_at)::float8 AS "since!" FROM questions WHERE mailbox = $1 AND sku = $2
+        SELECT asked, extract(epoch FROM now() - last_at)::float8 AS "since!" FROM questions
+        WHERE mailbox = ANY($1) AND sku = $2 ORDER BY last_at DESC LIMIT 1
         "#,
-        mailbox.bytes(),
+        &mailbox.all(),
         sku
     )
     .fetch_optional(&mut **tx)
     .await?;
     // A mail of the future was sent while the database's clock was ahead: its pause is over.
     let earliest = -furthest(std::time::Duration::ZERO).as_secs_f64();
-    if open.is_some_and(|open| (earliest..pause(open.asked).as_seconds_f64()).contains(&open.since)) {
+    if open.as_ref().is_some_and(|open| (earliest..pause(open.asked).as_seconds_f64()).contains(&open.since))
+    {
         return Ok(None);
     }
     let asked_at = sqlx::query_scalar!(
-        "INSERT INTO questions (mailbox, sku, asked, last_at) VALUES ($1, $2, 1, now())
-         ON CONFLICT (mailbox, sku) DO UPDATE SET asked = questions.asked + 1, last_at = excluded.last_at
+        "INSERT INTO questions (mailbox, sku, asked, last_at) VALUES ($1, $2, $3, now())
+         ON CONFLICT (mailbox, sku) DO UPDATE SET asked = excluded.asked, last_at = excluded.last_at
          RETURNING last_at",
         mailbox.bytes(),
         sku,
+        open.map_or(0, |open| open.asked).saturating_add(1),
     )
     .fetch_one(&mut **tx)
     .await?;
@@ -49,7 +52,7 @@ pub(crate) async fn has_ended(database: impl PgExecutor<'_>, until: OffsetDateTi
 
 /// Deletes the count: the mailbox has answered, so the next mail may follow at once.
 pub(crate) async fn answered(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM questions WHERE mailbox = $1 AND sku = $2", mailbox.bytes(), sku)
+    sqlx::query!("DELETE FROM questions WHERE mailbox = ANY($1) AND sku = $2", &mailbox.all(), sku)
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -152,13 +152,14 @@ pub(crate) async fn confirm(tx: &mut Tx, tokens: &Tokens, cause: Cause, answer: 
     if let Some(email) = subscription.email() {
         lock_mailbox(tx, &email, &subscription.sku).await?;
     }
+    // In a restored database `asked_round` may be older than the mail.
     // A mail for a subscription that was merged into another confirms that one, without counting as one of its rounds.
     let round = if subscription.id == answer.subscription.uuid() { answer.round } else { 0 };
     let row = sqlx::query_as!(
         Confirmed,
         r#"
         UPDATE subscriptions
-        SET state = $7, quantity = $3, confirmed_round = GREATEST(confirmed_round, $2),
+        SET state = $7, quantity = $3, confirmed_round = GREATEST(confirmed_round, $2), asked_round = GREATEST(asked_round, $2),
             consent = $5, consented_at = now(), activated_at = COALESCE(activated_at, now()),
             expires_at = now() + make_interval(secs => $4), version = version + 1, arrival = nextval('arrivals')
         WHERE id = $1 AND state = ANY($6) AND (state <> $7 OR confirmed_round < $2 OR consent = $8)

@@ -51,9 +51,9 @@ pub(crate) async fn find(
                count(*) FILTER (WHERE order_id IS NOT NULL
                                   AND created_at BETWEEN now() - interval '1 hour' AND now() + make_interval(secs => $4))
                    AS "recent!"
-        FROM subscriptions WHERE mailbox = $1
+        FROM subscriptions WHERE mailbox = ANY($1)
         "#,
-        row.mailbox.bytes(),
+        &row.mailbox.all(),
         row.sku,
         row.email.expose(),
         // Those of the future were made while the database's clock was ahead.

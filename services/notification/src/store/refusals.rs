@@ -62,7 +62,7 @@ pub(crate) async fn refuse(
         r#"
         WITH hit AS (
             SELECT id FROM subscriptions
-            WHERE (mailbox = $1 OR email = $4) AND ($2::text IS NULL OR sku = $2) AND state = ANY($5)
+            WHERE (mailbox = ANY($1) OR email = $4) AND ($2::text IS NULL OR sku = $2) AND state = ANY($5)
             ORDER BY id FOR UPDATE
         )
         UPDATE subscriptions
@@ -72,7 +72,7 @@ pub(crate) async fn refuse(
         FROM hit WHERE subscriptions.id = hit.id
         RETURNING subscriptions.id
         "#,
-        mailbox.bytes(),
+        &mailbox.all(),
         scope.sku(),
         now,
         email,
@@ -82,8 +82,8 @@ pub(crate) async fn refuse(
     .fetch_all(&mut **tx)
     .await?;
     sqlx::query!(
-        "DELETE FROM questions WHERE mailbox = $1 AND ($2::text IS NULL OR sku = $2)",
-        mailbox.bytes(),
+        "DELETE FROM questions WHERE mailbox = ANY($1) AND ($2::text IS NULL OR sku = $2)",
+        &mailbox.all(),
         scope.sku()
     )
     .execute(&mut **tx)

@@ -1,9 +1,11 @@
-//! Claims after a change of `TOKEN_KEY`. A subscription stores the hash of its claim, and the claim depends on the key: with
-//! another key, new messages carry other claims, and the orders that come by them would count for nothing. So the stored hashes
-//! follow the key, and those of `TOKEN_KEY_PREVIOUS` stay beside them for the links sent before.
+//! Subscriptions after a change of `TOKEN_KEY`. A subscription stores the hash of its claim and that of its mailbox, which both
+//! depend on the key: with another key, new messages carry other claims, the orders that come by them would count for nothing,
+//! and a refusal would not find the mailbox. So the stored hashes follow the key. The claims under `TOKEN_KEY_PREVIOUS` stay
+//! beside the new ones for the links sent before.
 
 use std::time::Duration;
 
+use events::values::EmailAddress;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +27,7 @@ async fn rekey(pool: &PgPool, tokens: &Tokens) -> sqlx::Result<()> {
     let mut after = Uuid::nil();
     loop {
         let rows = sqlx::query!(
-            "SELECT id, claim FROM subscriptions WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, claim, email, mailbox FROM subscriptions WHERE id > $1 ORDER BY id LIMIT $2",
             after,
             STEP
         )
@@ -33,37 +35,77 @@ async fn rekey(pool: &PgPool, tokens: &Tokens) -> sqlx::Result<()> {
         .await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.id;
-        let (mut ids, mut claims, mut former) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut claims, mut mailboxes) = (Claims::default(), Mailboxes::default());
         for row in rows {
             let claim = String::from(tokens.claim_hash(row.id.into()));
             if claim != row.claim {
-                ids.push(row.id);
-                claims.push(claim);
-                former.push(tokens.former_claim_hash(row.id.into()).map(String::from));
+                claims.ids.push(row.id);
+                claims.current.push(claim);
+                claims.former.push(tokens.former_claim_hash(row.id.into()).map(String::from));
+            }
+            let email = row.email.and_then(|email| EmailAddress::from_older(&email).ok());
+            let Some(mailbox) = email.map(|email| tokens.mailbox(&email)) else { continue };
+            if row.mailbox.is_some_and(|stored| stored != mailbox.bytes()) {
+                mailboxes.ids.push(row.id);
+                mailboxes.hashes.push(mailbox.bytes().to_vec());
             }
         }
-        if !ids.is_empty() {
-            replace(pool, &ids, &claims, &former).await?;
-        }
+        claims.write(pool).await?;
+        mailboxes.write(pool).await?;
     }
 }
 
-async fn replace(
-    pool: &PgPool,
-    ids: &[Uuid],
-    claims: &[String],
-    former: &[Option<String>],
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE subscriptions SET claim = made.claim, former_claim = made.former
-         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS made (id, claim, former)
-         WHERE subscriptions.id = made.id",
-        ids,
-        claims,
-        former as &[Option<String>],
-    )
-    .execute(pool)
-    .await?;
-    tracing::info!(subscriptions = ids.len(), "stored claims changed with TOKEN_KEY");
-    Ok(())
+/// Subscriptions whose claims are stored under another key.
+#[derive(Default)]
+struct Claims {
+    ids: Vec<Uuid>,
+    current: Vec<String>,
+    former: Vec<Option<String>>,
+}
+
+impl Claims {
+    async fn write(&self, pool: &PgPool) -> sqlx::Result<()> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "UPDATE subscriptions SET claim = made.claim, former_claim = made.former
+             FROM unnest($1::uuid[], $2::text[], $3::text[]) AS made (id, claim, former)
+             WHERE subscriptions.id = made.id",
+            &self.ids,
+            &self.current,
+            &self.former as &[Option<String>],
+        )
+        .execute(pool)
+        .await?;
+        tracing::info!(subscriptions = self.ids.len(), "stored claims changed with TOKEN_KEY");
+        Ok(())
+    }
+}
+
+/// Subscriptions whose mailboxes are stored under another key.
+#[derive(Default)]
+struct Mailboxes {
+    ids: Vec<Uuid>,
+    hashes: Vec<Vec<u8>>,
+}
+
+impl Mailboxes {
+    async fn write(&self, pool: &PgPool) -> sqlx::Result<()> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        // An address that was erased meanwhile has no mailbox any more.
+        sqlx::query!(
+            "UPDATE subscriptions SET mailbox = made.mailbox
+             FROM unnest($1::uuid[], $2::bytea[]) AS made (id, mailbox)
+             WHERE subscriptions.id = made.id AND subscriptions.mailbox IS NOT NULL",
+            &self.ids,
+            &self.hashes,
+        )
+        .execute(pool)
+        .await?;
+        tracing::info!(subscriptions = self.ids.len(), "stored mailboxes changed with TOKEN_KEY");
+        Ok(())
+    }
 }

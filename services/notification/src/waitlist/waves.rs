@@ -70,7 +70,7 @@ impl Waves {
         if let Err(error) = self.wave(tx, &product, now).await {
             // While the database is away this fails too.
             stock::postpone_wave(self.outbox.pool(), &product.sku, RETRY).await?;
-            tracing::warn!(sku = product.sku, %error, "the wave of a product failed; it is retried, the others go on");
+            tracing::warn!(sku = product.sku, %error, "the wave of a product failed; it is tried again, and the waves of other products continue");
         }
         Ok(true)
     }

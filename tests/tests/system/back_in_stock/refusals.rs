@@ -1,5 +1,7 @@
 //! A refusal of mails: only the owner of an address can lift it; and confirmation requests are rate-limited.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use system_tests::{BACK, Inbox, Placed, Shop, eventually};
@@ -174,4 +176,26 @@ async fn subscriptions_by_order_are_limited_per_client_and_per_mailbox() {
             cancelled.text
         );
     }
+}
+
+#[tokio::test]
+async fn a_refusal_ends_subscriptions_made_before_a_change_of_the_token_key() {
+    let inbox = Inbox::open();
+    let (old, new) = ("the key before the change, long enough", "the key after the change, long enough");
+    let shop = Shop::with_mail(&inbox, &[("TOKEN_KEY", old)]).await;
+    for (email, sku) in [("ada@example.com", "MUG"), ("ada+pen@example.com", "PEN")] {
+        shop.stock(sku, 0).await;
+        shop.subscribe(&inbox, email, sku, 1).await;
+    }
+    let notification = shop.system.service("notification");
+    assert!(notification.stop(Duration::from_secs(10)).await);
+    let keys = [("TOKEN_KEY", new.to_owned()), ("TOKEN_KEY_PREVIOUS", old.to_owned())];
+    notification.spawn_with(&keys).unwrap();
+    notification.wait_ready().await.unwrap();
+
+    let refuse = inbox.mail("ada@example.com", CONFIRM).await.link(REFUSE);
+    assert_eq!(shop.click(&refuse).await, StatusCode::OK);
+    shop.reports("MUG", &json!({"waiting": 0})).await;
+    shop.reports("PEN", &json!({"waiting": 0})).await;
+    shop.system.quiesce().await.unwrap();
 }

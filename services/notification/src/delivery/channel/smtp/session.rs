@@ -157,7 +157,8 @@ fn recipient_needs_utf8() -> SmtpError {
     )
 }
 
-/// Connects to the first address of the server that answers.
+/// Connects to the first address of the server that answers. An address that drops packets leaves the others their share of the
+/// time.
 async fn connect(server: &Server, deadline: Instant) -> Result<TcpStream, SmtpError> {
     let deadline = deadline.min(Instant::now() + CONNECT);
     let resolved = timeout_at(deadline, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
@@ -165,15 +166,18 @@ async fn connect(server: &Server, deadline: Instant) -> Result<TcpStream, SmtpEr
         |_| SmtpError::unsupported(Stage::Connect, "the name of the mail server is not known here (DNS)");
     let addresses = resolved.map_err(|_| SmtpError::timeout(Stage::Connect))?.map_err(unknown)?;
     let mut last = SmtpError::timeout(Stage::Connect);
-    for address in addresses {
-        match timeout_at(deadline, TcpStream::connect(address)).await {
+    let addresses: Vec<_> = addresses.collect();
+    for (number, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // lettre writes the end of a mail as a packet of its own; Nagle's algorithm would delay it by 40 ms.
                 stream.set_nodelay(true).map_err(|error| SmtpError::broken(Stage::Connect, &error))?;
                 return Ok(stream);
             }
             Ok(Err(error)) => last = SmtpError::broken(Stage::Connect, &error),
-            Err(_) => return Err(SmtpError::timeout(Stage::Connect)),
+            Err(_) => last = SmtpError::timeout(Stage::Connect),
         }
     }
     Err(last)
