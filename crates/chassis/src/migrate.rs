@@ -64,7 +64,9 @@ fn report(differences: &[Difference], program: &str, is_accepted: bool) -> anyho
     }
     match differences {
         [] => tracing::info!("the topics are up to date"),
-        _ if is_accepted => tracing::warn!("the topics differ from what is wanted, which is accepted"),
+        _ if is_accepted => tracing::warn!(
+            "the topics differ from the settings that are wanted; --accept-differences accepts this"
+        ),
         all => bail!(
             "the cluster does not apply the settings of the topics: {}. Change the cluster, or accept that these promises \
              do not hold: {program} migrate --accept-differences",

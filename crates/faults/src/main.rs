@@ -79,7 +79,9 @@ fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
     let history = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let history = serde_json::from_slice(&history).with_context(|| format!("{}", file.display()))?;
     let found = checker::check(&history);
-    found.iter().for_each(|contradiction| println!("{contradiction}"));
+    for contradiction in &found {
+        println!("{contradiction}");
+    }
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

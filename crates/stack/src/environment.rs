@@ -31,8 +31,8 @@ pub(crate) fn postgres() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C"), ("TZ", "UTC")])
 }
 
-/// Variables for Kafka and its tools: no Java options, a fixed locale (in Turkish, the upper case of `classic` is
-/// another word) and UTF-8 file names.
+/// Variables for Kafka and its tools: no Java options, UTF-8 file names and a fixed locale (under a Turkish one, Java writes
+/// `classic` in capitals with a dotted İ, which Kafka does not know).
 pub fn kafka() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
 }

@@ -5,7 +5,7 @@ use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, say};
 use stack::process::{self, Process};
-use stack::{Daemon, Home, running};
+use stack::{Daemon, Home, buttons, running};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub(crate) async fn logs_and_exits(home: &Home, daemons: Vec<Daemon>) -> anyhow:
         }
         for (name, how) in watch.ended() {
             let service = name.split_once('-').map_or(name.as_str(), |(service, _)| service);
-            say(format_args!("{name} {how}; ./scripts/start {service}"));
+            let command = if service == buttons::NAME { "up" } else { &format!("start {service}") };
+            say(format_args!("{name} {how}; ./scripts/{command}"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -130,7 +130,7 @@ impl Guard {
         )
     }
 
-    /// Returns the options of PLAIN's module for the administrator, as whom the nodes log in at each other, too.
+    /// Returns the options of PLAIN's module for the administrator. The nodes log in to each other as this user, too.
     fn admin_options(&self) -> String {
         format!("username=\"{0}\" password=\"{1}\" user_{0}=\"{1}\"", Self::ADMIN, self.admin_password)
     }

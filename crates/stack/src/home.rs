@@ -6,7 +6,9 @@
 //! checkout below `/root`), the files of Postgres lie under `/var/tmp` instead.
 
 use crate::error::{During, Error, Result};
+use sha2::{Digest as _, Sha256};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -118,7 +120,8 @@ impl Home {
     }
 
     fn substitute(&self) -> Result<PathBuf> {
-        let dir = PathBuf::from("/var/tmp").join(format!("notifyme-{:016x}", hash(&self.data)));
+        let dir = PathBuf::from("/var/tmp")
+            .join(format!("notifyme-{}", stable_hash(self.data.as_os_str().as_bytes())));
         create_dir(&dir)?;
         let meta = fs::symlink_metadata(&dir).during(|| format!("looking at {}", dir.display()))?;
         if !meta.is_dir() || meta.uid() != 0 {
@@ -216,9 +219,7 @@ fn open_to_all(dir: &Path) -> bool {
     fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
 }
 
-fn hash(path: &Path) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    hasher.finish()
+/// Returns a hash that a folder or file is named by: SHA-256, because the standard library's may change between releases.
+pub fn stable_hash(bytes: impl AsRef<[u8]>) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

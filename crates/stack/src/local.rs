@@ -8,7 +8,6 @@ use stack::secrets::Secrets;
 use stack::service::{Endpoints, Service};
 use stack::{Daemon, Home, home, kafka, maven, postgres, provision, running, service};
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 
 /// The error message of a command that needs a running system.
@@ -133,9 +132,8 @@ impl Local {
 
     /// The file that marks that these databases have the sample catalogue.
     pub(crate) fn seed_marker(&self, home: &Home) -> PathBuf {
-        let mut hasher = DefaultHasher::new();
-        (&self.given_postgres, self.database_prefix()).hash(&mut hasher);
-        home.data("seeded").join(format!("{:016x}", hasher.finish()))
+        let databases = format!("{:?} {}", self.given_postgres, self.database_prefix());
+        home.data("seeded").join(home::stable_hash(databases))
     }
 
     /// Returns a service with its database and its settings.

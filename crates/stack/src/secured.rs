@@ -12,7 +12,7 @@ pub(crate) const ADMIN_PROPERTIES: &str = "kafka-admin.properties";
 const MIGRATOR: &str = "migrator";
 
 impl Local {
-    /// Returns the users of this system's Kafka; `None`: it asks for none.
+    /// Returns the users of this system's Kafka; `None` when it has no users.
     pub(crate) fn guard(&self, home: &Home) -> anyhow::Result<Option<Guard>> {
         if !self.secure {
             return Ok(None);

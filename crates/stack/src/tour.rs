@@ -9,7 +9,7 @@ use stack::Home;
 pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Result<()> {
     let board = local.endpoints(home, BOARD)?.http;
     say(format_args!(
-        "\nopen http://localhost:{board}   the shop, and a board of the events on which one can break things"
+        "\nopen http://localhost:{board}   the shop, and a live board of the events with buttons that kill and start processes"
     ));
     say("\nReady:");
     for name in home.services()? {

@@ -80,7 +80,7 @@ fn line(report: &Report) -> String {
         Redriven::Nothing => "was applied before",
         Redriven::StillDead(_) => "still dead",
         Redriven::NoValue => "has no value: republish it with its owner, then discard it",
-        Redriven::Missing => "is not in the dead-letter topic (any more, or yet)",
+        Redriven::Missing => "is not in the dead-letter topic: not published yet, or deleted by retention",
         Redriven::Discarded => "discarded",
     };
     let cause = match &report.result {

@@ -82,7 +82,11 @@ async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<
         "./scripts/up uses an external {name}, which is not started or stopped here"
     );
     let exists = node.is_none_or(|id| local.node_ids().contains(&id));
-    anyhow::ensure!(exists, "this Kafka has {} nodes: ./scripts/up --brokers N", local.node_ids().end());
+    let nodes = *local.node_ids().end();
+    anyhow::ensure!(
+        exists,
+        "there is no {name}: this Kafka has {nodes} node(s); with more it starts empty: ./scripts/up --fresh --brokers N"
+    );
     if running::is_running(&run_dir(home), name) {
         say(format_args!("{name} is running already"));
         return Ok(());

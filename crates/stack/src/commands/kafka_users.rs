@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     let Some(guard) = Local::from_env(&home)?.guard(&home)? else {
         anyhow::bail!(
-            "SECURE is not true, as compose/secure.env has it: run COMPOSE_PROFILES=secure docker compose up"
+            "SECURE is not set to true, as in compose/secure.env: run COMPOSE_PROFILES=secure docker compose up"
         );
     };
     for (name, text) in [("jaas.conf", guard.jaas()), (ADMIN_PROPERTIES, guard.admin_properties())] {

@@ -40,8 +40,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     anyhow::ensure!(
         program::variable("KAFKA_BROKERS").is_some()
             || program::variable("KAFKA_SECURITY_PROTOCOL").is_none(),
-        "KAFKA_SECURITY_PROTOCOL is for the cluster that KAFKA_BROKERS names, which is not set; a private Kafka with users is: \
-         ./scripts/up --secure"
+        "KAFKA_SECURITY_PROTOCOL is set, but KAFKA_BROKERS is not: it applies to an external cluster only; for a private Kafka \
+         with users: ./scripts/up --secure"
     );
     let nodes = Local::read(&home).map_or(local.nodes, |before| *before.node_ids().end());
     let keeps_data = home.data("kafka").exists() && !arguments.fresh && local.given_brokers.is_none();
@@ -51,6 +51,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     home::create_private_dir(&run_dir(&home))?;
     let _lock = lock::hold(&home)?;
+    // A setting that is refused leaves a running system alone.
+    local.settings = local::settings_in_environment(&home, local.given_brokers.is_none())?;
+    local.connect(&home)?;
+    prepare::check_settings(&home, &local).await?;
     let mut stop = Stop::new()?;
     let started = tokio::select! {
         started = Box::pin(start(&home, local, arguments)) => started,
@@ -75,11 +79,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ended
 }
 
-async fn start(home: &Home, mut local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
-    // Settings are checked before anything is stopped, started or deleted.
-    local.settings = local::settings_in_environment(home, local.given_brokers.is_none())?;
-    local.connect(home)?;
-    prepare::check_settings(home, &local).await?;
+async fn start(home: &Home, local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
     let left = running::names(&run_dir(home));
     if !left.is_empty() {
         say(format_args!("  … stopping processes of an earlier up: {}", left.join(", ")));

@@ -99,6 +99,7 @@ fn a_system_starts_in_any_folder_and_the_advised_commands_repair_it() {
     environments_are_chosen(&place);
     files_are_private(&place.checkout.root.join(".data"));
     nothing_lies_beside(&place);
+    a_setting_that_is_refused_stops_nothing(&place);
     killed_processes_start_at_once(&place);
     every_command_runs(&place);
     closed_pipes_cause_no_panic(&place);
@@ -149,6 +150,13 @@ fn nothing_lies_beside(place: &Place) {
     let mut names: Vec<_> = fs::read_dir(base).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["bin".into(), place.checkout.root.file_name().unwrap().to_owned()]);
+}
+
+fn a_setting_that_is_refused_stops_nothing(place: &Place) {
+    let refused = place.command("./scripts/up --detach").env("WAVE_FACTOR", "many").output().unwrap();
+    assert!(!refused.status.success() && text(&refused).contains("--wave-factor"), "{}", text(&refused));
+    let said = place.expect("./scripts/start payment");
+    assert!(said.contains("payment is running already"), "{said}");
 }
 
 fn killed_processes_start_at_once(place: &Place) {
