@@ -5,16 +5,19 @@
 //! instance claims the row, and the result of the first one is discarded.
 
 mod call;
+mod hand_over;
 mod in_flight;
 mod recorder;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::hand_over::Handed;
+pub use self::hand_over::{HandOver, Reserved};
 use self::in_flight::InFlight;
 use self::recorder::Recorder;
 use crate::furthest;
@@ -22,7 +25,7 @@ use crate::progress::Progress;
 use crate::queue::Queue;
 
 /// Works on a queue until it is stopped.
-pub struct Worker<Q> {
+pub struct Worker<Q: Queue> {
     queue: Arc<Q>,
     wake: Arc<Notify>,
     /// The most concurrent calls.
@@ -32,6 +35,11 @@ pub struct Worker<Q> {
     /// The most rows that are claimed before a call is free for them.
     ahead: usize,
     recorder: Arc<Recorder<Q>>,
+    /// A permit for each concurrent call.
+    free_calls: Arc<Semaphore>,
+    hand_over: HandOver<Q::Job>,
+    /// Locked by the worker's loop for as long as it runs.
+    handed: Mutex<mpsc::Receiver<Handed<Q::Job>>>,
     stalled: watch::Sender<bool>,
 }
 
@@ -58,7 +66,22 @@ impl<Q: Queue> Worker<Q> {
         let queue = Arc::new(queue);
         let (recorder, stalled) = (Arc::new(Recorder::new(Arc::clone(&queue))), watch::Sender::new(false));
         let deadline = call_deadline(lease);
-        Self { queue, wake, concurrency, lease, deadline, ahead: 0, recorder, stalled }
+        let free_calls = Arc::new(Semaphore::new(concurrency));
+        let (hand_over, handed) = HandOver::new(Arc::clone(&free_calls), concurrency);
+        let handed = Mutex::new(handed);
+        Self {
+            queue,
+            wake,
+            concurrency,
+            lease,
+            deadline,
+            ahead: 0,
+            recorder,
+            free_calls,
+            hand_over,
+            handed,
+            stalled,
+        }
     }
 
     /// Allows calls up to `deadline`, whatever the lease: the worker renews the claim every third of the lease during the
@@ -73,6 +96,11 @@ impl<Q: Queue> Worker<Q> {
     #[must_use]
     pub fn with_ahead(self, ahead: usize) -> Self {
         Self { ahead, ..self }
+    }
+
+    /// Returns what hands over rows that a transaction of this process claims, for the lease of this worker.
+    pub fn hand_over(&self) -> HandOver<Q::Job> {
+        self.hand_over.clone()
     }
 
     /// Returns whether the queue is stalled: work is due, and no result was written for 30 seconds beyond the queue's longest
@@ -121,7 +149,9 @@ impl<Q: Queue> Worker<Q> {
     }
 
     async fn work(&self, stop: &CancellationToken) {
-        let mut open = InFlight::new(Arc::clone(&self.recorder), self.concurrency, self.ahead);
+        let mut handed = self.handed.lock().await;
+        let (recorder, free_calls) = (Arc::clone(&self.recorder), Arc::clone(&self.free_calls));
+        let mut open = InFlight::new(recorder, free_calls, self.concurrency, self.ahead);
         let (mut failing, mut hasten_at, mut may_be_due) = (false, Instant::now(), true);
         while !stop.is_cancelled() {
             if Instant::now() >= hasten_at {
@@ -137,12 +167,23 @@ impl<Q: Queue> Worker<Q> {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
+                Some(Handed { job, permit }) = handed.recv() => {
+                    open.start(job, Some(permit), self.lease, self.deadline);
+                },
                 more = open.next() => may_be_due |= more,
                 () = self.wake.notified(), if !may_be_due => may_be_due = true,
                 () = tokio::time::sleep(POLL), if !may_be_due => may_be_due = true,
             }
         }
-        if tokio::time::timeout(self.lease, open.drain()).await.is_err() {
+        let drain = async {
+            // Nothing can be reserved any more; ends when the transactions with reservations have.
+            handed.close();
+            while let Some(Handed { job, permit }) = handed.recv().await {
+                open.start(job, Some(permit), self.lease, self.deadline);
+            }
+            open.drain().await;
+        };
+        if tokio::time::timeout(self.lease, drain).await.is_err() {
             tracing::warn!(
                 queue = Q::NAME,
                 "calls did not end, or their results could not be written; a restart resumes them"
@@ -157,7 +198,7 @@ impl<Q: Queue> Worker<Q> {
                 *failing = false;
                 let claimed = jobs.len();
                 for job in jobs {
-                    open.start(job, self.lease, self.deadline);
+                    open.start(job, None, self.lease, self.deadline);
                 }
                 claimed
             }

@@ -16,5 +16,5 @@ mod queue;
 pub use backoff::backoff;
 pub use every::every;
 pub use furthest::furthest;
-pub use leased::{Worker, call_deadline};
+pub use leased::{HandOver, Reserved, Worker, call_deadline};
 pub use queue::Queue;

@@ -1,5 +1,5 @@
-//! Topic `orders`: each event moves the goal of its order's payment. The worker makes the calls to the gateway that follow;
-//! it is woken when the batch has been committed.
+//! Topic `orders`: each event moves the goal of its order's payment. The worker makes the calls to the gateway that follow: as
+//! many as it can make now are claimed for it here and handed over after the commit, and for the others it is woken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +11,20 @@ use events::values::OrderId;
 use events::{OrderEvent, PaymentEvent};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
+use uuid::Uuid;
+use work::HandOver;
 
 use crate::domain::{Payment, Trigger};
 use crate::event_log;
-use crate::store::{self, Update};
+use crate::store::{self, Claim, Claimed, New, Update};
 
 /// The handler of `orders`.
 #[derive(Debug)]
 pub(crate) struct Orders {
     /// Wakes the worker.
     pub wake: Arc<Notify>,
+    /// Takes payments to the worker.
+    pub hand_over: HandOver<Claimed>,
 }
 
 /// The payments of a batch.
@@ -37,6 +41,8 @@ struct Loaded {
     change: Change,
     /// Whether this batch has the `order.placed` of a payment that was created without it.
     is_completed: bool,
+    /// The token under which it is claimed for the worker.
+    token: Option<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl Handler for Orders {
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<Payments, Failure> {
         let orders = store::ids(batch.iter().map(|received| received.event.order_id()));
         let loaded = store::load(tx, &orders).await?.into_iter().map(|payment| {
-            let loaded = Loaded { payment, change: Change::None, is_completed: false };
+            let loaded = Loaded { payment, change: Change::None, is_completed: false, token: None };
             (loaded.payment.order_id, loaded)
         });
         Ok(Payments { by_order: loaded.collect(), published: Vec::new() })
@@ -89,25 +95,36 @@ impl Handler for Orders {
         Ok(())
     }
 
-    async fn save(&self, tx: &mut Tx, state: Payments) -> Result<(), Failure> {
+    async fn save(&self, tx: &mut Tx, mut state: Payments) -> Result<(), Failure> {
+        let calls: Vec<_> = state.by_order.values_mut().filter(|loaded| loaded.has_new_operation()).collect();
+        let (reserved, token) = (self.hand_over.reserve(calls.len()), Uuid::new_v4());
+        let are_left = calls.len() > reserved.calls();
+        for loaded in calls.into_iter().take(reserved.calls()) {
+            (loaded.payment.started, loaded.token) = (true, Some(token));
+        }
         let with = |change: Change| state.by_order.values().filter(move |loaded| loaded.change == change);
-        let new: Vec<_> = with(Change::New).map(|loaded| &loaded.payment).collect();
-        store::insert(tx, &new).await?;
+        let new = with(Change::New).map(|Loaded { payment, token, .. }| New { payment, token: *token });
+        store::insert(tx, &new.collect::<Vec<_>>()).await?;
         let completed = state.by_order.values().filter(|loaded| loaded.is_completed);
         store::complete(tx, &completed.map(|loaded| &loaded.payment).collect::<Vec<_>>()).await?;
-        let updates = with(Change::Updated).map(|Loaded { payment, .. }| {
+        let updates = with(Change::Updated).map(|loaded| {
             // A new operation is due now; one that was tried keeps its due time, its lease and its backoff.
-            let is_new = !payment.started && payment.failures == 0;
-            Update { payment, due_in: is_new.then_some(Duration::ZERO) }
+            let is_new = loaded.token.is_some() || !loaded.payment.started && loaded.payment.failures == 0;
+            let claim = loaded.token.map_or(Claim::Keep, Claim::Take);
+            Update { payment: &loaded.payment, due_in: is_new.then_some(Duration::ZERO), claim }
         });
-        store::update(tx, &updates.collect::<Vec<_>>(), false).await?;
-        let is_due = state.by_order.values().any(|loaded| loaded.payment.operation.is_some());
+        store::update(tx, &updates.collect::<Vec<_>>()).await?;
         let (wake, published) = (Arc::clone(&self.wake), state.published);
+        let claimed = state.by_order.into_values().filter_map(|Loaded { payment, token, .. }| {
+            Some(Claimed { payment, unresolved: false, token: token? })
+        });
+        let claimed: Vec<_> = claimed.collect();
         tx.on_commit(move || {
             for (event, traceparent) in &published {
                 event_log::log(event, traceparent.as_deref());
             }
-            if is_due {
+            reserved.hand_over(claimed);
+            if are_left {
                 wake.notify_one();
             }
         });
@@ -117,7 +134,13 @@ impl Handler for Orders {
 
 impl Loaded {
     fn new(payment: Payment) -> Self {
-        Self { payment, change: Change::New, is_completed: false }
+        Self { payment, change: Change::New, is_completed: false, token: None }
+    }
+
+    /// Whether there is a call to make that nobody has begun.
+    fn has_new_operation(&self) -> bool {
+        let Payment { operation, started, failures, .. } = &self.payment;
+        self.change != Change::None && operation.is_some() && !started && *failures == 0
     }
 
     fn apply(&mut self, event: &OrderEvent, trigger: Trigger, now: OffsetDateTime) -> Option<PaymentEvent> {

@@ -58,7 +58,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let stalled = worker.stalled();
     Ok(Parts {
         api: api::routes(Api { pool, gateway, admin_token: common.operators()? }),
-        subscriptions: vec![Subscription::new(Orders { wake })],
+        subscriptions: vec![Subscription::new(Orders { wake, hand_over: worker.hand_over() })],
         own: vec![Subscription::new(own::Payments)],
         histories: vec![History::new(republish::Payments)],
         waits: vec![Waits {

@@ -14,7 +14,7 @@ use events::values::OrderId;
 
 use crate::domain::Payment;
 use crate::gateway;
-use crate::store::{self, Update};
+use crate::store::{self, Claim, New, Update};
 
 /// The handler of the service's own `payments`.
 #[derive(Debug)]
@@ -54,14 +54,16 @@ impl Handler for Payments {
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        let new: Vec<_> = state.new.values().collect();
-        store::insert(tx, &new).await?;
+        let new = state.new.values().map(|payment| New { payment, token: None });
+        store::insert(tx, &new.collect::<Vec<_>>()).await?;
         let changed = state.stored.values().filter(|payment| !payment.new_entries.is_empty());
         let changed: Vec<_> = changed.collect();
-        let updates = changed.iter().map(|payment| Update { payment, due_in: Some(Duration::ZERO) });
-        // The copy's claims are not valid any more.
-        store::update(tx, &updates.collect::<Vec<_>>(), true).await?;
-        for payment in changed.into_iter().chain(new) {
+        let updates = changed.iter().map(|payment| {
+            // The copy's claims are not valid any more.
+            Update { payment, due_in: Some(Duration::ZERO), claim: Claim::Release }
+        });
+        store::update(tx, &updates.collect::<Vec<_>>()).await?;
+        for payment in changed.into_iter().chain(state.new.values()) {
             gateway::enter(tx, payment).await?;
         }
         Ok(())

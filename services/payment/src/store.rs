@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::domain::{Entry, Payment, Status};
 
 pub(crate) use queue::{Claimed, claim, hasten, load_claimed, ready};
-pub(crate) use write::{Update, complete, insert, update};
+pub(crate) use write::{Claim, New, Update, complete, insert, update};
 
 use rows::{Row, undecodable};
 

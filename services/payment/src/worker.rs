@@ -14,7 +14,7 @@ use work::{Queue, Worker, backoff};
 use crate::domain::{Failure, Outcome, Payment};
 use crate::event_log;
 use crate::gateway::{Gateway, LEASE};
-use crate::store::{self, Claimed, Update};
+use crate::store::{self, Claim, Claimed, Update};
 
 /// The most concurrent calls of this instance.
 const CONCURRENCY: usize = 64;
@@ -81,7 +81,7 @@ impl Queue for Payments {
             tx.on_commit(move || event_log::log(&event, traceparent.as_deref()));
         }
         let updates: Vec<_> = payments.iter().map(with_backoff).collect();
-        store::update(&mut tx, &updates, true).await?;
+        store::update(&mut tx, &updates).await?;
         tx.commit().await?;
         self.log_availability(done.iter().map(|(_, outcome)| outcome));
         Ok(payments.iter().any(|payment| payment.operation.is_some()))
@@ -137,5 +137,5 @@ fn with_backoff(payment: &Payment) -> Update<'_> {
         0 => Duration::ZERO,
         failures => backoff(failures, FIRST_PAUSE, LONGEST_PAUSE),
     };
-    Update { payment, due_in: Some(pause) }
+    Update { payment, due_in: Some(pause), claim: Claim::Release }
 }

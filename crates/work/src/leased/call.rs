@@ -18,18 +18,21 @@ pub(super) struct Ended<Q: Queue> {
     pub permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Makes the call of `job` once one of the `calls` is free, and renews its claim meanwhile. Drops the call when it takes longer
+/// Makes the call of `job`, without a `permit` once one of the `calls` is free, and renews its claim meanwhile. Drops the call when it takes longer
 /// than `deadline`, or when the claim is lost.
 pub(super) async fn call<Q: Queue>(
     queue: Arc<Q>,
     job: Q::Job,
+    mut permit: Option<OwnedSemaphorePermit>,
     calls: Arc<Semaphore>,
     lease: Duration,
     deadline: Duration,
 ) -> Ended<Q> {
-    let (claimed, mut permit) = (Instant::now(), None);
+    let claimed = Instant::now();
     let perform = async {
-        permit = calls.acquire_owned().await.ok();
+        if permit.is_none() {
+            permit = calls.acquire_owned().await.ok();
+        }
         tokio::time::timeout(deadline, queue.perform(&job)).await.ok()
     };
     let outcome = tokio::select! {

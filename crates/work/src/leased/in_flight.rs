@@ -34,14 +34,19 @@ pub(super) struct InFlight<Q: Queue> {
 }
 
 impl<Q: Queue> InFlight<Q> {
-    pub(super) fn new(recorder: Arc<Recorder<Q>>, concurrency: usize, most_ahead: usize) -> Self {
+    pub(super) fn new(
+        recorder: Arc<Recorder<Q>>,
+        free_calls: Arc<Semaphore>,
+        concurrency: usize,
+        most_ahead: usize,
+    ) -> Self {
         Self {
             recorder,
             concurrency,
             most_ahead,
             ahead: 0,
             backlog: false,
-            free_calls: Arc::new(Semaphore::new(concurrency)),
+            free_calls,
             calls: JoinSet::new(),
             ended: Vec::new(),
             permits: Vec::new(),
@@ -54,6 +59,8 @@ impl<Q: Queue> InFlight<Q> {
     pub(super) fn room(&self) -> usize {
         let limit = self.concurrency + self.ahead;
         let free = limit.saturating_sub(self.calls.len() + self.ended.len() + self.being_recorded);
+        // Calls that are reserved for rows that are about to be handed over are not free.
+        let free = free.min(self.free_calls.available_permits() + self.ahead);
         let is_worth_it =
             if self.ahead > 0 { free * 2 >= limit } else { self.backlog || self.recording.is_empty() };
         if is_worth_it { free } else { 0 }
@@ -67,10 +74,16 @@ impl<Q: Queue> InFlight<Q> {
         }
     }
 
-    /// Starts the call of a claimed row, which waits until one of the concurrent calls is free.
-    pub(super) fn start(&mut self, job: Q::Job, lease: Duration, deadline: Duration) {
-        let queue = Arc::clone(&self.recorder.queue);
-        self.calls.spawn(call::call(queue, job, Arc::clone(&self.free_calls), lease, deadline));
+    /// Starts the call of a claimed row. Without a `permit` it waits until one of the concurrent calls is free.
+    pub(super) fn start(
+        &mut self,
+        job: Q::Job,
+        permit: Option<OwnedSemaphorePermit>,
+        lease: Duration,
+        deadline: Duration,
+    ) {
+        let (queue, free_calls) = (Arc::clone(&self.recorder.queue), Arc::clone(&self.free_calls));
+        self.calls.spawn(call::call(queue, job, permit, free_calls, lease, deadline));
     }
 
     /// Waits until a call has ended or results are written, and starts to write the results that there are. Returns whether more

@@ -7,6 +7,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{Entry, Payment};
+use crate::gateway::LEASE;
+
+/// A new payment, and the token under which this process claims it at once.
+#[derive(Debug)]
+pub(crate) struct New<'a> {
+    pub payment: &'a Payment,
+    pub token: Option<Uuid>,
+}
 
 /// A payment that was changed.
 #[derive(Debug)]
@@ -15,29 +23,45 @@ pub(crate) struct Update<'a> {
     pub payment: &'a Payment,
     /// The time until its operation is due; `None` keeps the due time.
     pub due_in: Option<Duration>,
+    /// What becomes of its claim.
+    pub claim: Claim,
+}
+
+/// The claim of a changed payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Stays as it is.
+    Keep,
+    /// Ends.
+    Release,
+    /// Begins, under this token: this process makes the call.
+    Take(Uuid),
 }
 
 /// Inserts new payments, due at once. Fails when another transaction has inserted one of them; the batch is then retried.
-pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment]) -> Result<(), Failure> {
-    if payments.is_empty() {
+pub(crate) async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> Result<(), Failure> {
+    if new.is_empty() {
         return Ok(());
     }
+    let payments: Vec<_> = new.iter().map(|new| new.payment).collect();
+    let tokens: Vec<_> = new.iter().map(|new| new.token).collect();
     let columns = Columns::of(payments.iter().copied())?;
-    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(payments);
+    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(&payments);
     let gateway_ids: Vec<_> = payments.iter().map(|payment| payment.gateway_id.as_deref()).collect();
     let inserted = sqlx::query!(
         r#"
-        INSERT INTO payments (id, goal, status, amount, currency, payment_method, operation, started, generation,
-                              failures, next_at, version, seen_orders, placed_by, confirmed_by, cancelled_by,
-                              traceparent, history, gateway_id)
-        SELECT id, goal, status, amount, currency, payment_method, operation, false, 0,
-               0, now(), version, seen_orders, placed_by, confirmed_by, cancelled_by,
-               traceparent, news::jsonb, gateway_id
+        INSERT INTO payments (id, goal, status, amount, currency, payment_method, operation, started, attempts,
+                              generation, failures, next_at, version, seen_orders, placed_by, confirmed_by,
+                              cancelled_by, traceparent, history, gateway_id, token, leased_until)
+        SELECT id, goal, status, amount, currency, payment_method, operation, token IS NOT NULL,
+               (token IS NOT NULL)::integer, 0, 0, now(), version, seen_orders, placed_by, confirmed_by,
+               cancelled_by, traceparent, news::jsonb, gateway_id, token,
+               CASE WHEN token IS NOT NULL THEN now() + make_interval(secs => $17) END
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
                     $8::bigint[], $9::bigint[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[],
-                    $15::text[])
-             AS new (id, goal, status, amount, currency, payment_method, operation,
-                     version, seen_orders, placed_by, confirmed_by, cancelled_by, traceparent, news, gateway_id)
+                    $15::text[], $16::uuid[])
+             AS new (id, goal, status, amount, currency, payment_method, operation, version, seen_orders,
+                     placed_by, confirmed_by, cancelled_by, traceparent, news, gateway_id, token)
         ORDER BY id
         ON CONFLICT (id) DO NOTHING
         "#,
@@ -56,6 +80,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, payments: &[&Payment])
         &columns.traceparents as &[Option<&str>],
         &columns.news,
         &gateway_ids as &[Option<&str>],
+        &tokens as &[Option<Uuid>],
+        LEASE.as_secs_f64(),
     )
     .execute(connection)
     .await?;
@@ -91,19 +117,18 @@ pub(crate) async fn complete(connection: &mut PgConnection, payments: &[&Payment
     Ok(())
 }
 
-/// Writes changed payments, which are locked, and appends their new history entries. `release` ends their claims.
-pub(crate) async fn update(
-    connection: &mut PgConnection,
-    updates: &[Update<'_>],
-    release: bool,
-) -> sqlx::Result<()> {
+/// Writes changed payments, which are locked, and appends their new history entries.
+pub(crate) async fn update(connection: &mut PgConnection, updates: &[Update<'_>]) -> sqlx::Result<()> {
     if updates.is_empty() {
         return Ok(());
     }
     let columns = Columns::of(updates.iter().map(|update| update.payment))?;
     let (mut gateway_ids, mut started, mut generations, mut failures, mut due_in) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Update { payment, due_in: pause } in updates {
+    let (mut keeps, mut tokens) = (Vec::new(), Vec::new());
+    for Update { payment, due_in: pause, claim } in updates {
+        keeps.push(*claim == Claim::Keep);
+        tokens.push(if let Claim::Take(token) = claim { Some(*token) } else { None });
         gateway_ids.push(payment.gateway_id.as_deref());
         started.push(payment.started);
         generations.push(payment.generation);
@@ -118,14 +143,16 @@ pub(crate) async fn update(
             seen_orders = new.seen_orders, confirmed_by = new.confirmed_by, cancelled_by = new.cancelled_by,
             traceparent = new.traceparent, history = history || news::jsonb,
             next_at = COALESCE(now() + make_interval(secs => due_in), next_at),
-            token = CASE WHEN $15 THEN NULL ELSE token END,
-            leased_until = CASE WHEN $15 THEN NULL ELSE leased_until END
+            attempts = attempts + (new.token IS NOT NULL)::integer,
+            token = CASE WHEN keeps THEN payments.token ELSE new.token END,
+            leased_until = CASE WHEN keeps THEN leased_until
+                                WHEN new.token IS NOT NULL THEN now() + make_interval(secs => $18) END
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::integer[],
                     $8::integer[], $9::double precision[], $10::bigint[], $11::bigint[], $12::uuid[], $13::uuid[],
-                    $14::text[], $16::text[])
+                    $14::text[], $15::text[], $16::boolean[], $17::uuid[])
              AS new (id, goal, status, gateway_id, operation, started, generation,
                      failures, due_in, version, seen_orders, confirmed_by, cancelled_by,
-                     traceparent, news)
+                     traceparent, news, keeps, token)
         WHERE payments.id = new.id
         "#,
         &columns.ids,
@@ -142,8 +169,10 @@ pub(crate) async fn update(
         &columns.confirmed_by as &[Option<Uuid>],
         &columns.cancelled_by as &[Option<Uuid>],
         &columns.traceparents as &[Option<&str>],
-        release,
         &columns.news,
+        &keeps,
+        &tokens as &[Option<Uuid>],
+        LEASE.as_secs_f64(),
     )
     .execute(connection)
     .await?;
