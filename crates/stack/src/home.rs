@@ -221,5 +221,7 @@ fn open_to_all(dir: &Path) -> bool {
 
 /// Returns a hash that a folder or file is named by: SHA-256, because the standard library's may change between releases.
 pub fn stable_hash(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let number =
+        Sha256::digest(bytes).iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    format!("{number:016x}")
 }

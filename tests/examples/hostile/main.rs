@@ -83,7 +83,7 @@ const ATTACKS: &[Attack] = &[
         "endless-bodies",
         "order",
         memory::endless_bodies,
-        "20 clients send 1 GB, or chunks without end: the connections end within 5 s, memory below 80 MB"
+        "20 clients, 20 times, send 1 GB, or chunks without end: the connections end within 5 s, memory below 80 MB"
     ),
     attack!(
         "large-heads",

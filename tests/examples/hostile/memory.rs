@@ -37,32 +37,42 @@ const ENDLESS: usize = 20;
 /// The time after which no such connection may be open. A service reads and drops what still arrives for a moment, so that the
 /// client sees its answer.
 const ENDED: Duration = Duration::from_secs(5);
+/// The number of times that they come, one after the other.
+const TIMES: usize = 20;
+/// The pause between two pieces of a body: 20 clients send up to 250 MB per second.
+const PIECE: Duration = Duration::from_millis(5);
 
 pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
     let before = target.shop.memory("order").await;
     let head = "POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n";
     let declared = format!("{head}Content-Length: 1073741824\r\n\r\n");
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
-    let clients = (0..ENDLESS).map(|number| {
-        let (head, piece) = if number % 2 == 0 {
-            (&declared, "x".repeat(65_536))
-        } else {
-            (&chunked, format!("10000\r\n{}\r\n", "x".repeat(65_536)))
-        };
-        timeout(2 * ENDED, until_ended(target, head, piece))
-    });
-    let started = Instant::now();
-    futures::future::join_all(clients).await;
-    let (took, after) = (started.elapsed(), target.shop.memory("order").await);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..TIMES {
+        let clients = (0..ENDLESS).map(|number| {
+            let (head, piece) = if number % 2 == 0 {
+                (&declared, "x".repeat(65_536))
+            } else {
+                (&chunked, format!("10000\r\n{}\r\n", "x".repeat(65_536)))
+            };
+            timeout(2 * ENDED, until_ended(target, head, piece))
+        });
+        let started = Instant::now();
+        futures::future::join_all(clients).await;
+        slowest = slowest.max(started.elapsed());
+    }
+    let after = target.shop.memory("order").await;
     let found =
-        format!("{before:.0} MB before, {after:.0} after; all ended after {:.1} s", took.as_secs_f64());
-    Outcome { found, held: after < LIMIT && took < ENDED }
+        format!("{before:.0} MB before, {after:.0} after; all ended after {:.1} s", slowest.as_secs_f64());
+    Outcome { found, held: after < LIMIT && slowest < ENDED }
 }
 
 /// Sends `head` and then `piece` again and again until the service ends the connection.
 async fn until_ended(target: &Target, head: &str, piece: String) {
     let Ok(mut stream) = target.send("order", head.as_bytes()).await else { return };
-    while stream.write_all(piece.as_bytes()).await.is_ok() {}
+    while stream.write_all(piece.as_bytes()).await.is_ok() {
+        sleep(PIECE).await;
+    }
 }
 
 /// The number of connections that are opened at once, before a [`PAUSE`]: 2,500 connections per second. The attacker
