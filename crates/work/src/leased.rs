@@ -178,8 +178,15 @@ impl<Q: Queue> Worker<Q> {
         let drain = async {
             // Nothing can be reserved any more; ends when the transactions with reservations have.
             handed.close();
-            while let Some(Handed { job, permit }) = handed.recv().await {
-                open.start(job, Some(permit), self.lease, self.deadline);
+            loop {
+                tokio::select! {
+                    row = handed.recv() => match row {
+                        Some(Handed { job, permit }) => open.start(job, Some(permit), self.lease, self.deadline),
+                        None => break,
+                    },
+                    // Meanwhile results are written.
+                    _ = open.next() => {}
+                }
             }
             open.drain().await;
         };

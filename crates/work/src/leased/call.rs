@@ -18,8 +18,8 @@ pub(super) struct Ended<Q: Queue> {
     pub permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Makes the call of `job`, without a `permit` once one of the `calls` is free, and renews its claim meanwhile. Drops the call when it takes longer
-/// than `deadline`, or when the claim is lost.
+/// Makes the call of `job`, and renews its claim meanwhile. Without a `permit`, the call waits until one of the `calls` is free.
+/// Drops the call when it takes longer than `deadline`, or when the claim is lost.
 pub(super) async fn call<Q: Queue>(
     queue: Arc<Q>,
     job: Q::Job,

@@ -23,7 +23,7 @@ pub(crate) struct Update<'a> {
     pub payment: &'a Payment,
     /// The time until its operation is due; `None` keeps the due time.
     pub due_in: Option<Duration>,
-    /// What becomes of its claim.
+    /// Whether its claim stays, ends or begins.
     pub claim: Claim,
 }
 
