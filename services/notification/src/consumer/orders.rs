@@ -14,7 +14,7 @@ use crate::domain::announce;
 use crate::domain::content::{Content, ShortItem};
 use crate::domain::delivery::Message;
 use crate::domain::purchase::{Purchase, StandingLines};
-use crate::store::by_order::{self, ByOrder};
+use crate::store::addressing::{self, ByOrder};
 use crate::store::{deliveries, orders, purchases, stock};
 use crate::waitlist::addressing::Trigger;
 
@@ -122,7 +122,7 @@ impl Orders {
         }
         let rows: Vec<&ByOrder> = requested.iter().map(|(row, _)| row).collect();
         let trusted = self.0.consent == OrderConsent::Trusted;
-        by_order::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
+        addressing::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
         let customers = requested.iter().map(|(row, trigger)| (row.customer, trigger.clone())).collect();
         self.0.addressing.run(tx, &customers).await.map(drop)
     }

@@ -20,7 +20,6 @@ use super::freshness::Freshness;
 use crate::domain::budget;
 use crate::domain::delivery::Message;
 use crate::store::line::{self, Next, Product};
-use crate::store::recall::recall;
 use crate::store::{deliveries, stock};
 
 /// The most subscribers per transaction: memory stays flat, and the lock is held for a short time.
@@ -80,7 +79,7 @@ impl Waves {
         let left = budget::budget(self.factor, product.available, spent.queued, spent.recently_notified);
         let soon = match self.channels.last() {
             Some(primary) if left < 0 && spent.queued > 0 => {
-                recall(&mut tx, &product.sku, -left, *primary).await?
+                line::recall(&mut tx, &product.sku, -left, *primary).await?
             }
             _ => false,
         };
