@@ -18,6 +18,7 @@ mod store;
 mod upgrades;
 mod waiting;
 mod waitlist;
+mod wakes;
 mod wiring;
 
 use std::sync::Arc;
@@ -85,15 +86,14 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         channels: Arc::clone(&channels.names),
         per_hour: config.subscriptions_per_address_per_hour,
     };
-    let waves = wiring.waves(&channels);
-    let requests = wiring.requests(&channels);
+    wiring.waves(&channels);
+    wiring.requests(&channels);
     wiring.periodic_tasks(addressing.clone(), common.topic_retention.time());
 
-    let mut parts = wiring.parts;
+    let Wiring { mut parts, wakes, .. } = wiring;
     let consumers = Consumers {
         announcer: Announcer { channels: channels.names, log: channels.log },
-        senders: Arc::clone(&channels.senders),
-        waves: Arc::clone(&waves),
+        wakes: wakes.clone(),
         addressing,
         consent: config.order_consent,
     };
@@ -113,9 +113,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         shop,
         limits: Arc::new(limits),
         primary,
-        senders: channels.senders,
-        waves,
-        requests,
+        wakes,
     };
     parts.api = api::routes(app, config.demo_inbox);
     Ok(parts)

@@ -5,7 +5,6 @@ use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{CustomerId, OrderId, SubscriptionId};
 use events::{OrderConfirmed, OrderEvent};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Consumers;
@@ -18,7 +17,6 @@ use crate::store::addressing::{self, ByOrder};
 use crate::store::{deliveries, orders, purchases, stock};
 use crate::waitlist::addressing::Trigger;
 
-/// The handler of `orders`.
 pub(crate) struct Orders(pub Consumers);
 
 /// The orders of a batch, and what follows from their events.
@@ -68,13 +66,10 @@ impl Handler for Orders {
             OrderEvent::Placed(_) => {}
         }
         if let Some(mut content) = announce::of_order(event) {
-            state.requested.extend(subscriptions(&mut content, customer, incoming.received, incoming.now));
-            state.messages.push(Message {
-                content,
-                customer: Some(customer),
-                cause: incoming.cause(),
-                at: incoming.now,
-            });
+            let trigger = Trigger { cause: incoming.cause(), at: incoming.now };
+            state.requested.extend(subscriptions(&mut content, customer, &trigger));
+            let Trigger { cause, at } = trigger;
+            state.messages.push(Message { content, customer: Some(customer), cause, at });
         }
         Ok(())
     }
@@ -90,10 +85,10 @@ impl Handler for Orders {
             deliveries::assign(tx, &state.assigned).await?;
         }
         if are_messages_due || !state.assigned.is_empty() || !state.requested.is_empty() {
-            self.0.wake_senders_on(tx);
+            self.0.wakes.senders_after(tx);
         }
         if are_waves_due {
-            self.0.wake_waves_on(tx);
+            self.0.wakes.waves_after(tx);
         }
         Ok(())
     }
@@ -132,14 +127,13 @@ impl Orders {
 fn subscriptions(
     content: &mut Content,
     customer: CustomerId,
-    received: &Received<OrderEvent>,
-    now: OffsetDateTime,
+    trigger: &Trigger,
 ) -> Vec<(ByOrder, Trigger)> {
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
     let subscription = |line: &mut ShortItem| {
-        let id = *line.subscription.insert(SubscriptionId::new(now));
+        let id = *line.subscription.insert(SubscriptionId::new(trigger.at));
         let row = ByOrder { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
-        (row, Trigger { cause: received.cause(), at: now })
+        (row, trigger.clone())
     };
     short.iter_mut().map(subscription).collect()
 }
