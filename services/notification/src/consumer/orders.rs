@@ -13,7 +13,7 @@ use crate::domain::announce;
 use crate::domain::content::{Content, ShortItem};
 use crate::domain::delivery::Message;
 use crate::domain::purchase::{Purchase, StandingLines};
-use crate::store::addressing::{self, ByOrder};
+use crate::store::addressing::{self, ByOrder, Known};
 use crate::store::{deliveries, orders, purchases, stock};
 use crate::waitlist::addressing::Trigger;
 
@@ -27,6 +27,7 @@ pub(crate) struct State {
     /// The customers of orders whose refund arrived first.
     assigned: Vec<(OrderId, CustomerId)>,
     requested: Vec<(ByOrder, Trigger)>,
+    known: Known,
     /// The lines of all orders that were confirmed, for their claims.
     purchases: Vec<Purchase>,
     /// The lines that stand after the batch.
@@ -39,7 +40,13 @@ impl Handler for Orders {
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<State, Failure> {
         let ids: Vec<Uuid> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
-        Ok(State { orders: orders::load(tx, &ids).await?, ..State::default() })
+        let requests = |received: &Received<OrderEvent>| match &received.event {
+            OrderEvent::Cancelled(cancelled) if cancelled.notify_me => Some(cancelled.order_id.uuid()),
+            _ => None,
+        };
+        let requesting: Vec<Uuid> = batch.iter().filter_map(requests).collect();
+        let known = addressing::known(tx, &requesting).await?;
+        Ok(State { orders: orders::load(tx, &ids).await?, known, ..State::default() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
@@ -67,7 +74,7 @@ impl Handler for Orders {
         }
         if let Some(mut content) = announce::of_order(event) {
             let trigger = Trigger { cause: incoming.cause(), at: incoming.now };
-            state.requested.extend(subscriptions(&mut content, customer, &trigger));
+            state.requested.extend(subscriptions(&mut content, &state.known, customer, &trigger));
             let Trigger { cause, at } = trigger;
             state.messages.push(Message { content, customer: Some(customer), cause, at });
         }
@@ -126,12 +133,14 @@ impl Orders {
 /// The subscriptions that a cancelled order requests, one per short line. The message names them.
 fn subscriptions(
     content: &mut Content,
+    known: &Known,
     customer: CustomerId,
     trigger: &Trigger,
 ) -> Vec<(ByOrder, Trigger)> {
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
     let subscription = |line: &mut ShortItem| {
-        let id = *line.subscription.insert(SubscriptionId::new(trigger.at));
+        let known = known.get(&(*order_id, line.sku.clone())).copied();
+        let id = *line.subscription.insert(known.unwrap_or_else(|| SubscriptionId::new(trigger.at)));
         let row = ByOrder { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
         (row, trigger.clone())
     };

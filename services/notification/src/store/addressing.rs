@@ -1,6 +1,8 @@
 //! Subscriptions made by sold-out orders. The address may not be known yet: such a subscription belongs to the order's customer
 //! until the contact arrives, and `waitlist::addressing` then decides what becomes of it.
 
+use std::collections::BTreeMap;
+
 use broker::Tx;
 use events::values::{CustomerId, EmailAddress, OrderId, Quantity, Sku, SubscriptionId};
 use sqlx::PgPool;
@@ -21,6 +23,21 @@ pub(crate) struct ByOrder {
     pub customer: CustomerId,
     pub sku: Sku,
     pub quantity: Quantity,
+}
+
+/// The subscriptions that orders have already: a restored database has them from the log, with the ids that were published.
+pub(crate) type Known = BTreeMap<(OrderId, Sku), SubscriptionId>;
+
+pub(crate) async fn known(tx: &mut Tx, orders: &[Uuid]) -> sqlx::Result<Known> {
+    if orders.is_empty() {
+        return Ok(Known::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT id, order_id AS "order_id!", sku FROM subscriptions WHERE order_id = ANY($1)"#,
+        orders,
+    );
+    let rows = rows.fetch_all(&mut **tx).await?.into_iter();
+    Ok(rows.filter_map(|row| Some(((row.order_id.into(), row.sku.parse().ok()?), row.id.into()))).collect())
 }
 
 /// Inserts the new ones: on the waitlist at once where an order's consent is trusted, else pending until the address has confirmed.
