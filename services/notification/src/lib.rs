@@ -4,7 +4,8 @@
 //! It owns deliveries and subscriptions, keeps copies of contacts, orders, products and stock, consumes `orders`, `payments`,
 //! `customers`, `stock` and `products`, and publishes `notifications`. `domain` holds the rules, `store` the SQL. `waitlist` decides
 //! who is notified, `delivery` sends; the arrow goes one way: `store ← waitlist ← delivery`. `consumer` has one handler per topic,
-//! `api` the HTTP, `wiring` one function per queue; `own`, `republish` and `upgrades` repair a database or a topic.
+//! `api` the HTTP, `wiring` one function per queue, `wakes` what wakes their workers; `own`, `republish` and `upgrades` repair a database
+//! or a topic.
 
 mod api;
 mod command;
