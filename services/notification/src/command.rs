@@ -5,12 +5,10 @@ use chassis::{Command, Context};
 use clap::Args;
 use events::values::{OrderId, Sku};
 use events::{Channel, NotificationKind};
-use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::config::Config;
 use crate::delivery::resend::{Outcome, next_chunk};
-
 use crate::store::failed::{Failed, Filter};
 
 /// The command, for the service's command line.
@@ -44,20 +42,16 @@ struct Options {
 }
 
 fn kind(text: &str) -> Result<NotificationKind, String> {
-    known(text).filter(|kind| *kind != NotificationKind::Unknown).ok_or_else(|| {
+    text.parse::<NotificationKind>().ok().filter(|kind| *kind != NotificationKind::Unknown).ok_or_else(|| {
         "order_confirmed, order_cancelled, order_refunded, confirm_subscription or back_in_stock is expected".to_owned()
     })
 }
 
 fn channel(text: &str) -> Result<Channel, String> {
-    known(text)
+    text.parse::<Channel>()
+        .ok()
         .filter(|channel| *channel != Channel::Unknown)
         .ok_or_else(|| "smtp or log is expected".to_owned())
-}
-
-/// Reads a name as events and the HTTP API spell it.
-fn known<T: DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_value(text.into()).ok()
 }
 
 async fn run(context: Context<Config>, options: Options) -> anyhow::Result<()> {

@@ -6,24 +6,19 @@ mod payments;
 mod products;
 mod stock;
 
-use std::sync::Arc;
-
-use broker::{Subscription, Tx};
-use tokio::sync::Notify;
+use broker::Subscription;
 
 use crate::config::OrderConsent;
 use crate::delivery::announce::Announcer;
 use crate::waitlist::addressing::Addressing;
+use crate::wakes::Wakes;
 
 /// The common state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Consumers {
     /// Makes the messages about orders due.
     pub announcer: Announcer,
-    /// Wakes the senders.
-    pub senders: Arc<[Arc<Notify>]>,
-    /// Wakes the waves.
-    pub waves: Arc<Notify>,
+    pub wakes: Wakes,
     pub addressing: Addressing,
     /// Whether an order's consent is enough to subscribe.
     pub consent: OrderConsent,
@@ -39,17 +34,5 @@ impl Consumers {
             Subscription::new(stock::Stock(self.clone())),
             Subscription::new(products::Catalogue(self.clone())),
         ]
-    }
-
-    /// Wakes the senders after the commit.
-    fn wake_senders_on(&self, tx: &mut Tx) {
-        let senders = Arc::clone(&self.senders);
-        tx.on_commit(move || senders.iter().for_each(|sender| sender.notify_one()));
-    }
-
-    /// Wakes the waves after the commit.
-    fn wake_waves_on(&self, tx: &mut Tx) {
-        let waves = Arc::clone(&self.waves);
-        tx.on_commit(move || waves.notify_one());
     }
 }

@@ -4,7 +4,8 @@
 //! It owns deliveries and subscriptions, keeps copies of contacts, orders, products and stock, consumes `orders`, `payments`,
 //! `customers`, `stock` and `products`, and publishes `notifications`. `domain` holds the rules, `store` the SQL. `waitlist` decides
 //! who is notified, `delivery` sends; the arrow goes one way: `store ← waitlist ← delivery`. `consumer` has one handler per topic,
-//! `api` the HTTP, `wiring` one function per queue; `own`, `republish` and `upgrades` repair a database or a topic.
+//! `api` the HTTP, `wiring` one function per queue, `wakes` what wakes their workers; `own`, `republish` and `upgrades` repair a database
+//! or a topic.
 
 mod api;
 mod command;
@@ -18,6 +19,7 @@ mod store;
 mod upgrades;
 mod waiting;
 mod waitlist;
+mod wakes;
 mod wiring;
 
 use std::sync::Arc;
@@ -85,15 +87,14 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         channels: Arc::clone(&channels.names),
         per_hour: config.subscriptions_per_address_per_hour,
     };
-    let waves = wiring.waves(&channels);
-    let requests = wiring.requests(&channels);
+    wiring.waves(&channels);
+    wiring.requests(&channels);
     wiring.periodic_tasks(addressing.clone(), common.topic_retention.time());
 
-    let mut parts = wiring.parts;
+    let Wiring { mut parts, wakes, .. } = wiring;
     let consumers = Consumers {
         announcer: Announcer { channels: channels.names, log: channels.log },
-        senders: Arc::clone(&channels.senders),
-        waves: Arc::clone(&waves),
+        wakes: wakes.clone(),
         addressing,
         consent: config.order_consent,
     };
@@ -113,9 +114,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         shop,
         limits: Arc::new(limits),
         primary,
-        senders: channels.senders,
-        waves,
-        requests,
+        wakes,
     };
     parts.api = api::routes(app, config.demo_inbox);
     Ok(parts)

@@ -26,7 +26,6 @@ use self::subscriptions::Facts;
 use crate::domain::tokens::Tokens;
 use crate::store::retention;
 
-/// The handler of the service's own `notifications`.
 pub(crate) struct Notifications {
     /// For the claims of subscriptions that the database does not have.
     pub tokens: Tokens,

@@ -5,20 +5,16 @@
 //!
 //! Copies of other services' topics: `contacts`, `orders`, `products`, `stock`, `purchases`. Messages: `deliveries` (made due,
 //! cancelled), `claims` (taken by a worker), `results` (of attempts), `list`, `failed` (sent again), `mail_counts` (limits),
-//! `retention`. Subscriptions: `subscriptions`, `consent` (requested, confirmed), `by_order`, `addressing`, `requests`,
-//! `confirmations` (mails sent and not answered), `refusals`, `objections`, `line` (what a wave reads), `recall`, `expiry`,
-//! `erasure`, `report`.
+//! `retention`. Subscriptions: `subscriptions`, `consent` (requested, confirmed), `addressing` (made by orders), `requests`,
+//! `confirmations` (mails sent and not answered), `refusals`, `objections`, `line` (a wave), `erasure`, `report`.
 
 pub(crate) mod addressing;
-pub(crate) mod by_order;
 pub(crate) mod claims;
 pub(crate) mod confirmations;
-pub(crate) mod confirmed;
 pub(crate) mod consent;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod erasure;
-pub(crate) mod expiry;
 pub(crate) mod failed;
 pub(crate) mod line;
 pub(crate) mod list;
@@ -27,7 +23,6 @@ pub(crate) mod objections;
 pub(crate) mod orders;
 pub(crate) mod products;
 pub(crate) mod purchases;
-pub(crate) mod recall;
 pub(crate) mod refusals;
 pub(crate) mod report;
 pub(crate) mod requests;
@@ -41,6 +36,11 @@ use std::error::Error;
 use broker::{Cause, Tx};
 use envelope::Sequence;
 use events::NotificationEvent;
+
+/// One value per row, as an array parameter of a statement.
+pub(crate) fn column<R, T>(rows: impl IntoIterator<Item = R>, value: impl FnMut(R) -> T) -> Vec<T> {
+    rows.into_iter().map(value).collect()
+}
 
 /// Reports a stored value that this version cannot read.
 pub(crate) fn undecodable(error: impl Error + Send + Sync + 'static) -> sqlx::Error {

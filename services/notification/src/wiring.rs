@@ -26,6 +26,7 @@ use crate::waitlist::freshness::Freshness;
 use crate::waitlist::requests::Requests;
 use crate::waitlist::waves::Waves;
 use crate::waitlist::{expiry, rekey};
+use crate::wakes::Wakes;
 
 /// The parts of the service so far, and what its queues share.
 pub(crate) struct Wiring {
@@ -33,14 +34,13 @@ pub(crate) struct Wiring {
     config: Config,
     outbox: Outbox,
     tokens: Tokens,
+    pub wakes: Wakes,
     freshness: Arc<Freshness>,
 }
 
 /// The channels that are on, the primary one last.
 pub(crate) struct Channels {
     pub names: Arc<[Channel]>,
-    /// Wakes the senders.
-    pub senders: Arc<[Arc<Notify>]>,
     pub log: Log,
 }
 
@@ -51,13 +51,15 @@ impl Wiring {
         let caught_up = Arc::new(CaughtUp::new(outbox.clone(), events::STOCK));
         let freshness = Arc::new(Freshness::new(Arc::clone(&caught_up)));
         parts.tasks.push(Task::new("caught_up", async move |stop| caught_up.run(stop).await));
-        Self { parts, config, outbox, tokens, freshness }
+        Self { parts, config, outbox, tokens, wakes: Wakes::default(), freshness }
     }
 
     /// Adds one sender per channel: the log always, a mail server where one is set.
     pub(crate) fn channels(&mut self, templates: &Arc<MailTemplates>) -> anyhow::Result<Channels> {
         let log = Log { templates: self.config.log_messages.then(|| Arc::clone(templates)) };
-        let (mut names, mut senders) = (vec![Log::CHANNEL], vec![self.sender(log.clone(), None)]);
+        let wakes = self.wakes.clone();
+        let mut names = vec![Log::CHANNEL];
+        self.sender(log.clone(), wakes.log, None);
         if let Some(url) = &self.config.smtp_url {
             let (ehlo, connections) =
                 (self.config.smtp_hello_name.clone(), self.config.smtp_connections.into());
@@ -65,14 +67,12 @@ impl Wiring {
             let quota = NonZeroU32::new(self.config.mails_per_recipient_per_hour)
                 .map(|limit| Quota { limit, tokens: self.tokens.clone() });
             names.push(Smtp::CHANNEL);
-            senders.push(self.sender(smtp, quota));
+            self.sender(smtp, wakes.smtp, quota);
         }
-        Ok(Channels { names: names.into(), senders: senders.into(), log })
+        Ok(Channels { names: names.into(), log })
     }
 
-    /// Adds the sender of a channel, and returns what wakes it.
-    fn sender<C: channel::Channel>(&mut self, channel: C, quota: Option<Quota>) -> Arc<Notify> {
-        let wake = Arc::new(Notify::new());
+    fn sender<C: channel::Channel>(&mut self, channel: C, wake: Arc<Notify>, quota: Option<Quota>) {
         let (concurrency, ahead) = (channel.concurrency(), channel.ahead());
         let sender = Sender {
             channel,
@@ -82,42 +82,34 @@ impl Wiring {
             quota,
             claims: AtomicUsize::default(),
         };
-        let worker = Worker::new(sender, Arc::clone(&wake), concurrency, C::LEASE)
-            .with_ahead(ahead)
-            .with_deadline(C::DEADLINE);
+        let worker =
+            Worker::new(sender, wake, concurrency, C::LEASE).with_ahead(ahead).with_deadline(C::DEADLINE);
         let stalled = worker.stalled();
         self.parts.tasks.push(Task::new(C::QUEUE, move |stop| worker.run(stop)).watched_by(stalled));
-        wake
     }
 
-    /// Adds the waves, and returns what wakes them.
-    pub(crate) fn waves(&mut self, channels: &Channels) -> Arc<Notify> {
+    /// Adds the waves.
+    pub(crate) fn waves(&mut self, channels: &Channels) {
         let waves = Waves {
             outbox: self.outbox.clone(),
             channels: Arc::clone(&channels.names),
             factor: self.config.wave_factor,
             interval: self.config.wave_interval,
-            senders: Arc::clone(&channels.senders),
+            wakes: self.wakes.clone(),
             freshness: Arc::clone(&self.freshness),
         };
-        let wake = Arc::new(Notify::new());
-        let woken = Arc::clone(&wake);
-        self.parts.tasks.push(Task::new("waves", move |stop| waves.run(woken, stop)));
-        wake
+        self.parts.tasks.push(Task::new("waves", move |stop| waves.run(stop)));
     }
 
-    /// Adds the worker that handles subscription requests, and returns what wakes it.
-    pub(crate) fn requests(&mut self, channels: &Channels) -> Arc<Notify> {
+    /// Adds the worker that handles subscription requests.
+    pub(crate) fn requests(&mut self, channels: &Channels) {
         let requests = Requests {
             outbox: self.outbox.clone(),
             tokens: self.tokens.clone(),
             channels: Arc::clone(&channels.names),
-            senders: Arc::clone(&channels.senders),
+            wakes: self.wakes.clone(),
         };
-        let wake = Arc::new(Notify::new());
-        let woken = Arc::clone(&wake);
-        self.parts.tasks.push(Task::new("requests", move |stop| requests.run(woken, stop)));
-        wake
+        self.parts.tasks.push(Task::new("requests", move |stop| requests.run(stop)));
     }
 
     /// Adds what runs every so often; `log` is the retention of the topics, `None` for ever.

@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use broker::Outbox;
 use events::Channel;
 use serde::Serialize;
-use tokio::sync::Notify;
 use utoipa::ToSchema;
 use web::{AdminToken, Json};
 
@@ -15,6 +14,7 @@ use super::html::Pages;
 use super::limits::Limits;
 use crate::delivery::templates::{MailTemplates, Shop};
 use crate::domain::links::Linker;
+use crate::wakes::Wakes;
 
 /// The state of the handlers.
 #[derive(Clone)]
@@ -28,20 +28,7 @@ pub(crate) struct App {
     pub limits: Arc<Limits>,
     /// The channel that decides whether a subscriber is notified.
     pub primary: Channel,
-    /// Wakes the senders.
-    pub senders: Arc<[Arc<Notify>]>,
-    /// Wakes the waves.
-    pub waves: Arc<Notify>,
-    /// Wakes the worker that handles subscription requests.
-    pub requests: Arc<Notify>,
-}
-
-impl App {
-    pub(crate) fn wake_senders(&self) {
-        for sender in self.senders.iter() {
-            sender.notify_one();
-        }
-    }
+    pub wakes: Wakes,
 }
 
 impl FromRef<App> for AdminToken {

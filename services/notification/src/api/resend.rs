@@ -105,8 +105,8 @@ pub(crate) async fn resend(
     let left = chunk.rows.len() - armed;
     if armed > 0 && !dry_run {
         tracing::info!(resent = armed, left, "failed messages are sent again");
-        app.waves.notify_one();
-        app.wake_senders();
+        app.wakes.waves.notify_one();
+        app.wakes.senders();
     }
     let items = chunk.rows.into_iter().map(|(row, outcome)| view(&row, outcome)).collect();
     Ok(Json(Resent { dry_run, armed, left, items, next: chunk.next }))

@@ -61,6 +61,6 @@ pub(crate) async fn subscribe(
     if !requests::insert(app.outbox.pool(), &request, &trace.0, OffsetDateTime::now_utc()).await? {
         return Err(Problem::unavailable("Too many requests wait to be handled; try again in a moment."));
     }
-    app.requests.notify_one();
+    app.wakes.requests.notify_one();
     Ok(ACCEPTED)
 }

@@ -13,7 +13,6 @@ use crate::store::contacts::{self, Contacts, Reach};
 use crate::store::{deliveries, erasure};
 use crate::waitlist::addressing::Trigger;
 
-/// The handler of `customers`.
 pub(crate) struct Customers(pub Consumers);
 
 /// The contacts of a batch, and what follows from their changes.
@@ -71,8 +70,8 @@ impl Handler for Customers {
         let all: Vec<Uuid> = state.contacts.keys().map(|id| id.uuid()).collect();
         let was_awaited = deliveries::contacts_arrived(tx, &all).await? > 0;
         if is_addressed || was_awaited || !state.erased.is_empty() {
-            self.0.wake_senders_on(tx);
-            self.0.wake_waves_on(tx);
+            self.0.wakes.senders_after(tx);
+            self.0.wakes.waves_after(tx);
         }
         Ok(())
     }

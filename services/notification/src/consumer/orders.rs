@@ -5,7 +5,6 @@ use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{CustomerId, OrderId, SubscriptionId};
 use events::{OrderConfirmed, OrderEvent};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Consumers;
@@ -14,11 +13,10 @@ use crate::domain::announce;
 use crate::domain::content::{Content, ShortItem};
 use crate::domain::delivery::Message;
 use crate::domain::purchase::{Purchase, StandingLines};
-use crate::store::by_order::{self, ByOrder};
+use crate::store::addressing::{self, ByOrder, Known};
 use crate::store::{deliveries, orders, purchases, stock};
 use crate::waitlist::addressing::Trigger;
 
-/// The handler of `orders`.
 pub(crate) struct Orders(pub Consumers);
 
 /// The orders of a batch, and what follows from their events.
@@ -29,6 +27,7 @@ pub(crate) struct State {
     /// The customers of orders whose refund arrived first.
     assigned: Vec<(OrderId, CustomerId)>,
     requested: Vec<(ByOrder, Trigger)>,
+    known: Known,
     /// The lines of all orders that were confirmed, for their claims.
     purchases: Vec<Purchase>,
     /// The lines that stand after the batch.
@@ -41,7 +40,13 @@ impl Handler for Orders {
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<State, Failure> {
         let ids: Vec<Uuid> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
-        Ok(State { orders: orders::load(tx, &ids).await?, ..State::default() })
+        let requests = |received: &Received<OrderEvent>| match &received.event {
+            OrderEvent::Cancelled(cancelled) if cancelled.notify_me => Some(cancelled.order_id.uuid()),
+            _ => None,
+        };
+        let requesting: Vec<Uuid> = batch.iter().filter_map(requests).collect();
+        let known = addressing::known(tx, &requesting).await?;
+        Ok(State { orders: orders::load(tx, &ids).await?, known, ..State::default() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut State, event: &OrderEvent) -> Option<&'s mut Sequence> {
@@ -68,13 +73,10 @@ impl Handler for Orders {
             OrderEvent::Placed(_) => {}
         }
         if let Some(mut content) = announce::of_order(event) {
-            state.requested.extend(subscriptions(&mut content, customer, incoming.received, incoming.now));
-            state.messages.push(Message {
-                content,
-                customer: Some(customer),
-                cause: incoming.cause(),
-                at: incoming.now,
-            });
+            let trigger = Trigger { cause: incoming.cause(), at: incoming.now };
+            state.requested.extend(subscriptions(&mut content, &state.known, customer, &trigger));
+            let Trigger { cause, at } = trigger;
+            state.messages.push(Message { content, customer: Some(customer), cause, at });
         }
         Ok(())
     }
@@ -90,10 +92,10 @@ impl Handler for Orders {
             deliveries::assign(tx, &state.assigned).await?;
         }
         if are_messages_due || !state.assigned.is_empty() || !state.requested.is_empty() {
-            self.0.wake_senders_on(tx);
+            self.0.wakes.senders_after(tx);
         }
         if are_waves_due {
-            self.0.wake_waves_on(tx);
+            self.0.wakes.waves_after(tx);
         }
         Ok(())
     }
@@ -122,7 +124,7 @@ impl Orders {
         }
         let rows: Vec<&ByOrder> = requested.iter().map(|(row, _)| row).collect();
         let trusted = self.0.consent == OrderConsent::Trusted;
-        by_order::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
+        addressing::insert(tx, &self.0.addressing.tokens, rows, trusted).await?;
         let customers = requested.iter().map(|(row, trigger)| (row.customer, trigger.clone())).collect();
         self.0.addressing.run(tx, &customers).await.map(drop)
     }
@@ -131,15 +133,16 @@ impl Orders {
 /// The subscriptions that a cancelled order requests, one per short line. The message names them.
 fn subscriptions(
     content: &mut Content,
+    known: &Known,
     customer: CustomerId,
-    received: &Received<OrderEvent>,
-    now: OffsetDateTime,
+    trigger: &Trigger,
 ) -> Vec<(ByOrder, Trigger)> {
     let Content::OrderCancelled { order_id, short, notify_me: true, .. } = content else { return Vec::new() };
     let subscription = |line: &mut ShortItem| {
-        let id = *line.subscription.insert(SubscriptionId::new(now));
+        let known = known.get(&(*order_id, line.sku.clone())).copied();
+        let id = *line.subscription.insert(known.unwrap_or_else(|| SubscriptionId::new(trigger.at)));
         let row = ByOrder { id, order: *order_id, customer, sku: line.sku.clone(), quantity: line.wanted };
-        (row, Trigger { cause: received.cause(), at: now })
+        (row, trigger.clone())
     };
     short.iter_mut().map(subscription).collect()
 }

@@ -11,7 +11,6 @@ use crate::domain::announce;
 use crate::domain::delivery::Message;
 use crate::store::orders;
 
-/// The handler of `payments`.
 pub(crate) struct Payments(pub Consumers);
 
 /// The refunded orders of a batch, and their messages.
@@ -59,7 +58,7 @@ impl Handler for Payments {
         }
         orders::save(tx, &state.orders).await?;
         if self.0.announcer.announce(tx, &state.messages).await? {
-            self.0.wake_senders_on(tx);
+            self.0.wakes.senders_after(tx);
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use events::ProductEvent;
 use super::Consumers;
 use crate::store::products::{self, Products};
 
-/// The handler of `products`.
 pub(crate) struct Catalogue(pub Consumers);
 
 impl Handler for Catalogue {
@@ -32,7 +31,7 @@ impl Handler for Catalogue {
 
     async fn save(&self, tx: &mut Tx, state: Products) -> Result<(), Failure> {
         products::save(tx, &state).await?;
-        self.0.wake_waves_on(tx);
+        self.0.wakes.waves_after(tx);
         Ok(())
     }
 }

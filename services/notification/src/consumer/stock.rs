@@ -7,7 +7,6 @@ use events::StockEvent;
 use super::Consumers;
 use crate::store::stock::{self, Levels};
 
-/// The handler of `stock`.
 pub(crate) struct Stock(pub Consumers);
 
 impl Handler for Stock {
@@ -33,7 +32,7 @@ impl Handler for Stock {
         stock::save(tx, &state).await?;
         // What else a wave has to look at may wait for its interval.
         if state.values().any(|level| level.risen) {
-            self.0.wake_waves_on(tx);
+            self.0.wakes.waves_after(tx);
         }
         Ok(())
     }

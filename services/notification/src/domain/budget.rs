@@ -21,11 +21,7 @@ pub(crate) fn budget(factor: f64, available: i64, queued: i64, recently_notified
 
 /// Chooses candidates in their order until the budget is used up; the last one may overdraw it. A subscriber who wants more
 /// than is available is passed over and keeps the place. Returns the chosen ids and the rest of the budget.
-pub(crate) fn choose<T: std::marker::Copy>(
-    candidates: &[Candidate<T>],
-    available: i64,
-    mut budget: i64,
-) -> (Vec<T>, i64) {
+pub(crate) fn choose<T: Copy>(candidates: &[Candidate<T>], available: i64, mut budget: i64) -> (Vec<T>, i64) {
     let mut chosen = Vec::new();
     for candidate in candidates.iter().filter(|candidate| candidate.wanted <= available) {
         if budget <= 0 {

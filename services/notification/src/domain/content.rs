@@ -5,13 +5,14 @@ use events::{CancelReason, Item, NotificationKind, ShortLine};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
-/// The content of a message, one variant per kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Content {
-    /// The order is confirmed.
-    OrderConfirmed { order_id: OrderId, items: Vec<Item>, total: Money },
-    /// The order is cancelled.
+    OrderConfirmed {
+        order_id: OrderId,
+        items: Vec<Item>,
+        total: Money,
+    },
     OrderCancelled {
         order_id: OrderId,
         reason: CancelReason,
@@ -22,8 +23,10 @@ pub(crate) enum Content {
         /// The customer asked for a message when they are back in stock.
         notify_me: bool,
     },
-    /// The payment is refunded.
-    OrderRefunded { order_id: OrderId, amount: Money },
+    OrderRefunded {
+        order_id: OrderId,
+        amount: Money,
+    },
     /// Asks the recipient to confirm a subscription.
     ConfirmSubscription {
         subscription_id: SubscriptionId,
@@ -38,7 +41,6 @@ pub(crate) enum Content {
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
     },
-    /// The product is back in stock.
     BackInStock {
         subscription_id: SubscriptionId,
         sku: Sku,
@@ -63,7 +65,6 @@ pub(crate) struct ShortItem {
     pub sku: Sku,
     /// The name under which it was ordered.
     pub name: ProductName,
-    /// The ordered quantity.
     pub wanted: Quantity,
     /// The subscription for it, where the customer asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,6 @@ pub(crate) struct ShortItem {
 }
 
 impl Content {
-    /// The kind of the message.
     pub(crate) fn kind(&self) -> NotificationKind {
         match self {
             Self::OrderConfirmed { .. } => NotificationKind::OrderConfirmed,
@@ -102,13 +102,8 @@ impl Content {
 
     /// The number of the restock that the message announces.
     pub(crate) fn restocks(&self) -> Option<i64> {
-        match self {
-            Self::BackInStock { restocks, .. } => Some(*restocks),
-            Self::OrderConfirmed { .. }
-            | Self::OrderCancelled { .. }
-            | Self::OrderRefunded { .. }
-            | Self::ConfirmSubscription { .. } => None,
-        }
+        let Self::BackInStock { restocks, .. } = self else { return None };
+        Some(*restocks)
     }
 
     /// The order, if the message is about one.

@@ -14,20 +14,9 @@ use uuid::Uuid;
 use super::content::Content;
 
 /// The status of a delivery.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    ToSchema,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Status {
     /// To be sent, or to be retried.
@@ -75,7 +64,6 @@ pub(crate) struct Delivery {
     pub expired: bool,
     /// The recipient has had as many messages of this kind lately as the limit allows.
     pub over_limit: bool,
-    /// The trace that the message is part of.
     pub traceparent: Option<String>,
     /// The token of the claim; a result counts only while the row still has it.
     pub token: Uuid,
@@ -103,7 +91,6 @@ pub(crate) enum Recipient {
 /// The result of an attempt. No text holds an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// The channel has accepted the message.
     Accepted,
     /// The recipient's side takes nothing now; the text says why.
     Deferred(String),
@@ -124,7 +111,6 @@ pub(crate) enum Attempt {
 pub(crate) enum Verdict {
     /// Final.
     Sent,
-    /// Final, with the cause.
     Failed(String),
     /// Tried again after this pause, with the cause.
     Retry(Duration, String),
@@ -149,10 +135,8 @@ const POSTPONED: Duration = Duration::from_mins(10);
 /// The longest pause of all.
 pub(crate) const LONGEST_PAUSE: Duration = POSTPONED;
 const _: () = assert!(LONGEST_RETRY.as_secs() <= LONGEST_PAUSE.as_secs());
-/// The cause of a failure by the limit.
 pub(crate) const OVER_LIMIT: &str =
     "the recipient was sent as many messages of this kind within an hour as are allowed";
-/// The cause of a failure by an erasure.
 pub(crate) const ERASED: &str = "erased";
 
 /// Decides on a delivery after an attempt. A problem here or at the server is retried without end: only the recipient's side
@@ -179,7 +163,6 @@ pub(crate) fn verdict(attempt: &Attempt, tries: Tries) -> Verdict {
 }
 
 impl Verdict {
-    /// The status that the verdict leads to.
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Sent => Status::Sent,
@@ -189,7 +172,6 @@ impl Verdict {
         }
     }
 
-    /// The cause to store.
     pub(crate) fn cause(&self) -> Option<&str> {
         match self {
             Self::Failed(cause) | Self::Retry(_, cause) | Self::Deferred(_, cause) => Some(cause),

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::content::Content;
 use super::tokens::{Grant, Tokens};
 
-/// Makes links.
 #[derive(Clone)]
 pub(crate) struct Linker {
     pub tokens: Tokens,
@@ -33,22 +32,21 @@ pub(crate) struct Links {
 }
 
 impl Linker {
-    /// The links of a message.
     pub(crate) fn links(&self, content: &Content) -> Links {
         let mut links = Links::default();
+        if let Some(id) = content.subscription_id() {
+            links.unsubscribe = Some(self.unsubscribe(id));
+            links.refuse = Some(self.page("subscriptions/refuse", &Grant::Refuse(id)));
+        }
         match content {
             Content::ConfirmSubscription { subscription_id, round, quantity, until, .. } => {
                 let grant = Grant::Confirm(*subscription_id, *round, *quantity, *until);
                 links.confirm = Some(self.page("subscriptions/confirm", &grant));
-                links.unsubscribe = Some(self.unsubscribe(*subscription_id));
-                links.refuse = Some(self.page("subscriptions/refuse", &Grant::Refuse(*subscription_id)));
             }
             Content::BackInStock { subscription_id, .. } => {
                 let claim = self.tokens.issue(&Grant::Claim(*subscription_id));
                 links.shop = Some(format!("{}/c/{claim}", self.public_url));
                 links.again = Some(self.page("subscriptions/join", &Grant::Again(*subscription_id)));
-                links.unsubscribe = Some(self.unsubscribe(*subscription_id));
-                links.refuse = Some(self.page("subscriptions/refuse", &Grant::Refuse(*subscription_id)));
             }
             Content::OrderCancelled { order_id, short, .. } => {
                 for line in short {

@@ -27,7 +27,6 @@ pub(crate) struct Purchase {
 pub(crate) struct StandingLines(BTreeMap<OrderId, Vec<Purchase>>);
 
 impl StandingLines {
-    /// The order is confirmed with these lines.
     pub(crate) fn confirmed(&mut self, order: OrderId, lines: Vec<Purchase>) {
         self.0.insert(order, lines);
     }
@@ -37,7 +36,6 @@ impl StandingLines {
         self.0.insert(order, Vec::new());
     }
 
-    /// The purchases that stand.
     pub(crate) fn purchases(&self) -> impl Iterator<Item = &Purchase> {
         self.0.values().flatten()
     }

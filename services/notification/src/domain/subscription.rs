@@ -36,7 +36,6 @@ pub(crate) enum Status {
     Merged,
 }
 
-/// An event in the life of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub(crate) enum Event {
     /// The owner of the address confirms it, or an order is trusted to.
@@ -89,7 +88,6 @@ impl Event {
         self.rule().0.iter().map(|status| status.as_str()).collect()
     }
 
-    /// The status that the event leads to.
     pub(crate) const fn target(self) -> Status {
         self.rule().1
     }
@@ -100,7 +98,6 @@ impl Event {
 pub(crate) struct NotApplicable;
 
 impl Status {
-    /// The status after `event`.
     pub(crate) fn on(self, event: Event) -> Result<Self, NotApplicable> {
         let (sources, target) = event.rule();
         if sources.contains(&self) { Ok(target) } else { Err(NotApplicable) }

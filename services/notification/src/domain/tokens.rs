@@ -73,7 +73,6 @@ impl Tokens {
         Self { current: with(keys.current), previous: keys.previous.map(with) }
     }
 
-    /// The token for `grant`.
     pub(crate) fn issue(&self, grant: &Grant) -> String {
         issue(&self.current, grant)
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::content;
 use crate::domain::content::Content;
 use crate::domain::delivery::{Message, Status};
-use crate::store::sequence;
+use crate::store::{column, sequence};
 
 /// A delivery that an event reports as sent or failed.
 #[derive(Debug, Clone)]
@@ -47,9 +47,7 @@ impl Finished {
         let (subscription, restocks, cause) = (failed.subscription_id, failed.restocks, Some(cause));
         Self { id, kind, channel, order, sku, subscription, restocks, content, cause, at, version }
     }
-}
 
-impl Finished {
     fn status(&self) -> Status {
         if self.cause.is_some() { Status::Failed } else { Status::Sent }
     }
@@ -69,14 +67,14 @@ pub(super) async fn save(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>)
     if finished.is_empty() {
         return Ok(());
     }
-    finish(tx, finished).await?;
-    delete_duplicates(tx, finished).await?;
-    insert(tx, finished).await
+    let finished: Vec<&Finished> = finished.values().collect();
+    finish(tx, &finished).await?;
+    delete_duplicates(tx, &finished).await?;
+    insert(tx, &finished).await
 }
 
-async fn finish(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
-    let Columns { ids, statuses, causes, times, versions, restocks, .. } = Columns::of(finished.values());
-    sqlx::query!(
+async fn finish(tx: &mut Tx, finished: &[&Finished]) -> sqlx::Result<()> {
+    let query = sqlx::query!(
         r#"
         UPDATE deliveries
         SET status = finished.status, cause = finished.cause, attempts = GREATEST(attempts, 1), finished_at = finished.at,
@@ -87,47 +85,38 @@ async fn finish(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx:
              AS finished (id, status, cause, at, version, restocks)
         WHERE deliveries.id = finished.id AND deliveries.version < finished.version
         "#,
-        &ids,
-        &statuses as &[&str],
-        &causes as &[Option<&str>],
-        &times,
-        &versions,
-        &restocks as &[Option<i64>],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(finished, |row| row.id.uuid()),
+        &column(finished, |row| row.status().as_str()) as &[&str],
+        &column(finished, |row| row.cause.as_deref()) as &[Option<&str>],
+        &column(finished, |row| row.at),
+        &column(finished, |row| row.version.to_i64()),
+        &column(finished, |row| row.restocks) as &[Option<i64>],
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Deletes the unsent second message about an order, made before the database was rolled forward.
-async fn delete_duplicates(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
-    let Columns { ids, kinds, channels, orders, .. } = Columns::of(finished.values());
-    sqlx::query!(
+async fn delete_duplicates(tx: &mut Tx, finished: &[&Finished]) -> sqlx::Result<()> {
+    let query = sqlx::query!(
         r#"
         DELETE FROM deliveries
         USING unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS finished (id, kind, channel, order_id)
         WHERE deliveries.order_id = finished.order_id AND deliveries.kind = finished.kind
           AND deliveries.channel = finished.channel AND deliveries.id <> finished.id AND finished_at IS NULL
         "#,
-        &ids,
-        &kinds as &[&str],
-        &channels as &[&str],
-        &orders as &[Option<Uuid>],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(finished, |row| row.id.uuid()),
+        &column(finished, |row| <&str>::from(row.kind)) as &[&str],
+        &column(finished, |row| <&str>::from(row.channel)) as &[&str],
+        &column(finished, |row| row.order.map(OrderId::uuid)) as &[Option<Uuid>],
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
-async fn insert(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx::Result<()> {
-    let whole = finished.values().filter(|row| row.content.is_some());
-    let columns = Columns::of(whole.clone());
-    let skus: Vec<Option<&str>> = whole.clone().map(|row| row.sku.as_ref().map(Sku::as_str)).collect();
-    let subscriptions: Vec<Option<Uuid>> =
-        whole.clone().map(|row| row.subscription.map(SubscriptionId::uuid)).collect();
-    let data: Vec<Json<&Content>> = whole.filter_map(|row| row.content.as_ref().map(Json)).collect();
+async fn insert(tx: &mut Tx, finished: &[&Finished]) -> sqlx::Result<()> {
+    let whole: Vec<(&Finished, &Content)> =
+        finished.iter().filter_map(|row| Some((*row, row.content.as_ref()?))).collect();
     // The mark in the data: the message cannot be sent again before its full content is known (`complete`).
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         INSERT INTO deliveries (id, kind, channel, status, cause, finished_at, version, restocks, order_id, sku,
                                 subscription_id, data, created_at, attempts)
@@ -139,77 +128,35 @@ async fn insert(tx: &mut Tx, finished: &BTreeMap<DeliveryId, Finished>) -> sqlx:
         ORDER BY id
         ON CONFLICT DO NOTHING
         "#,
-        &columns.ids,
-        &columns.kinds as &[&str],
-        &columns.channels as &[&str],
-        &columns.statuses as &[&str],
-        &columns.causes as &[Option<&str>],
-        &columns.times,
-        &columns.versions,
-        &columns.restocks as &[Option<i64>],
-        &columns.orders as &[Option<Uuid>],
-        &skus as &[Option<&str>],
-        &subscriptions as &[Option<Uuid>],
-        &data as &[Json<&Content>],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(&whole, |(row, _)| row.id.uuid()),
+        &column(&whole, |(row, _)| <&str>::from(row.kind)) as &[&str],
+        &column(&whole, |(row, _)| <&str>::from(row.channel)) as &[&str],
+        &column(&whole, |(row, _)| row.status().as_str()) as &[&str],
+        &column(&whole, |(row, _)| row.cause.as_deref()) as &[Option<&str>],
+        &column(&whole, |(row, _)| row.at),
+        &column(&whole, |(row, _)| row.version.to_i64()),
+        &column(&whole, |(row, _)| row.restocks) as &[Option<i64>],
+        &column(&whole, |(row, _)| row.order.map(OrderId::uuid)) as &[Option<Uuid>],
+        &column(&whole, |(row, _)| row.sku.as_ref().map(Sku::as_str)) as &[Option<&str>],
+        &column(&whole, |(row, _)| row.subscription.map(SubscriptionId::uuid)) as &[Option<Uuid>],
+        &column(&whole, |(_, content)| Json(*content)) as &[Json<&Content>],
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Writes the full content of messages about orders into the rows that were made from the log alone, when the orders' events are
 /// read again.
 pub(crate) async fn complete(tx: &mut Tx, messages: &[Message]) -> sqlx::Result<()> {
-    let orders: Vec<Option<Uuid>> =
-        messages.iter().map(|message| message.content.order_id().map(OrderId::uuid)).collect();
-    let kinds: Vec<&str> = messages.iter().map(|message| <&str>::from(message.content.kind())).collect();
-    let customers: Vec<Option<Uuid>> =
-        messages.iter().map(|message| message.customer.map(CustomerId::uuid)).collect();
-    let data: Vec<Json<&Content>> = messages.iter().map(|message| Json(&message.content)).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         UPDATE deliveries SET data = due.data, customer_id = due.customer_id
         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::jsonb[]) AS due (order_id, kind, customer_id, data)
         WHERE deliveries.order_id = due.order_id AND deliveries.kind = due.kind AND deliveries.data ? 'recovered'
         "#,
-        &orders as &[Option<Uuid>],
-        &kinds as &[&str],
-        &customers as &[Option<Uuid>],
-        &data as &[Json<&Content>],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Finished deliveries by column.
-#[derive(Default)]
-struct Columns<'a> {
-    ids: Vec<Uuid>,
-    kinds: Vec<&'static str>,
-    channels: Vec<&'static str>,
-    orders: Vec<Option<Uuid>>,
-    restocks: Vec<Option<i64>>,
-    statuses: Vec<&'static str>,
-    causes: Vec<Option<&'a str>>,
-    times: Vec<OffsetDateTime>,
-    versions: Vec<i64>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(finished: impl Iterator<Item = &'a Finished>) -> Self {
-        let mut columns = Self::default();
-        for row in finished {
-            columns.ids.push(row.id.uuid());
-            columns.kinds.push(<&str>::from(row.kind));
-            columns.channels.push(<&str>::from(row.channel));
-            columns.orders.push(row.order.map(OrderId::uuid));
-            columns.restocks.push(row.restocks);
-            columns.statuses.push(row.status().as_str());
-            columns.causes.push(row.cause.as_deref());
-            columns.times.push(row.at);
-            columns.versions.push(row.version.to_i64());
-        }
-        columns
-    }
+        &column(messages, |message| message.content.order_id().map(OrderId::uuid)) as &[Option<Uuid>],
+        &column(messages, |message| <&str>::from(message.content.kind())) as &[&str],
+        &column(messages, |message| message.customer.map(CustomerId::uuid)) as &[Option<Uuid>],
+        &column(messages, |message| Json(&message.content)) as &[Json<&Content>],
+    );
+    query.execute(&mut **tx).await.map(drop)
 }

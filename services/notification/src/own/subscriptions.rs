@@ -13,7 +13,7 @@ use super::deliveries::Finished;
 use crate::domain::subscription::{Consent, Event, MAX_WAIT, Status};
 use crate::domain::tokens::Tokens;
 use crate::store::subscriptions::quantity;
-use crate::store::{deliveries, sequence, undecodable};
+use crate::store::{column, deliveries, sequence, undecodable};
 
 /// The content of a batch's events about a subscription.
 #[derive(Debug, Clone)]
@@ -122,12 +122,6 @@ pub(super) async fn insert(
     if facts.is_empty() {
         return Ok(0);
     }
-    let ids: Vec<Uuid> = facts.keys().map(|id| id.uuid()).collect();
-    let skus: Vec<&str> = facts.values().map(|facts| facts.sku.as_str()).collect();
-    let orders: Vec<Option<Uuid>> = facts.values().map(|facts| facts.order.map(OrderId::uuid)).collect();
-    let quantities: Vec<i32> = facts.values().map(|facts| facts.quantity.map_or(1, quantity)).collect();
-    let times: Vec<OffsetDateTime> = facts.values().map(|facts| facts.at).collect();
-    let claims: Vec<String> = facts.keys().map(|id| tokens.claim_hash(*id).into()).collect();
     let inserted = sqlx::query_scalar!(
         r#"
         INSERT INTO subscriptions (id, sku, order_id, quantity, claim, created_at, expires_at, state, consent,
@@ -143,12 +137,12 @@ pub(super) async fn insert(
         ON CONFLICT DO NOTHING
         RETURNING order_id IS NULL AS "lost!"
         "#,
-        &ids,
-        &skus as &[&str],
-        &orders as &[Option<Uuid>],
-        &quantities,
-        &claims,
-        &times,
+        &column(facts, |(id, _)| id.uuid()),
+        &column(facts, |(_, row)| row.sku.as_str()) as &[&str],
+        &column(facts, |(_, row)| row.order.map(OrderId::uuid)) as &[Option<Uuid>],
+        &column(facts, |(_, row)| row.quantity.map_or(1, quantity)),
+        &column(facts, |(id, _)| String::from(tokens.claim_hash(*id))),
+        &column(facts, |(_, row)| row.at),
         MAX_WAIT.as_seconds_f64(),
         Consent::Order.as_str(),
         Status::Waiting.as_str(),
@@ -174,8 +168,7 @@ pub(super) async fn apply(tx: &mut Tx, facts: &BTreeMap<SubscriptionId, Facts>) 
     if facts.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = facts.keys().map(|id| id.uuid()).collect();
-    let known = statuses(tx, &ids).await?;
+    let known = statuses(tx, &column(facts, |(id, _)| id.uuid())).await?;
     let facts: Vec<(SubscriptionId, &Facts, Status)> = facts
         .iter()
         .filter_map(|(id, facts)| Some((*id, facts, facts.status_after(*known.get(id)?))))
@@ -187,18 +180,7 @@ pub(super) async fn apply(tx: &mut Tx, facts: &BTreeMap<SubscriptionId, Facts>) 
 }
 
 async fn write(tx: &mut Tx, facts: &[(SubscriptionId, &Facts, Status)]) -> sqlx::Result<()> {
-    let column = |time: fn(&Facts) -> Option<OffsetDateTime>| {
-        facts.iter().map(|(_, row, _)| time(row)).collect::<Vec<_>>()
-    };
-    let ids: Vec<Uuid> = facts.iter().map(|(id, ..)| id.uuid()).collect();
-    let states: Vec<&str> = facts.iter().map(|(_, _, status)| status.as_str()).collect();
-    let versions: Vec<i64> = facts.iter().map(|(_, row, _)| row.version.to_i64()).collect();
-    let quantities: Vec<Option<i32>> = facts.iter().map(|(_, row, _)| row.quantity.map(quantity)).collect();
-    let restocks: Vec<Option<i64>> = facts.iter().map(|(_, row, _)| row.notified_restocks).collect();
-    let converted_by: Vec<Option<Uuid>> =
-        facts.iter().map(|(_, row, _)| row.converted_by.map(OrderId::uuid)).collect();
-    let units: Vec<Option<i64>> = facts.iter().map(|(_, row, _)| row.units).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         UPDATE subscriptions AS known
         SET version = GREATEST(known.version, fact.version),
@@ -226,25 +208,23 @@ async fn write(tx: &mut Tx, facts: &[(SubscriptionId, &Facts, Status)]) -> sqlx:
                       converted_by, units, state)
         WHERE known.id = fact.id
         "#,
-        &ids,
-        &versions,
-        &quantities as &[Option<i32>],
-        &column(|row| row.confirmed_at) as &[Option<OffsetDateTime>],
-        &column(|row| row.notified_at) as &[Option<OffsetDateTime>],
-        &restocks as &[Option<i64>],
-        &column(|row| row.undeliverable_at) as &[Option<OffsetDateTime>],
-        &column(|row| row.converted_at) as &[Option<OffsetDateTime>],
-        &converted_by as &[Option<Uuid>],
-        &units as &[Option<i64>],
+        &column(facts, |(id, ..)| id.uuid()),
+        &column(facts, |(_, row, _)| row.version.to_i64()),
+        &column(facts, |(_, row, _)| row.quantity.map(quantity)) as &[Option<i32>],
+        &column(facts, |(_, row, _)| row.confirmed_at) as &[Option<OffsetDateTime>],
+        &column(facts, |(_, row, _)| row.notified_at) as &[Option<OffsetDateTime>],
+        &column(facts, |(_, row, _)| row.notified_restocks) as &[Option<i64>],
+        &column(facts, |(_, row, _)| row.undeliverable_at) as &[Option<OffsetDateTime>],
+        &column(facts, |(_, row, _)| row.converted_at) as &[Option<OffsetDateTime>],
+        &column(facts, |(_, row, _)| row.converted_by.map(OrderId::uuid)) as &[Option<Uuid>],
+        &column(facts, |(_, row, _)| row.units) as &[Option<i64>],
         MAX_WAIT.as_seconds_f64(),
         Consent::DoubleOptIn.as_str(),
         Status::Waiting.as_str(),
         Status::Lapsed.as_str(),
-        &states as &[&str],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(facts, |(_, _, status)| status.as_str()) as &[&str],
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 #[cfg(test)]

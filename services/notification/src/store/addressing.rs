@@ -1,15 +1,81 @@
-//! Subscriptions of orders whose address has just become known.
+//! Subscriptions made by sold-out orders. The address may not be known yet: such a subscription belongs to the order's customer
+//! until the contact arrives, and `waitlist::addressing` then decides what becomes of it.
+
+use std::collections::BTreeMap;
 
 use broker::Tx;
-use events::values::{CustomerId, EmailAddress};
+use events::values::{CustomerId, EmailAddress, OrderId, Quantity, Sku, SubscriptionId};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::confirmed::Confirmed;
-use super::{subscriptions, undecodable};
-use crate::domain::subscription::Status;
+use super::consent::Confirmed;
+use super::subscriptions::{self, quantity};
+use super::{column, undecodable};
+use crate::domain::subscription::{CONFIRM_WITHIN, Consent, Event, MAX_WAIT, Status};
 use crate::domain::tokens::{Mailbox, Tokens};
+
+/// The subscription for a short line whose customer asked for one.
+#[derive(Debug, Clone)]
+pub(crate) struct ByOrder {
+    pub id: SubscriptionId,
+    pub order: OrderId,
+    pub customer: CustomerId,
+    pub sku: Sku,
+    pub quantity: Quantity,
+}
+
+/// The subscriptions that orders have already: a restored database has them from the log, with the ids that were published.
+pub(crate) type Known = BTreeMap<(OrderId, Sku), SubscriptionId>;
+
+pub(crate) async fn known(tx: &mut Tx, orders: &[Uuid]) -> sqlx::Result<Known> {
+    if orders.is_empty() {
+        return Ok(Known::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT id, order_id AS "order_id!", sku FROM subscriptions WHERE order_id = ANY($1)"#,
+        orders,
+    );
+    let rows = rows.fetch_all(&mut **tx).await?.into_iter();
+    Ok(rows.filter_map(|row| Some(((row.order_id.into(), row.sku.parse().ok()?), row.id.into()))).collect())
+}
+
+/// Inserts the new ones: on the waitlist at once where an order's consent is trusted, else pending until the address has confirmed.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    tokens: &Tokens,
+    mut requested: Vec<&ByOrder>,
+    trusted: bool,
+) -> sqlx::Result<()> {
+    requested.sort_by(|a, b| (a.order, &a.sku).cmp(&(b.order, &b.sku)));
+    let (status, expires_after) =
+        if trusted { (Event::Confirmed.target(), MAX_WAIT) } else { (Status::Pending, CONFIRM_WITHIN) };
+    let query = sqlx::query!(
+        r#"
+        INSERT INTO subscriptions (id, order_id, customer_id, sku, quantity, claim, created_at, expires_at,
+                                   state, consent, consented_at, activated_at, asked_round)
+        SELECT id, order_id, customer_id, sku, quantity, claim, now(), now() + make_interval(secs => $7), $10,
+               CASE WHEN $8 THEN $9 END, CASE WHEN $8 THEN now() END, CASE WHEN $8 THEN now() END, (NOT $8)::int
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[])
+             AS requested (id, order_id, customer_id, sku, quantity, claim)
+        ON CONFLICT (order_id, sku) WHERE order_id IS NOT NULL DO UPDATE
+        -- A restored database has the subscription from the log, which names no customer.
+        SET customer_id = excluded.customer_id
+        WHERE subscriptions.customer_id IS NULL AND subscriptions.email IS NULL
+        "#,
+        &column(&requested, |row| row.id.uuid()),
+        &column(&requested, |row| row.order.uuid()),
+        &column(&requested, |row| row.customer.uuid()),
+        &column(&requested, |row| row.sku.as_str()) as &[&str],
+        &column(&requested, |row| quantity(row.quantity)),
+        &column(&requested, |row| String::from(tokens.claim_hash(row.id))),
+        expires_after.as_seconds_f64(),
+        trusted,
+        Consent::Order.as_str(),
+        status.as_str(),
+    );
+    query.execute(&mut **tx).await.map(drop)
+}
 
 /// A subscription and the address that it is to get.
 pub(crate) struct Addressed {
@@ -103,17 +169,15 @@ pub(crate) async fn write(tx: &mut Tx, row: &Addressed) -> sqlx::Result<Option<C
 /// asks again by another order is on the waitlist again.
 pub(crate) async fn merge_into(tx: &mut Tx, row: &Addressed, into: Uuid) -> sqlx::Result<()> {
     subscriptions::merge(tx, row.id, into).await?;
-    sqlx::query!(
+    let query = sqlx::query!(
         "UPDATE subscriptions SET activated_at = LEAST(activated_at, $2), arrival = GREATEST(arrival, $3)
          WHERE id = $1 AND state = $4",
         into,
         row.activated_at,
         row.arrival,
         Status::Waiting.as_str(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// At most 500 customers whose contact and whose subscription were written at the same moment, each invisible to the other's

@@ -13,7 +13,6 @@ use crate::domain::content::Content;
 use crate::domain::delivery::{Delivery, Recipient, Tries};
 use crate::domain::subscription::Status;
 
-/// The request of a worker.
 pub(crate) struct Claim {
     pub channel: Channel,
     pub token: Uuid,
@@ -22,7 +21,6 @@ pub(crate) struct Claim {
     pub classes: Vec<Class>,
 }
 
-/// The two classes of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// A person caused the message and waits for it.

@@ -52,10 +52,9 @@ pub(crate) async fn has_ended(database: impl PgExecutor<'_>, until: OffsetDateTi
 
 /// Deletes the count: the mailbox has answered, so the next mail may follow at once.
 pub(crate) async fn answered(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM questions WHERE mailbox = ANY($1) AND sku = $2", &mailbox.all(), sku)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+    let query =
+        sqlx::query!("DELETE FROM questions WHERE mailbox = ANY($1) AND sku = $2", &mailbox.all(), sku);
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Deletes the counts of mailboxes that were sent no confirmation mail for 30 days.

@@ -9,12 +9,11 @@ use events::values::{CustomerId, EmailAddress};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::sequence;
+use super::{column, sequence};
 
 /// The contacts of a batch.
 pub(crate) type Contacts = BTreeMap<CustomerId, Contact>;
 
-/// A customer's contact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Contact {
     pub reach: Reach,
@@ -41,6 +40,13 @@ impl Reach {
                 *self = Self::At(registered.email.clone());
             }
             CustomerEvent::Registered(_) | CustomerEvent::Erased(_) => *self = Self::Erased,
+        }
+    }
+
+    fn address(&self) -> Option<&str> {
+        match self {
+            Self::At(address) => Some(address.expose()),
+            Self::Unknown | Self::Erased => None,
         }
     }
 }
@@ -70,10 +76,7 @@ pub(crate) async fn load(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<Contac
 
 /// Writes contacts, none of them unknown.
 pub(crate) async fn save(tx: &mut Tx, contacts: &Contacts) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = contacts.keys().map(|id| id.uuid()).collect();
-    let emails: Vec<Option<&str>> = contacts.values().map(|contact| contact.reach.address()).collect();
-    let seen: Vec<i64> = contacts.values().map(|contact| contact.last_sequence.to_i64()).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         INSERT INTO contacts (customer_id, email, erased_at, seen_customers)
         SELECT id, email, CASE WHEN email IS NULL THEN now() END, seen
@@ -82,13 +85,11 @@ pub(crate) async fn save(tx: &mut Tx, contacts: &Contacts) -> sqlx::Result<()> {
         SET email = excluded.email, seen_customers = excluded.seen_customers,
             erased_at = CASE WHEN excluded.email IS NULL THEN COALESCE(contacts.erased_at, now()) END
         "#,
-        &ids,
-        &emails as &[Option<&str>],
-        &seen,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(contacts, |(id, _)| id.uuid()),
+        &column(contacts, |(_, contact)| contact.reach.address()) as &[Option<&str>],
+        &column(contacts, |(_, contact)| contact.last_sequence.to_i64()),
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Locks all customers of this address and returns their ids.
@@ -103,22 +104,11 @@ pub(crate) async fn lock(connection: &mut PgConnection, email: &EmailAddress) ->
 
 /// Forgets the address of these customers.
 pub(crate) async fn erase(connection: &mut PgConnection, customers: &[Uuid]) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "UPDATE contacts SET email = NULL, erased_at = now() WHERE customer_id = ANY($1) AND email IS NOT NULL",
         customers,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-impl Reach {
-    fn address(&self) -> Option<&str> {
-        match self {
-            Self::At(address) => Some(address.expose()),
-            Self::Unknown | Self::Erased => None,
-        }
-    }
+    );
+    query.execute(connection).await.map(drop)
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use events::values::{CustomerId, DeliveryId, EmailAddress, OrderId, Sku, Subscri
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::column;
 use crate::domain::content::Content;
 use crate::domain::delivery::{Message, Status};
 
-/// The inserted deliveries.
 pub(crate) struct Inserted {
     /// Whether no message was left out.
     pub are_all_new: bool,
@@ -39,25 +39,10 @@ pub(crate) async fn insert_logged(
         .enumerate()
         .flat_map(|(index, message)| channels.iter().map(move |channel| (index, message, *channel)))
         .collect();
-    let messages = || rows.iter().map(|(_, message, _)| *message);
-    let mut ids: Vec<Uuid> = messages().map(|message| DeliveryId::new(message.at).uuid()).collect();
+    let mut ids: Vec<Uuid> = column(&rows, |(_, message, _)| DeliveryId::new(message.at).uuid());
     // In the order of the events, also within the millisecond that a batch shares.
     ids.sort_unstable();
-    let kinds: Vec<&str> = messages().map(|message| <&str>::from(message.content.kind())).collect();
-    let names: Vec<&str> = rows.iter().map(|(.., channel)| <&str>::from(*channel)).collect();
-    let orders: Vec<Option<Uuid>> =
-        messages().map(|message| message.content.order_id().map(OrderId::uuid)).collect();
-    let subscriptions: Vec<Option<Uuid>> =
-        messages().map(|message| message.content.subscription_id().map(SubscriptionId::uuid)).collect();
-    let restocks: Vec<Option<i64>> = messages().map(|message| message.content.restocks()).collect();
-    let skus: Vec<Option<&str>> = messages().map(|message| message.content.sku().map(Sku::as_str)).collect();
-    let customers: Vec<Option<Uuid>> =
-        messages().map(|message| message.customer.map(CustomerId::uuid)).collect();
-    let data: Vec<Json<&Content>> = messages().map(|message| Json(&message.content)).collect();
-    let causes: Vec<Option<Uuid>> = messages().map(|message| message.cause.event_id).collect();
-    let traces: Vec<Option<&str>> = messages().map(|message| message.cause.traceparent.as_deref()).collect();
-    let is_sent: Vec<bool> =
-        rows.iter().map(|(index, _, channel)| *channel == Channel::Log && logged.contains(index)).collect();
+    let is_sent = column(&rows, |(index, _, channel)| *channel == Channel::Log && logged.contains(index));
     let inserted = sqlx::query_scalar!(
         r#"
         INSERT INTO deliveries (id, kind, channel, order_id, sku, customer_id, subscription_id, restocks, data,
@@ -73,16 +58,17 @@ pub(crate) async fn insert_logged(
         RETURNING id
         "#,
         &ids,
-        &kinds as &[&str],
-        &names as &[&str],
-        &orders as &[Option<Uuid>],
-        &skus as &[Option<&str>],
-        &customers as &[Option<Uuid>],
-        &subscriptions as &[Option<Uuid>],
-        &restocks as &[Option<i64>],
-        &data as &[Json<&Content>],
-        &causes as &[Option<Uuid>],
-        &traces as &[Option<&str>],
+        &column(&rows, |(_, message, _)| <&str>::from(message.content.kind())) as &[&str],
+        &column(&rows, |(.., channel)| <&str>::from(*channel)) as &[&str],
+        &column(&rows, |(_, message, _)| message.content.order_id().map(OrderId::uuid)) as &[Option<Uuid>],
+        &column(&rows, |(_, message, _)| message.content.sku().map(Sku::as_str)) as &[Option<&str>],
+        &column(&rows, |(_, message, _)| message.customer.map(CustomerId::uuid)) as &[Option<Uuid>],
+        &column(&rows, |(_, message, _)| message.content.subscription_id().map(SubscriptionId::uuid))
+            as &[Option<Uuid>],
+        &column(&rows, |(_, message, _)| message.content.restocks()) as &[Option<i64>],
+        &column(&rows, |(_, message, _)| Json(&message.content)) as &[Json<&Content>],
+        &column(&rows, |(_, message, _)| message.cause.event_id) as &[Option<Uuid>],
+        &column(&rows, |(_, message, _)| message.cause.traceparent.as_deref()) as &[Option<&str>],
         &is_sent,
         Status::Sent.as_str(),
         Status::Pending.as_str(),
@@ -128,20 +114,16 @@ pub(crate) async fn recipients(
 
 /// Writes the customer of deliveries that were inserted before their order was known.
 pub(crate) async fn assign(tx: &mut Tx, orders: &[(OrderId, CustomerId)]) -> sqlx::Result<()> {
-    let (ids, customers): (Vec<Uuid>, Vec<Uuid>) =
-        orders.iter().map(|(order, customer)| (order.uuid(), customer.uuid())).unzip();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         UPDATE deliveries SET customer_id = known.customer_id, next_at = now()
         FROM unnest($1::uuid[], $2::uuid[]) AS known (order_id, customer_id)
         WHERE deliveries.order_id = known.order_id AND deliveries.customer_id IS NULL AND finished_at IS NULL
         "#,
-        &ids,
-        &customers,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(orders, |(order, _)| order.uuid()),
+        &column(orders, |(_, customer)| customer.uuid()),
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Makes due now the deliveries that wait for these customers' contacts, and returns their number.
@@ -150,10 +132,8 @@ pub(crate) async fn contacts_arrived(tx: &mut Tx, customers: &[Uuid]) -> sqlx::R
         // A literal: a generic plan uses a partial index only if its condition is in the statement.
         "UPDATE deliveries SET next_at = now() WHERE status = 'waiting_for_contact' AND customer_id = ANY($1)",
         customers,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(awaited.rows_affected())
+    );
+    Ok(awaited.execute(&mut **tx).await?.rows_affected())
 }
 
 /// Cancels the unsent messages of these subscriptions; one that a worker holds at this moment may still go out. A message that
@@ -162,7 +142,7 @@ pub(crate) async fn cancel_unsent(tx: &mut Tx, subscriptions: &[Uuid]) -> sqlx::
     if subscriptions.is_empty() {
         return Ok(());
     }
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         WITH published AS (
             UPDATE deliveries SET status = $2, finished_at = now(), next_at = NULL, token = NULL, leased_until = NULL
@@ -172,8 +152,6 @@ pub(crate) async fn cancel_unsent(tx: &mut Tx, subscriptions: &[Uuid]) -> sqlx::
         "#,
         subscriptions,
         Status::Failed.as_str(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }

@@ -25,7 +25,6 @@ pub(crate) struct Filter {
     pub cause: Option<String>,
 }
 
-/// A failed message.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub id: Uuid,

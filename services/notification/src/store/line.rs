@@ -1,8 +1,10 @@
-//! The SQL of a wave: the product that is due, the spent budget, the waitlist, and the next time to look.
+//! The SQL of a wave: the product that is due, the spent budget, the waitlist, messages that are taken back, and the next time
+//! to look.
 
 use std::time::Duration;
 
 use broker::{Cause, Tx};
+use events::Channel;
 use events::values::{Quantity, Sku, SubscriptionId};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -167,7 +169,7 @@ pub(crate) struct Next {
 
 /// Writes when the product is due for its next wave.
 pub(crate) async fn reschedule(tx: &mut Tx, sku: &str, next: Next) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         UPDATE stock SET wave_at = CASE
             WHEN $2 THEN now()
@@ -184,8 +186,63 @@ pub(crate) async fn reschedule(tx: &mut Tx, sku: &str, next: Next) -> sqlx::Resu
         next.more,
         next.interval.as_secs_f64(),
         next.soon,
+    );
+    query.execute(&mut **tx).await.map(drop)
+}
+
+/// Takes back at most `units` of the queued messages when the stock has fallen: the last subscribers on the waitlist return to
+/// their places, so a mail server that was away for an hour sends no more messages than the present stock allows. Returns `true`
+/// while a worker holds some of them: those that the worker does not send must be taken back later. `primary` is the channel that
+/// decides whether a subscriber is notified.
+pub(crate) async fn recall(tx: &mut Tx, sku: &str, units: i64, primary: Channel) -> sqlx::Result<bool> {
+    let last = last_in_line(tx, sku, units).await?;
+    if last.is_empty() {
+        return Ok(false);
+    }
+    let stopped = sqlx::query!(
+        r#"
+        UPDATE deliveries SET next_at = NULL
+        WHERE subscription_id = ANY($1) AND kind = 'back_in_stock' AND finished_at IS NULL AND next_at IS NOT NULL
+          AND token IS NULL
+        RETURNING subscription_id AS "subscription!", channel
+        "#,
+        &last,
     )
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(())
+    let ids: Vec<Uuid> = stopped
+        .into_iter()
+        .filter_map(|row| (row.channel == <&str>::from(primary)).then_some(row.subscription))
+        .collect();
+    sqlx::query!("UPDATE subscriptions SET queued_at = NULL WHERE id = ANY($1)", &ids)
+        .execute(&mut **tx)
+        .await?;
+    if !ids.is_empty() {
+        tracing::info!(
+            sku,
+            subscribers = ids.len(),
+            "the stock fell: queued subscribers are back on the waitlist"
+        );
+    }
+    Ok(ids.len() < last.len())
+}
+
+/// Locks the queued subscribers whose units, summed up from the end of the waitlist, are at most `units`: the others still use up
+/// the budget.
+async fn last_in_line(tx: &mut Tx, sku: &str, units: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT id FROM subscriptions
+        WHERE queued_at IS NOT NULL AND id IN (
+            SELECT id FROM (
+                SELECT id, sum(quantity) OVER (ORDER BY (consent = 'order') DESC, activated_at DESC, id DESC) AS units
+                FROM subscriptions WHERE sku = $1 AND queued_at IS NOT NULL) AS line
+            WHERE units <= $2)
+        ORDER BY id FOR UPDATE
+        "#,
+        sku,
+        units,
+    )
+    .fetch_all(&mut **tx)
+    .await
 }

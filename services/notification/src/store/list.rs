@@ -19,7 +19,6 @@ pub(crate) struct Filter {
     pub status: Option<Status>,
 }
 
-/// A delivery in the list.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub id: Uuid,

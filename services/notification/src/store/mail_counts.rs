@@ -7,6 +7,8 @@ use events::values::DeliveryId;
 use sqlx::PgPool;
 use work::furthest;
 
+use super::column;
+
 /// The stored form of a mailbox, and a kind.
 pub(crate) type Key = (Vec<u8>, String);
 
@@ -16,9 +18,6 @@ pub(crate) async fn add(
     pool: &PgPool,
     by_key: &BTreeMap<Key, Vec<DeliveryId>>,
 ) -> sqlx::Result<HashMap<Key, usize>> {
-    let mailboxes: Vec<Vec<u8>> = by_key.keys().map(|(mailbox, _)| mailbox.clone()).collect();
-    let kinds: Vec<&str> = by_key.keys().map(|(_, kind)| kind.as_str()).collect();
-    let new: Vec<i32> = by_key.values().map(|ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)).collect();
     let rows = sqlx::query!(
         r#"
         INSERT INTO mail_counts AS counted (mailbox, kind, begun, since)
@@ -33,9 +32,9 @@ pub(crate) async fn add(
                 ELSE now() END
         RETURNING mailbox, kind, begun
         "#,
-        &mailboxes,
-        &kinds as &[&str],
-        &new,
+        &column(by_key.keys(), |(mailbox, _)| mailbox.clone()),
+        &column(by_key.keys(), |(_, kind)| kind.as_str()) as &[&str],
+        &column(by_key.values(), |ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)),
         furthest(Duration::ZERO).as_secs_f64(),
     )
     .fetch_all(pool)

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use broker::Tx;
+use strum::IntoStaticStr;
 use work::furthest;
 
 use super::addressing::Addressed;
@@ -11,7 +12,8 @@ use super::{deliveries, refusals};
 use crate::domain::subscription::Event;
 
 /// Why a request is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Objection {
     /// The mailbox has refused mails about the product.
     Refused,
@@ -19,17 +21,6 @@ pub(crate) enum Objection {
     MailboxWaits,
     /// The mailbox has had as many such requests in this hour as are allowed.
     MailboxLimit,
-}
-
-impl Objection {
-    /// The name in metrics.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::MailboxWaits => "mailbox_waits",
-            Self::MailboxLimit => "mailbox_limit",
-        }
-    }
 }
 
 /// Finds an objection to a request. One that `joins` an active subscription of the address counts for no limit.
@@ -100,7 +91,7 @@ pub(crate) async fn drop_request(tx: &mut Tx, row: &Addressed, objection: Object
     )
     .execute(&mut **tx)
     .await?;
-    let reason = objection.as_str();
+    let reason = <&str>::from(objection);
     metrics::counter!("wishes_dropped_total", "reason" => reason).increment(1);
     tracing::info!(sku = row.sku, reason, "an order's subscription request was dropped");
     Ok(())

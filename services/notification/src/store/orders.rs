@@ -8,12 +8,11 @@ use envelope::Sequence;
 use events::values::{CustomerId, OrderId};
 use uuid::Uuid;
 
-use super::sequence;
+use super::{column, sequence};
 
 /// The orders of a batch.
 pub(crate) type Orders = BTreeMap<OrderId, Order>;
 
-/// An order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Order {
     /// `None` while only the refund has arrived.
@@ -48,12 +47,7 @@ pub(crate) async fn load(tx: &mut Tx, orders: &[Uuid]) -> sqlx::Result<Orders> {
 
 /// Writes orders. Another topic's handler may have written the same one meanwhile, so no value is taken back.
 pub(crate) async fn save(tx: &mut Tx, orders: &Orders) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = orders.keys().map(|id| id.uuid()).collect();
-    let customers: Vec<Option<Uuid>> =
-        orders.values().map(|order| order.customer.map(CustomerId::uuid)).collect();
-    let seen: Vec<i64> = orders.values().map(|order| order.last_sequence.to_i64()).collect();
-    let refunded: Vec<bool> = orders.values().map(|order| order.refunded).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         INSERT INTO orders (order_id, customer_id, seen_orders, refunded)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::boolean[])
@@ -63,12 +57,10 @@ pub(crate) async fn save(tx: &mut Tx, orders: &Orders) -> sqlx::Result<()> {
             refunded = excluded.refunded OR orders.refunded,
             seen_at = now()
         "#,
-        &ids,
-        &customers as &[Option<Uuid>],
-        &seen,
-        &refunded,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(orders, |(id, _)| id.uuid()),
+        &column(orders, |(_, order)| order.customer.map(CustomerId::uuid)) as &[Option<Uuid>],
+        &column(orders, |(_, order)| order.last_sequence.to_i64()),
+        &column(orders, |(_, order)| order.refunded),
+    );
+    query.execute(&mut **tx).await.map(drop)
 }

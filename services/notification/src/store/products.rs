@@ -8,12 +8,11 @@ use events::values::{Money, Sku};
 use events::{Product, ProductEvent};
 use sqlx::PgExecutor;
 
-use super::{sequence, undecodable};
+use super::{column, sequence, undecodable};
 
 /// The products of a batch.
 pub(crate) type Products = BTreeMap<Sku, ProductSnapshot>;
 
-/// A product.
 #[derive(Debug, Default)]
 pub(crate) struct ProductSnapshot {
     /// The last event of this batch.
@@ -41,15 +40,8 @@ pub(crate) async fn load(tx: &mut Tx, skus: &[String]) -> sqlx::Result<Products>
 pub(crate) async fn save(tx: &mut Tx, products: &Products) -> sqlx::Result<()> {
     let changed: Vec<(&ProductEvent, Sequence)> =
         products.values().filter_map(|copy| Some((copy.event.as_ref()?, copy.last_sequence))).collect();
-    let products: Vec<&Product> = changed.iter().map(|(event, _)| event.product()).collect();
-    let skus: Vec<&str> = products.iter().map(|product| product.sku.as_str()).collect();
-    let names: Vec<&str> = products.iter().map(|product| product.name.as_str()).collect();
-    let amounts: Vec<i64> = products.iter().map(|product| product.price.amount).collect();
-    let currencies: Vec<&str> = products.iter().map(|product| product.price.currency.as_str()).collect();
-    let listed: Vec<bool> =
-        changed.iter().map(|(event, _)| matches!(event, ProductEvent::Listed(_))).collect();
-    let last_sequences: Vec<i64> = changed.iter().map(|(_, last)| last.to_i64()).collect();
-    sqlx::query!(
+    let products: Vec<&Product> = column(&changed, |(event, _)| event.product());
+    let query = sqlx::query!(
         r#"
         WITH changed AS (
             INSERT INTO products (sku, name, amount, currency, listed, seen_products)
@@ -62,16 +54,14 @@ pub(crate) async fn save(tx: &mut Tx, products: &Products) -> sqlx::Result<()> {
         UPDATE stock SET wave_at = now()
         FROM changed WHERE stock.sku = changed.sku AND changed.listed AND available > 0
         "#,
-        &skus as &[&str],
-        &names as &[&str],
-        &amounts,
-        &currencies as &[&str],
-        &listed,
-        &last_sequences,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(&products, |product| product.sku.as_str()) as &[&str],
+        &column(&products, |product| product.name.as_str()) as &[&str],
+        &column(&products, |product| product.price.amount),
+        &column(&products, |product| product.price.currency.as_str()) as &[&str],
+        &column(&changed, |(event, _)| matches!(event, ProductEvent::Listed(_))),
+        &column(&changed, |(_, last)| last.to_i64()),
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// The name of a product that can be subscribed to.

@@ -5,23 +5,19 @@ use envelope::Event as _;
 use events::values::{ClaimHash, OrderId};
 use events::{NotificationEvent, SubscriptionConverted};
 use sqlx::PgPool;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{append, deliveries};
+use super::{append, column, deliveries};
 use crate::domain::purchase::{Purchase, StandingLines};
 use crate::domain::subscription::{Event, Status};
 
 /// Writes the purchases of a product for which the customer has a subscription, or may have one while the contact is not known.
 pub(crate) async fn insert(tx: &mut Tx, lines: &StandingLines) -> sqlx::Result<()> {
-    let orders: Vec<Uuid> = lines.purchases().map(|purchase| purchase.order.uuid()).collect();
-    let skus: Vec<&str> = lines.purchases().map(|purchase| purchase.sku.as_str()).collect();
-    let customers: Vec<Uuid> = lines.purchases().map(|purchase| purchase.customer.uuid()).collect();
-    let times: Vec<OffsetDateTime> = lines.purchases().map(|purchase| purchase.at).collect();
-    if orders.is_empty() {
+    let purchases: Vec<&Purchase> = lines.purchases().collect();
+    if purchases.is_empty() {
         return Ok(());
     }
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         INSERT INTO purchases (order_id, sku, customer_id, bought_at)
         SELECT order_id, bought.sku, bought.customer_id, at
@@ -33,15 +29,13 @@ pub(crate) async fn insert(tx: &mut Tx, lines: &StandingLines) -> sqlx::Result<(
         ORDER BY order_id, bought.sku
         ON CONFLICT DO NOTHING
         "#,
-        &orders,
-        &skus as &[&str],
-        &customers,
-        &times,
+        &column(&purchases, |purchase| purchase.order.uuid()),
+        &column(&purchases, |purchase| purchase.sku.as_str()) as &[&str],
+        &column(&purchases, |purchase| purchase.customer.uuid()),
+        &column(&purchases, |purchase| purchase.at),
         &Status::unexpired() as &[&str],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Deletes the purchases of cancelled orders and returns their products, whose subscribers may be on the waitlist again.
@@ -70,10 +64,8 @@ pub(crate) async fn delete_unused(pool: &PgPool, limit: i64) -> sqlx::Result<u64
             LIMIT $1)
         "#,
         limit,
-    )
-    .execute(pool)
-    .await?;
-    Ok(deleted.rows_affected())
+    );
+    Ok(deleted.execute(pool).await?.rows_affected())
 }
 
 /// The address of an order's customer, while it is known.
@@ -103,8 +95,7 @@ pub(crate) async fn convert(tx: &mut Tx, purchases: &[Purchase]) -> sqlx::Result
             announce(tx, row, claim, purchase)?;
         }
     }
-    let ids: Vec<Uuid> = converted.into_iter().map(|row| row.id).collect();
-    deliveries::cancel_unsent(tx, &ids).await
+    deliveries::cancel_unsent(tx, &column(converted, |row| row.id)).await
 }
 
 struct Converted {
@@ -114,11 +105,6 @@ struct Converted {
 }
 
 async fn mark_converted(tx: &mut Tx, claimed: &[(&ClaimHash, &Purchase)]) -> sqlx::Result<Vec<Converted>> {
-    let claims: Vec<&str> = claimed.iter().map(|(claim, _)| claim.as_str()).collect();
-    let skus: Vec<&str> = claimed.iter().map(|(_, purchase)| purchase.sku.as_str()).collect();
-    let orders: Vec<Uuid> = claimed.iter().map(|(_, purchase)| purchase.order.uuid()).collect();
-    let units: Vec<i64> = claimed.iter().map(|(_, purchase)| purchase.units).collect();
-    let times: Vec<OffsetDateTime> = claimed.iter().map(|(_, purchase)| purchase.at).collect();
     sqlx::query_as!(
         Converted,
         r#"
@@ -138,11 +124,11 @@ async fn mark_converted(tx: &mut Tx, claimed: &[(&ClaimHash, &Purchase)]) -> sql
         FROM hit WHERE subscriptions.id = hit.id
         RETURNING subscriptions.id, hit.claim AS "claim!", version
         "#,
-        &claims as &[&str],
-        &skus as &[&str],
-        &orders,
-        &units,
-        &times,
+        &column(claimed, |(claim, _)| claim.as_str()) as &[&str],
+        &column(claimed, |(_, purchase)| purchase.sku.as_str()) as &[&str],
+        &column(claimed, |(_, purchase)| purchase.order.uuid()),
+        &column(claimed, |(_, purchase)| purchase.units),
+        &column(claimed, |(_, purchase)| purchase.at),
         &Event::Converted.sources() as &[&str],
         Event::Converted.target().as_str(),
     )

@@ -10,7 +10,6 @@ use super::deliveries;
 use crate::domain::subscription::Event;
 use crate::domain::tokens::Mailbox;
 
-/// The extent of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope<'a> {
     /// Mails about this product.
@@ -93,22 +92,19 @@ pub(crate) async fn refuse(
 
 /// Lifts a mailbox's refusals of a product, and of every product.
 pub(crate) async fn lift(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "DELETE FROM refusals WHERE mailbox = ANY($1) AND (sku = $2 OR sku IS NULL)",
         &mailbox.all(),
         sku
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Lifts a mailbox's refusal of one product: its owner subscribes after all.
 pub(crate) async fn lift_product(tx: &mut Tx, mailbox: &Mailbox, sku: &str) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM refusals WHERE mailbox = ANY($1) AND sku = $2", &mailbox.all(), sku)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+    let query =
+        sqlx::query!("DELETE FROM refusals WHERE mailbox = ANY($1) AND sku = $2", &mailbox.all(), sku);
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// The refusals of a mailbox that cover a product.

@@ -66,7 +66,6 @@ pub(crate) async fn take(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<Vec<(Request
     Ok(requests.into_iter().map(|(_, request, traceparent)| (request, traceparent)).collect())
 }
 
-/// Deletes a request.
 pub(crate) async fn delete(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM wishes WHERE id = $1", id).execute(pool).await.map(drop)
 }

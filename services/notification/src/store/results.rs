@@ -2,8 +2,8 @@
 
 use broker::{Cause, Tx};
 use events::values::DeliveryId;
-use uuid::Uuid;
 
+use super::column;
 use crate::domain::delivery::{Delivery, Status, Verdict};
 
 /// A delivery whose verdict was written: its claim was still valid.
@@ -18,21 +18,6 @@ pub(crate) struct Recorded {
 pub(crate) async fn record(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<Vec<Recorded>> {
     let mut verdicts: Vec<_> = verdicts.iter().collect();
     verdicts.sort_unstable_by_key(|(delivery, _)| delivery.id);
-    let ids: Vec<Uuid> = verdicts.iter().map(|(delivery, _)| delivery.id.uuid()).collect();
-    let tokens: Vec<Uuid> = verdicts.iter().map(|(delivery, _)| delivery.token).collect();
-    let statuses: Vec<&str> = verdicts.iter().map(|(_, verdict)| verdict.status().as_str()).collect();
-    let causes: Vec<Option<&str>> = verdicts.iter().map(|(_, verdict)| verdict.cause()).collect();
-    let pauses: Vec<Option<f64>> =
-        verdicts.iter().map(|(_, verdict)| Some(verdict.pause()?.as_secs_f64())).collect();
-    let deferred: Vec<bool> = verdicts
-        .iter()
-        .map(|(_, verdict)| matches!(verdict, Verdict::Deferred(..) | Verdict::NoContact(_)))
-        .collect();
-    // Without a known address the delivery was neither tried nor counted against its mailbox's limit.
-    let untried: Vec<bool> = verdicts
-        .iter()
-        .map(|(_, verdict)| matches!(verdict, Verdict::Postponed(_) | Verdict::NoContact(_)))
-        .collect();
     let rows = sqlx::query!(
         r#"
         UPDATE deliveries
@@ -47,13 +32,14 @@ pub(crate) async fn record(tx: &mut Tx, verdicts: &[(&Delivery, Verdict)]) -> sq
         WHERE deliveries.id = verdict.id AND deliveries.token = verdict.token
         RETURNING deliveries.id, version, caused_by, traceparent
         "#,
-        &ids,
-        &tokens,
-        &statuses as &[&str],
-        &causes as &[Option<&str>],
-        &pauses as &[Option<f64>],
-        &deferred,
-        &untried,
+        &column(&verdicts, |(delivery, _)| delivery.id.uuid()),
+        &column(&verdicts, |(delivery, _)| delivery.token),
+        &column(&verdicts, |(_, verdict)| verdict.status().as_str()) as &[&str],
+        &column(&verdicts, |(_, verdict)| verdict.cause()) as &[Option<&str>],
+        &column(&verdicts, |(_, verdict)| Some(verdict.pause()?.as_secs_f64())) as &[Option<f64>],
+        &column(&verdicts, |(_, verdict)| matches!(verdict, Verdict::Deferred(..) | Verdict::NoContact(_))),
+        // Without a known address the delivery was neither tried nor counted against its mailbox's limit.
+        &column(&verdicts, |(_, verdict)| matches!(verdict, Verdict::Postponed(_) | Verdict::NoContact(_))),
         &Status::FINAL.map(Status::as_str) as &[&str],
     )
     .fetch_all(&mut **tx)

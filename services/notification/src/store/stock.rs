@@ -10,12 +10,11 @@ use events::values::Sku;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::sequence;
+use super::{column, sequence};
 
 /// The stock of a batch, by product.
 pub(crate) type Levels = BTreeMap<Sku, Level>;
 
-/// The stock of a product.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Level {
     pub available: i64,
@@ -64,14 +63,7 @@ pub(crate) async fn load(tx: &mut Tx, skus: &[String]) -> sqlx::Result<Levels> {
 
 /// Writes levels. A wave is due for those that have risen, and for those that fell while messages are queued.
 pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
-    let skus: Vec<&str> = levels.keys().map(Sku::as_str).collect();
-    let available: Vec<i64> = levels.values().map(|level| level.available).collect();
-    let restocks: Vec<i64> = levels.values().map(|level| level.restocks).collect();
-    let last_sequences: Vec<i64> = levels.values().map(|level| level.last_sequence.to_i64()).collect();
-    let (caused_by, traces): (Vec<Option<Uuid>>, Vec<Option<&str>>) =
-        levels.values().map(|level| (level.cause.event_id, level.cause.traceparent.as_deref())).unzip();
-    let risen: Vec<bool> = levels.values().map(|level| level.risen && level.available > 0).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         INSERT INTO stock (sku, available, restocks, seen_stock, wave_at, caused_by, traceparent)
         SELECT sku, available, restocks, seen, CASE WHEN risen THEN now() END, caused_by, traceparent
@@ -87,32 +79,28 @@ pub(crate) async fn save(tx: &mut Tx, levels: &Levels) -> sqlx::Result<()> {
                 THEN now() END,
                 stock.wave_at)
         "#,
-        &skus as &[&str],
-        &available,
-        &restocks,
-        &last_sequences,
-        &risen,
-        &caused_by as &[Option<Uuid>],
-        &traces as &[Option<&str>],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        &column(levels, |(sku, _)| sku.as_str()) as &[&str],
+        &column(levels, |(_, level)| level.available),
+        &column(levels, |(_, level)| level.restocks),
+        &column(levels, |(_, level)| level.last_sequence.to_i64()),
+        &column(levels, |(_, level)| level.risen && level.available > 0),
+        &column(levels, |(_, level)| level.cause.event_id) as &[Option<Uuid>],
+        &column(levels, |(_, level)| level.cause.traceparent.as_deref()) as &[Option<&str>],
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Makes a wave due now for each of these products that is in stock: somebody joins its line. To be called before
 /// subscriptions are locked, in the order in which a wave locks.
 pub(crate) async fn make_wave_due(tx: &mut Tx, skus: &[&str]) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"
         UPDATE stock SET wave_at = now()
         WHERE sku IN (SELECT sku FROM stock WHERE sku = ANY($1) AND available > 0 ORDER BY sku FOR UPDATE)
         "#,
         skus as &[&str],
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Makes due now the waves that are due later than `bound` from now, and returns the number of products.

@@ -1,6 +1,6 @@
-//! Subscriptions: looked up, locked and ended.
+//! Subscriptions: looked up, locked and ended, by their owners or by time.
 
-use broker::Tx;
+use broker::{Outbox, Tx};
 use events::values::{ClaimHash, EmailAddress, Quantity, Sku, SubscriptionId};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
@@ -90,42 +90,37 @@ pub(crate) async fn is_in_line(database: impl PgExecutor<'_>, request: &Request)
 
 /// Counts the click on the link in a message, once.
 pub(crate) async fn click(pool: &PgPool, claim: &ClaimHash) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "UPDATE subscriptions SET clicked_at = now() WHERE (claim = $1 OR former_claim = $1) AND clicked_at IS NULL",
         claim.as_str(),
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
+    );
+    query.execute(pool).await.map(drop)
 }
 
 /// Serializes the transactions that make an active subscription of this mailbox and product, or ask for one.
 pub(crate) async fn lock_mailbox(tx: &mut Tx, address: &EmailAddress, sku: &str) -> sqlx::Result<()> {
     let mailbox = address.mailbox();
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))", sku, mailbox.expose())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+    let query = sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))",
+        sku,
+        mailbox.expose()
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Locks the active subscription of this address and product.
 pub(crate) async fn lock_active(tx: &mut Tx, request: &Request) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "SELECT FROM subscriptions WHERE email = $1 AND sku = $2 AND is_active(state) FOR UPDATE",
         request.email.expose(),
         request.sku.as_str(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
-/// Locks these subscriptions.
 pub(crate) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<()> {
-    sqlx::query!("SELECT FROM subscriptions WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+    let query = sqlx::query!("SELECT FROM subscriptions WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids);
+    query.execute(&mut **tx).await.map(drop)
 }
 
 /// Ends a subscription for its owner, and cancels its unsent messages.
@@ -163,6 +158,54 @@ pub(crate) async fn merge(tx: &mut Tx, from: Uuid, into: Uuid) -> sqlx::Result<(
     .execute(&mut **tx)
     .await?;
     deliveries::cancel_unsent(tx, &[from]).await
+}
+
+/// Ends at most `limit` subscriptions whose time is over, cancels their unsent messages, and returns their number.
+pub(crate) async fn expire(outbox: &Outbox, limit: i64) -> sqlx::Result<u64> {
+    let mut tx = outbox.begin().await?;
+    let expired = sqlx::query_scalar!(
+        r#"
+        WITH over AS (
+            SELECT id FROM subscriptions
+            WHERE expires_at <= now() AND state = ANY($2)
+            LIMIT $1 FOR UPDATE SKIP LOCKED
+        )
+        UPDATE subscriptions
+        SET state = CASE WHEN bought.at IS NULL THEN $3 ELSE $4 END,
+            bought_at = COALESCE(subscriptions.bought_at, bought.at), queued_at = NULL, ended_at = now()
+        FROM over LEFT JOIN (
+            SELECT subscription_id, min(bought_at) AS at FROM standing_purchases GROUP BY subscription_id
+        ) AS bought ON bought.subscription_id = over.id
+        WHERE subscriptions.id = over.id
+        RETURNING subscriptions.id
+        "#,
+        limit,
+        &Event::Expired.sources() as &[&str],
+        Event::Expired.target().as_str(),
+        Event::ExpiredAfterPurchase.target().as_str(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    deliveries::cancel_unsent(&mut tx, &expired).await?;
+    tx.commit().await?;
+    Ok(expired.len() as u64)
+}
+
+/// Forgets the addresses of at most `limit` subscriptions that ended 90 days ago, and returns their number. Until then their
+/// deliveries can be looked up.
+pub(crate) async fn forget_addresses(pool: &PgPool, limit: i64) -> sqlx::Result<u64> {
+    let forgotten = sqlx::query!(
+        r#"
+        WITH over AS (
+            SELECT id FROM subscriptions
+            WHERE ended_at <= now() - interval '90 days' AND email IS NOT NULL
+            LIMIT $1 FOR UPDATE SKIP LOCKED
+        )
+        UPDATE subscriptions SET email = NULL, mailbox = NULL FROM over WHERE subscriptions.id = over.id
+        "#,
+        limit,
+    );
+    Ok(forgotten.execute(pool).await?.rows_affected())
 }
 
 /// Puts a subscriber whom a failed message took off the list back to the old place; `false` when the subscription ended

@@ -5,10 +5,9 @@ use broker::{Cause, Tx};
 use uuid::Uuid;
 
 use crate::domain::subscription::{Status, Survivor, survivor};
-use crate::store::confirmed::Confirmed;
+use crate::store::consent::Confirmed;
 use crate::store::{stock, subscriptions, undecodable};
 
-/// An active subscription.
 #[derive(Debug)]
 struct Active {
     id: Uuid,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use work::furthest;
 
 use super::addressing::{Addressing, Trigger};
-use crate::store::{addressing, confirmations, expiry, purchases, stock};
+use crate::store::{addressing, confirmations, purchases, stock, subscriptions};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Rows per transaction: short ones.
@@ -36,8 +36,8 @@ async fn tick(outbox: &Outbox, addressing: &Addressing, wave_interval: Duration)
         );
     }
     address_overlooked(outbox, addressing).await?;
-    while is_full(expiry::expire(outbox, STEP).await?) {}
-    while is_full(expiry::forget_addresses(outbox.pool(), STEP).await?) {}
+    while is_full(subscriptions::expire(outbox, STEP).await?) {}
+    while is_full(subscriptions::forget_addresses(outbox.pool(), STEP).await?) {}
     confirmations::delete_old(outbox.pool()).await?;
     while is_full(purchases::delete_unused(outbox.pool(), STEP).await?) {}
     Ok(())

@@ -8,39 +8,32 @@ use uuid::Uuid;
 use crate::domain::content::Content;
 use crate::domain::delivery::Verdict;
 use crate::domain::subscription::Event;
-use crate::store::{stock, subscriptions};
+use crate::store::{column, stock, subscriptions};
 
-/// The outcome of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Outcome {
     subscription: SubscriptionId,
     sku: Sku,
-    result: Result,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Result {
-    /// Accepted: the subscriber is notified of this restock.
-    Accepted { restocks: i64 },
-    /// The stock was gone before: the subscriber is back on the waitlist, at the old place.
-    SoldOut,
-    /// The message can never arrive: the subscriber leaves the waitlist.
-    Undeliverable,
+    /// The restock that the message announces.
+    restocks: i64,
+    /// What the outcome is for the subscriber; `None`: the stock was gone before, so the subscriber is back on the waitlist, at
+    /// the old place.
+    event: Option<Event>,
 }
 
 impl Outcome {
     /// The outcome of a verdict; `None` for other messages, and while the message is still on its way.
     pub(crate) fn of(content: &Content, verdict: &Verdict) -> Option<Self> {
         let Content::BackInStock { subscription_id, sku, restocks, .. } = content else { return None };
-        let result = match verdict {
-            Verdict::Sent => Result::Accepted { restocks: *restocks },
-            Verdict::OnHold => Result::SoldOut,
-            Verdict::Failed(_) => Result::Undeliverable,
+        let event = match verdict {
+            Verdict::Sent => Some(Event::Notified),
+            Verdict::OnHold => None,
+            Verdict::Failed(_) => Some(Event::Undeliverable),
             Verdict::Retry(..) | Verdict::Deferred(..) | Verdict::NoContact(_) | Verdict::Postponed(_) => {
                 return None;
             }
         };
-        Some(Self { subscription: *subscription_id, sku: sku.clone(), result })
+        Some(Self { subscription: *subscription_id, sku: sku.clone(), restocks: *restocks, event })
     }
 }
 
@@ -50,46 +43,43 @@ pub(crate) async fn lock(tx: &mut Tx, outcomes: &[Outcome]) -> sqlx::Result<()> 
         return Ok(());
     }
     // The stock may have risen while the message was being put on hold: the wave at that moment did not see it yet.
-    let sold_out = outcomes.iter().filter(|outcome| outcome.result == Result::SoldOut);
-    let skus: Vec<&str> = sold_out.map(|outcome| outcome.sku.as_str()).collect();
+    let skus = column(with(outcomes, None), |outcome| outcome.sku.as_str());
     if !skus.is_empty() {
         stock::make_wave_due(tx, &skus).await?;
     }
-    let ids: Vec<Uuid> = outcomes.iter().map(|outcome| outcome.subscription.uuid()).collect();
-    subscriptions::lock(tx, &ids).await
+    subscriptions::lock(tx, &ids(outcomes)).await
 }
 
 /// Applies the outcomes of the primary channel.
 pub(crate) async fn apply(tx: &mut Tx, outcomes: &[Outcome]) -> sqlx::Result<()> {
-    let (mut notified, mut restocks) = (Vec::new(), Vec::new());
-    let (mut in_line, mut undeliverable) = (Vec::new(), Vec::new());
-    for Outcome { subscription, result, .. } in outcomes {
-        match result {
-            Result::Accepted { restocks: of } => {
-                notified.push(subscription.uuid());
-                restocks.push(*of);
-            }
-            Result::SoldOut => in_line.push(subscription.uuid()),
-            Result::Undeliverable => undeliverable.push(subscription.uuid()),
-        }
-    }
+    let notified: Vec<&Outcome> = with(outcomes, Some(Event::Notified)).collect();
     if !notified.is_empty() {
-        mark_notified(tx, &notified, &restocks).await?;
+        mark_notified(tx, &notified).await?;
     }
+    let in_line = ids(with(outcomes, None));
     if !in_line.is_empty() {
         sqlx::query!("UPDATE subscriptions SET queued_at = NULL WHERE id = ANY($1)", &in_line)
             .execute(&mut **tx)
             .await?;
     }
+    let undeliverable = ids(with(outcomes, Some(Event::Undeliverable)));
     if !undeliverable.is_empty() {
         mark_undeliverable(tx, &undeliverable).await?;
     }
     Ok(())
 }
 
+fn with(outcomes: &[Outcome], event: Option<Event>) -> impl Iterator<Item = &Outcome> {
+    outcomes.iter().filter(move |outcome| outcome.event == event)
+}
+
+fn ids<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Vec<Uuid> {
+    column(outcomes, |outcome| outcome.subscription.uuid())
+}
+
 /// A message that waits on another channel can go now: the subscriber is notified anyway.
-async fn mark_notified(tx: &mut Tx, ids: &[Uuid], restocks: &[i64]) -> sqlx::Result<()> {
-    sqlx::query!(
+async fn mark_notified(tx: &mut Tx, notified: &[&Outcome]) -> sqlx::Result<()> {
+    let query = sqlx::query!(
         r#"
         WITH notified AS (
             UPDATE subscriptions
@@ -101,24 +91,20 @@ async fn mark_notified(tx: &mut Tx, ids: &[Uuid], restocks: &[i64]) -> sqlx::Res
         UPDATE deliveries SET next_at = now()
         FROM notified WHERE subscription_id = notified.id AND finished_at IS NULL AND next_at IS NULL
         "#,
-        ids,
-        restocks,
+        &ids(notified.iter().copied()),
+        &column(notified, |outcome| outcome.restocks),
         &Event::Notified.sources() as &[&str],
         Event::Notified.target().as_str(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }
 
 async fn mark_undeliverable(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "UPDATE subscriptions SET state = $3, queued_at = NULL, ended_at = now() WHERE id = ANY($1) AND state = ANY($2)",
         ids,
         &Event::Undeliverable.sources() as &[&str],
         Event::Undeliverable.target().as_str(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    );
+    query.execute(&mut **tx).await.map(drop)
 }

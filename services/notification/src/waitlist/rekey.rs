@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::tokens::Tokens;
+use crate::store::column;
 
 /// Instances that are not restarted yet make subscriptions with the old key.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -35,77 +36,55 @@ async fn rekey(pool: &PgPool, tokens: &Tokens) -> sqlx::Result<()> {
         .await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.id;
-        let (mut claims, mut mailboxes) = (Claims::default(), Mailboxes::default());
+        let (mut claims, mut mailboxes) = (Vec::new(), Vec::new());
         for row in rows {
             let claim = String::from(tokens.claim_hash(row.id.into()));
             if claim != row.claim {
-                claims.ids.push(row.id);
-                claims.current.push(claim);
-                claims.former.push(tokens.former_claim_hash(row.id.into()).map(String::from));
+                claims.push((row.id, claim, tokens.former_claim_hash(row.id.into()).map(String::from)));
             }
             let email = row.email.and_then(|email| EmailAddress::from_older(&email).ok());
             let Some(mailbox) = email.map(|email| tokens.mailbox(&email)) else { continue };
             if row.mailbox.is_some_and(|stored| stored != mailbox.bytes()) {
-                mailboxes.ids.push(row.id);
-                mailboxes.hashes.push(mailbox.bytes().to_vec());
+                mailboxes.push((row.id, mailbox.bytes().to_vec()));
             }
         }
-        claims.write(pool).await?;
-        mailboxes.write(pool).await?;
+        write_claims(pool, &claims).await?;
+        write_mailboxes(pool, &mailboxes).await?;
     }
 }
 
-/// Subscriptions whose claims are stored under another key.
-#[derive(Default)]
-struct Claims {
-    ids: Vec<Uuid>,
-    current: Vec<String>,
-    former: Vec<Option<String>>,
-}
-
-impl Claims {
-    async fn write(&self, pool: &PgPool) -> sqlx::Result<()> {
-        if self.ids.is_empty() {
-            return Ok(());
-        }
-        sqlx::query!(
-            "UPDATE subscriptions SET claim = made.claim, former_claim = made.former
+/// Writes the claims of these subscriptions, each under the current and under the previous key.
+async fn write_claims(pool: &PgPool, claims: &[(Uuid, String, Option<String>)]) -> sqlx::Result<()> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query!(
+        "UPDATE subscriptions SET claim = made.claim, former_claim = made.former
              FROM unnest($1::uuid[], $2::text[], $3::text[]) AS made (id, claim, former)
              WHERE subscriptions.id = made.id",
-            &self.ids,
-            &self.current,
-            &self.former as &[Option<String>],
-        )
-        .execute(pool)
-        .await?;
-        tracing::info!(subscriptions = self.ids.len(), "stored claims changed with TOKEN_KEY");
-        Ok(())
+        &column(claims, |(id, ..)| *id),
+        &column(claims, |(_, current, _)| current.as_str()) as &[&str],
+        &column(claims, |(.., former)| former.as_deref()) as &[Option<&str>],
+    );
+    query.execute(pool).await?;
+    tracing::info!(subscriptions = claims.len(), "stored claims changed with TOKEN_KEY");
+    Ok(())
+}
+
+/// Writes the mailboxes of these subscriptions under the current key.
+async fn write_mailboxes(pool: &PgPool, mailboxes: &[(Uuid, Vec<u8>)]) -> sqlx::Result<()> {
+    if mailboxes.is_empty() {
+        return Ok(());
     }
-}
-
-/// Subscriptions whose mailboxes are stored under another key.
-#[derive(Default)]
-struct Mailboxes {
-    ids: Vec<Uuid>,
-    hashes: Vec<Vec<u8>>,
-}
-
-impl Mailboxes {
-    async fn write(&self, pool: &PgPool) -> sqlx::Result<()> {
-        if self.ids.is_empty() {
-            return Ok(());
-        }
-        // An address that was erased meanwhile has no mailbox any more.
-        sqlx::query!(
-            "UPDATE subscriptions SET mailbox = made.mailbox
+    // An address that was erased meanwhile has no mailbox any more.
+    let query = sqlx::query!(
+        "UPDATE subscriptions SET mailbox = made.mailbox
              FROM unnest($1::uuid[], $2::bytea[]) AS made (id, mailbox)
              WHERE subscriptions.id = made.id AND subscriptions.mailbox IS NOT NULL",
-            &self.ids,
-            &self.hashes,
-        )
-        .execute(pool)
-        .await?;
-        tracing::info!(subscriptions = self.ids.len(), "stored mailboxes changed with TOKEN_KEY");
-        Ok(())
-    }
+        &column(mailboxes, |(id, _)| *id),
+        &column(mailboxes, |(_, hash)| hash.as_slice()) as &[&[u8]],
+    );
+    query.execute(pool).await?;
+    tracing::info!(subscriptions = mailboxes.len(), "stored mailboxes changed with TOKEN_KEY");
+    Ok(())
 }

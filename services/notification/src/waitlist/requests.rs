@@ -7,7 +7,6 @@ use std::time::Duration;
 use broker::{Cause, Failure, Outbox, Tx};
 use events::Channel;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,6 +15,7 @@ use crate::domain::delivery::Message;
 use crate::domain::tokens::Tokens;
 use crate::store::subscriptions::Request;
 use crate::store::{consent, deliveries, products, requests};
+use crate::wakes::Wakes;
 
 /// The most requests per transaction.
 const STEP: i64 = 100;
@@ -24,19 +24,17 @@ const SPREAD: Duration = Duration::from_millis(200);
 /// How often requests are looked for that another instance stored and did not handle.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The worker that handles requests.
 pub(crate) struct Requests {
     pub outbox: Outbox,
     pub tokens: Tokens,
     pub channels: Arc<[Channel]>,
-    /// Wakes the senders.
-    pub senders: Arc<[Arc<Notify>]>,
+    pub wakes: Wakes,
 }
 
 impl Requests {
-    /// Runs until `stop`, and whenever `wake` is notified.
-    pub(crate) async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
-        work::every("requests", INTERVAL, &wake, stop, || self.tick()).await;
+    /// Runs until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        work::every("requests", INTERVAL, &self.wakes.requests, stop, || self.tick()).await;
     }
 
     async fn tick(&self) -> Result<(), Failure> {
@@ -51,7 +49,7 @@ impl Requests {
                 Err(Failure::SomeRecord(_)) => self.handle_one_by_one(&ids).await?,
                 handled => handled?,
             }
-            self.senders.iter().for_each(|sender| sender.notify_one());
+            self.wakes.senders();
         }
     }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use broker::{Outbox, Tx};
 use events::Channel;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -20,8 +19,8 @@ use super::freshness::Freshness;
 use crate::domain::budget;
 use crate::domain::delivery::Message;
 use crate::store::line::{self, Next, Product};
-use crate::store::recall::recall;
 use crate::store::{deliveries, stock};
+use crate::wakes::Wakes;
 
 /// The most subscribers per transaction: memory stays flat, and the lock is held for a short time.
 const CHUNK: i64 = 500;
@@ -30,7 +29,6 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often products are looked for that have become due by time alone.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The worker that runs waves.
 pub(crate) struct Waves {
     pub outbox: Outbox,
     pub channels: Arc<[Channel]>,
@@ -38,22 +36,21 @@ pub(crate) struct Waves {
     pub factor: f64,
     /// How long the notified subscribers have before the next are notified.
     pub interval: Duration,
-    /// Wakes the senders.
-    pub senders: Arc<[Arc<Notify>]>,
+    pub wakes: Wakes,
     pub freshness: Arc<Freshness>,
 }
 
 impl Waves {
-    /// Runs until `stop`, and whenever `wake` is notified.
-    pub(crate) async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
-        work::every("waves", INTERVAL, &wake, stop.clone(), || self.tick(&stop)).await;
+    /// Runs until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        work::every("waves", INTERVAL, &self.wakes.waves, stop.clone(), || self.tick(&stop)).await;
     }
 
     async fn tick(&self, stop: &CancellationToken) -> sqlx::Result<()> {
         while !stop.is_cancelled() && self.freshness.allows_waves() {
             let idle = !self.run_next(OffsetDateTime::now_utc()).await?;
             if !idle || self.freshness.record_waves_done() {
-                self.senders.iter().for_each(|sender| sender.notify_one());
+                self.wakes.senders();
             }
             if idle {
                 break;
@@ -80,7 +77,7 @@ impl Waves {
         let left = budget::budget(self.factor, product.available, spent.queued, spent.recently_notified);
         let soon = match self.channels.last() {
             Some(primary) if left < 0 && spent.queued > 0 => {
-                recall(&mut tx, &product.sku, -left, *primary).await?
+                line::recall(&mut tx, &product.sku, -left, *primary).await?
             }
             _ => false,
         };

@@ -50,7 +50,7 @@ pub(super) async fn act(
     let found = find(&mut *tx, answer.subscription).await?;
     let Some(subscription) = found else { return invalid_link(&app) };
     tx.commit().await?;
-    app.waves.notify_one();
+    app.wakes.waves.notify_one();
     if is_open(&subscription, answer) { invalid_link(&app) } else { answered(&app, &subscription) }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Res
     consent::join(&mut tx, &app.linker.tokens, &consented, OffsetDateTime::now_utc()).await?;
     let in_line = is_in_line(&mut *tx, &consented.request).await?;
     tx.commit().await?;
-    app.waves.notify_one();
+    app.wakes.waves.notify_one();
     app.pages.show(StatusCode::OK, if in_line { "confirmed" } else { "ended" }, product)
 }
 
