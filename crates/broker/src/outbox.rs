@@ -70,7 +70,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The size of key, value and headers together.
     pub(crate) fn bytes(&self) -> usize {
         record::bytes(self.key.as_deref(), self.value.as_deref(), &self.headers)
     }
@@ -92,7 +91,6 @@ impl Appends {
         Self { source, lineage, now, cause: Cause::default(), rows: Vec::new() }
     }
 
-    /// Sets the cause of the events that follow.
     pub(crate) fn caused_by(&mut self, cause: Cause) {
         self.cause = cause;
     }
