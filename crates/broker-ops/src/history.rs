@@ -19,7 +19,7 @@ use broker::Settings;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::check::{HistoryFinding, check_history};
+use self::check::{HistoryFinding, check_history};
 pub use self::restore::{Forwarded, RestoreOptions, RestoreStep, restore};
 pub use self::source::{HistoryError, HistorySource};
 

@@ -11,7 +11,7 @@
 //! | [`reconcile()`] | finds events that a service waits for and has skipped, and applies them |
 //! | `…_history`, [`restore()`] | notices a database that was restored from an older copy, and repairs it |
 //! | [`CaughtUp`] | tells whether a topic has been read as far as it went a moment ago |
-//! | [`Scan`], [`Tail`], [`LogReader`] | read topics and their logs' offsets without a group |
+//! | [`Tail`], [`LogReader`] | read topics and the offsets of their logs without a group |
 //!
 //! It uses the public API of `broker`: settings, outbox, transactions, subscriptions, and [`broker::maintenance`]. It reads and
 //! writes the broker's tables `positions`, `dead_letters`, `republishes`, `outbox` and `generation`.
@@ -32,8 +32,7 @@ pub mod topics;
 pub use caught_up::CaughtUp;
 pub use error::OpsError;
 pub use history::{
-    DatabaseAge, Forwarded, HistoryError, HistoryFinding, HistorySource, RestoreOptions, RestoreStep,
-    check_history, restore, watch_history,
+    DatabaseAge, Forwarded, HistoryError, HistorySource, RestoreOptions, RestoreStep, restore, watch_history,
 };
 pub use logs::LogReader;
 pub use reconcile::{Answer, Awaited, Finding, Place, Waiting, Waits, reconcile};
@@ -43,4 +42,4 @@ pub use republish::{
     republish_history, republish_keys,
 };
 pub use rewind::{RewindTo, Rewound, rewind};
-pub use scan::{Scan, Start, Tail};
+pub use scan::{Start, Tail};

@@ -53,7 +53,8 @@ impl LogReader {
         let timeout = self.timeout;
         let committed = self.reader.ask(move |reader| {
             let settings = reader.settings();
-            let wanted = offset_list(settings, partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
+            let wanted =
+                offset_list(settings, partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
             Ok(known_offsets(settings, &reader.client().committed_offsets(wanted, timeout)?))
         });
         committed.await
@@ -92,8 +93,7 @@ pub(crate) fn starts_at(
 ) -> Result<BTreeMap<Partition, i64>, KafkaError> {
     let millis = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX).max(0);
     let partitions: Vec<Partition> = logs.keys().cloned().collect();
-    let found =
-        offsets(reader.client(), reader.settings(), &partitions, Offset::Offset(millis), timeout)?;
+    let found = offsets(reader.client(), reader.settings(), &partitions, Offset::Offset(millis), timeout)?;
     let first = |(partition, log): (&Partition, &Range<i64>)| {
         (partition.clone(), found.get(partition).copied().unwrap_or(log.end))
     };

@@ -44,7 +44,7 @@ impl Start {
 }
 
 /// A topic that is read from a [`Start`] to the end that it had when it was opened.
-pub struct Scan {
+pub(crate) struct Scan {
     /// The client, and the partitions that are not read to their end yet; `None`: an earlier call did not end.
     open: Option<(Reader, Logs)>,
 }
@@ -52,7 +52,11 @@ pub struct Scan {
 impl Scan {
     /// Opens `topic` (without prefix). `None`: Kafka does not have the topic, or has it with fewer partitions than the
     /// settings say.
-    pub async fn open(settings: &Settings, topic: &str, start: Start) -> Result<Option<Self>, KafkaError> {
+    pub(crate) async fn open(
+        settings: &Settings,
+        topic: &str,
+        start: Start,
+    ) -> Result<Option<Self>, KafkaError> {
         // The last offset of a log need not hold a record.
         let own = [("enable.partition.eof", "true"), ("fetch.wait.max.ms", "50")];
         let (reader, mut unread, starts) = open(settings, vec![(topic.to_owned(), start)], &own).await?;
@@ -68,7 +72,7 @@ impl Scan {
     }
 
     /// Returns the next records, those of each partition in log order. `None`: all are read.
-    pub async fn next(&mut self) -> Result<Option<Vec<Record>>, KafkaError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, KafkaError> {
         let read = |(reader, unread): &mut (Reader, Logs)| {
             (!unread.is_empty()).then(|| read_to_end(reader, unread)).transpose()
         };
@@ -117,7 +121,7 @@ async fn open(
         // Bounds the memory for prefetched records.
         ("queued.max.messages.kbytes", "8192"),
     ];
-    let reader = Reader::new(settings, &[&properties, own].concat())?;
+    let reader = Reader::new(settings, &[&properties[..], own].concat())?;
     let opened = blocking(move || {
         let (mut all, mut starts) = (Logs::new(), Starts::new());
         for (topic, start) in topics {
@@ -125,15 +129,12 @@ async fn open(
             starts.extend(start.offsets(&reader, &logs)?);
             all.extend(logs);
         }
-        Ok((reader, all, starts))
+        Ok::<_, KafkaError>((reader, all, starts))
     });
     opened.await.ok_or(ClientError::Canceled)?
 }
 
-fn assign<'a>(
-    reader: &Reader,
-    starts: impl Iterator<Item = (&'a Partition, i64)>,
-) -> Result<(), KafkaError> {
+fn assign<'a>(reader: &Reader, starts: impl Iterator<Item = (&'a Partition, i64)>) -> Result<(), KafkaError> {
     let starts = starts.map(|(partition, start)| (partition, Offset::Offset(start)));
     Ok(reader.client().assign(&offset_list(reader.settings(), starts)?)?)
 }

@@ -17,12 +17,11 @@ use rdkafka::consumer::Consumer as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use cluster::Cluster;
 pub use cluster::CreateTopicsError;
+use cluster::{Cluster, TIMEOUT};
 pub use difference::Difference;
 use spec::Spec;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of looks for a topic that was just created, and the pause between them.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);

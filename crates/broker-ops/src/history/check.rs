@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A difference between the database and Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HistoryFinding {
+pub(super) enum HistoryFinding {
     /// The database is older than what was published, and the service must not run; with the evidence and the command that
     /// repairs it.
     Older(String),
@@ -27,7 +27,7 @@ pub enum HistoryFinding {
 }
 
 /// Compares the database with what Kafka remembers; `None`: the database has all of it.
-pub async fn check_history(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
+pub(super) async fn check_history(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
     let older = match source.outbox.lineage_changed().await? {
         Some(finding) => Some(finding),
         None => unknown_event(source).await?,
@@ -44,8 +44,7 @@ async fn unknown_event(source: &HistorySource) -> Result<Option<String>, History
     for own in &source.own {
         // The log is read first: its records were committed before.
         let mut records: Vec<Record> = Vec::new();
-        let mut log =
-            Log::open(&source.settings, own.topic(), Start::Last(LAST), Some(lineage)).await?;
+        let mut log = Log::open(&source.settings, own.topic(), Start::Last(LAST), Some(lineage)).await?;
         while let Some(read) = log.next().await? {
             records.extend(read);
         }

@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 
 use super::spec::Spec;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a broker may need to know a new topic, and changed settings: several brokers that start together need seconds.
 const KNOWN: Duration = Duration::from_secs(10);
 const STABLE_WITHIN: Duration = Duration::from_secs(3);

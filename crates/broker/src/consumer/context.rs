@@ -79,7 +79,9 @@ impl Context {
     /// Returns whether all offsets before `end` are fetched. Those that were not delivered hold no record, but a transaction's
     /// marker or a gap that compaction left.
     pub(super) fn has_fetched(&self, topic: &str, partition: i32, end: i64) -> bool {
-        locked(&self.fetching).get(&(topic.to_owned(), partition)).is_some_and(|fetching| fetching.next >= end)
+        locked(&self.fetching)
+            .get(&(topic.to_owned(), partition))
+            .is_some_and(|fetching| fetching.next >= end)
     }
 
     /// Notes the right that the service's user lacks, and logs another one than before; `None`: a record arrived.

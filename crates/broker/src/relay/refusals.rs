@@ -35,8 +35,15 @@ impl Refusal {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => Self::Ended,
             Some(
-                AllBrokersDown | BrokerTransportFailure | MessageTimedOut | OperationTimedOut | PurgeInflight
-                | PurgeQueue | QueueFull | RequestTimedOut | Resolve,
+                AllBrokersDown
+                | BrokerTransportFailure
+                | MessageTimedOut
+                | OperationTimedOut
+                | PurgeInflight
+                | PurgeQueue
+                | QueueFull
+                | RequestTimedOut
+                | Resolve,
             ) => Self::Unreachable,
             _ => Self::Topic(topic.to_owned()),
         }

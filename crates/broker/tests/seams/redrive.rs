@@ -17,11 +17,7 @@ impl Bank {
         self.try_redrive(wanted, action).await.unwrap()
     }
 
-    async fn try_redrive(
-        &self,
-        wanted: DeadLetterFilter,
-        action: Redrive,
-    ) -> Result<Vec<Report>, OpsError> {
+    async fn try_redrive(&self, wanted: DeadLetterFilter, action: Redrive) -> Result<Vec<Report>, OpsError> {
         let mut reports = Vec::new();
         let subscriptions = [Subscription::new(Ledger)];
         let report = |report| reports.push(report);
