@@ -58,8 +58,12 @@ impl Scan {
         start: Start,
     ) -> Result<Option<Self>, KafkaError> {
         // The last offset of a log need not hold a record.
-        let own = [("enable.partition.eof", "true"), ("fetch.wait.max.ms", "50")];
-        let (reader, mut unread, starts) = open(settings, vec![(topic.to_owned(), start)], &own).await?;
+        let opened = open(
+            settings,
+            vec![(topic.to_owned(), start)],
+            &[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "50")],
+        );
+        let (reader, mut unread, starts) = opened.await?;
         if unread.is_empty() {
             return Ok(None);
         }
@@ -113,7 +117,7 @@ impl Tail {
 async fn open(
     settings: &Settings,
     topics: Vec<(String, Start)>,
-    own: &[(&str, &str)],
+    own: &'static [(&'static str, &'static str)],
 ) -> Result<(Reader, Logs, Starts), KafkaError> {
     let properties = [
         // Records that retention deletes meanwhile are skipped.
@@ -121,8 +125,9 @@ async fn open(
         // Bounds the memory for prefetched records.
         ("queued.max.messages.kbytes", "8192"),
     ];
-    let reader = Reader::new(settings, &[&properties[..], own].concat())?;
+    let settings = settings.clone();
     let opened = blocking(move || {
+        let reader = Reader::new(&settings, &[&properties[..], own].concat())?;
         let (mut all, mut starts) = (Logs::new(), Starts::new());
         for (topic, start) in topics {
             let Some(logs) = logs::of_topic(&reader, &topic, TIMEOUT)? else { continue };
