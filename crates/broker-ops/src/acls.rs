@@ -27,7 +27,7 @@ pub enum Resource {
 }
 
 /// An operation, as Kafka and Strimzi name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr)]
 pub enum Operation {
     /// Change the settings of a topic, which includes reading them.
     AlterConfigs,
@@ -41,20 +41,6 @@ pub enum Operation {
     Read,
     /// Publish records.
     Write,
-}
-
-impl Operation {
-    /// Returns the name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AlterConfigs => "AlterConfigs",
-            Self::Create => "Create",
-            Self::Describe => "Describe",
-            Self::DescribeConfigs => "DescribeConfigs",
-            Self::Read => "Read",
-            Self::Write => "Write",
-        }
-    }
 }
 
 /// Returns the rights of the running service and of its commands except `migrate`.
@@ -109,7 +95,7 @@ pub fn kafka_acls(needed: &[Acl], user: &str, brokers: &str) -> String {
     for (operations, resources) in grouped(needed) {
         let _ = write!(text, "kafka-acls --bootstrap-server {brokers} --add --allow-principal User:{user}");
         for operation in operations {
-            let _ = write!(text, " --operation {}", operation.name());
+            let _ = write!(text, " --operation {operation}");
         }
         for resource in resources {
             let _ = match resource {
@@ -138,7 +124,7 @@ pub fn strimzi(needed: &[Acl], user: &str) -> String {
     );
     let mut resources: BTreeMap<&Resource, Vec<&str>> = BTreeMap::new();
     for acl in needed {
-        resources.entry(&acl.resource).or_default().push(acl.operation.name());
+        resources.entry(&acl.resource).or_default().push(acl.operation.into());
     }
     for (resource, operations) in resources {
         let (kind, name) = match resource {

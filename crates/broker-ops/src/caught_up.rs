@@ -8,10 +8,12 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use broker::maintenance::{BEGINNING, LogReader, Logs, Partition, StoredPosition, stored_positions};
+use broker::maintenance::{BEGINNING, Logs, Partition, StoredPosition, stored_positions};
 use broker::{KafkaError, Outbox};
 use envelope::Topic;
 use tokio_util::sync::CancellationToken;
+
+use crate::logs::LogReader;
 
 /// The longest time since the topic's end was looked up.
 const AGE: Duration = Duration::from_secs(10);

@@ -8,11 +8,9 @@
 //! (`envelope::Generation`).
 
 mod check;
-mod error;
 mod fork;
-mod forward;
-mod log;
 mod restore;
+mod source;
 mod waiting;
 
 use std::time::{Duration, Instant};
@@ -21,9 +19,9 @@ use broker::Settings;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::check::{HistoryFinding, HistorySource, check_history};
-pub use self::error::HistoryError;
+use self::check::{HistoryFinding, check_history};
 pub use self::restore::{Forwarded, RestoreOptions, RestoreStep, restore};
+pub use self::source::{HistoryError, HistorySource};
 
 const AGAIN: Duration = Duration::from_millis(250);
 /// A check without an answer is logged after this time. A Kafka that has just started takes a moment to name the group's

@@ -11,29 +11,35 @@
 //! | [`reconcile()`] | finds events that a service waits for and has skipped, and applies them |
 //! | `…_history`, [`restore()`] | notices a database that was restored from an older copy, and repairs it |
 //! | [`CaughtUp`] | tells whether a topic has been read as far as it went a moment ago |
+//! | [`Tail`], [`LogReader`] | read topics and the offsets of their logs without a group |
 //!
 //! It uses the public API of `broker`: settings, outbox, transactions, subscriptions, and [`broker::maintenance`]. It reads and
 //! writes the broker's tables `positions`, `dead_letters`, `republishes`, `outbox` and `generation`.
 
 pub mod acls;
+mod apply;
 mod caught_up;
+mod error;
 mod history;
-mod one_record;
+mod logs;
 mod reconcile;
 mod redrive;
 mod republish;
 mod rewind;
+mod scan;
 pub mod topics;
 
 pub use caught_up::CaughtUp;
+pub use error::OpsError;
 pub use history::{
-    DatabaseAge, Forwarded, HistoryError, HistoryFinding, HistorySource, RestoreOptions, RestoreStep,
-    check_history, restore, watch_history,
+    DatabaseAge, Forwarded, HistoryError, HistorySource, RestoreOptions, RestoreStep, restore, watch_history,
 };
-pub use reconcile::{Answer, Awaited, Finding, Place, ReconcileError, Waiting, Waits, reconcile};
-pub use redrive::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, redrive};
+pub use logs::LogReader;
+pub use reconcile::{Answer, Awaited, Finding, Place, Waiting, Waits, reconcile};
+pub use redrive::{DeadLetterFilter, Redrive, Redriven, Report, redrive};
 pub use republish::{
-    History, Page, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_all, republish_daily,
+    History, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_all, republish_daily,
     republish_history, republish_keys,
 };
-pub use rewind::{RewindError, RewindTo, Rewound, rewind, rewind_partition};
+pub use rewind::{RewindTo, Rewound, rewind};
+pub use scan::{Start, Tail};

@@ -10,7 +10,7 @@ mod search;
 
 use std::collections::BTreeMap;
 
-use broker::{Failure, KafkaError, Outbox, Settings, Subscription};
+use broker::{Outbox, Settings, Subscription};
 use envelope::{Sequence, Topic};
 use futures::future::BoxFuture;
 use sqlx::PgPool;
@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::search::Search;
+use crate::error::OpsError;
 
 /// The largest number of aggregates per reading of a topic.
 const PAGE: i64 = 20_000;
@@ -110,33 +111,6 @@ pub struct Finding {
     pub answers: Vec<Answer>,
 }
 
-/// The reason why a reconciliation stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// Kafka does not answer.
-    #[error("Kafka does not answer: {0}")]
-    Kafka(#[from] KafkaError),
-    /// The database does not answer.
-    #[error("the database does not answer: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The topic does not exist.
-    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {program} migrate")]
-    NoTopic {
-        /// The topic's full name.
-        topic: String,
-        /// The program whose `migrate` creates it.
-        program: String,
-    },
-    /// The handler failed for a reason that is not the record.
-    #[error("stopped at {place}: {failure}")]
-    Handler {
-        /// The place of the record that was being applied.
-        place: String,
-        /// The failure.
-        failure: Failure,
-    },
-}
-
 /// Looks for the events of all aggregates that have waited unchanged since `unchanged_since`, and calls `report` for each
 /// aggregate. A dry run changes nothing.
 pub async fn reconcile(
@@ -147,7 +121,7 @@ pub async fn reconcile(
     unchanged_since: OffsetDateTime,
     dry_run: bool,
     mut report: impl FnMut(Finding),
-) -> Result<(), ReconcileError> {
+) -> Result<(), OpsError> {
     for wait in waits {
         let Some(subscription) = subscriptions.iter().find(|followed| followed.topic() == wait.topic) else {
             continue;

@@ -7,11 +7,12 @@
 mod dead_letters;
 
 use broker::maintenance::{Guard, Outcome, Record};
-use broker::{Failure, KafkaError, Outbox, Settings, Subscription};
+use broker::{Failure, Outbox, Settings, Subscription};
 
 pub use self::dead_letters::DeadLetterFilter;
 use self::dead_letters::{Kept, OpenLetter};
-use crate::one_record;
+use crate::apply;
+use crate::error::OpsError;
 
 /// The action on the matching dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,33 +64,6 @@ pub struct Report {
     pub result: Redriven,
 }
 
-/// The reason why a redrive stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum RedriveError {
-    /// Kafka does not answer.
-    #[error("Kafka does not answer: {0}")]
-    Kafka(#[from] KafkaError),
-    /// The database does not answer.
-    #[error("the database does not answer: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The topic of dead letters does not exist.
-    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {program} migrate")]
-    NoTopic {
-        /// The topic's full name.
-        topic: String,
-        /// The program whose `migrate` creates it.
-        program: String,
-    },
-    /// The handler failed for a reason that is not the record.
-    #[error("stopped at {origin}: {failure}")]
-    Handler {
-        /// The place of the letter that was being handled.
-        origin: String,
-        /// The failure.
-        failure: Failure,
-    },
-}
-
 /// Performs `action` on the dead letters that match and are not done yet, and calls `report` for each.
 pub async fn redrive(
     settings: &Settings,
@@ -98,14 +72,11 @@ pub async fn redrive(
     wanted: &DeadLetterFilter,
     action: Redrive,
     mut report: impl FnMut(Report),
-) -> Result<(), RedriveError> {
+) -> Result<(), OpsError> {
     for letter in dead_letters::find(settings, outbox, wanted).await? {
         let Record { topic, partition, offset, .. } = &letter.record;
         let result = perform(outbox, subscriptions, &letter, action).await;
-        let result = result.map_err(|failure| RedriveError::Handler {
-            origin: format!("{topic}/{partition}@{offset}"),
-            failure,
-        })?;
+        let result = result.map_err(|failure| OpsError::handler(&letter.record, failure))?;
         let Some(result) = result else { continue };
         report(Report {
             origin: (topic.clone(), *partition, *offset),
@@ -150,7 +121,7 @@ async fn perform(
         }
         (Redrive::DryRun, Kept::Whole, Some(_)) => Redriven::Found,
         (Redrive::Handle, Kept::Whole, Some(subscription)) => {
-            match one_record::apply(&mut tx, subscription, record, Guard::Off).await? {
+            match apply::one(&mut tx, subscription, record, Guard::Off).await? {
                 Outcome::Applied => Redriven::Applied,
                 Outcome::Dead(cause) => Redriven::StillDead(cause),
                 Outcome::Repeated | Outcome::Skipped => Redriven::Nothing,

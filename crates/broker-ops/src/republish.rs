@@ -14,7 +14,7 @@ use broker::{Compacted, Failure, Keys, Outbox};
 use tokio_util::sync::CancellationToken;
 
 pub use self::history::{
-    History, Page, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_history,
+    History, Past, Rebuild, Rebuilt, Republished, Selection, UuidPage, republish_history,
 };
 
 /// The number of keys per step. The daily round makes one step per second, so that its load stays low.

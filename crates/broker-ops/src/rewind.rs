@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::maintenance::{BEGINNING, LogReader, Partition};
-use broker::{KafkaError, Settings};
+use broker::Settings;
+use broker::maintenance::{BEGINNING, Partition};
 use sqlx::PgPool;
 use time::OffsetDateTime;
+
+use crate::error::OpsError;
+use crate::logs::{LogReader, partitions};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,67 +37,17 @@ pub struct Rewound {
     pub to: i64,
 }
 
-/// The reason why no position was moved.
-#[derive(Debug, thiserror::Error)]
-pub enum RewindError {
-    /// Kafka does not answer.
-    #[error("Kafka does not answer: {0}")]
-    Kafka(#[from] KafkaError),
-    /// The database does not answer.
-    #[error("the database does not answer: {0}")]
-    Database(#[from] sqlx::Error),
-    /// No partition has this offset.
-    #[error("no partition reaches offset {offset}: the longest log ends at {longest}")]
-    Outside {
-        /// The requested offset.
-        offset: i64,
-        /// The end of the longest log.
-        longest: i64,
-    },
-    /// The topic has no such partition.
-    #[error("{topic} has no partition {partition}: its partitions are 0 to {}", count - 1)]
-    NoPartition {
-        /// The topic, without the prefix.
-        topic: String,
-        /// The requested partition.
-        partition: i32,
-        /// The number of partitions.
-        count: i32,
-    },
-    /// The topic does not exist, or has fewer partitions than the settings say.
-    #[error("Kafka has no topic {topic} with TOPIC_PARTITIONS partitions; run: {program} migrate")]
-    NoTopic {
-        /// The topic's full name.
-        topic: String,
-        /// The program whose `migrate` creates it.
-        program: String,
-    },
-}
-
-/// Moves the positions of `topic` (without prefix), and returns those that were moved.
+/// Moves the position of one partition of `topic` (without prefix), or with `None` those of all. Returns those that were moved.
 pub async fn rewind(
-    settings: &Settings,
-    pool: &PgPool,
-    topic: &str,
-    to: RewindTo,
-) -> Result<Vec<Rewound>, RewindError> {
-    rewind_partition(settings, pool, topic, None, to).await
-}
-
-/// Moves the position of one partition of `topic`, or with `None` those of all.
-pub async fn rewind_partition(
     settings: &Settings,
     pool: &PgPool,
     topic: &str,
     partition: Option<i32>,
     to: RewindTo,
-) -> Result<Vec<Rewound>, RewindError> {
+) -> Result<Vec<Rewound>, OpsError> {
     if let Some(partition) = partition.filter(|partition| !(0..settings.partitions).contains(partition)) {
-        return Err(RewindError::NoPartition {
-            topic: topic.to_owned(),
-            partition,
-            count: settings.partitions,
-        });
+        let (topic, count) = (topic.to_owned(), settings.partitions);
+        return Err(OpsError::NoPartition { topic, partition, count });
     }
     let mut targets = targets(settings, topic, to).await?;
     targets.retain(|(_, number), _| partition.is_none_or(|partition| partition == *number));
@@ -134,24 +87,19 @@ async fn targets(
     settings: &Settings,
     topic: &str,
     to: RewindTo,
-) -> Result<BTreeMap<Partition, i64>, RewindError> {
-    let numbers = 0..settings.partitions;
-    let partitions: Vec<Partition> = numbers.map(|number| (topic.to_owned(), number)).collect();
+) -> Result<BTreeMap<Partition, i64>, OpsError> {
     if to == RewindTo::Beginning {
-        return Ok(partitions.into_iter().map(|partition| (partition, BEGINNING)).collect());
+        return Ok(partitions(settings, topic).into_iter().map(|partition| (partition, BEGINNING)).collect());
     }
     let reader = LogReader::new(settings, TIMEOUT)?;
     let Some(logs) = reader.bounds(topic).await? else {
-        return Err(RewindError::NoTopic {
-            topic: settings.topic_name(topic),
-            program: settings.program.clone(),
-        });
+        return Err(OpsError::no_topic(settings, topic));
     };
     match to {
         RewindTo::Offset(offset) => {
             let longest = logs.values().map(|log| log.end).max().unwrap_or(0);
             if !(0..=longest).contains(&offset) {
-                return Err(RewindError::Outside { offset, longest });
+                return Err(OpsError::Outside { offset, longest });
             }
             // An offset before the log becomes its first one. Partitions whose logs do not reach the offset are not moved.
             Ok(logs

@@ -4,63 +4,32 @@
 //! and each setting that differs is reported with the promise of this system that depends on it ([`Difference`]).
 
 mod apply;
+mod cluster;
 mod difference;
-mod manifest;
-mod present;
 mod spec;
-mod watch;
 
 use std::time::Duration;
 
-use broker::maintenance::{Replicas, count_brokers, verify_topics};
+use broker::maintenance::{Reader, Replicas, verify_topics};
 use broker::{Settings, TopicsError};
 use envelope::Topic;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::consumer::Consumer as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+pub use cluster::CreateTopicsError;
+use cluster::{Cluster, TIMEOUT};
 pub use difference::Difference;
 use spec::Spec;
-pub use watch::watch;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of looks for a topic that was just created, and the pause between them.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 /// The number of replicas with which a topic survives the loss of one broker and stays writable.
 const REPLICATION: usize = 3;
-
-/// The reason why topics could not be created or checked.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateTopicsError {
-    /// Kafka does not answer, or a topic has another number of partitions.
-    #[error(transparent)]
-    Topics(#[from] TopicsError),
-    /// Kafka refuses to create a topic, or to show or change its settings.
-    #[error("Kafka refuses to create topic {topic}, or to show or change its settings: {reason}")]
-    Refused {
-        /// The topic's full name.
-        topic: String,
-        /// Kafka's reason.
-        reason: String,
-    },
-}
-
-impl CreateTopicsError {
-    fn refused(settings: &Settings, topic: &str, code: RDKafkaErrorCode) -> Self {
-        let help = match code {
-            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-                format!(
-                    ": the ACLs forbid it; this prints the rights that `migrate` needs: {} acls --migrate",
-                    settings.program
-                )
-            }
-            _ => String::new(),
-        };
-        Self::Refused { topic: topic.to_owned(), reason: format!("{code}{help}") }
-    }
-}
+/// The interval of the comparison of a running service's topics, and of its retries while Kafka does not answer.
+const COMPARE: Duration = Duration::from_mins(5);
+const COMPARE_AGAIN: Duration = Duration::from_secs(10);
 
 /// Creates those of `topics` that are missing, and the service's topic of dead letters. Corrects the settings of all of them,
 /// reads them back, and returns what the cluster does not apply.
@@ -101,7 +70,38 @@ pub async fn differences(
 /// Returns manifests of Strimzi (`KafkaTopic`) of `topics` and the service's topic of dead letters.
 pub async fn manifests(settings: &Settings, topics: &[Topic]) -> Result<String, CreateTopicsError> {
     let specs = Spec::all(settings, topics, replication(settings).await?);
-    Ok(specs.iter().map(|spec| manifest::of(spec, settings.partitions)).collect())
+    Ok(specs.iter().map(|spec| spec.manifest(settings.partitions)).collect())
+}
+
+/// Compares the topics of a running service with their wanted settings until `stop`: somebody may change them. Sends what the
+/// cluster does not apply to `found`, and logs each difference once.
+pub async fn watch(
+    settings: Settings,
+    topics: &[Topic],
+    found: watch::Sender<Vec<Difference>>,
+    stop: CancellationToken,
+) {
+    loop {
+        let compared = stop.run_until_cancelled(differences(&settings, topics)).await;
+        let Some(compared) = compared else { return };
+        let pause = match compared {
+            Ok(now) => {
+                let known = found.send_replace(now.clone());
+                for difference in now.iter().filter(|difference| !known.contains(difference)) {
+                    tracing::warn!("{difference}");
+                }
+                COMPARE
+            }
+            // The consumer reports a Kafka that does not answer, and a topic that is missing.
+            Err(error) => {
+                tracing::debug!(%error, "the topics' settings cannot be compared");
+                COMPARE_AGAIN
+            }
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
 }
 
 fn names(specs: &[Spec]) -> Vec<String> {
@@ -113,7 +113,13 @@ async fn replication(settings: &Settings) -> Result<usize, CreateTopicsError> {
     if let Some(given) = settings.replication {
         return Ok(given);
     }
-    Ok(count_brokers(settings).await?.clamp(1, REPLICATION))
+    // The metadata of one topic, which need not exist, names all brokers.
+    let topic = settings.topic_name(&settings.dead_letter_topic());
+    let count = Reader::ask_once(settings, move |reader| {
+        Ok(reader.client().fetch_metadata(Some(&topic), TIMEOUT)?.brokers().len())
+    });
+    let count = count.await.map_err(|error| TopicsError::unreachable(settings, error))?;
+    Ok(count.clamp(1, REPLICATION))
 }
 
 /// Waits until the topics exist: a topic that was just created takes a moment to reach every broker's metadata.
@@ -125,25 +131,5 @@ async fn wait_for(settings: &Settings, names: Vec<String>) -> Result<Replicas, T
             result => return result,
         }
         tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// A client for the settings of topics.
-struct Cluster<'a> {
-    admin: AdminClient<DefaultClientContext>,
-    settings: &'a Settings,
-    options: AdminOptions,
-}
-
-impl<'a> Cluster<'a> {
-    fn new(settings: &'a Settings) -> Result<Self, CreateTopicsError> {
-        let config: ClientConfig = settings.client_properties().into_iter().collect();
-        let admin = config.create().map_err(|error| TopicsError::unreachable(settings, error))?;
-        let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-        Ok(Self { admin, settings, options })
-    }
-
-    fn unreachable(&self, error: ClientError) -> CreateTopicsError {
-        TopicsError::unreachable(self.settings, error).into()
     }
 }

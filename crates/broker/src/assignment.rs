@@ -38,7 +38,6 @@ struct Inner {
     partitions: BTreeMap<Partition, Reading>,
     /// Whether Kafka has refused a position; the error does not name the partition.
     suspected: bool,
-    /// The partitions to start reading again.
     restarts: BTreeSet<Partition>,
 }
 

@@ -1,9 +1,7 @@
 //! The state of a compacted topic, which its owner can publish again.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use envelope::Topic;
+use futures::future::BoxFuture;
 
 use crate::failure::Failure;
 use crate::tx::{Outbox, Tx};
@@ -34,10 +32,9 @@ pub trait Compacted: Send + Sync {
         &'a self,
         tx: &'a mut Tx,
         keys: Keys<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>>;
+    ) -> BoxFuture<'a, Result<Option<String>, Failure>>;
 }
 
-/// Publishes the state of one key again.
 pub(crate) async fn republish_key(outbox: &Outbox, owner: &dyn Compacted, key: &str) -> Result<(), Failure> {
     let mut tx = outbox.begin().await?;
     owner.republish(&mut tx, Keys::One(key)).await?;

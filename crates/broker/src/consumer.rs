@@ -17,16 +17,18 @@ mod monitor;
 mod progress;
 mod rebalance;
 mod session;
-mod status;
+mod shared;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use envelope::Topic;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::session::{Ended, Session, Shared};
-pub use self::status::ConsumerStatus;
+use self::session::{Ended, Session};
+pub use self::shared::ConsumerStatus;
+use self::shared::Shared;
 use crate::generation::explain_older_database;
 use crate::handler::Subscription;
 use crate::kafka::KafkaError;
@@ -59,7 +61,7 @@ pub enum ConsumerError {
 
 /// Reads the topics that a service subscribes to, and applies their events to the service's database.
 pub struct Consumer {
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
 impl Consumer {
@@ -67,7 +69,8 @@ impl Consumer {
     pub fn new(settings: Settings, outbox: Outbox, subscriptions: Vec<Subscription>) -> Self {
         let by_topic = |subscription: Subscription| (subscription.topic().name.to_owned(), subscription);
         let subscriptions = subscriptions.into_iter().map(by_topic).collect();
-        Self { shared: Shared { settings, outbox, subscriptions, status: watch::Sender::default() } }
+        let status = watch::Sender::default();
+        Self { shared: Arc::new(Shared { settings, outbox, subscriptions, status }) }
     }
 
     /// Returns a receiver of the consumer's state.
@@ -88,7 +91,7 @@ impl Consumer {
         }
         let mut fatal: Vec<Instant> = Vec::new();
         loop {
-            let session = Session::begin(&shared, stop.clone()).map_err(KafkaError::from)?;
+            let session = Session::begin(Arc::clone(&shared), stop.clone()).map_err(KafkaError::from)?;
             let ended = tokio::select! {
                 ended = session.run() => ended,
                 // The session waits for a database that does not answer.

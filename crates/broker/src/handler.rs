@@ -6,15 +6,13 @@
 
 mod batch;
 mod incoming;
-mod parse;
 #[cfg(test)]
 mod property;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use envelope::{Event, Sequence, Topic};
+use futures::future::BoxFuture;
 
 pub use self::batch::{Batch, Guard, Handled, Outcome};
 pub use self::incoming::{Incoming, Received};
@@ -59,14 +57,17 @@ pub trait Handler: Send + Sync + 'static {
 /// A topic that a service consumes, its handler, and what happens when a batch fails.
 #[derive(Clone)]
 pub struct Subscription {
+    topic: Topic,
+    knows: fn(&str) -> bool,
     handler: Arc<dyn AnyHandler>,
     policy: Policy,
 }
 
 impl Subscription {
     /// Subscribes to the topic of the handler's events, with the default policy.
-    pub fn new(handler: impl Handler) -> Self {
-        Self { handler: Arc::new(handler), policy: Policy::DEFAULT }
+    pub fn new<H: Handler>(handler: H) -> Self {
+        let (topic, handler) = (H::Event::TOPIC, Arc::new(handler));
+        Self { topic, knows: H::Event::knows, handler, policy: Policy::default() }
     }
 
     /// Sets the retry and dead-letter policy.
@@ -77,7 +78,7 @@ impl Subscription {
 
     /// Returns the topic.
     pub fn topic(&self) -> Topic {
-        self.handler.topic()
+        self.topic
     }
 
     /// Returns the retry and dead-letter policy.
@@ -90,36 +91,17 @@ impl Subscription {
         self.handler.apply(tx, batch).await
     }
 
-    /// Returns whether the handler knows the event type `ce_type`.
     pub(crate) fn knows(&self, ce_type: &str) -> bool {
-        self.handler.knows(ce_type)
+        (self.knows)(ce_type)
     }
 }
 
 trait AnyHandler: Send + Sync {
-    fn topic(&self) -> Topic;
-    fn knows(&self, ce_type: &str) -> bool;
-    fn apply<'a>(
-        &'a self,
-        tx: &'a mut Tx,
-        batch: Batch<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Handled, Failure>> + Send + 'a>>;
+    fn apply<'a>(&'a self, tx: &'a mut Tx, batch: Batch<'a>) -> BoxFuture<'a, Result<Handled, Failure>>;
 }
 
 impl<H: Handler> AnyHandler for H {
-    fn topic(&self) -> Topic {
-        H::Event::TOPIC
-    }
-
-    fn apply<'a>(
-        &'a self,
-        tx: &'a mut Tx,
-        batch: Batch<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Handled, Failure>> + Send + 'a>> {
+    fn apply<'a>(&'a self, tx: &'a mut Tx, batch: Batch<'a>) -> BoxFuture<'a, Result<Handled, Failure>> {
         Box::pin(batch::apply(self, tx, batch))
-    }
-
-    fn knows(&self, ce_type: &str) -> bool {
-        H::Event::knows(ce_type)
     }
 }

@@ -1,13 +1,9 @@
-//! Settings, logging, errors and blocking calls that all librdkafka clients of this crate share.
-
-use std::time::Duration;
+//! Settings, logging and errors that all librdkafka clients of this crate share.
 
 use connection::Connection;
+use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
-use rdkafka::{ClientConfig, ClientContext};
-use tokio::sync::oneshot;
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::outbox::MAX_DEAD_LETTER_BYTES;
 use crate::settings::Settings;
@@ -30,20 +26,10 @@ impl KafkaError {
     /// Returns the text for the operator, with what to check where Kafka refuses the connection or the ACLs forbid the call.
     pub fn explain(&self, settings: &Settings) -> String {
         match settings.connection.refusal() {
-            _ if self.is_forbidden() => {
-                let program = &settings.program;
-                format!(
-                    "{self}: the ACLs forbid it; this prints the rights that the service needs: {program} acls"
-                )
-            }
+            _ if self.is_forbidden() => format!("{self}: {}", missing_right("it", &settings.program, false)),
             Some(refusal) => format!("Kafka refuses the connection: {refusal}"),
             None => self.to_string(),
         }
-    }
-
-    /// A client whose connection Kafka refuses.
-    pub(crate) fn refused() -> Self {
-        Self(rdkafka::error::KafkaError::Global(RDKafkaErrorCode::Authentication))
     }
 
     /// A blocking call that ended without a result.
@@ -56,6 +42,12 @@ impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
         Self(error)
     }
+}
+
+/// Returns the text about a right that the ACLs do not give to the service, or to its command `migrate`.
+pub fn missing_right(forbidden: &str, program: &str, is_migration: bool) -> String {
+    let (user, option) = if is_migration { ("`migrate`", " --migrate") } else { ("the service", "") };
+    format!("the ACLs forbid {forbidden}; this prints the rights that {user} needs: {program} acls{option}")
 }
 
 pub(crate) fn client(settings: &Settings) -> ClientConfig {
@@ -119,52 +111,6 @@ fn with_passed(mut config: ClientConfig, settings: &Settings) -> ClientConfig {
     config
 }
 
-/// Runs a blocking call on a thread of its own. The runtime does not wait for that thread, so a process can stop while
-/// Kafka does not answer. `None`: the call panicked.
-pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        let _ = sender.send(call());
-    });
-    receiver.await.ok()
-}
-
-/// A client that reads logs and their offsets and joins no group.
-pub(crate) type Reader = BaseConsumer<Quiet>;
-
-/// The settings of a [`Reader`]. It knows the service's group, whose committed offsets it may look up.
-pub(crate) fn reader_config(settings: &Settings) -> ClientConfig {
-    let mut config = client(settings);
-    config.set("group.id", settings.group()).set("enable.auto.commit", "false");
-    // Only this log line, of level info, shows that a broker expects another security.protocol.
-    config.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
-    config
-}
-
-pub(crate) fn reader(settings: &Settings) -> KafkaResult<Reader> {
-    reader_config(settings).create_with_context(Quiet(settings.connection.clone()))
-}
-
-/// Takes librdkafka's log lines and errors off a reader that nobody polls, so that its context notes a refusal.
-pub(crate) fn take_events(reader: &Reader) {
-    while reader.poll(Duration::ZERO).is_some() {}
-}
-
-/// A client context that only logs, and notes refusals.
-pub(crate) struct Quiet(pub(crate) Connection);
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(&self.0, level, facility, message);
-    }
-
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        log_error(&self.0, &error, reason);
-    }
-}
-
-impl ConsumerContext for Quiet {}
-
 /// Logs at debug level: librdkafka repeats itself while Kafka is away, and outages are logged elsewhere. Notes a refusal, which
 /// the error callback of a client that nobody polls would never see.
 pub(crate) fn log(connection: &Connection, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -177,29 +123,4 @@ pub(crate) fn log(connection: &Connection, level: RDKafkaLogLevel, facility: &st
 pub(crate) fn log_error(connection: &Connection, error: &rdkafka::error::KafkaError, reason: &str) {
     connection.note(reason);
     tracing::debug!(%error, reason, "librdkafka");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rdkafka::consumer::Consumer as _;
-    use std::io::Read as _;
-
-    #[test]
-    fn a_broker_that_closes_each_connection_may_expect_another_protocol() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let brokers = listener.local_addr().unwrap().to_string();
-        // As a listener with TLS does, which does not understand the first request of a client without.
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                _ = client.unwrap().read(&mut [0; 1024]);
-            }
-        });
-        let settings = Settings { brokers, ..Settings::new("ledger", "") };
-        let reader = reader(&settings).unwrap();
-        reader.fetch_metadata(None, Duration::from_secs(1)).unwrap_err();
-        take_events(&reader);
-        let refusal = settings.connection.refusal().unwrap();
-        assert!(refusal.contains("the brokers expect another KAFKA_SECURITY_PROTOCOL"), "{refusal}");
-    }
 }

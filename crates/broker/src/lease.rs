@@ -45,8 +45,7 @@ impl Lease {
 
     /// Takes or renews the lease, at most once per second, and returns whether it is held.
     pub async fn hold(&mut self, pool: &PgPool) -> sqlx::Result<bool> {
-        let due = self.asked.is_none_or(|asked| asked.elapsed() >= RENEW_AFTER);
-        if !due {
+        if self.asked.is_some_and(|asked| asked.elapsed() < RENEW_AFTER) {
             return Ok(self.is_held());
         }
         // Measured before the request, so that the lease ends here no later than in the database.

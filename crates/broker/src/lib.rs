@@ -32,12 +32,11 @@ mod pause;
 mod policy;
 mod positions;
 mod producer;
+mod reader;
 mod record;
 mod relay;
-mod scan;
 mod settings;
 mod stale_client;
-mod tail;
 mod topics;
 mod trace;
 mod tx;
@@ -56,22 +55,22 @@ pub use settings::Settings;
 pub use topics::TopicsError;
 pub use tx::{Outbox, Tx};
 
-/// Access for tools that repair or show a service's data: reading topics without a group, stored positions, dead letters, and
+/// Access for tools that repair or show a service's data: a client for topics and logs, stored positions, dead letters, and
 /// applying single records.
 ///
-/// A service itself needs nothing of it.
+/// A service itself needs nothing of it. The client is that of `rdkafka`.
 pub mod maintenance {
     pub use crate::dead_letter::DeadLetter;
     pub use crate::generation::{Lineage, explain_older_database};
     pub use crate::handler::{Batch, Guard, Handled, Outcome};
+    pub use crate::kafka::missing_right;
     pub use crate::lease::Lease;
-    pub use crate::logs::{LogReader, Logs};
+    pub use crate::logs::{Logs, bounds, known_offsets, offset_list, offsets};
     pub use crate::parts::Parts;
     pub use crate::positions::{BEGINNING, StoredPosition, select as stored_positions};
+    pub use crate::reader::{Reader, blocking};
     pub use crate::record::{HeaderList, HeaderValue, Partition, Record, Timestamp};
-    pub use crate::scan::{Scan, Start};
-    pub use crate::tail::Tail;
-    pub use crate::topics::{Replicas, count_brokers, verify as verify_topics};
+    pub use crate::topics::{Replicas, verify as verify_topics};
 }
 
 /// The migrations of the crate's own tables; run them before the service's migrations.

@@ -70,7 +70,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The size of key, value and headers together.
     pub(crate) fn bytes(&self) -> usize {
         record::bytes(self.key.as_deref(), self.value.as_deref(), &self.headers)
     }
@@ -92,7 +91,6 @@ impl Appends {
         Self { source, lineage, now, cause: Cause::default(), rows: Vec::new() }
     }
 
-    /// Sets the cause of the events that follow.
     pub(crate) fn caused_by(&mut self, cause: Cause) {
         self.cause = cause;
     }
@@ -130,24 +128,20 @@ impl Appends {
             causation: self.cause.event_id,
             traceparent: Some(self.cause.traceparent.get_or_insert_with(new_trace).clone()),
         };
-        let pairs = headers.pairs();
-        let bytes = key.len()
-            + value.as_ref().map_or(0, Vec::len)
-            + pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let pairs = headers.pairs().into_iter();
+        // A tombstone has no data and therefore no media type.
+        let pairs = pairs.filter(|(name, _)| value.is_some() || *name != names::CONTENT_TYPE);
+        let row = Row {
+            topic: E::TOPIC.name.to_owned(),
+            headers: pairs.map(|(name, text)| (name.to_owned(), HeaderValue::Text(text))).collect(),
+            key: Some(key.into_bytes()),
+            value,
+        };
+        let bytes = row.bytes();
         if bytes > MAX_EVENT_BYTES {
             return Err(AppendError::TooLarge { ce_type: headers.event_type, bytes });
         }
-        self.rows.push(Row {
-            topic: E::TOPIC.name.to_owned(),
-            key: Some(key.into_bytes()),
-            headers: pairs
-                .into_iter()
-                // A tombstone has no data and therefore no media type.
-                .filter(|(name, _)| value.is_some() || *name != names::CONTENT_TYPE)
-                .map(|(name, text)| (name.to_owned(), HeaderValue::Text(text)))
-                .collect(),
-            value,
-        });
+        self.rows.push(row);
         Ok(headers.id)
     }
 }

@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 ///
 /// Regardless of the policy, a record that can never be applied becomes a dead letter: at once if it does not parse or the
 /// handler rejects it, after the second refusal if Postgres refuses its data. An outage of the database is retried until it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Policy {
     /// The pauses between the attempts at a batch that fails.
     pub pauses: Pauses,
@@ -23,17 +23,6 @@ pub struct Policy {
     pub dead_letter_limit: Option<u64>,
 }
 
-impl Policy {
-    /// The default policy.
-    pub const DEFAULT: Self = Self { pauses: Pauses::DEFAULT, attempts: None, dead_letter_limit: None };
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 /// Pauses between attempts: each is twice as long as the one before, up to the longest, with jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pauses {
@@ -43,9 +32,10 @@ pub struct Pauses {
     pub longest: Duration,
 }
 
-impl Pauses {
-    /// The default pauses.
-    pub const DEFAULT: Self = Self { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(100), longest: Duration::from_secs(5) }
+    }
 }
 
 /// The pauses of one outage; the next outage begins with a new value.

@@ -8,7 +8,6 @@ use time::OffsetDateTime;
 
 use crate::record::{Identity, Partition, Record};
 
-/// The position of each partition.
 pub(crate) type Positions = BTreeMap<Partition, Position>;
 
 /// The offset that stands for the beginning of the log, as in Kafka's clients.
@@ -87,13 +86,12 @@ pub async fn select(
     )
     .fetch_all(pool)
     .await?;
-    let position = |next, last_offset: Option<i64>, record: Option<Vec<u8>>, appended_at| {
-        let is_right_before = last_offset.is_some_and(|last| last + 1 == next);
-        let identity = record.filter(|_| is_right_before).and_then(|bytes| Identity::from_bytes(&bytes));
-        Position { next, last: identity.map(|identity| LastRecord { identity, appended_at }) }
-    };
     let stored = rows.into_iter().map(|row| {
-        let position = position(row.next_offset, row.last_offset, row.last_record, row.last_at);
+        let is_right_before = row.last_offset.is_some_and(|last| last + 1 == row.next_offset);
+        let record = row.last_record.filter(|_| is_right_before);
+        let identity = record.and_then(|bytes| Identity::from_bytes(&bytes));
+        let last = identity.map(|identity| LastRecord { identity, appended_at: row.last_at });
+        let position = Position { next: row.next_offset, last };
         ((row.topic, row.partition), StoredPosition { position, highest: row.highest })
     });
     Ok(stored.collect())

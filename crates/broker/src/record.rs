@@ -1,7 +1,10 @@
 //! A record of Kafka, copied out of librdkafka's memory.
 
 mod identity;
-mod quiet;
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use envelope::names;
 use rdkafka::Message;
@@ -99,7 +102,6 @@ impl Record {
         }
     }
 
-    /// The partition that the record came from.
     pub(crate) fn origin(&self) -> Partition {
         (self.topic.clone(), self.partition)
     }
@@ -139,7 +141,8 @@ impl Record {
         self.header_text(names::TRACEPARENT).filter(|text| text.len() == 55)
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    /// Returns the size of key, value and headers together.
+    pub fn bytes(&self) -> usize {
         bytes(self.key.as_deref(), self.value.as_deref(), self.headers.as_deref().unwrap_or_default())
     }
 }
@@ -156,7 +159,27 @@ fn copy_headers(message: &BorrowedMessage<'_>) -> Option<HeaderList> {
     let Some(headers) = message.headers() else {
         return Some(Vec::new());
     };
-    quiet::catch(|| {
+    catch_quietly(|| {
         headers.iter().map(|header| (header.key.to_owned(), HeaderValue::of(header.value))).collect()
     })
+}
+
+/// Returns the result of `work`; `None` when it panics, which is expected and kept out of the log.
+fn catch_quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                previous(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(work)).ok();
+    QUIET.set(false);
+    result
 }

@@ -5,7 +5,6 @@
 //! selects rows that it does not hold, sends the first row of each key, and deletes acknowledged rows.
 
 mod depth;
-mod fatal;
 mod in_flight;
 mod late;
 mod refusals;
@@ -18,16 +17,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::fatal::Fatal;
 use self::in_flight::InFlight;
 use self::late::Late;
-use self::refusals::Outages;
+use self::refusals::{Fatal, Outages};
 use crate::compacted::Compacted;
-use crate::kafka::{self, KafkaError};
+use crate::kafka::KafkaError;
 use crate::lease::Lease;
 use crate::pace::Pace;
 use crate::policy::{Backoff, Pauses};
 use crate::producer::{Acknowledgement, Producer};
+use crate::reader;
 use crate::settings::Settings;
 use crate::stale_client::StaleClient;
 use crate::tx::Outbox;
@@ -192,7 +191,7 @@ impl Relay {
 
     /// Waits for acknowledgements of the rows in flight, and gives the lease back.
     async fn finish(mut self, producer: Producer) {
-        let flush = kafka::blocking(move || producer.flush(FLUSH));
+        let flush = reader::blocking(move || producer.flush(FLUSH));
         // The flush is bounded; the drop of the producer, which happens in the same call, is not.
         let flushed = tokio::time::timeout(FLUSH + LAST_DELETE, flush).await;
         if !matches!(flushed, Ok(Some(Ok(())))) {
@@ -217,6 +216,6 @@ impl Relay {
 fn backoff<'a>(outage: &'a mut Option<Backoff>, error: &sqlx::Error) -> &'a mut Backoff {
     outage.get_or_insert_with(|| {
         tracing::warn!(%error, "the outbox cannot be read; retrying until it can");
-        Backoff::new(Pauses::DEFAULT)
+        Backoff::new(Pauses::default())
     })
 }

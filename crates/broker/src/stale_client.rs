@@ -7,10 +7,10 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaResult;
 use tokio::task::JoinHandle;
 
-use crate::kafka;
+use crate::kafka::KafkaError;
+use crate::reader::{self, Reader};
 use crate::settings::Settings;
 
 /// The interval of the requests with another client while the client fails.
@@ -31,7 +31,6 @@ impl StaleClient {
         Self { settings, asked: Instant::now(), asking: None, answered: 0 }
     }
 
-    /// Notes that the client has reached Kafka.
     pub(crate) fn reached(&mut self) {
         (self.asking, self.answered) = (None, 0);
     }
@@ -59,9 +58,9 @@ impl StaleClient {
 
 /// Returns whether Kafka answers a new client and names a broker.
 async fn answers(settings: Settings) -> bool {
-    let asked = kafka::blocking(move || {
-        let metadata = kafka::reader(&settings)?.fetch_metadata(None, TIMEOUT)?;
-        KafkaResult::Ok(!metadata.brokers().is_empty())
+    let asked = reader::blocking(move || {
+        let metadata = Reader::new(&settings, &[])?.client().fetch_metadata(None, TIMEOUT)?;
+        Ok::<_, KafkaError>(!metadata.brokers().is_empty())
     });
     matches!(asked.await, Some(Ok(true)))
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 
-use crate::kafka::{self, KafkaError, Reader};
+use crate::kafka::{KafkaError, missing_right};
+use crate::reader::Reader;
 use crate::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ pub enum TopicsError {
         refusal: String,
     },
     /// The ACLs forbid the service to use a topic.
-    #[error("the ACLs forbid topic {topic}; this prints the rights that the service needs: {program} acls")]
+    #[error("{}", missing_right(&format!("topic {topic}"), program, false))]
     Forbidden {
         /// The topic's full name.
         topic: String,
@@ -94,69 +95,38 @@ pub type Replicas = BTreeMap<String, usize>;
 
 /// Verifies that the topics with these full names exist with the right number of partitions.
 pub async fn verify(settings: &Settings, names: Vec<String>) -> Result<Replicas, TopicsError> {
-    ask(settings, move |reader, settings| check(reader.client(), settings, names, TIMEOUT)).await
-}
-
-/// Returns the number of brokers of the cluster.
-pub async fn count_brokers(settings: &Settings) -> Result<usize, TopicsError> {
-    ask(settings, |reader, settings| {
-        // The metadata of one topic, which need not exist, names all brokers.
-        let topic = settings.topic_name(&settings.dead_letter_topic());
-        let metadata = reader.client().fetch_metadata(Some(&topic), TIMEOUT);
-        let metadata = metadata.map_err(|error| TopicsError::unreachable(settings, error))?;
-        Ok(metadata.brokers().len())
-    })
-    .await
-}
-
-/// Calls `question` with a new client, on a thread of its own.
-async fn ask<T: Send + 'static>(
-    settings: &Settings,
-    question: impl FnOnce(&Reader, &Settings) -> Result<T, TopicsError> + Send + 'static,
-) -> Result<T, TopicsError> {
-    let asked = settings.clone();
-    let answer = kafka::blocking(move || {
-        let reader = kafka::reader(&asked).map_err(|error| TopicsError::unreachable(&asked, error))?;
-        match question(&reader, &asked) {
-            Err(TopicsError::Unreachable { error, .. }) => {
-                kafka::take_events(&reader);
-                Err(TopicsError::unreachable(&asked, error))
-            }
-            answer => answer,
-        }
+    let verified = Reader::ask_once(settings, move |reader| {
+        Ok(check(reader.client().client(), reader.settings(), names, TIMEOUT)?)
     });
-    answer.await.unwrap_or_else(|| Err(TopicsError::unreachable(settings, KafkaError::canceled())))
+    verified.await.unwrap_or_else(|error| Err(TopicsError::unreachable(settings, error)))
 }
 
-/// Verifies the same as [`verify`] with an existing client. Blocks.
+/// Verifies the same as [`verify`] with an existing client. The outer error is a Kafka that does not answer. Blocks.
 pub(crate) fn check<C: ClientContext>(
     client: &Client<C>,
     settings: &Settings,
     names: Vec<String>,
     timeout: Duration,
-) -> Result<Replicas, TopicsError> {
+) -> KafkaResult<Result<Replicas, TopicsError>> {
+    let program = || settings.program.clone();
     let mut replicas = Replicas::new();
     for name in names {
-        let metadata = client
-            .fetch_metadata(Some(&name), timeout)
-            .map_err(|error| TopicsError::unreachable(settings, error))?;
+        let metadata = client.fetch_metadata(Some(&name), timeout)?;
         settings.connection.clear();
         let found = metadata.topics().iter().find(|topic| topic.name() == name);
         let found = match found.map(|topic| (topic, topic.error().map(RDKafkaErrorCode::from))) {
-            Some((topic, None)) => topic,
+            Some((topic, None)) => topic.partitions(),
             Some((_, Some(RDKafkaErrorCode::TopicAuthorizationFailed))) => {
-                return Err(TopicsError::Forbidden { topic: name, program: settings.program.clone() });
+                return Ok(Err(TopicsError::Forbidden { topic: name, program: program() }));
             }
-            Some(_) | None => {
-                return Err(TopicsError::Missing { topic: name, program: settings.program.clone() });
-            }
+            Some(_) | None => return Ok(Err(TopicsError::Missing { topic: name, program: program() })),
         };
-        if i32::try_from(found.partitions().len()) != Ok(settings.partitions) {
-            let (found, wanted) = (found.partitions().len(), settings.partitions);
-            return Err(TopicsError::Partitions { topic: name, found, wanted });
+        let wanted = settings.partitions;
+        if i32::try_from(found.len()) != Ok(wanted) {
+            return Ok(Err(TopicsError::Partitions { topic: name, found: found.len(), wanted }));
         }
-        let fewest = found.partitions().iter().map(MetadataPartition::replicas).map(<[i32]>::len).min();
+        let fewest = found.iter().map(MetadataPartition::replicas).map(<[i32]>::len).min();
         replicas.insert(name, fewest.unwrap_or_default());
     }
-    Ok(replicas)
+    Ok(Ok(replicas))
 }

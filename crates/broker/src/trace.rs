@@ -61,7 +61,6 @@ fn link(context: &SpanContext) -> Link {
     Link::with_context(context.clone())
 }
 
-/// The headers of a record, as a propagator reads them.
 struct Headers<'a>(&'a Record);
 
 impl Extractor for Headers<'_> {

@@ -27,7 +27,6 @@ struct Inner {
     lineage: OnceCell<Lineage>,
     /// The number of waiting rows, as last counted by the relay.
     depth: AtomicI64,
-    /// Wakes the relay after a commit.
     wake: Notify,
 }
 
@@ -126,7 +125,6 @@ pub struct Tx {
     outbox: Outbox,
 }
 
-/// An action that follows the commit.
 type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl Tx {
@@ -200,7 +198,6 @@ impl Tx {
         self.after_commit.clear();
     }
 
-    /// The events so far, to which handlers append.
     pub(crate) fn appends(&mut self) -> &mut Appends {
         &mut self.appends
     }

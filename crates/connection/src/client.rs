@@ -13,7 +13,6 @@ const ACKNOWLEDGED: &str = "an event leaves the outbox only when all replicas ha
 const TIMING: &str = "leases and alarms are matched to it";
 const NOTICED: &str = "a lost connection and the end of a log must be noticed";
 
-/// The refused properties, with the reason.
 const REFUSED: [(&str, &str); 34] = [
     ("bootstrap.servers", "set KAFKA_BROKERS"),
     ("metadata.broker.list", "set KAFKA_BROKERS"),
@@ -67,7 +66,6 @@ pub(crate) fn properties(
     allowed.collect()
 }
 
-/// Returns the variable of a property.
 pub(crate) fn variable(property: &str) -> String {
     format!("{PREFIX}{}", property.to_uppercase().replace('.', "_"))
 }

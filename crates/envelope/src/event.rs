@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Topic, codec, variant};
+use crate::codec;
+use crate::topic::Topic;
 
 /// The events of one topic: an enum with one newtype variant per type, each renamed to its `ce_type`.
 ///
@@ -40,7 +41,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Returns the event's type, such as `order.placed.v1`: the name that serde gives the variant.
     fn ce_type(&self) -> &'static str {
-        variant::name(self)
+        codec::name(self)
     }
 
     /// Returns whether this event is published as a tombstone: headers and no value.
@@ -62,7 +63,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Returns whether this program knows `ce_type` as a type of this topic.
     fn knows(ce_type: &str) -> bool {
-        !matches!(codec::decode::<Self>(ce_type, b""), Err(codec::Error::UnknownType))
+        !matches!(codec::decode::<Self>(ce_type, b""), Err(codec::Error::UnknownType(_)))
     }
 
     /// Parses the output of [`encode`](Self::encode).
@@ -91,7 +92,7 @@ pub enum ParseError {
 impl From<codec::Error> for ParseError {
     fn from(error: codec::Error) -> Self {
         match error {
-            codec::Error::UnknownType => Self::UnknownType,
+            codec::Error::UnknownType(_) => Self::UnknownType,
             codec::Error::Data(error) => Self::Data(error),
         }
     }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::{Generation, OutOfRange, Sequence};
+use crate::sequence::{Generation, OutOfRange, Sequence};
 
 /// The header names of the binding, and the extensions that this system uses (sequence, generation, causation).
 pub mod names {

@@ -9,7 +9,6 @@ mod event;
 mod headers;
 mod sequence;
 mod topic;
-mod variant;
 
 pub use event::{Event, ParseError};
 pub use headers::{Headers, HeadersError, names};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Cleanup;
+use crate::topic::Cleanup;
 
 /// The lower bits of the database's bigint, which hold the number; the upper bits hold the generation.
 const NUMBER_BITS: u32 = 40;

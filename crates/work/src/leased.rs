@@ -20,7 +20,7 @@ use self::hand_over::Handed;
 pub use self::hand_over::{HandOver, Reserved};
 use self::in_flight::InFlight;
 use self::recorder::Recorder;
-use crate::furthest;
+use crate::due::furthest;
 use crate::progress::Progress;
 use crate::queue::Queue;
 
@@ -28,7 +28,6 @@ use crate::queue::Queue;
 pub struct Worker<Q: Queue> {
     queue: Arc<Q>,
     wake: Arc<Notify>,
-    /// The most concurrent calls.
     concurrency: usize,
     lease: Duration,
     deadline: Duration,
@@ -151,7 +150,8 @@ impl<Q: Queue> Worker<Q> {
     async fn work(&self, stop: &CancellationToken) {
         let mut handed = self.handed.lock().await;
         let (recorder, free_calls) = (Arc::clone(&self.recorder), Arc::clone(&self.free_calls));
-        let mut open = InFlight::new(recorder, free_calls, self.concurrency, self.ahead);
+        let mut open =
+            InFlight::new(recorder, free_calls, self.concurrency, self.ahead, self.lease, self.deadline);
         let (mut failing, mut hasten_at, mut may_be_due) = (false, Instant::now(), true);
         while !stop.is_cancelled() {
             if Instant::now() >= hasten_at {
@@ -167,9 +167,7 @@ impl<Q: Queue> Worker<Q> {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(Handed { job, permit }) = handed.recv() => {
-                    open.start(job, Some(permit), self.lease, self.deadline);
-                },
+                Some(Handed { job, permit }) = handed.recv() => open.start(job, Some(permit)),
                 more = open.next() => may_be_due |= more,
                 () = self.wake.notified(), if !may_be_due => may_be_due = true,
                 () = tokio::time::sleep(POLL), if !may_be_due => may_be_due = true,
@@ -181,7 +179,7 @@ impl<Q: Queue> Worker<Q> {
             loop {
                 tokio::select! {
                     row = handed.recv() => match row {
-                        Some(Handed { job, permit }) => open.start(job, Some(permit), self.lease, self.deadline),
+                        Some(Handed { job, permit }) => open.start(job, Some(permit)),
                         None => break,
                     },
                     // Meanwhile results are written.
@@ -205,7 +203,7 @@ impl<Q: Queue> Worker<Q> {
                 *failing = false;
                 let claimed = jobs.len();
                 for job in jobs {
-                    open.start(job, None, self.lease, self.deadline);
+                    open.start(job, None);
                 }
                 claimed
             }

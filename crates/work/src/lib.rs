@@ -6,15 +6,13 @@
 //! Due times and leases are absolute times of the database's clock. If that clock was an hour ahead for a moment, work would
 //! wait for an hour. So each has a bound, [`furthest`], beyond which it counts as due.
 
-mod backoff;
+mod due;
 mod every;
-mod furthest;
 mod leased;
 mod progress;
 mod queue;
 
-pub use backoff::backoff;
+pub use due::{backoff, furthest};
 pub use every::every;
-pub use furthest::furthest;
 pub use leased::{HandOver, Reserved, Worker, call_deadline};
 pub use queue::Queue;

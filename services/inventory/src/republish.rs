@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use broker::{Cause, Compacted, Failure, Keys, Tx};
-use broker_ops::{Page, Past, Rebuild, Rebuilt};
+use broker_ops::{Past, Rebuild, Rebuilt, UuidPage};
 use envelope::Topic;
 use events::{PRODUCTS, ReservationEvent, STOCK, StockEvent};
 
@@ -60,8 +60,8 @@ pub(crate) struct Reservations;
 impl Rebuild for Reservations {
     type Event = ReservationEvent;
 
-    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<ReservationEvent>>, Failure> {
-        let reservations = store::reservations::page(tx, &page.of_uuids()).await?;
+    async fn rebuild(&self, tx: &mut Tx, page: UuidPage) -> Result<Vec<Rebuilt<ReservationEvent>>, Failure> {
+        let reservations = store::reservations::page(tx, &page).await?;
         let rebuilt = reservations.into_iter().map(|(order_id, reservation, at)| {
             // The row has the time of the last event only.
             let past = |(sequence, event)| Past { sequence, at, cause: Cause::default(), event };

@@ -4,7 +4,7 @@
 //! confirmed more than once, cannot be rebuilt.
 
 use broker::{Cause, Failure, Tx};
-use broker_ops::{Page, Past, Rebuild, Rebuilt, UuidPage};
+use broker_ops::{Past, Rebuild, Rebuilt, UuidPage};
 use events::values::OrderId;
 use events::{Channel, NotificationEvent, SubscriptionConfirmed, SubscriptionConverted};
 use sqlx::types::Json;
@@ -22,8 +22,7 @@ pub(crate) struct Notifications;
 impl Rebuild for Notifications {
     type Event = NotificationEvent;
 
-    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<NotificationEvent>>, Failure> {
-        let page = page.of_uuids();
+    async fn rebuild(&self, tx: &mut Tx, page: UuidPage) -> Result<Vec<Rebuilt<NotificationEvent>>, Failure> {
         // In the order in which all transactions lock.
         let mut rebuilt = subscriptions(tx, &page).await?;
         rebuilt.extend(deliveries(tx, &page).await?);

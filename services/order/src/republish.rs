@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use broker::{Cause, Compacted, Failure, Keys, Tx};
-use broker_ops::{Page, Past, Rebuild, Rebuilt};
+use broker_ops::{Past, Rebuild, Rebuilt, UuidPage};
 use envelope::Topic;
 use events::{CUSTOMERS, OrderEvent};
 use uuid::Uuid;
@@ -57,8 +57,8 @@ pub(crate) struct Orders;
 impl Rebuild for Orders {
     type Event = OrderEvent;
 
-    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<OrderEvent>>, Failure> {
-        let orders = store::orders::page(tx, &page.of_uuids()).await?;
+    async fn rebuild(&self, tx: &mut Tx, page: UuidPage) -> Result<Vec<Rebuilt<OrderEvent>>, Failure> {
+        let orders = store::orders::page(tx, &page).await?;
         Ok(orders.into_iter().map(|(order, traceparent)| rebuilt(&order, traceparent.as_deref())).collect())
     }
 }

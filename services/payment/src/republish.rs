@@ -1,7 +1,7 @@
 //! The events of `payments`, rebuilt from the payments' rows, to publish again what the topic has lost.
 
 use broker::{Failure, Tx};
-use broker_ops::{Page, Past, Rebuild, Rebuilt};
+use broker_ops::{Past, Rebuild, Rebuilt, UuidPage};
 use events::PaymentEvent;
 
 use crate::domain::{Entry, Payment};
@@ -13,8 +13,8 @@ pub(crate) struct Payments;
 impl Rebuild for Payments {
     type Event = PaymentEvent;
 
-    async fn rebuild(&self, tx: &mut Tx, page: Page<'_>) -> Result<Vec<Rebuilt<PaymentEvent>>, Failure> {
-        let payments = store::page(tx, &page.of_uuids()).await?;
+    async fn rebuild(&self, tx: &mut Tx, page: UuidPage) -> Result<Vec<Rebuilt<PaymentEvent>>, Failure> {
+        let payments = store::page(tx, &page).await?;
         Ok(payments.iter().map(|(payment, history)| rebuilt(payment, history)).collect())
     }
 }

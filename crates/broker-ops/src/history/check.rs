@@ -2,36 +2,22 @@
 
 use std::time::Duration;
 
-use broker::maintenance::{
-    LogReader, Outcome, Partition, Record, Start, explain_older_database, stored_positions,
-};
-use broker::{Outbox, Settings, Subscription};
+use broker::maintenance::{Outcome, Partition, Record, explain_older_database, stored_positions};
 use envelope::Topic;
 
-use super::error::HistoryError;
-use super::log::Log;
-use super::{fork, forward};
+use super::fork;
+use super::source::{HistoryError, HistorySource, Log};
+use crate::apply;
+use crate::logs::LogReader;
+use crate::scan::Start;
 
 /// The number of last records of each partition that are compared with the database.
 const LAST: i64 = 8;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The topics and the group that remember a service's history, and the service's database.
-#[derive(Clone)]
-pub struct HistorySource {
-    /// The service's settings.
-    pub settings: Settings,
-    /// The service's database.
-    pub outbox: Outbox,
-    /// A handler of each topic that the service owns.
-    pub own: Vec<Subscription>,
-    /// The topics that the service subscribes to.
-    pub followed: Vec<Topic>,
-}
-
 /// A difference between the database and Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HistoryFinding {
+pub(super) enum HistoryFinding {
     /// The database is older than what was published, and the service must not run; with the evidence and the command that
     /// repairs it.
     Older(String),
@@ -41,7 +27,7 @@ pub enum HistoryFinding {
 }
 
 /// Compares the database with what Kafka remembers; `None`: the database has all of it.
-pub async fn check_history(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
+pub(super) async fn check_history(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
     let older = match source.outbox.lineage_changed().await? {
         Some(finding) => Some(finding),
         None => unknown_event(source).await?,
@@ -58,16 +44,13 @@ async fn unknown_event(source: &HistorySource) -> Result<Option<String>, History
     for own in &source.own {
         // The log is read first: its records were committed before.
         let mut records: Vec<Record> = Vec::new();
-        if let Some(mut log) =
-            Log::open(&source.settings, own.topic(), Start::Last(LAST), Some(lineage)).await?
-        {
-            while let Some(read) = log.next().await? {
-                records.extend(read);
-            }
+        let mut log = Log::open(&source.settings, own.topic(), Start::Last(LAST), Some(lineage)).await?;
+        while let Some(read) = log.next().await? {
+            records.extend(read);
         }
         let mut tx = source.outbox.begin().await?;
         let forked = fork::find(&mut tx, own.topic(), &records).await?;
-        let outcomes = forward::apply(&mut tx, own, &mut records).await?;
+        let outcomes = apply::forward(&mut tx, own, &mut records).await?;
         drop(tx);
         let unknown = || outcomes.iter().position(|outcome| *outcome == Outcome::Applied);
         if let Some(index) = forked.or_else(unknown) {
@@ -93,7 +76,7 @@ fn describe(record: &Record, topic: Topic) -> String {
 /// database without any position in a group that has read replaces another database.
 async fn fallen_position(source: &HistorySource) -> Result<Option<HistoryFinding>, HistoryError> {
     let reader = LogReader::new(&source.settings, TIMEOUT)?;
-    let committed = reader.committed(source.followed.clone()).await?;
+    let committed = reader.committed(&source.followed).await?;
     let partitions: Vec<Partition> = committed.keys().cloned().collect();
     let stored = stored_positions(source.outbox.pool(), &partitions).await?;
     let fallen = committed.into_iter().find(|(partition, committed)| {

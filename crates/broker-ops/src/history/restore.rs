@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::maintenance::{BEGINNING, Lease, Lineage, LogReader, Outcome, Partition, Record, Start};
+use broker::maintenance::{BEGINNING, Lease, Lineage, Outcome, Partition, Record};
 use broker::{Compacted, Failure, KafkaError, Outbox, Subscription, Tx};
 use envelope::{Generation, Topic};
 use sqlx::{Executor as _, PgConnection, PgPool};
 
-use super::check::HistorySource;
-use super::error::HistoryError;
-use super::forward;
-use super::log::Log;
+use super::source::{HistoryError, HistorySource, Log};
 use super::waiting::WaitingEvents;
+use crate::apply;
+use crate::logs::LogReader;
 use crate::republish::append_all;
+use crate::scan::Start;
 
 /// How long the lease of a relay that was just stopped or killed may still run.
 const LEASE_TRIES: u32 = 12;
@@ -125,7 +125,7 @@ pub async fn restore(
         let keys = keys.await?;
         report(RestoreStep::Republished { topic: owner.topic(), keys });
     }
-    end(pool).await?;
+    sqlx::query!("UPDATE broker.generation SET restoring_since = NULL").execute(pool).await?;
     Ok(lease.release(pool).await?)
 }
 
@@ -152,16 +152,14 @@ async fn roll_forward(
     let topic = own.topic();
     let mut forwarded =
         Forwarded { topic, records: 0, lacked: BTreeMap::new(), refused: BTreeMap::new(), foreign: 0 };
-    let Some(mut log) = Log::open(&source.settings, topic, Start::Beginning, lineage).await? else {
-        return Ok(forwarded);
-    };
+    let mut log = Log::open(&source.settings, topic, Start::Beginning, lineage).await?;
     // A dry run applies everything in one transaction, which is rolled back: later events need the earlier ones.
     let mut dry = if dry_run { Some(begin_dry(&source.outbox).await?) } else { None };
     while let Some(mut records) = log.next().await? {
-        forwarded.foreign = log.foreign();
+        forwarded.foreign = log.foreign;
         waiting.note_published(&records);
         let outcomes = if let Some(tx) = &mut dry {
-            forward::apply(tx, own, &mut records).await?
+            apply::forward(tx, own, &mut records).await?
         } else {
             lease.hold(source.outbox.pool()).await?;
             apply_and_commit(&source.outbox, own, &mut records).await?
@@ -181,7 +179,7 @@ async fn apply_and_commit(
     records: &mut [Record],
 ) -> Result<Vec<Outcome>, Failure> {
     let mut tx = outbox.begin().await?;
-    let outcomes = forward::apply(&mut tx, own, records).await?;
+    let outcomes = apply::forward(&mut tx, own, records).await?;
     tx.commit().await?;
     Ok(outcomes)
 }
@@ -212,12 +210,6 @@ async fn begin(pool: &PgPool) -> sqlx::Result<()> {
     sqlx::query!("UPDATE broker.generation SET restoring_since = coalesce(restoring_since, now())")
         .execute(pool)
         .await?;
-    Ok(())
-}
-
-/// Stores that the repair is complete.
-async fn end(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE broker.generation SET restoring_since = NULL").execute(pool).await?;
     Ok(())
 }
 
@@ -270,7 +262,7 @@ async fn ends(source: &HistorySource) -> Result<BTreeMap<Partition, i64>, KafkaE
         let logs = reader.bounds(topic.name).await?.unwrap_or_default();
         ends.extend(logs.into_iter().map(|(partition, log)| (partition, log.end)));
     }
-    for (partition, offset) in reader.committed(source.followed.clone()).await? {
+    for (partition, offset) in reader.committed(&source.followed).await? {
         let end = ends.entry(partition).or_insert(offset);
         *end = offset.max(*end);
     }

@@ -28,7 +28,6 @@ impl WaitingEvents {
         Ok(Self { topics, ids, published: HashSet::new() })
     }
 
-    /// Notes the events that are in the log.
     pub(super) fn note_published(&mut self, records: &[Record]) {
         for record in records {
             let id = record.header_text(envelope::names::ID);

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use broker::maintenance::{BEGINNING, Guard, Outcome, Record, Scan, Start, stored_positions};
+use broker::maintenance::{BEGINNING, Guard, Outcome, Record, stored_positions};
 use broker::{Failure, Outbox, Settings, Subscription};
 use envelope::{Cleanup, Headers, Sequence};
 use time::Duration;
 
-use super::{Answer, Awaited, Place, ReconcileError};
-use crate::one_record;
+use super::{Answer, Awaited, Place};
+use crate::error::OpsError;
+use crate::scan::{Scan, Start};
+use crate::{apply, logs};
 
 /// How far before the first aggregate began to wait the reading starts, because the service's clock is not Kafka's.
 const MARGIN: Duration = Duration::hours(1);
@@ -25,7 +27,7 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     /// Reads the topic once, to its present end.
-    pub(super) async fn run(&mut self, awaited: &[Awaited]) -> Result<(), ReconcileError> {
+    pub(super) async fn run(&mut self, awaited: &[Awaited]) -> Result<(), OpsError> {
         let topic = self.subscription.topic();
         let positions = self.positions(topic.name).await?;
         let since =
@@ -36,8 +38,7 @@ impl Search<'_> {
             awaited.iter().map(|awaited| (awaited.key.clone(), awaited.last_sequence)).collect();
         let start = since.map_or(Start::Beginning, Start::Since);
         let Some(mut scan) = Scan::open(self.settings, topic.name, start).await? else {
-            let (topic, program) = (self.settings.topic_name(topic.name), self.settings.program.clone());
-            return Err(ReconcileError::NoTopic { topic, program });
+            return Err(OpsError::no_topic(self.settings, topic.name));
         };
         while let Some(records) = scan.next().await? {
             for record in records.iter().filter(|record| is_awaited(&mut last, record)) {
@@ -48,16 +49,14 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Returns the consumer's position in each partition.
     async fn positions(&self, topic: &str) -> sqlx::Result<BTreeMap<i32, i64>> {
-        let partitions: Vec<_> =
-            (0..self.settings.partitions).map(|number| (topic.to_owned(), number)).collect();
+        let partitions = logs::partitions(self.settings, topic);
         let stored = stored_positions(self.outbox.pool(), &partitions).await?;
         Ok(stored.into_iter().map(|((_, number), stored)| (number, stored.next())).collect())
     }
 
     /// Notes a record that its aggregate waits for, and applies it unless this is a dry run.
-    async fn take(&mut self, record: &Record, position: i64) -> Result<(), ReconcileError> {
+    async fn take(&mut self, record: &Record, position: i64) -> Result<(), OpsError> {
         let (partition, offset) = (record.partition, record.offset);
         let event_type = record.ce_type().unwrap_or_default().to_owned();
         let key = record.key_text().unwrap_or_default().to_owned();
@@ -68,10 +67,7 @@ impl Search<'_> {
             Some(Answer::Found(place))
         } else {
             let applied = self.apply(record, place).await;
-            applied.map_err(|failure| {
-                let place = format!("{}/{partition}@{offset}", record.topic);
-                ReconcileError::Handler { place, failure }
-            })?
+            applied.map_err(|failure| OpsError::handler(record, failure))?
         };
         if let Some(answer) = answer {
             self.answers.entry(key).or_default().push(answer);
@@ -82,7 +78,7 @@ impl Search<'_> {
     /// Applies a record in a transaction of its own; `None`: its type is unknown.
     async fn apply(&self, record: &Record, place: Place) -> Result<Option<Answer>, Failure> {
         let mut tx = self.outbox.begin().await?;
-        Ok(match one_record::apply(&mut tx, self.subscription, record, Guard::On).await? {
+        Ok(match apply::one(&mut tx, self.subscription, record, Guard::On).await? {
             Outcome::Applied => {
                 tx.commit().await?;
                 Some(Answer::Applied(place))

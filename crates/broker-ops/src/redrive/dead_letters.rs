@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use broker::maintenance::{DeadLetter, Record, Scan, Start, Timestamp};
+use broker::maintenance::{DeadLetter, Record, Timestamp};
 use broker::{Outbox, Settings};
 use time::OffsetDateTime;
 
-use super::RedriveError;
+use crate::error::OpsError;
+use crate::scan::{Scan, Start};
 
 /// Selects dead letters; a criterion that is `None` selects all.
 #[derive(Debug, Clone, Default)]
@@ -48,15 +49,14 @@ pub(super) async fn find(
     settings: &Settings,
     outbox: &Outbox,
     wanted: &DeadLetterFilter,
-) -> Result<Vec<OpenLetter>, RedriveError> {
+) -> Result<Vec<OpenLetter>, OpsError> {
     let mut open = open(outbox).await?;
     if open.is_empty() {
         return Ok(Vec::new());
     }
     let topic = settings.dead_letter_topic();
     let Some(mut scan) = Scan::open(settings, &topic, Start::Beginning).await? else {
-        let (topic, program) = (settings.topic_name(&topic), settings.program.clone());
-        return Err(RedriveError::NoTopic { topic, program });
+        return Err(OpsError::no_topic(settings, &topic));
     };
     let mut letters = Vec::new();
     while let Some(records) = scan.next().await? {
@@ -70,7 +70,7 @@ pub(super) async fn find(
 }
 
 /// Returns the letters that are not done, as the database knows them: without the contents of the records.
-async fn open(outbox: &Outbox) -> Result<BTreeMap<Place, OpenLetter>, RedriveError> {
+async fn open(outbox: &Outbox) -> Result<BTreeMap<Place, OpenLetter>, OpsError> {
     let rows = sqlx::query!(
         "SELECT topic, partition, log_offset, record, cause, died_at FROM broker.dead_letters
          WHERE redriven_at IS NULL"

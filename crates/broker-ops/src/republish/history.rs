@@ -4,11 +4,11 @@
 //! ignores it as a repetition, and a reader that has not applies it.
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use broker::{AppendError, Cause, Failure, Outbox, Tx};
 use envelope::{Event, Sequence, Topic};
+use futures::future::BoxFuture;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -25,14 +25,8 @@ pub enum Selection {
     Unfinished,
 }
 
-/// A page of the selected aggregates, in the order of their keys.
-#[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
-    selection: &'a Selection,
-    after: Option<&'a str>,
-}
-
-/// A [`Page`] as the parameters of a query on a table whose primary key is a UUID.
+/// A page of the selected aggregates in the order of their keys, as the parameters of a query on a table whose primary key is
+/// a UUID.
 #[derive(Debug)]
 pub struct UuidPage {
     /// Only these keys; `None`: all.
@@ -47,27 +41,18 @@ pub struct UuidPage {
     pub limit: i64,
 }
 
-impl Page<'_> {
-    /// Returns the page as the parameters of a query. A key that is not a UUID in its usual form selects nothing.
-    pub fn of_uuids(&self) -> UuidPage {
+impl UuidPage {
+    /// Returns the page after the key `after`. A key that is not a UUID in its usual form selects nothing.
+    fn new(selection: &Selection, after: Option<&str>) -> Self {
         let usual =
             |key: &str| Uuid::parse_str(key).ok().filter(|id| key.eq_ignore_ascii_case(&id.to_string()));
-        let keys = match self.selection {
-            Selection::Keys(keys) => Some(keys.iter().filter_map(|key| usual(key)).collect()),
-            Selection::Since(_) | Selection::Unfinished => None,
+        let (keys, since) = match selection {
+            Selection::Keys(keys) => (Some(keys.iter().filter_map(|key| usual(key)).collect()), None),
+            Selection::Since(since) => (None, Some(*since)),
+            Selection::Unfinished => (None, None),
         };
-        let since = match self.selection {
-            Selection::Since(since) => Some(*since),
-            Selection::Keys(_) | Selection::Unfinished => None,
-        };
-        let unfinished = *self.selection == Selection::Unfinished;
-        UuidPage {
-            keys,
-            since,
-            unfinished,
-            after: self.after.and_then(usual).unwrap_or_default(),
-            limit: STEP,
-        }
+        let unfinished = *selection == Selection::Unfinished;
+        Self { keys, since, unfinished, after: after.and_then(usual).unwrap_or_default(), limit: STEP }
     }
 }
 
@@ -105,7 +90,7 @@ pub trait Rebuild: Send + Sync + 'static {
     fn rebuild(
         &self,
         tx: &mut Tx,
-        page: Page<'_>,
+        page: UuidPage,
     ) -> impl Future<Output = Result<Vec<Rebuilt<Self::Event>>, Failure>> + Send;
 }
 
@@ -154,7 +139,7 @@ pub async fn republish_history(
     let mut after: Option<String> = None;
     loop {
         let mut tx = outbox.begin().await?;
-        let page = Page { selection, after: after.as_deref() };
+        let page = UuidPage::new(selection, after.as_deref());
         let republished = history.0.append(&mut tx, page, oldest).await?;
         if !dry_run {
             tx.commit().await?;
@@ -168,13 +153,16 @@ pub async fn republish_history(
     }
 }
 
-type Appended<'a> = Pin<Box<dyn Future<Output = Result<Vec<Republished>, Failure>> + Send + 'a>>;
-
 trait Owner: Send + Sync {
     fn topic(&self) -> Topic;
 
     /// Appends the events of a page, except those of aggregates whose last event is older than `oldest`.
-    fn append<'a>(&'a self, tx: &'a mut Tx, page: Page<'a>, oldest: Option<OffsetDateTime>) -> Appended<'a>;
+    fn append<'a>(
+        &'a self,
+        tx: &'a mut Tx,
+        page: UuidPage,
+        oldest: Option<OffsetDateTime>,
+    ) -> BoxFuture<'a, Result<Vec<Republished>, Failure>>;
 }
 
 impl<R: Rebuild> Owner for R {
@@ -182,7 +170,12 @@ impl<R: Rebuild> Owner for R {
         R::Event::TOPIC
     }
 
-    fn append<'a>(&'a self, tx: &'a mut Tx, page: Page<'a>, oldest: Option<OffsetDateTime>) -> Appended<'a> {
+    fn append<'a>(
+        &'a self,
+        tx: &'a mut Tx,
+        page: UuidPage,
+        oldest: Option<OffsetDateTime>,
+    ) -> BoxFuture<'a, Result<Vec<Republished>, Failure>> {
         Box::pin(async move {
             let mut republished = Vec::new();
             for rebuilt in self.rebuild(tx, page).await? {

@@ -7,9 +7,8 @@ use std::time::Duration;
 use rdkafka::admin::{AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::present::{Present, value};
-use super::spec::{Spec, Wanted};
-use super::{Cluster, CreateTopicsError};
+use super::cluster::{Cluster, CreateTopicsError, Present};
+use super::spec::{Spec, Wanted, value};
 
 /// How long a single changed setting may need to reach a broker. Each refused setting costs this time.
 const SET: Duration = Duration::from_secs(1);

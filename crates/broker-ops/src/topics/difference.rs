@@ -4,8 +4,8 @@ use std::fmt;
 
 use broker::maintenance::Replicas;
 
-use super::present::{Present, value};
-use super::spec::{Bound, Spec, Wanted};
+use super::cluster::Present;
+use super::spec::{Bound, Spec, Wanted, value};
 
 /// A setting of a topic that differs from the wanted one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,6 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Returns the differences of all topics.
 pub(super) fn all(specs: &[Spec], present: &[Present], replicas: &Replicas) -> Vec<Difference> {
     let of_topic = |(spec, present): (&Spec, &Present)| {
         let mut found = of_settings(spec, present);

@@ -1,13 +1,12 @@
 //! The settings that each topic should have, and the promise that depends on each.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use broker::maintenance::Replicas;
 use broker::{MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES, Settings};
 use envelope::{Cleanup, Topic};
 use rdkafka::admin::ConfigEntry;
-
-use super::present::value;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -79,13 +78,13 @@ impl Spec {
             }
             Cleanup::Compact => vec![
                 Wanted::new("cleanup.policy", Exactly, "compact", STATE_KEPT),
-                Wanted::new("delete.retention.ms", AtLeast, millis(30 * DAY), TOMBSTONES),
+                Wanted::new("delete.retention.ms", AtLeast, (30 * DAY).as_millis(), TOMBSTONES),
             ],
         };
         if topic.personal {
             // The open segment is never compacted, so it must not stay open long.
-            wanted.push(Wanted::new("max.compaction.lag.ms", AtMost, millis(DAY), ERASURE));
-            wanted.push(Wanted::new("segment.ms", AtMost, millis(DAY), ERASURE));
+            wanted.push(Wanted::new("max.compaction.lag.ms", AtMost, DAY.as_millis(), ERASURE));
+            wanted.push(Wanted::new("segment.ms", AtMost, DAY.as_millis(), ERASURE));
         }
         wanted.push(Wanted::new("max.message.bytes", AtLeast, MAX_RECORD_BYTES, SIZE));
         Self::with(settings, topic.name, replication, wanted)
@@ -112,12 +111,41 @@ impl Spec {
 
     /// Lowers `min.insync.replicas` for a topic with fewer replicas than wanted, because it would refuse every record.
     pub(super) fn fit(&mut self, settings: &Settings, replicas: &Replicas) {
-        let Some(replicas) = replicas.get(&self.name) else { return };
-        let wanted = self.settings.iter_mut().filter(|wanted| wanted.name == MIN_INSYNC);
-        for wanted in wanted {
+        let wanted = self.settings.iter_mut().find(|wanted| wanted.name == MIN_INSYNC);
+        if let (Some(replicas), Some(wanted)) = (replicas.get(&self.name), wanted) {
             wanted.value = min_insync(settings, *replicas).to_string();
         }
     }
+
+    /// Returns the topic as a manifest of Strimzi (`KafkaTopic`), for clusters whose topics another tool creates
+    /// (`TOPICS=verify`).
+    pub(super) fn manifest(&self, partitions: i32) -> String {
+        // Kubernetes allows lower-case letters, digits, `-` and `.` in a name. A value in quotes is a string in YAML too.
+        let Self { name, replication, settings } = self;
+        let mut text = format!(
+            "---\n\
+             apiVersion: kafka.strimzi.io/v1\n\
+             kind: KafkaTopic\n\
+             metadata:\n  \
+               name: {}\n  \
+               labels: {{strimzi.io/cluster: my-cluster}}\n\
+             spec:\n  \
+               topicName: {name}\n  \
+               partitions: {partitions}\n  \
+               replicas: {}\n  \
+               config:\n",
+            name.to_lowercase().replace('_', "-"),
+            replication.value,
+        );
+        for wanted in settings {
+            let _ = writeln!(text, "    {}: \"{}\"", wanted.name, wanted.value);
+        }
+        text
+    }
+}
+
+pub(super) fn value<'a>(entries: &'a [ConfigEntry], name: &str) -> Option<&'a str> {
+    entries.iter().find(|entry| entry.name == name)?.value.as_deref()
 }
 
 fn min_insync(settings: &Settings, replicas: usize) -> usize {
@@ -127,13 +155,9 @@ fn min_insync(settings: &Settings, replicas: usize) -> usize {
 
 /// Retention by time only: without a limit of the size, which the cluster may set by default.
 fn retention(keep: Option<Duration>, promise: &'static str) -> [Wanted; 2] {
-    let time = keep.map_or_else(|| "-1".to_owned(), |time| millis(time).to_string());
+    let time = keep.map_or_else(|| "-1".to_owned(), |time| time.as_millis().to_string());
     [
         Wanted::new("retention.ms", Bound::Exactly, time, promise),
         Wanted::new("retention.bytes", Bound::Exactly, -1, promise),
     ]
-}
-
-fn millis(duration: Duration) -> u128 {
-    duration.as_millis()
 }

@@ -7,8 +7,7 @@ use envelope::Cleanup;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::logs::is_outside;
-use crate::positions::Position;
+use crate::positions::{BEGINNING, Position};
 use crate::record::{Identity, Partition};
 
 /// How far before the last applied record the repair begins to read. All records that replaced the lost end of a log were
@@ -45,9 +44,10 @@ pub(crate) enum Reason {
 impl Reason {
     /// Returns why nothing can be read at `position` of this log; `None`: it can.
     pub(crate) fn of(position: &Position, log: &std::ops::Range<i64>) -> Option<Self> {
-        if !is_outside(position.next, log) {
+        let next = position.next;
+        if next == BEGINNING || (log.start..=log.end).contains(&next) {
             None
-        } else if position.next < log.start {
+        } else if next < log.start {
             Some(Self::Expired { start: log.start })
         } else {
             Some(Self::Truncated { end: log.end })
@@ -123,7 +123,7 @@ impl OffsetOutOfRange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::positions::{BEGINNING, LastRecord};
+    use crate::positions::LastRecord;
 
     fn explain(position: &Position, reason: Reason) -> String {
         let owner = Owner { program: "till".to_owned(), cleanup: Cleanup::Delete };

@@ -122,7 +122,6 @@ impl Reading {
         tracing::debug!(topic, partition, "the last applied record is no longer kept; reading unverified");
     }
 
-    /// Stops reading the partition.
     pub(super) fn stop(&mut self, partition: &Partition, reason: Reason) {
         self.out_of_range = Some(OffsetOutOfRange::new(partition, &self.position, reason));
     }
@@ -132,7 +131,6 @@ impl Reading {
         is_old && self.out_of_range.is_none() && self.position.last.is_some()
     }
 
-    /// Returns whether received records are not applied yet.
     pub(super) fn has_unapplied_records(&self) -> bool {
         self.received > self.position.next
     }

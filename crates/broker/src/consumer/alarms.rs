@@ -25,7 +25,6 @@ pub(super) struct Alarms {
     progress: Progress,
     stalled: BTreeMap<Partition, Alarm>,
     out_of_range: Vec<Alarm>,
-    /// The alarms that are in the log already.
     logged: BTreeSet<(Partition, OffsetDateTime)>,
 }
 

@@ -10,23 +10,20 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempt;
 use self::dead_letter_limit::{DeadLetterLimit, TOO_MANY};
 use self::report::RestoredPublishers;
-use super::status::ConsumerStatus;
+use super::shared::Shared;
 use crate::assignment::Assignment;
 use crate::failure::Failure;
 use crate::handler::Subscription;
 use crate::parts::Parts;
 use crate::policy::{Backoff, Policy};
 use crate::record::Record;
-use crate::settings::Settings;
-use crate::tx::Outbox;
 
 /// The result of applying a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,24 +37,17 @@ pub(super) enum BatchResult {
 }
 
 pub(super) struct Applier {
-    settings: Settings,
-    outbox: Outbox,
-    status: watch::Sender<ConsumerStatus>,
+    shared: Arc<Shared>,
     stop: CancellationToken,
     dead_letter_limit: DeadLetterLimit,
     restored_publishers: RestoredPublishers,
 }
 
 impl Applier {
-    pub(super) fn new(
-        settings: Settings,
-        outbox: Outbox,
-        status: watch::Sender<ConsumerStatus>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, stop: CancellationToken) -> Self {
         let (dead_letter_limit, restored_publishers) =
             (DeadLetterLimit::default(), RestoredPublishers::default());
-        Self { settings, outbox, status, stop, dead_letter_limit, restored_publishers }
+        Self { shared, stop, dead_letter_limit, restored_publishers }
     }
 
     /// Applies `records`, which are all of one topic and in log order, and advances the positions.
@@ -73,22 +63,23 @@ impl Applier {
         while let Some(part) = parts.take_next() {
             let rejected = &refusals.rejected;
             let wait = match self.attempt(subscription, records, &part, rejected, assignment).await {
-                Attempt::Committed => {
+                Ok(Attempt::Committed(_)) => {
                     backoff = Backoff::new(policy.pauses);
                     continue;
                 }
-                Attempt::Stale => return BatchResult::Stale,
-                Attempt::TooManyDeadLetters => {
+                Ok(Attempt::Stale) => return BatchResult::Stale,
+                Ok(Attempt::TooManyDeadLetters) => {
                     self.report_stuck(subscription, TOO_MANY);
                     parts.put_back(part);
                     true
                 }
-                Attempt::Failed(failure) => {
+                Err(failure) => {
                     self.report(subscription, &failure);
                     refusals.divide(&mut parts, part, failure)
                 }
             };
-            if wait && !self.wait(backoff.pause()).await {
+            // Kafka is not polled meanwhile.
+            if wait && self.stop.run_until_cancelled(tokio::time::sleep(backoff.pause())).await.is_none() {
                 return BatchResult::Stopped;
             }
         }
@@ -109,24 +100,17 @@ impl Applier {
     fn report_stuck(&self, subscription: &Subscription, cause: &str) {
         let topic = subscription.topic().name;
         metrics::counter!("consumer_retries_total").increment(1);
-        let stuck = format!("{topic}: {cause}");
-        let is_new = self.status.send_if_modified(|status| {
-            let is_new = status.stuck.as_ref() != Some(&stuck);
-            status.stuck = Some(stuck);
-            is_new
-        });
+        let stuck = Some(format!("{topic}: {cause}"));
+        let is_new = self
+            .shared
+            .status
+            .send_if_modified(|status| std::mem::replace(&mut status.stuck, stuck.clone()) != stuck);
         if is_new {
             tracing::error!(topic, error = cause, "a batch cannot be applied; retrying until it can");
         }
     }
-
-    /// Waits without polling Kafka; `false`: the process must stop.
-    async fn wait(&self, pause: Duration) -> bool {
-        self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
-    }
 }
 
-/// The failed attempts at the records of a batch.
 struct Refusals {
     policy: Policy,
     /// Records that Postgres has refused once. The cause may have been another transaction at the same row (a unique or

@@ -14,12 +14,10 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::kafka;
-use crate::settings::Settings;
 
 /// The facility of librdkafka's log lines about connections that were lost or could not be made.
 const CONNECTION_FAILED: &str = "FAIL";
 
-/// A decision of the group.
 pub(super) enum Rebalance {
     Assign(TopicPartitionList),
     Revoke(TopicPartitionList),
@@ -81,31 +79,21 @@ impl Context {
     /// Returns whether all offsets before `end` are fetched. Those that were not delivered hold no record, but a transaction's
     /// marker or a gap that compaction left.
     pub(super) fn has_fetched(&self, topic: &str, partition: i32, end: i64) -> bool {
-        self.fetching().get(&(topic.to_owned(), partition)).is_some_and(|fetching| fetching.next >= end)
+        locked(&self.fetching)
+            .get(&(topic.to_owned(), partition))
+            .is_some_and(|fetching| fetching.next >= end)
     }
 
-    /// Notes that the ACLs forbid to read, and logs that once.
-    pub(super) fn forbidden(&self, error: KafkaError, settings: &Settings) {
-        let text = kafka::KafkaError::from(error).explain(settings);
-        let mut last = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() != Some(&text) {
+    /// Notes the right that the service's user lacks, and logs another one than before; `None`: a record arrived.
+    pub(super) fn note_forbidden(&self, lacking: Option<String>) {
+        let before = std::mem::replace(&mut *locked(&self.forbidden), lacking.clone());
+        if let Some(text) = lacking.filter(|text| before.as_ref() != Some(text)) {
             tracing::error!("{text}");
-            *last = Some(text);
         }
     }
 
-    /// Forgets that, because a record arrived.
-    pub(super) fn clear_forbidden(&self) {
-        *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Returns the right that the service's user lacks.
     pub(super) fn lacking(&self) -> Option<String> {
-        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn fetching(&self) -> MutexGuard<'_, BTreeMap<FullPartition, Fetching>> {
-        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.forbidden).clone()
     }
 }
 
@@ -136,7 +124,7 @@ impl ClientContext for Context {
         });
         let fetching: BTreeMap<_, _> =
             partitions.map(|(key, partition)| (key, Fetching::of(&partition))).collect();
-        let before = std::mem::replace(&mut *self.fetching(), fetching.clone());
+        let before = std::mem::replace(&mut *locked(&self.fetching), fetching.clone());
         let has_moved = |(partition, is): (&FullPartition, &Fetching)| {
             before.get(partition).is_some_and(|was| was.leader != is.leader)
         };
@@ -144,6 +132,10 @@ impl ClientContext for Context {
             self.must_verify.store(true, Ordering::SeqCst);
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Fetching {

@@ -6,22 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::Topic;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alarms::Alarms;
 use super::context::Context;
-use super::status::ConsumerStatus;
+use super::shared::Shared;
 use crate::assignment::Assignment;
 use crate::logs::{self, Logs};
 use crate::positions::Positions;
 use crate::record::Partition;
-use crate::settings::Settings;
 use crate::stale_client::StaleClient;
 use crate::topics::{self, TopicsError};
-use crate::{kafka, pause};
+use crate::{pause, reader};
 
 const EVERY: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,11 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_secs(4);
 
 pub(super) struct Monitor {
-    pub settings: Settings,
-    pub topics: Vec<Topic>,
+    pub shared: Arc<Shared>,
     pub consumer: Arc<StreamConsumer<Context>>,
     pub assignment: Arc<Assignment>,
-    pub status: watch::Sender<ConsumerStatus>,
     /// Cancelled when this client cannot find a Kafka that other clients reach.
     pub stale_client: CancellationToken,
     pub alarms: Alarms,
@@ -44,7 +39,7 @@ impl Monitor {
     /// at some time, or this process stood still, as on a machine that was suspended.
     pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
         let mut outage = false;
-        let mut stale_client = StaleClient::new(self.settings.clone());
+        let mut stale_client = StaleClient::new(self.shared.settings.clone());
         loop {
             let began = Instant::now();
             if self.check().await {
@@ -73,20 +68,18 @@ impl Monitor {
         // Kafka is asked after the positions are read, so that a position that advances meanwhile is not beyond the end.
         let positions = self.assignment.positions();
         let partitions: Vec<Partition> = positions.keys().cloned().collect();
-        let (consumer, settings, topics) =
-            (Arc::clone(&self.consumer), self.settings.clone(), self.topics.clone());
-        let asked = kafka::blocking(move || {
-            let found =
-                topics::check(consumer.client(), &settings, settings.names_of(&topics), TIMEOUT).map(drop);
-            let bounds = || logs::bounds(&*consumer, &settings, &partitions, TIMEOUT).ok();
+        let (consumer, shared) = (Arc::clone(&self.consumer), Arc::clone(&self.shared));
+        let asked = reader::blocking(move || {
+            let (settings, names) = (&shared.settings, shared.settings.names_of(&shared.topics()));
+            let found = topics::check(consumer.client(), settings, names, TIMEOUT);
+            let found = found.unwrap_or_else(|error| Err(TopicsError::unreachable(settings, error)));
+            let found = found.map(drop);
+            let bounds = || logs::bounds(&*consumer, settings, &partitions, TIMEOUT).ok();
             let logs = if is_answer(&found) { bounds() } else { None };
             (found, logs)
         });
-        let (found, logs) = match asked.await {
-            Some((found, logs)) => (Some(found), logs),
-            None => (None, None),
-        };
-        if let Some(logs) = logs {
+        let (found, logs) = asked.await.unzip();
+        if let Some(logs) = logs.flatten() {
             self.compare(&positions, &logs, suspected);
         } else {
             self.alarms.pass_over();
@@ -101,35 +94,36 @@ impl Monitor {
     }
 
     fn compare(&mut self, positions: &Positions, logs: &Logs, suspected: bool) {
+        let settings = &self.shared.settings;
         gauge_lag(positions, logs);
         self.assignment.judge(positions, logs, suspected);
         let out_of_range = self.assignment.out_of_range();
-        self.alarms.report_out_of_range(&out_of_range, &self.settings, &self.topics);
-        if self.status.borrow().stuck.is_some() {
+        self.alarms.report_out_of_range(&out_of_range, settings, &self.shared.topics());
+        if self.shared.status.borrow().stuck.is_some() {
             return self.alarms.reset_progress();
         }
         let ends: BTreeMap<_, _> = logs.iter().map(|(partition, log)| (partition.clone(), log.end)).collect();
         let behind = self.assignment.behind(&ends, |(topic, number), end| {
-            self.consumer.context().has_fetched(&self.settings.topic_name(topic), *number, end)
+            self.consumer.context().has_fetched(&settings.topic_name(topic), *number, end)
         });
-        self.alarms.watch_progress(&self.assignment, &behind, &ends, &self.settings.service);
+        self.alarms.watch_progress(&self.assignment, &behind, &ends, &settings.service);
     }
 
     fn report(&mut self, found: Result<(), TopicsError>) {
         let mut stopped = self.alarms.texts();
         stopped.extend(self.consumer.context().lacking());
-        let reached = found.is_ok();
-        let trouble = found.err().map(|error| (error.for_operator(), error.to_string()));
-        stopped.extend(trouble.iter().flat_map(|(texts, _)| texts.clone()));
+        let error = found.err();
+        stopped.extend(error.iter().flat_map(TopicsError::for_operator));
+        let reached = error.is_none();
         let mut was_reached = reached;
-        self.status.send_if_modified(|status| {
+        self.shared.status.send_if_modified(|status| {
             was_reached = std::mem::replace(&mut status.reached, reached);
             let changed = was_reached != reached || status.stopped != stopped;
             status.stopped = stopped;
             changed
         });
-        match trouble {
-            Some((_, text)) if was_reached => tracing::warn!("{text}; waiting for it"),
+        match error {
+            Some(error) if was_reached => tracing::warn!("{error}; waiting for it"),
             None if !was_reached => tracing::info!("Kafka answers again"),
             _ => {}
         }

@@ -14,7 +14,6 @@ pub(super) const REPORT: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     idle: BTreeMap<Partition, Idle>,
-    /// The time of the last look.
     looked: Option<Instant>,
 }
 
@@ -22,7 +21,6 @@ pub(super) struct Progress {
 struct Idle {
     next: i64,
     since: Instant,
-    /// When the partition was last assigned again.
     assigned: Instant,
 }
 

@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Rebalance;
 use super::session::Session;
+use crate::logs;
 use crate::positions::{self, BEGINNING, Position, StoredPosition};
 use crate::record::Partition;
 
@@ -18,7 +19,7 @@ const POSITIONS_AGAIN: Duration = Duration::from_millis(500);
 /// The positions of partitions as the database has them.
 type Stored = BTreeMap<Partition, StoredPosition>;
 
-impl Session<'_> {
+impl Session {
     pub(super) async fn rebalance(&mut self, rebalance: Rebalance) -> KafkaResult<()> {
         match rebalance {
             Rebalance::Assign(list) => {
@@ -28,7 +29,7 @@ impl Session<'_> {
                     return Ok(());
                 };
                 self.assign(stored);
-                self.consumer.0.incremental_assign(&self.list(&self.assignment.start(&partitions)))?;
+                self.consumer.0.incremental_assign(&self.list(&self.assignment.start(&partitions))?)?;
                 // A killed member has not committed its last second; without this, its lag would stay until the next record.
                 self.store_offsets(&partitions);
             }
@@ -41,7 +42,8 @@ impl Session<'_> {
             }
         }
         let partitions = self.assignment.count();
-        self.status
+        self.shared
+            .status
             .send_if_modified(|status| std::mem::replace(&mut status.partitions, partitions) != partitions);
         Ok(())
     }
@@ -138,7 +140,7 @@ impl Session<'_> {
         if from.is_empty() {
             return Ok(());
         }
-        let list = self.list(&from);
+        let list = self.list(&from)?;
         self.consumer.0.incremental_unassign(&list)?;
         self.consumer.0.incremental_assign(&list)
     }
@@ -161,14 +163,9 @@ impl Session<'_> {
         elements.iter().filter_map(|element| Some((short(element.topic())?, element.partition()))).collect()
     }
 
-    /// Converts offsets to librdkafka's list.
-    pub(super) fn list(&self, offsets: &BTreeMap<Partition, i64>) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in offsets {
-            let topic = self.shared.settings.topic_name(topic);
-            // Fails only for offsets below -2, which the schema refuses.
-            let _ = list.add_partition_offset(&topic, *partition, Offset::from_raw(*offset));
-        }
-        list
+    /// Converts offsets to librdkafka's list. Fails only for offsets below -2, which the schema refuses.
+    pub(super) fn list(&self, offsets: &BTreeMap<Partition, i64>) -> KafkaResult<TopicPartitionList> {
+        let offsets = offsets.iter().map(|(partition, offset)| (partition, Offset::from_raw(*offset)));
+        logs::offset_list(&self.shared.settings, offsets)
     }
 }

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::Topic;
 use futures::FutureExt;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::alarms::Alarms;
@@ -17,14 +16,11 @@ use super::apply::{Applier, BatchResult};
 use super::batch::Batch;
 use super::context::{Context, Rebalance};
 use super::monitor::Monitor;
-use super::status::ConsumerStatus;
+use super::shared::Shared;
 use crate::assignment::Assignment;
-use crate::handler::Subscription;
 use crate::pace::Pace;
 use crate::record::{Identity, Partition, Record};
-use crate::settings::Settings;
-use crate::tx::Outbox;
-use crate::{kafka, pause};
+use crate::{kafka, pause, reader};
 
 /// The interval between two looks at the stored positions.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -35,22 +31,6 @@ const DRAIN: usize = 2000;
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
-/// The parts of a consumer that all its sessions use.
-pub(super) struct Shared {
-    pub(super) settings: Settings,
-    pub(super) outbox: Outbox,
-    /// By topic, without the prefix.
-    pub(super) subscriptions: BTreeMap<String, Subscription>,
-    pub(super) status: watch::Sender<ConsumerStatus>,
-}
-
-impl Shared {
-    pub(super) fn topics(&self) -> Vec<Topic> {
-        self.subscriptions.values().map(Subscription::topic).collect()
-    }
-}
-
-/// The reason why a session ended.
 pub(super) enum Ended {
     Stopped,
     /// The client failed for good.
@@ -63,9 +43,8 @@ pub(super) enum Ended {
     OlderDatabase(String),
 }
 
-pub(super) struct Session<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) status: watch::Sender<ConsumerStatus>,
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
     pub(super) stop: CancellationToken,
     pub(super) consumer: Member,
     pub(super) rebalances: mpsc::UnboundedReceiver<Rebalance>,
@@ -77,18 +56,16 @@ pub(super) struct Session<'a> {
     pub(super) older_database: Option<String>,
 }
 
-impl<'a> Session<'a> {
-    pub(super) fn begin(shared: &'a Shared, stop: CancellationToken) -> KafkaResult<Self> {
+impl Session {
+    pub(super) fn begin(shared: Arc<Shared>, stop: CancellationToken) -> KafkaResult<Self> {
         let (context, rebalances) = Context::new(shared.settings.connection.clone());
         let settings = &shared.settings;
         let consumer: StreamConsumer<Context> = kafka::consumer(settings).create_with_context(context)?;
         let names = settings.names_of(&shared.topics());
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let (status, outbox) = (shared.status.clone(), shared.outbox.clone());
         Ok(Self {
-            applier: Applier::new(settings.clone(), outbox, status.clone(), stop.clone()),
+            applier: Applier::new(Arc::clone(&shared), stop.clone()),
             shared,
-            status,
             stop,
             consumer: Member(Arc::new(consumer)),
             rebalances,
@@ -102,7 +79,14 @@ impl<'a> Session<'a> {
     pub(super) async fn run(mut self) -> Ended {
         let left = CancellationToken::new();
         let stale_client = CancellationToken::new();
-        let monitor = tokio::spawn(self.monitor(stale_client.clone()).run(left.clone()));
+        let monitor = Monitor {
+            shared: Arc::clone(&self.shared),
+            consumer: Arc::clone(&self.consumer.0),
+            assignment: Arc::clone(&self.assignment),
+            stale_client: stale_client.clone(),
+            alarms: Alarms::default(),
+        };
+        let monitor = tokio::spawn(monitor.run(left.clone()));
         // Stops the monitor also when this future is dropped.
         let left = left.drop_guard();
         let mut refresh = tokio::time::interval(REFRESH);
@@ -143,25 +127,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn monitor(&self, stale_client: CancellationToken) -> Monitor {
-        Monitor {
-            settings: self.shared.settings.clone(),
-            topics: self.shared.topics(),
-            consumer: Arc::clone(&self.consumer.0),
-            assignment: Arc::clone(&self.assignment),
-            status: self.status.clone(),
-            stale_client,
-            alarms: Alarms::default(),
-        }
-    }
-
     /// Takes a record and all others that are ready, and applies them.
     async fn receive(&mut self, first: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<()> {
         let consumer = Arc::clone(&self.consumer.0);
         self.pace.wait().await;
         let started = Instant::now();
         if first.is_ok() {
-            consumer.context().clear_forbidden();
+            consumer.context().note_forbidden(None);
         }
         let (mut received, mut room) = (Some(first), DRAIN);
         while let Some(result) = received {
@@ -233,7 +205,7 @@ impl<'a> Session<'a> {
         let is_read = |(partition, next): &(Partition, i64)| *next >= 0 && partitions.contains(partition);
         let offsets: BTreeMap<Partition, i64> = positions.filter(is_read).collect();
         // Fails with `_STATE` when a partition was revoked meanwhile: its new member stores its own offset.
-        let _ = self.consumer.0.store_offsets(&self.list(&offsets));
+        let _ = self.list(&offsets).and_then(|list| self.consumer.0.store_offsets(&list));
     }
 
     /// Returns errors after which the client must be replaced, and deals with all others.
@@ -251,7 +223,8 @@ impl<'a> Session<'a> {
                 tracing::info!("max.poll.interval.ms exceeded: the group removed this member; joining again");
             }
             error @ KafkaError::MessageConsumption(GroupAuthorizationFailed | TopicAuthorizationFailed) => {
-                self.consumer.0.context().forbidden(error, &self.shared.settings);
+                let text = kafka::KafkaError::from(error).explain(&self.shared.settings);
+                self.consumer.0.context().note_forbidden(Some(text));
             }
             // The monitor reports a Kafka that does not answer.
             error => tracing::debug!(%error, "Kafka"),
@@ -262,7 +235,7 @@ impl<'a> Session<'a> {
     /// Leaves the group. That blocks until Kafka answers, which may never happen.
     async fn close(self) {
         let member = self.consumer;
-        if tokio::time::timeout(CLOSE, kafka::blocking(move || drop(member))).await.is_err() {
+        if tokio::time::timeout(CLOSE, reader::blocking(move || drop(member))).await.is_err() {
             tracing::warn!(
                 "Kafka did not confirm in time that this member leaves the group; the session times out"
             );

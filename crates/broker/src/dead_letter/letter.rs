@@ -1,7 +1,5 @@
 //! The format of a dead letter on `dlq.SERVICE`: the record, and headers that describe its failure.
 
-use std::fmt::Write as _;
-
 use envelope::Topic;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -47,7 +45,7 @@ impl DeadLetter {
     pub fn read(letter: &Record) -> Option<Self> {
         let headers = letter.headers.as_ref()?.iter().filter(|header| !header.0.starts_with(PREFIX));
         Some(Self {
-            identity: letter.header_text(IDENTITY).map_or(Some(Vec::new()), from_hex)?,
+            identity: letter.header_text(IDENTITY).map_or(Some(Vec::new()), |text| hex::decode(text).ok())?,
             cause: letter.header_text(CAUSE)?.to_owned(),
             died_at: OffsetDateTime::parse(letter.header_text(TIME)?, &Rfc3339).ok()?,
             is_whole: letter.header(VALUE_HASH).is_none(),
@@ -78,14 +76,14 @@ pub(super) fn row(settings: &Settings, topic: Topic, record: &Record, identity: 
         text(TOPIC, record.topic.clone()),
         text(PARTITION, record.partition.to_string()),
         text(OFFSET, record.offset.to_string()),
-        text(IDENTITY, to_hex(identity)),
+        text(IDENTITY, hex::encode(identity)),
         text(CAUSE, cause.to_owned()),
         text(TIME, OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()),
     ]);
     if !is_whole {
         let value = record.value.as_deref().unwrap_or_default();
         headers.extend([
-            text(VALUE_HASH, to_hex(&Sha256::digest(value))),
+            text(VALUE_HASH, hex::encode(Sha256::digest(value))),
             text(VALUE_BYTES, value.len().to_string()),
         ]);
     }
@@ -101,16 +99,4 @@ pub(super) fn row(settings: &Settings, topic: Topic, record: &Record, identity: 
 /// Returns the part of a cause that Postgres and a header accept.
 pub(super) fn storable(cause: &str) -> String {
     cause.chars().filter(|c| *c != '\0').take(LONGEST_CAUSE).collect()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

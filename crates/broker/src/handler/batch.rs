@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use envelope::{Arrival, Cleanup, Event, Sequence};
+use envelope::{Arrival, Cleanup, Event, Headers, ParseError, Sequence};
 use time::OffsetDateTime;
 
 use super::Handler;
 use super::incoming::{Incoming, Received};
-use super::parse::{Parsed, parse};
 use crate::failure::{Failure, Rejected};
 use crate::record::Record;
 use crate::tx::Tx;
 
 /// The outcome of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// The handler applied the event.
     Applied,
@@ -28,12 +28,7 @@ pub enum Outcome {
 impl Outcome {
     /// The value of the metric's label `outcome`.
     pub(crate) fn label(&self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Repeated => "repeated",
-            Self::Skipped => "skipped",
-            Self::Dead(_) => "dead",
-        }
+        self.into()
     }
 }
 
@@ -78,17 +73,16 @@ pub(super) async fn apply<H: Handler>(
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
     for (index, record) in batch.records.iter().enumerate() {
         let parsed = match batch.rejected.get(&index) {
-            Some(cause) => Parsed::Dead(cause.clone()),
+            Some(cause) => Err(Outcome::Dead(cause.clone())),
             None => parse(record),
         };
         result.outcomes.push(match parsed {
-            Parsed::Event(event) => {
+            Ok(event) => {
                 indexes.push(index);
                 events.push(event);
                 Outcome::Applied
             }
-            Parsed::Unknown => Outcome::Skipped,
-            Parsed::Dead(cause) => Outcome::Dead(cause),
+            Err(outcome) => outcome,
         });
     }
     if events.is_empty() {
@@ -118,6 +112,37 @@ pub(super) async fn apply<H: Handler>(
     }
     handler.save(tx, state).await?;
     Ok(result)
+}
+
+/// Parses the event of a record. An unknown type is skipped: a newer version of the publisher wrote the record.
+fn parse<E: Event>(record: &Record) -> Result<Received<E>, Outcome> {
+    let dead = |cause: &str| Outcome::Dead(cause.to_owned());
+    if record.headers.is_none() {
+        return Err(dead("the headers are not readable: a name is not UTF-8"));
+    }
+    let ce_type = record.ce_type().ok_or_else(|| dead("header ce_type is missing or not readable"))?;
+    if !E::knows(ce_type) {
+        return Err(Outcome::Skipped);
+    }
+    let headers =
+        Headers::read(|name| record.header(name)).map_err(|error| Outcome::Dead(error.to_string()))?;
+    if !E::TOPIC.is_published_by(&headers.source) {
+        // The cause does not quote the header, which may be any text; the dead letter has it.
+        let owner = envelope::source(E::TOPIC.owner);
+        return Err(dead(&format!("header ce_source is not {owner}, which alone publishes on this topic")));
+    }
+    let key = record.key_text().ok_or_else(|| dead("the key is missing or not UTF-8"))?;
+    let event = E::parse(ce_type, key, record.value.as_deref()).map_err(|error| match error {
+        // The error of serde quotes parts of the value, which must not get into the cause on a personal topic.
+        ParseError::Data(_) if E::TOPIC.personal => dead("the value does not parse"),
+        error => Outcome::Dead(error.to_string()),
+    })?;
+    // Order and sequence are per key: an event under a wrong key has neither.
+    if event.key() != key {
+        return Err(dead("the key is not that of the event"));
+    }
+    let Headers { id, sequence, time, traceparent, .. } = headers;
+    Ok(Received { event, id, sequence, time, traceparent })
 }
 
 /// Compares the event's sequence with the last one of its aggregate, and stores it as the last one.

@@ -36,7 +36,6 @@ pub(super) async fn watch(outbox: Outbox, status: watch::Sender<RelayStatus>, st
 struct Oldest(Option<(i64, Instant, Duration)>);
 
 impl Oldest {
-    /// Notes which row is the oldest `now`.
     fn observe(&mut self, id: Option<i64>, now: Instant) -> Self {
         self.0 = match (self.0, id) {
             (Some((before, since, _)), Some(id)) if before == id => Some((id, since, now - since)),

@@ -20,7 +20,6 @@ const LONGEST_QUEUE: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A topic and a key.
 pub(super) type TopicKey = (String, Option<Vec<u8>>);
 
 #[derive(Debug, Default)]
@@ -31,7 +30,6 @@ pub(super) struct InFlight {
     /// Queues whose first row is not in flight.
     idle: HashSet<TopicKey>,
     bytes: usize,
-    /// The refused keys of each topic.
     refused: HashMap<String, Refused>,
 }
 
@@ -79,7 +77,6 @@ impl InFlight {
         ready
     }
 
-    /// Returns those of `ids` that were refused before.
     pub(super) fn refused(&self, ids: &[i64]) -> Vec<i64> {
         let queue = |id: &i64| self.by_key.get(self.keys.get(id)?);
         ids.iter().copied().filter(|id| queue(id).is_some_and(|queue| queue.refusals > 0)).collect()
@@ -155,12 +152,10 @@ impl InFlight {
         self.by_key.iter().filter(was_sent).map(|(key, _)| key)
     }
 
-    /// Returns the refusals of the rows that are held.
     pub(super) fn refusals(&self) -> BTreeSet<Refusal> {
         self.by_key.values().filter_map(|queue| queue.refusal.clone()).collect()
     }
 
-    /// Returns the topic of a row that is held.
     pub(super) fn topic(&self, id: i64) -> Option<&str> {
         self.keys.get(&id).map(|(topic, _)| topic.as_str())
     }

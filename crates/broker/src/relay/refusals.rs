@@ -3,53 +3,54 @@
 //! A refusal of one topic (its size limit, its ACL) does not concern other topics; an unreachable Kafka concerns all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 
+use crate::kafka::KafkaError;
 use crate::settings::Settings;
+
+/// The shortest time between two replacements because of the same error.
+const FATAL_AGAIN: Duration = Duration::from_secs(1);
+/// How long an error that does not repeat itself counts as the reason why rows wait.
+const FATAL_LASTS: Duration = Duration::from_secs(10);
 
 /// The reason why a row was not published.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
     /// No broker answered in time.
     Unreachable,
-    /// The producer cannot continue; [`Fatal`](super::fatal::Fatal) logs why.
+    /// The producer cannot continue; [`Fatal`] logs why.
     Ended,
     /// Kafka answered, and refused a row of this topic.
     Topic(String),
 }
 
 impl Refusal {
-    /// Returns the reason for an `error` of a row of `topic`.
-    pub(super) fn of(topic: &str, error: &KafkaError) -> Self {
+    pub(super) fn of(topic: &str, error: &ClientError) -> Self {
         use RDKafkaErrorCode::{
             AllBrokersDown, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, PurgeInflight,
             PurgeQueue, QueueFull, RequestTimedOut, Resolve,
         };
-        let unanswered = matches!(
-            error.rdkafka_error_code(),
-            Some(
-                AllBrokersDown
-                    | BrokerTransportFailure
-                    | MessageTimedOut
-                    | OperationTimedOut
-                    | PurgeInflight
-                    | PurgeQueue
-                    | QueueFull
-                    | RequestTimedOut
-                    | Resolve
-            )
-        );
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => Self::Ended,
-            _ if unanswered => Self::Unreachable,
+            Some(
+                AllBrokersDown
+                | BrokerTransportFailure
+                | MessageTimedOut
+                | OperationTimedOut
+                | PurgeInflight
+                | PurgeQueue
+                | QueueFull
+                | RequestTimedOut
+                | Resolve,
+            ) => Self::Unreachable,
             _ => Self::Topic(topic.to_owned()),
         }
     }
 
-    /// Returns the text for the operator.
-    pub(super) fn explain(&self, error: &KafkaError, settings: &Settings) -> String {
-        let error = crate::KafkaError::from(error.clone());
+    pub(super) fn explain(&self, error: &ClientError, settings: &Settings) -> String {
+        let error = KafkaError::from(error.clone());
         match self {
             Self::Topic(_) if !error.is_forbidden() => error.to_string(),
             _ => error.explain(settings),
@@ -119,13 +120,44 @@ impl Outages {
     }
 }
 
+/// The error that ended the last producer for good, until Kafka acknowledges a row. Without the right to write to any topic,
+/// each new producer ends with it, too.
+#[derive(Debug, Default)]
+pub(super) struct Fatal(Option<(String, Instant)>);
+
+impl Fatal {
+    /// Notes the error, logs it when it is another one than the last, and returns whether the producer must be replaced now.
+    pub(super) fn note(&mut self, error: &KafkaError, settings: &Settings) -> bool {
+        let why = error.explain(settings);
+        let is_known = self.text().is_some_and(|last| *last == why);
+        if is_known && self.0.as_ref().is_some_and(|(_, noted)| noted.elapsed() < FATAL_AGAIN) {
+            return false;
+        }
+        if !is_known {
+            tracing::error!("the Kafka producer cannot continue; creating a new one: {why}");
+        }
+        self.0 = Some((why, Instant::now()));
+        true
+    }
+
+    /// Forgets the error, because Kafka acknowledged a row.
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// Returns the error, and what to check.
+    pub(super) fn text(&self) -> Option<&String> {
+        self.0.as_ref().filter(|(_, noted)| noted.elapsed() < FATAL_LASTS).map(|(why, _)| why)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_a_refusal_that_kafka_answered_concerns_a_single_topic() {
-        let of = |code| Refusal::of("orders", &KafkaError::MessageProduction(code));
+        let of = |code| Refusal::of("orders", &ClientError::MessageProduction(code));
         assert_eq!(of(RDKafkaErrorCode::MessageTimedOut), Refusal::Unreachable);
         for answered in [
             RDKafkaErrorCode::MessageSizeTooLarge,

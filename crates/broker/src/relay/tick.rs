@@ -186,14 +186,10 @@ impl Relay {
         self.report_outages();
     }
 
-    /// Writes the outages to the status.
     pub(super) fn report_outages(&self) {
         let refused = self.outages.summary();
-        self.status.send_if_modified(|status| {
-            let changed = status.refused != refused;
-            status.refused = refused;
-            changed
-        });
+        self.status
+            .send_if_modified(|status| std::mem::replace(&mut status.refused, refused.clone()) != refused);
     }
 
     /// Publishes the state of a key again. On a compacted topic the last record of a key must be its state, and a late

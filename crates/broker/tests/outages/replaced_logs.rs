@@ -51,7 +51,7 @@ async fn run_command(bank: &PrivateBank, alarm: &str) {
     let to = RewindTo::Time(OffsetDateTime::parse(to, &Rfc3339).unwrap());
     let (settings, pool) = (bank.settings("ledger"), bank.pool("ledger"));
     let partition = Some(partition.parse().unwrap());
-    broker_ops::rewind_partition(&settings, &pool, "deposits", partition, to).await.unwrap();
+    broker_ops::rewind(&settings, &pool, "deposits", partition, to).await.unwrap();
 }
 
 /// Checks that the partition is stopped, and that the repair books the replacing records and nothing twice.

@@ -1,7 +1,7 @@
 //! Dead letters that are handled again after their causes are repaired.
 
 use broker::Subscription;
-use broker_ops::{DeadLetterFilter, Redrive, RedriveError, Redriven, Report, RewindTo};
+use broker_ops::{DeadLetterFilter, OpsError, Redrive, Redriven, Report, RewindTo};
 use envelope::Event as _;
 use sqlx::Executor as _;
 use time::OffsetDateTime;
@@ -17,11 +17,7 @@ impl Bank {
         self.try_redrive(wanted, action).await.unwrap()
     }
 
-    async fn try_redrive(
-        &self,
-        wanted: DeadLetterFilter,
-        action: Redrive,
-    ) -> Result<Vec<Report>, RedriveError> {
+    async fn try_redrive(&self, wanted: DeadLetterFilter, action: Redrive) -> Result<Vec<Report>, OpsError> {
         let mut reports = Vec::new();
         let subscriptions = [Subscription::new(Ledger)];
         let report = |report| reports.push(report);

@@ -1,6 +1,6 @@
 //! Rewinds of a service: repetitions change nothing.
 
-use broker_ops::{RewindError, RewindTo, Rewound};
+use broker_ops::{OpsError, RewindTo, Rewound};
 use time::OffsetDateTime;
 
 use crate::support::{Bank, Raw, until};
@@ -69,13 +69,13 @@ async fn an_impossible_target_is_refused_with_the_possible_ones() {
     let bank = Bank::open().await;
     bank.produce("deposits", 0, &deposits(1, 3)).await;
     let refused = bank.rewind(RewindTo::Offset(4)).await.unwrap_err();
-    assert!(matches!(refused, RewindError::Outside { offset: 4, longest: 3 }));
+    assert!(matches!(refused, OpsError::Outside { offset: 4, longest: 3 }));
     assert_eq!(refused.to_string(), "no partition reaches offset 4: the longest log ends at 3");
     // A partition that does not reach the offset stays where it is.
     let moved = bank.rewind(RewindTo::Offset(1)).await.unwrap();
     assert_eq!(moved, [Rewound { partition: 0, from: -2, to: 1 }]);
     let (settings, pool) = (bank.settings("ledger"), bank.pool("ledger"));
-    let refused = broker_ops::rewind(&settings, &pool, "withdrawals", RewindTo::End).await.unwrap_err();
-    assert!(matches!(refused, RewindError::NoTopic { .. }), "{refused}");
+    let refused = broker_ops::rewind(&settings, &pool, "withdrawals", None, RewindTo::End).await.unwrap_err();
+    assert!(matches!(refused, OpsError::NoTopic { .. }), "{refused}");
     bank.close().await;
 }

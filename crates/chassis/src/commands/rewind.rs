@@ -42,7 +42,7 @@ pub(super) async fn run<C: Args + Clone>(
     parts.expect_consumed(&options.topic)?;
     let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
     let Options { topic, to, partition } = &options;
-    for moved in broker_ops::rewind_partition(&broker, outbox.pool(), topic, *partition, *to).await? {
+    for moved in broker_ops::rewind(&broker, outbox.pool(), topic, *partition, *to).await? {
         let (from, to) = (place(moved.from), place(moved.to));
         program::say(format_args!("{topic}/{} {from} -> {to}", moved.partition));
     }

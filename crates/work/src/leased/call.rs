@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::queue::Queue;
 
-/// A call that has ended.
 pub(super) struct Ended<Q: Queue> {
     pub job: Q::Job,
     pub outcome: Q::Outcome,

@@ -18,6 +18,8 @@ const FAST: Duration = Duration::from_millis(100);
 pub(super) struct InFlight<Q: Queue> {
     recorder: Arc<Recorder<Q>>,
     concurrency: usize,
+    lease: Duration,
+    deadline: Duration,
     /// The most rows claimed ahead, and how many at present.
     most_ahead: usize,
     ahead: usize,
@@ -39,10 +41,14 @@ impl<Q: Queue> InFlight<Q> {
         free_calls: Arc<Semaphore>,
         concurrency: usize,
         most_ahead: usize,
+        lease: Duration,
+        deadline: Duration,
     ) -> Self {
         Self {
             recorder,
             concurrency,
+            lease,
+            deadline,
             most_ahead,
             ahead: 0,
             backlog: false,
@@ -75,15 +81,9 @@ impl<Q: Queue> InFlight<Q> {
     }
 
     /// Starts the call of a claimed row. Without a `permit` it waits until one of the concurrent calls is free.
-    pub(super) fn start(
-        &mut self,
-        job: Q::Job,
-        permit: Option<OwnedSemaphorePermit>,
-        lease: Duration,
-        deadline: Duration,
-    ) {
+    pub(super) fn start(&mut self, job: Q::Job, permit: Option<OwnedSemaphorePermit>) {
         let (queue, free_calls) = (Arc::clone(&self.recorder.queue), Arc::clone(&self.free_calls));
-        self.calls.spawn(call::call(queue, job, permit, free_calls, lease, deadline));
+        self.calls.spawn(call::call(queue, job, permit, free_calls, self.lease, self.deadline));
     }
 
     /// Waits until a call has ended or results are written, and starts to write the results that there are. Returns whether more

@@ -9,7 +9,6 @@ use crate::queue::Queue;
 /// The pause before results are written again.
 const RECORD_AGAIN: Duration = Duration::from_millis(300);
 
-/// Writes results, and counts how often.
 pub(super) struct Recorder<Q> {
     pub queue: Arc<Q>,
     results: AtomicU64,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Settings;
-use broker::maintenance::{Start, Tail};
+use broker_ops::{Start, Tail};
 use envelope::Cleanup;
 use tokio_util::sync::CancellationToken;
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::maintenance::{LogReader, Partition};
+use broker::maintenance::Partition;
 use broker::{KafkaError, Settings};
+use broker_ops::LogReader;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use tokio_util::sync::CancellationToken;
@@ -82,7 +83,7 @@ impl Clients {
             seen.push(SeenGroup {
                 service: (*service).to_owned(),
                 members: self.members(service).await?,
-                committed: offsets.committed(TOPICS.to_vec()).await?,
+                committed: offsets.committed(&TOPICS).await?,
             });
         }
         Ok(seen)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{Applier, report};
+use super::{Applier, Shared, report};
 use crate::assignment::Assignment;
 use crate::failure::Failure;
 use crate::handler::{Batch, Guard, Handled, Outcome, Subscription};
@@ -12,25 +12,16 @@ use crate::positions::{self, Position, PositionUpdate, Positions, Updated};
 use crate::record::Record;
 use crate::{dead_letter, pause, trace};
 
-/// The result of one attempt to apply a part of a batch.
 pub(super) enum Attempt {
-    Committed,
+    Committed(Committed),
     /// Another transaction moved a position.
     Stale,
     /// The part would exceed the limit of dead letters in a row.
     TooManyDeadLetters,
-    Failed(Failure),
-}
-
-/// The result of a transaction.
-enum Transaction {
-    Committed(Committed),
-    Stale,
-    TooManyDeadLetters,
 }
 
 /// A committed part: the outcomes of its records, and how many dead letters in a row there are now.
-struct Committed {
+pub(super) struct Committed {
     handled: Handled,
     new_dead_letters: usize,
     dead_in_a_row: u64,
@@ -45,29 +36,26 @@ impl Applier {
         part: &Range<usize>,
         rejected: &BTreeMap<usize, String>,
         assignment: &Assignment,
-    ) -> Attempt {
+    ) -> Result<Attempt, Failure> {
         let started = Instant::now();
         let topic = subscription.topic().name;
         let records = &records[part.clone()];
         let rejected = rejected.range(part.clone()).map(|(at, cause)| (at - part.start, cause.clone()));
         let rejected = rejected.collect();
         let batch = Batch { records, rejected: &rejected, guard: Guard::On };
-        let updates = assignment.updates(ends(records, &self.settings.topic_name(topic)));
-        let committed = match self.transact(subscription, batch, &updates).await {
-            Ok(Transaction::Committed(committed)) => committed,
-            Ok(Transaction::Stale) => return Attempt::Stale,
-            Ok(Transaction::TooManyDeadLetters) => return Attempt::TooManyDeadLetters,
-            Err(failure) => return Attempt::Failed(failure),
+        let updates = assignment.updates(ends(records, &self.shared.settings.topic_name(topic)));
+        let attempt = self.transact(subscription, batch, &updates).await?;
+        let Attempt::Committed(Committed { handled, new_dead_letters, dead_in_a_row }) = &attempt else {
+            return Ok(attempt);
         };
-        let Committed { handled, new_dead_letters, dead_in_a_row } = committed;
         assignment.advance(updates);
-        self.dead_letter_limit.set(topic, dead_in_a_row);
-        self.status.send_if_modified(|status| status.stuck.take().is_some());
+        self.dead_letter_limit.set(topic, *dead_in_a_row);
+        self.shared.status.send_if_modified(|status| status.stuck.take().is_some());
         let took = started.elapsed();
-        report::count(subscription, records, &handled, new_dead_letters, took);
+        report::count(subscription, records, handled, *new_dead_letters, took);
         self.restored_publishers.report(topic, records, &handled.regenerated);
         trace::handled(topic, records, &handled.outcomes, took);
-        Attempt::Committed
+        Ok(attempt)
     }
 
     async fn transact(
@@ -75,12 +63,12 @@ impl Applier {
         subscription: &Subscription,
         batch: Batch<'_>,
         updates: &[PositionUpdate],
-    ) -> Result<Transaction, Failure> {
-        let topic = subscription.topic();
-        let mut tx = self.outbox.begin().await?;
+    ) -> Result<Attempt, Failure> {
+        let (topic, Shared { settings, outbox, .. }) = (subscription.topic(), &*self.shared);
+        let mut tx = outbox.begin().await?;
         let position = positions::update(&mut tx, updates).await?;
         if position == Updated::Stale {
-            return Ok(Transaction::Stale);
+            return Ok(Attempt::Stale);
         }
         let handled = subscription.apply(&mut tx, batch).await?;
         let outcomes = || batch.records.iter().zip(&handled.outcomes);
@@ -89,25 +77,25 @@ impl Applier {
             Outcome::Applied | Outcome::Repeated | Outcome::Skipped => None,
         });
         let dead: Vec<_> = dead.collect();
-        let new = dead_letter::write(&mut tx, &self.settings, topic, &dead).await?;
+        let new = dead_letter::write(&mut tx, settings, topic, &dead).await?;
         // A record that was dead before says nothing about the present deployment.
         let is_new = |(record, outcome): &(&Record, &Outcome)| {
             !matches!(outcome, Outcome::Dead(_)) || new.contains(&(record.partition, record.offset))
         };
-        let limit = subscription.policy().dead_letter_limit.unwrap_or(self.settings.dead_letter_limit);
+        let limit = subscription.policy().dead_letter_limit.unwrap_or(settings.dead_letter_limit);
         let counted = outcomes().filter(is_new).map(|(_, outcome)| outcome);
         let Some(dead_in_a_row) = self.dead_letter_limit.after(topic.name, limit, counted) else {
-            return Ok(Transaction::TooManyDeadLetters);
+            return Ok(Attempt::TooManyDeadLetters);
         };
         if position == Updated::AdvancedOverDeadLetters {
             let applied = outcomes().filter(|(_, outcome)| **outcome == Outcome::Applied);
             let applied = applied.map(|(record, _)| record);
-            dead_letter::mark_redriven(&mut tx, &self.settings, topic, applied).await?;
+            dead_letter::mark_redriven(&mut tx, settings, topic, applied).await?;
         }
         pause::at("consumer.applied").await;
         tx.commit().await?;
         pause::at("consumer.committed").await;
-        Ok(Transaction::Committed(Committed { new_dead_letters: new.len(), handled, dead_in_a_row }))
+        Ok(Attempt::Committed(Committed { new_dead_letters: new.len(), handled, dead_in_a_row }))
     }
 }
 

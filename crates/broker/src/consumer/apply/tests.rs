@@ -4,7 +4,7 @@ use super::*;
 
 fn refusals(attempts: Option<u32>, length: usize) -> Refusals {
     let attempts = attempts.and_then(NonZeroU32::new);
-    Refusals::new(Policy { attempts, ..Policy::DEFAULT }, length)
+    Refusals::new(Policy { attempts, ..Policy::default() }, length)
 }
 
 fn retry() -> Failure {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker_ops::{RewindError, RewindTo, Rewound};
+use broker_ops::{OpsError, RewindTo, Rewound};
 
 use super::{Bank, Raw, comes_true, until};
 use crate::events::{Deposits, Made};
@@ -139,7 +139,7 @@ impl Bank {
         }
     }
 
-    pub(crate) async fn rewind(&self, to: RewindTo) -> Result<Vec<Rewound>, RewindError> {
-        broker_ops::rewind(&self.settings("ledger"), &self.pool("ledger"), "deposits", to).await
+    pub(crate) async fn rewind(&self, to: RewindTo) -> Result<Vec<Rewound>, OpsError> {
+        broker_ops::rewind(&self.settings("ledger"), &self.pool("ledger"), "deposits", None, to).await
     }
 }

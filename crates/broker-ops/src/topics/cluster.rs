@@ -1,20 +1,50 @@
-//! Reads the settings that topics have.
+//! A client for the settings of topics.
 //!
 //! rdkafka 0.39 drops the error of each resource in the answers to `DescribeConfigs` and `AlterConfigs`. So a topic without any
 //! setting is one that may not be read, and whether a change was accepted shows only when the settings are read again.
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{ConfigEntry, ResourceSpecifier};
+use broker::maintenance::missing_right;
+use broker::{KafkaError, Settings, TopicsError};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 
 use super::spec::Spec;
-use super::{Cluster, CreateTopicsError};
 
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a broker may need to know a new topic, and changed settings: several brokers that start together need seconds.
 const KNOWN: Duration = Duration::from_secs(10);
 const STABLE_WITHIN: Duration = Duration::from_secs(3);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The reason why topics could not be created or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateTopicsError {
+    /// Kafka does not answer, or a topic has another number of partitions.
+    #[error(transparent)]
+    Topics(#[from] TopicsError),
+    /// Kafka refuses to create a topic, or to show or change its settings.
+    #[error("Kafka refuses to create topic {topic}, or to show or change its settings: {reason}")]
+    Refused {
+        /// The topic's full name.
+        topic: String,
+        /// Kafka's reason.
+        reason: String,
+    },
+}
+
+impl CreateTopicsError {
+    pub(super) fn refused(settings: &Settings, topic: &str, code: RDKafkaErrorCode) -> Self {
+        let is_forbidden = KafkaError::from(ClientError::Global(code)).is_forbidden();
+        let right = || format!(": {}", missing_right("it", &settings.program, true));
+        let help = if is_forbidden { right() } else { String::new() };
+        Self::Refused { topic: topic.to_owned(), reason: format!("{code}{help}") }
+    }
+}
 
 /// The settings of one topic.
 #[derive(Debug)]
@@ -32,12 +62,24 @@ impl Present {
     }
 }
 
-/// Returns the value of a setting.
-pub(super) fn value<'a>(entries: &'a [ConfigEntry], name: &str) -> Option<&'a str> {
-    entries.iter().find(|entry| entry.name == name)?.value.as_deref()
+pub(super) struct Cluster<'a> {
+    pub admin: AdminClient<DefaultClientContext>,
+    pub settings: &'a Settings,
+    pub options: AdminOptions,
 }
 
-impl Cluster<'_> {
+impl<'a> Cluster<'a> {
+    pub(super) fn new(settings: &'a Settings) -> Result<Self, CreateTopicsError> {
+        let config: ClientConfig = settings.client_properties().into_iter().collect();
+        let admin = config.create().map_err(|error| TopicsError::unreachable(settings, error))?;
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+        Ok(Self { admin, settings, options })
+    }
+
+    pub(super) fn unreachable(&self, error: ClientError) -> CreateTopicsError {
+        TopicsError::unreachable(self.settings, error).into()
+    }
+
     /// Returns the settings of each topic, in the order of `specs`.
     pub(super) async fn describe(&self, specs: &[Spec]) -> Result<Vec<Present>, CreateTopicsError> {
         // Another service's `migrate` may have created a topic a moment ago, and this broker does not know it yet.

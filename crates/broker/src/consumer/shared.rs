@@ -1,4 +1,27 @@
-//! The state of a consumer, for health checks.
+//! The parts of a consumer that all its sessions use, among them its state for health checks.
+
+use std::collections::BTreeMap;
+
+use envelope::Topic;
+use tokio::sync::watch;
+
+use crate::handler::Subscription;
+use crate::settings::Settings;
+use crate::tx::Outbox;
+
+pub(super) struct Shared {
+    pub settings: Settings,
+    pub outbox: Outbox,
+    /// By topic, without the prefix.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    pub status: watch::Sender<ConsumerStatus>,
+}
+
+impl Shared {
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        self.subscriptions.values().map(Subscription::topic).collect()
+    }
+}
 
 /// The state of a consumer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Applies events that a service has published to its own database, with a handler of the topic that it owns.
+//! Applies records outside of the consumer, in the caller's transaction.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,27 @@ use broker::{Failure, Subscription, Tx};
 use envelope::names;
 use sqlx::Executor as _;
 
-/// Applies those of `records` that the database does not have, in the caller's transaction, and returns the outcome of each.
+/// Applies `record` and returns its outcome. After [`Outcome::Dead`] the transaction must be rolled back.
+pub(crate) async fn one(
+    tx: &mut Tx,
+    subscription: &Subscription,
+    record: &Record,
+    guard: Guard,
+) -> Result<Outcome, Failure> {
+    let batch = Batch { records: std::slice::from_ref(record), rejected: &BTreeMap::new(), guard };
+    match subscription.apply(tx, batch).await {
+        Ok(handled) => Ok(handled.outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),
+        Err(Failure::Record { cause, .. } | Failure::SomeRecord(cause)) => Ok(Outcome::Dead(cause)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Applies those of `records`, which the service has published itself on a topic that it owns, that its database does not
+/// have. Returns the outcome of each.
 ///
 /// Nothing is appended, because all of it was published before. The generations of the events are dropped first: an
 /// aggregate's version is a plain number.
-pub(super) async fn apply(
+pub(crate) async fn forward(
     tx: &mut Tx,
     own: &Subscription,
     records: &mut [Record],
