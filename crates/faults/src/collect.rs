@@ -1,6 +1,7 @@
 //! Reads the history of a site: topics from their beginning, tables, the gateway's ledger, mails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use checker::{History, Mail, Record, Tables, tables};
 use serde::de::DeserializeOwned;
@@ -21,8 +22,8 @@ impl Site {
         history.calls.clone_from(&record.calls);
         history.calls.sort_by_key(|call| call.sent);
         history.idle_at.clone_from(&record.idle_at);
-        history.interruptions = self.interruptions();
-        history.republished = self.kind() == Kind::Rewritten;
+        history.interruptions = self.interruptions.load(Ordering::Relaxed);
+        history.republished = self.kind == Kind::Rewritten;
         Ok(history)
     }
 

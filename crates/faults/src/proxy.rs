@@ -56,9 +56,16 @@ impl Proxy {
         Ok(Self { mode })
     }
 
-    /// Sets what happens from now on, also with the connections that are open.
+    /// Sets the treatment from now on, also of the connections that are open.
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Sets the treatment until `time` has passed.
+    pub(crate) async fn set_for(&self, mode: Mode, time: Duration) {
+        self.set(mode);
+        sleep(time).await;
+        self.set(Mode::Pass);
     }
 }
 

@@ -57,8 +57,7 @@ async fn an_erased_customer_is_not_notified(shop: &Shop, inbox: &Inbox) {
     let order = shop.order_of("gone@example.com", "MUG", 1, "pm_card_visa").await;
     shop.confirmed(&order.id).await;
     shop.queue(inbox, &["gone", "ada"], "PEN").await;
-    let erasure = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "gone@example.com"}));
-    assert_eq!(shop.operator(erasure).send().await.unwrap().status(), 202);
+    shop.erase("order", "gone@example.com").await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
     shop.restock("PEN", 5).await;
     inbox.mail("ada@example.com", BACK).await;

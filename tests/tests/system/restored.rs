@@ -84,8 +84,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
     let placed = shop.order("MUG", 3, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    let erase = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "eve@example.com"}));
-    assert_eq!(shop.operator(erase).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    shop.erase("order", "eve@example.com").await;
     shop.system.quiesce().await.unwrap();
     let notified = (messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await);
 

@@ -11,8 +11,8 @@ use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS, STOCK};
 use system_tests::Random;
 use tokio::time::sleep;
 
-use super::{STOPPING, between};
-use crate::site::Site;
+use super::between;
+use crate::site::{STOPPING, Site};
 
 /// The services whose events and rows bring everything back. After a restore of notification, unsubscriptions are missing
 /// (docs/restore.md).
