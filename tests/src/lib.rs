@@ -8,9 +8,10 @@
     reason = "a test helper panics"
 )]
 
+#![expect(missing_docs, reason = "a name says what a helper does")]
+
 mod clock;
 mod collector;
-mod flood;
 mod forge;
 mod mail;
 mod orders;
@@ -20,6 +21,8 @@ mod random;
 mod subscribers;
 mod wait;
 
+use std::process::Output;
+
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Builder, System};
@@ -28,8 +31,7 @@ use time::format_description::well_known::Rfc3339;
 
 pub use clock::WrongClock;
 pub use collector::{Collector, Recorded};
-pub use flood::flood;
-pub use forge::{Forged, run};
+pub use forge::{Forged, flood};
 pub use mail::{At, Inbox, Mail, Reaction};
 pub use orders::{Placed, total};
 pub use personal::tables_with;
@@ -51,7 +53,6 @@ impl Shop {
         Self::with(System::builder()).await
     }
 
-    /// Starts a system from a builder.
     pub async fn with(builder: Builder) -> Self {
         let http = Client::builder().no_proxy().build().expect("a client");
         Self { system: builder.start().await.expect("the system starts"), http }
@@ -106,7 +107,6 @@ impl Shop {
         .await;
     }
 
-    /// Restocks a product.
     pub async fn restock(&self, sku: &str, quantity: i64) {
         let inventory = self.system.url("inventory");
         let post = self.http.post(format!("{inventory}/products/{sku}/restock"));
@@ -174,6 +174,21 @@ impl Shop {
         })
         .await
     }
+}
+
+/// Runs a command of a service. Returns its standard output when it succeeds, else its standard error.
+pub async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
+    let Output { status, stdout, stderr } =
+        shop.system.command(service).args(arguments).output().await.unwrap();
+    let (output, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    if !status.success() {
+        return Err(errors);
+    }
+    assert!(
+        errors.is_empty() && !output.contains("ERROR"),
+        "unexpected output of {service} {arguments:?}:\n{errors}{output}"
+    );
+    Ok(output)
 }
 
 /// Whether the entries of a history are sorted by time.

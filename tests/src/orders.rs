@@ -8,7 +8,6 @@ use crate::Shop;
 /// The answer to a placed order.
 #[derive(Debug, Clone)]
 pub struct Placed {
-    /// The order's id.
     pub id: String,
     /// The token that cancels the order.
     pub cancel_token: String,

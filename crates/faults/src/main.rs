@@ -102,7 +102,6 @@ fn pick(random: &mut Random) -> Fault {
 struct Run {
     seed: u64,
     arguments: Arguments,
-    /// The rounds so far.
     rounds: usize,
     site: Option<Present>,
 }

@@ -20,9 +20,9 @@ pub(crate) enum Mode {
     Pass,
     /// Passes them on after a pause, in both directions.
     Delay(Duration),
-    /// Holds those of the clients, while the server's pass.
+    /// Holds the clients' bytes, while the server's pass.
     HoldRequests,
-    /// Holds those of the server, while the clients' pass.
+    /// Holds the server's bytes, while the clients' pass.
     HoldAnswers,
     /// Closes each connection, also new ones.
     Cut,

@@ -109,12 +109,10 @@ impl Site {
         Ok(site)
     }
 
-    /// The proxy before Kafka.
     pub(crate) fn kafka(&self) -> anyhow::Result<&Proxy> {
         Ok(&self.proxies()?[0])
     }
 
-    /// The proxy before Postgres.
     pub(crate) fn postgres(&self) -> anyhow::Result<&Proxy> {
         Ok(&self.proxies()?[1])
     }
@@ -137,12 +135,10 @@ impl Site {
         self.giving_up.load(Ordering::Relaxed)
     }
 
-    /// The names of the services.
     pub(crate) fn services(&self) -> Vec<String> {
         self.shop.system.services().map(str::to_owned).collect()
     }
 
-    /// A random service.
     pub(crate) fn any_service(&self, random: &mut Random) -> String {
         random.pick(&self.services()).clone()
     }
@@ -152,12 +148,10 @@ impl Site {
         self.shop.system.service(&self.any_service(random))
     }
 
-    /// The second instance of a service.
     pub(crate) fn second(&self, service: &str) -> &Daemon {
         self.shop.system.instance(service, INSTANCES)
     }
 
-    /// All processes of the services.
     pub(crate) fn daemons(&self) -> impl Iterator<Item = &Daemon> {
         let system = &self.shop.system;
         system.services().flat_map(|service| (1..=INSTANCES).map(|number| system.instance(service, number)))

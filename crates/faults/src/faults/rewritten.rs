@@ -100,7 +100,6 @@ async fn readers(site: &Site, topic: Topic) -> anyhow::Result<Vec<String>> {
     Ok(readers)
 }
 
-/// Runs a command of a service.
 async fn run(site: &Site, service: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = site.shop.system.command(service);
     // `migrate` changes the schema, which the service's own role may not.
