@@ -75,6 +75,13 @@ impl Shop {
         self.metric(service, "process_resident_memory_bytes ").await.unwrap_or(f64::INFINITY) / 1e6
     }
 
+    /// Returns the status and the body of a health check (`ready`, `consuming`) of an instance; `None` without an answer.
+    pub async fn health(&self, service: &str, number: usize, check: &str) -> Option<(StatusCode, Value)> {
+        let url = format!("{}/health/{check}", self.system.ops_url(service, number));
+        let answer = self.http.get(url).send().await.ok()?;
+        Some((answer.status(), answer.json().await.ok()?))
+    }
+
     /// The URL of a path of a service's API.
     pub fn at(&self, service: &str, path: &str) -> String {
         format!("{}{path}", self.system.url(service))

@@ -56,6 +56,13 @@ impl Shop {
         self.ends(&placed.id, ["cancelled", "refunded", "released"]).await;
     }
 
+    /// Makes the payment gateway fail every call, or work again.
+    pub async fn set_gateway_outage(&self, outage: bool) {
+        let put = self.http().put(self.at("payment", "/gateway"));
+        let put = put.json(&json!({"latency_ms": 0, "outage": outage}));
+        assert!(self.operator(put).send().await.unwrap().status().is_success());
+    }
+
     /// Returns the operator's view of an order's payment.
     pub async fn payment(&self, id: &str) -> Value {
         let get = self.http().get(self.at("payment", &format!("/payments/{id}")));

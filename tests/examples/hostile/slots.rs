@@ -59,13 +59,7 @@ async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
         sleep(PAUSE).await;
     }
     sleep(HELD).await;
-    let ready = target
-        .shop
-        .http()
-        .get(format!("{}/health/ready", target.shop.system.ops_url("order", 1)))
-        .send()
-        .await;
-    let is_ready = ready.is_ok_and(|answer| answer.status() == 200);
+    let is_ready = target.shop.health("order", 1, "ready").await.is_some_and(|(status, _)| status == 200);
     let found = format!("at most {fullest:.0} open at once; ready: {is_ready}");
     Outcome { found, held: is_ready }
 }

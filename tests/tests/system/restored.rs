@@ -33,19 +33,15 @@ async fn restore(shop: &Shop, service: &str) {
 
 /// Waits until the service says that its database is older than what was published.
 async fn is_held(shop: &Shop, service: &str) {
-    let ready = format!("{}/health/ready", shop.system.ops_url(service, 1));
     let said = eventually(&format!("{service} notices that its database is older"), async || {
-        let answer = shop.http().get(&ready).send().await.ok()?;
-        let status = answer.status();
-        let said: Value = answer.json().await.ok()?;
+        let (status, said) = shop.health(service, 1, "ready").await?;
         let history = said["checks"]["history"]["detail"].as_str()?.to_owned();
         (status == StatusCode::SERVICE_UNAVAILABLE && history.contains("restored --dry-run"))
             .then_some(history)
     })
     .await;
     assert!(said.contains(&format!("{service} restored --dry-run")), "{said}");
-    let consuming = format!("{}/health/consuming", shop.system.ops_url(service, 1));
-    assert_eq!(shop.http().get(consuming).send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(shop.health(service, 1, "consuming").await.unwrap().0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 /// Repairs the database and starts the service again.

@@ -146,12 +146,10 @@ async fn all_but_one_idle(site: &Site, stopped: &str) -> anyhow::Result<BTreeSet
 
 /// Waits until a health check of a service fails with a message that contains `text`.
 async fn wait_until_reported(site: &Site, service: &str, check: &str, text: &str) -> anyhow::Result<()> {
-    let url = format!("{}/health/{check}", site.shop.system.ops_url(service, 1));
     let (started, mut last) = (Instant::now(), String::new());
     while started.elapsed() < WITHIN {
-        if let Ok(answer) = site.shop.http().get(&url).send().await {
-            let status = answer.status().as_u16();
-            last = answer.text().await.unwrap_or_default();
+        if let Some((status, report)) = site.shop.health(service, 1, check).await {
+            last = report.to_string();
             if status == 503 && last.contains(text) {
                 return Ok(());
             }
