@@ -1,4 +1,4 @@
-//! The history of a run, as the collector reads it after the run. It can be written to a file and read again.
+//! The history of a run, as the collector reads it after the run. serde writes a history to a file and reads it again.
 
 use std::collections::BTreeSet;
 
@@ -102,7 +102,7 @@ pub struct Mail {
     pub to: String,
     /// The delivery that its header `Message-ID` names.
     pub delivery: DeliveryId,
-    /// Whether it is about an order; otherwise it is about a subscription.
+    /// Whether the mail is about an order; otherwise it is about a subscription.
     pub about_order: bool,
     pub accepted: bool,
     pub at: u64,

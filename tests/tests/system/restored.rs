@@ -115,7 +115,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     }
     assert_eq!((messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await), notified);
 
-    // What is decided from now on is newer than all before, whatever its number.
+    // Events of the new generation are newer than all before, whatever their sequence.
     shop.cancel(&kept).await;
     shop.ends(&kept.id, ["cancelled", "refunded", "released"]).await;
     shop.system.quiesce().await.unwrap();
