@@ -7,7 +7,6 @@
     clippy::missing_panics_doc,
     reason = "a test helper panics"
 )]
-
 #![expect(missing_docs, reason = "a name says what a helper does")]
 
 mod clock;

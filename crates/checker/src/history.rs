@@ -62,23 +62,13 @@ pub enum Request {
         key: String,
     },
     /// `POST /subscriptions`
-    Subscribe {
-        email: String,
-        sku: String,
-    },
+    Subscribe { email: String, sku: String },
     /// `POST /subscriptions/unsubscribe`
-    Unsubscribe {
-        email: String,
-        sku: String,
-    },
+    Unsubscribe { email: String, sku: String },
     /// `POST /erasures` of the notification service
-    EraseContact {
-        email: String,
-    },
+    EraseContact { email: String },
     /// `POST /erasures` of the order service, once the notification service has accepted the same
-    Erase {
-        email: String,
-    },
+    Erase { email: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bench::{NOISY, write};
+use bench::NOISY;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -24,8 +24,8 @@ pub(crate) fn is_noisy(runs: &[Run]) -> bool {
 pub(crate) fn write(runs: &[Run], docs: &Path) -> anyhow::Result<()> {
     let now = OffsetDateTime::now_utc();
     let data = json!({"at": now.format(&Rfc3339)?, "machine": bench::machine(), "runs": runs});
-    write(docs, "domino.json", &(serde_json::to_string_pretty(&data)? + "\n"))?;
-    write(docs, "domino.svg", &plot::svg(runs))?;
+    bench::write(docs, "domino.json", &(serde_json::to_string_pretty(&data)? + "\n"))?;
+    bench::write(docs, "domino.svg", &plot::svg(runs))?;
     let before = std::fs::read_to_string(docs.join("domino.md")).unwrap_or_default();
     let before = before.split(HEADING).next().unwrap_or_default().trim_end();
     let noise = if is_noisy(runs) { " **The machine was too busy to trust these figures.**" } else { "" };
@@ -34,7 +34,7 @@ pub(crate) fn write(runs: &[Run], docs: &Path) -> anyhow::Result<()> {
         bench::machine(),
         now.date()
     );
-    write(docs, "domino.md", &(head + &tables(runs)))
+    bench::write(docs, "domino.md", &(head + &tables(runs)))
 }
 
 /// One table per run.

@@ -63,7 +63,8 @@ pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
         slowest = slowest.max(started.elapsed());
     }
     let after = target.shop.memory("order").await;
-    let all = if ended == TIMES * ENDLESS { "all".to_owned() } else { format!("{ended} of {}", TIMES * ENDLESS) };
+    let all =
+        if ended == TIMES * ENDLESS { "all".to_owned() } else { format!("{ended} of {}", TIMES * ENDLESS) };
     let found =
         format!("{before:.0} MB before, {after:.0} after; {all} ended after {:.1} s", slowest.as_secs_f64());
     Outcome { found, held: after < LIMIT && slowest < ENDED && ended == TIMES * ENDLESS }
