@@ -38,7 +38,7 @@ impl WrongClock {
         clock
     }
 
-    /// Lets it jump, also for the processes that run.
+    /// Changes the shift, also for the processes that run.
     pub fn set_ahead_by(&self, seconds: i64) {
         self.shift.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
     }

@@ -23,7 +23,6 @@ pub struct Collector {
 pub struct Recorded {
     /// The service that sent the span (`service.name`).
     pub service: String,
-    /// The span's name.
     pub name: String,
     /// The trace id, in hex.
     pub trace: String,

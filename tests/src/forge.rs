@@ -1,12 +1,17 @@
-//! Records that a client other than the services writes to a topic, and a helper to run the commands of a service.
+//! Records that a client other than the services writes to a topic.
 
-use std::process::Output;
+use std::time::Duration;
 
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use testkit::kafka_client;
+use tokio::time::MissedTickBehavior;
 
-use crate::{Shop, TIMEOUT};
+use crate::{Random, Shop, TIMEOUT};
+
+/// The interval between two portions of a flood.
+const TICK: Duration = Duration::from_millis(20);
 
 /// A forged record with all headers of an event.
 #[derive(Debug, Clone)]
@@ -33,7 +38,6 @@ impl Forged {
         self
     }
 
-    /// Sets the value.
     #[must_use]
     pub fn with_value(self, value: impl Into<String>) -> Self {
         Self { value: value.into(), ..self }
@@ -58,7 +62,7 @@ impl Shop {
 }
 
 /// The headers of the first event of a key.
-pub(crate) fn headers(source: &str, event_type: &str) -> OwnedHeaders {
+fn headers(source: &str, event_type: &str) -> OwnedHeaders {
     let pairs = [
         ("ce_specversion", "1.0"),
         ("ce_id", "0198c0de-0000-7000-8000-000000000001"),
@@ -78,17 +82,28 @@ fn replace(headers: &OwnedHeaders, key: &str, value: Option<&[u8]>) -> OwnedHead
     others.fold(OwnedHeaders::new(), OwnedHeaders::insert).insert(Header { key, value })
 }
 
-/// Runs a command of a service. Returns its standard output when it succeeds, else its standard error.
-pub async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
-    let Output { status, stdout, stderr } =
-        shop.system.command(service).args(arguments).output().await.unwrap();
-    let (output, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    if !status.success() {
-        return Err(errors);
+/// Writes `notification.sent` events of `seconds` at `per_second` to the topic of this full name, which only the board reads.
+pub async fn flood(brokers: &str, topic: &str, per_second: u32, seconds: u32) {
+    let producer: FutureProducer = kafka_client(brokers).set("linger.ms", "5").create().unwrap();
+    let (mut ticks, mut random) = (tokio::time::interval(TICK), Random::new(u64::from(per_second)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (total, per_tick) = (per_second * seconds, per_second.div_ceil(50));
+    for event in 0..total {
+        if event % per_tick == 0 {
+            ticks.tick().await;
+        }
+        let order = format!("01920000-0000-7000-8000-{:012x}", random.below(1 << 40));
+        let value = format!(
+            r#"{{"channel":"log","delivery_id":"{order}","kind":"order_confirmed","order_id":"{order}"}}"#
+        );
+        loop {
+            let record = FutureRecord::to(topic).key(&order).payload(&value);
+            match producer.send_result(record.headers(headers("/notification", "notification.sent.v1"))) {
+                Ok(_) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => ticks.tick().await,
+                Err((error, _)) => panic!("{error}"),
+            };
+        }
     }
-    assert!(
-        errors.is_empty() && !output.contains("ERROR"),
-        "unexpected output of {service} {arguments:?}:\n{errors}{output}"
-    );
-    Ok(output)
+    tokio::task::spawn_blocking(move || producer.flush(TIMEOUT)).await.unwrap().unwrap();
 }

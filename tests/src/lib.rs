@@ -7,10 +7,10 @@
     clippy::missing_panics_doc,
     reason = "a test helper panics"
 )]
+#![expect(missing_docs, reason = "a name says what a helper does")]
 
 mod clock;
 mod collector;
-mod flood;
 mod forge;
 mod mail;
 mod orders;
@@ -20,6 +20,8 @@ mod random;
 mod subscribers;
 mod wait;
 
+use std::process::Output;
+
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Builder, System};
@@ -28,8 +30,7 @@ use time::format_description::well_known::Rfc3339;
 
 pub use clock::WrongClock;
 pub use collector::{Collector, Recorded};
-pub use flood::flood;
-pub use forge::{Forged, run};
+pub use forge::{Forged, flood};
 pub use mail::{At, Inbox, Mail, Reaction};
 pub use orders::{Placed, total};
 pub use personal::tables_with;
@@ -51,7 +52,6 @@ impl Shop {
         Self::with(System::builder()).await
     }
 
-    /// Starts a system from a builder.
     pub async fn with(builder: Builder) -> Self {
         let http = Client::builder().no_proxy().build().expect("a client");
         Self { system: builder.start().await.expect("the system starts"), http }
@@ -72,6 +72,13 @@ impl Shop {
     /// Returns the resident memory of a service's first instance, in MB; infinite when it does not answer.
     pub async fn memory(&self, service: &str) -> f64 {
         self.metric(service, "process_resident_memory_bytes ").await.unwrap_or(f64::INFINITY) / 1e6
+    }
+
+    /// Returns the status and the body of a health check (`ready`, `consuming`) of an instance; `None` without an answer.
+    pub async fn health(&self, service: &str, number: usize, check: &str) -> Option<(StatusCode, Value)> {
+        let url = format!("{}/health/{check}", self.system.ops_url(service, number));
+        let answer = self.http.get(url).send().await.ok()?;
+        Some((answer.status(), answer.json().await.ok()?))
     }
 
     /// The URL of a path of a service's API.
@@ -106,7 +113,6 @@ impl Shop {
         .await;
     }
 
-    /// Restocks a product.
     pub async fn restock(&self, sku: &str, quantity: i64) {
         let inventory = self.system.url("inventory");
         let post = self.http.post(format!("{inventory}/products/{sku}/restock"));
@@ -174,6 +180,21 @@ impl Shop {
         })
         .await
     }
+}
+
+/// Runs a command of a service. Returns its standard output when it succeeds, else its standard error.
+pub async fn run(shop: &Shop, service: &str, arguments: &[&str]) -> Result<String, String> {
+    let Output { status, stdout, stderr } =
+        shop.system.command(service).args(arguments).output().await.unwrap();
+    let (output, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    if !status.success() {
+        return Err(errors);
+    }
+    assert!(
+        errors.is_empty() && !output.contains("ERROR"),
+        "unexpected output of {service} {arguments:?}:\n{errors}{output}"
+    );
+    Ok(output)
 }
 
 /// Whether the entries of a history are sorted by time.

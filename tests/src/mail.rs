@@ -24,10 +24,8 @@ pub struct Inbox {
     port: u16,
 }
 
-/// The reaction of the server to a mail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reaction {
-    /// The server accepts the mail.
     #[default]
     Accept,
     /// The server rejects the mail temporarily (4xx).
@@ -41,7 +39,6 @@ pub enum Reaction {
 /// A mail received over SMTP.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// The recipient.
     pub to: String,
     /// Headers and body, decoded from quoted-printable.
     pub text: String,
@@ -85,7 +82,6 @@ impl Inbox {
         self.react(if refusing { Reaction::Reject } else { Reaction::Accept });
     }
 
-    /// Sets the reaction to mails.
     pub fn react(&self, reaction: Reaction) {
         *self.reaction.lock().unwrap() = reaction;
     }
@@ -106,7 +102,6 @@ impl Inbox {
         self.script.pause(pause);
     }
 
-    /// Makes the server announce SMTPUTF8.
     pub fn announce_utf8(&self) {
         self.script.announce_utf8();
     }
@@ -138,13 +133,11 @@ impl Inbox {
         *self.pause.lock().unwrap() = pause;
     }
 
-    /// Returns the back-in-stock mails, in the order of their arrival.
     pub fn back_in_stock(&self) -> Vec<Mail> {
         let mails = self.mails.lock().unwrap();
         mails.iter().filter(|mail| mail.text.contains(BACK)).cloned().collect()
     }
 
-    /// Returns the number of accepted mails.
     pub fn count(&self) -> usize {
         self.mails.lock().unwrap().len()
     }
@@ -190,7 +183,6 @@ impl Mail {
             .to_owned()
     }
 
-    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }

@@ -8,7 +8,6 @@ use crate::Shop;
 /// The answer to a placed order.
 #[derive(Debug, Clone)]
 pub struct Placed {
-    /// The order's id.
     pub id: String,
     /// The token that cancels the order.
     pub cancel_token: String,
@@ -55,6 +54,13 @@ impl Shop {
     pub async fn refund(&self, placed: &Placed) {
         self.cancel(placed).await;
         self.ends(&placed.id, ["cancelled", "refunded", "released"]).await;
+    }
+
+    /// Makes the payment gateway fail every call, or work again.
+    pub async fn set_gateway_outage(&self, outage: bool) {
+        let put = self.http().put(self.at("payment", "/gateway"));
+        let put = put.json(&json!({"latency_ms": 0, "outage": outage}));
+        assert!(self.operator(put).send().await.unwrap().status().is_success());
     }
 
     /// Returns the operator's view of an order's payment.

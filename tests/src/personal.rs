@@ -1,7 +1,7 @@
-//! Personal data: the customer of an order, and the tables that contain an address.
+//! Personal data: the customer of an order, the erasure of an address, and the tables that contain it.
 
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::Shop;
@@ -14,6 +14,13 @@ impl Shop {
         assert_eq!(answer.status(), StatusCode::OK);
         let order: Value = answer.json().await.unwrap();
         order["customer_id"].as_str().unwrap_or_else(|| panic!("{order}")).to_owned()
+    }
+
+    /// Sends `POST /erasures` to a service and expects 202, whether the service knows the address or not.
+    pub async fn erase(&self, service: &str, email: &str) {
+        let post = self.http().post(self.at(service, "/erasures")).json(&json!({"email": email}));
+        let status = self.operator(post).send().await.unwrap().status();
+        assert_eq!(status, StatusCode::ACCEPTED, "POST /erasures of {service}");
     }
 }
 

@@ -14,39 +14,29 @@ pub struct Latencies(Histogram<u64>);
 /// The percentiles of a load, in milliseconds.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Percentiles {
-    /// The number of latencies.
     pub count: u64,
-    /// The median.
     pub p50: f64,
-    /// The 90th percentile.
     pub p90: f64,
-    /// The 99th percentile.
     pub p99: f64,
-    /// The 99.9th percentile.
     pub p999: f64,
-    /// The largest latency.
     pub max: f64,
 }
 
 impl Latencies {
-    /// No latencies yet.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self(Histogram::new_with_max(LARGEST, 3)?))
     }
 
-    /// These latencies.
     pub fn of(latencies: impl IntoIterator<Item = Duration>) -> anyhow::Result<Self> {
         let mut all = Self::new()?;
         latencies.into_iter().for_each(|latency| all.record(latency));
         Ok(all)
     }
 
-    /// Adds a latency.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LARGEST));
     }
 
-    /// Returns the percentiles.
     pub fn percentiles(&self) -> Percentiles {
         let at = |share: f64| self.0.value_at_quantile(share) as f64 / 1e3;
         Percentiles {

@@ -10,14 +10,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::shop;
 
+/// The number of products that orders choose from.
+pub(crate) const PRODUCTS: usize = 1000;
 /// The connections of a closed loop.
 const CONNECTIONS: usize = 64;
 /// The most requests in flight of an open loop.
 const IN_FLIGHT: usize = 256;
 
-/// The rate of requests.
 #[derive(Debug, Clone, Copy)]
 pub enum Rate {
     /// As fast as 64 connections go.
@@ -26,7 +26,6 @@ pub enum Rate {
     Open(f64),
 }
 
-/// The result of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer {
     /// The order's id; `None` when the order was not accepted.
@@ -37,10 +36,8 @@ pub struct Answer {
     pub latency: Duration,
 }
 
-/// The results of a load.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The accepted orders.
     pub accepted: Vec<Answer>,
     /// The number of requests that were not accepted.
     pub refused: u64,
@@ -58,8 +55,14 @@ impl Outcome {
 /// A function that is called with each answer, while the load runs.
 pub type Observer = Arc<dyn Fn(&Answer) + Send + Sync>;
 
-/// Loads the order service at `address` (`host:port`) for `length`, and calls `observe` with each answer.
-pub async fn run(address: &str, rate: Rate, length: Duration, observe: &Observer) -> Outcome {
+/// Loads the order service at `address` (`host:port`) for `length`.
+pub async fn run(address: &str, rate: Rate, length: Duration) -> Outcome {
+    let ignore: Observer = Arc::new(|_| ());
+    run_observed(address, rate, length, &ignore).await
+}
+
+/// Loads the order service as [`run`] does, and calls `observe` with each answer.
+pub async fn run_observed(address: &str, rate: Rate, length: Duration, observe: &Observer) -> Outcome {
     let (workers, interval) = match rate {
         Rate::Closed => (CONNECTIONS, None),
         Rate::Open(rate) => (IN_FLIGHT, Some(1.0 / rate)),
@@ -79,11 +82,6 @@ pub async fn run(address: &str, rate: Rate, length: Duration, observe: &Observer
     }
     outcome.took = start.elapsed();
     outcome
-}
-
-/// An observer that ignores the answers.
-pub fn unobserved() -> Observer {
-    Arc::new(|_| ())
 }
 
 /// The times at which requests are due.
@@ -117,7 +115,7 @@ impl Schedule {
 async fn work(mut client: Client, schedule: Schedule, observe: Observer) -> Vec<Answer> {
     let mut answers = Vec::new();
     while let Some(due) = schedule.next().await {
-        let answer = client.post("/orders", shop::order()).await;
+        let answer = client.post("/orders", order()).await;
         let latency = due.elapsed();
         let body = answer.ok().filter(|(status, _)| status.is_success());
         let id =
@@ -127,6 +125,20 @@ async fn work(mut client: Client, schedule: Schedule, observe: Observer) -> Vec<
         answers.push(answer);
     }
     answers
+}
+
+/// The body of an order: two of the products, for a new customer.
+fn order() -> String {
+    let id = Uuid::new_v4();
+    let (first, second) = id.as_u64_pair();
+    let product = |number: u64| usize::try_from(number % PRODUCTS as u64).unwrap_or(0);
+    // Two different products: an order names each product once.
+    let (first, second) = (product(first), product(second >> 2));
+    let second = if first == second { (second + 1) % PRODUCTS } else { second };
+    format!(
+        r#"{{"email":"bench-{}@example.com","items":[{{"sku":"sku-{first}","quantity":1}},{{"sku":"sku-{second}","quantity":2}}],"payment_method":"pm_card_visa"}}"#,
+        id.simple()
+    )
 }
 
 #[derive(Deserialize)]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use testkit::{Daemon, Servers};
+use testkit::Servers;
 use tokio::process::Command;
 
 use bench::cpu::Meter;
+use bench::shop::server_pids;
 
 const TABLES: &str = "
     DROP SCHEMA IF EXISTS bench CASCADE;
@@ -49,8 +50,8 @@ pub(crate) async fn run(
     pgbench.arg(format!("--client={clients}")).arg(format!("--jobs={}", clients.min(2)));
     pgbench.arg(format!("--time={}", length.as_secs()));
     pgbench.args(rate.map(|rate| format!("--rate={rate}"))).arg(servers.postgres_url());
-    let postgres = servers.postgres().and_then(Daemon::pid).map(|pid| ("postgres".to_owned(), pid));
-    let meter = Meter::start(postgres.into_iter().collect())?;
+    let postgres = server_pids(servers).filter(|(name, _)| name == "postgres");
+    let meter = Meter::start(postgres.collect())?;
     let output = pgbench.kill_on_drop(true).output().await.context("starting pgbench")?;
     let used = meter.used()?;
     std::fs::remove_file(&script)?;

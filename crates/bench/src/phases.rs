@@ -1,10 +1,12 @@
 //! The phases of the benchmark. Each measures the system and its yardstick one right after the other.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use testkit::Servers;
+use uuid::Uuid;
 
 use crate::figure::{Measured, median};
 use crate::pgbench::{self, Floor};
@@ -12,7 +14,7 @@ use crate::report::Results;
 use crate::{Lengths, hop, sustain};
 use bench::cpu::{self, Meter};
 use bench::latency::{Latencies, Percentiles};
-use bench::load::{self, Outcome, Rate};
+use bench::load::{self, Answer, Outcome, Rate};
 use bench::shop::Shop;
 
 const CLIENTS: usize = 64;
@@ -55,8 +57,8 @@ pub(crate) async fn accepted(
 
 async fn closed(shop: &Shop, length: Duration, results: &mut Results) -> anyhow::Result<Outcome> {
     results.others(cpu::quiet(shop.pids(), QUIET).await?);
-    let outcome = load::run(&shop.address(), Rate::Closed, length, &load::unobserved()).await;
-    let latency = Latencies::of(outcome.accepted.iter().map(|order| order.latency))?.percentiles();
+    let outcome = load::run(&shop.address(), Rate::Closed, length).await;
+    let latency = until_answered(&outcome)?;
     results.raw("accepted", load(&outcome, &latency));
     shop.notifications(&outcome.accepted, DRAIN).await?;
     Ok(outcome)
@@ -104,7 +106,7 @@ pub(crate) async fn cpu_per_order(
     results: &mut Results,
 ) -> anyhow::Result<f64> {
     let meter = Meter::start(shop.pids())?;
-    let outcome = load::run(&shop.address(), Rate::Open(rate), length, &load::unobserved()).await;
+    let outcome = load::run(&shop.address(), Rate::Open(rate), length).await;
     shop.notifications(&outcome.accepted, DRAIN).await?;
     let used = meter.used()?;
     results.others(used.others_share);
@@ -115,16 +117,12 @@ pub(crate) async fn cpu_per_order(
 /// Loads the shop at this rate, and prints the CPU per order and the latency until the notification.
 pub(crate) async fn steady(shop: &Shop, rate: f64, length: Duration) -> anyhow::Result<()> {
     let meter = Meter::start(shop.pids())?;
-    let outcome = load::run(&shop.address(), Rate::Open(rate), length, &load::unobserved()).await;
+    let outcome = load::run(&shop.address(), Rate::Open(rate), length).await;
     let notified = shop.notifications(&outcome.accepted, DRAIN).await?;
     let used = meter.used()?;
     let orders = outcome.accepted.len() as f64;
-    let until = outcome
-        .accepted
-        .iter()
-        .filter_map(|order| notified.get(&order.accepted?)?.duration_since(order.due).ok());
-    let latency = Latencies::of(until)?.percentiles();
-    let answers = Latencies::of(outcome.accepted.iter().map(|order| order.latency))?.percentiles();
+    let latency = until_notified(&outcome, &notified)?;
+    let answers = until_answered(&outcome)?;
     println!(
         "{rate:.0} per second: {:.2} ms of CPU per order, p50 {:.1} ms, p99 {:.1} ms until the notification; p50 {:.1} ms until the answer",
         used.total() * 1e3 / orders,
@@ -148,13 +146,9 @@ pub(crate) async fn latency(
 ) -> anyhow::Result<()> {
     let rate = sustained / 2.0;
     results.others(cpu::quiet(shop.pids(), QUIET).await?);
-    let outcome = load::run(&shop.address(), Rate::Open(rate), lengths.half, &load::unobserved()).await;
+    let outcome = load::run(&shop.address(), Rate::Open(rate), lengths.half).await;
     let notified = shop.notifications(&outcome.accepted, DRAIN).await?;
-    let until = outcome
-        .accepted
-        .iter()
-        .filter_map(|order| notified.get(&order.accepted?)?.duration_since(order.due).ok());
-    let latency = Latencies::of(until)?.percentiles();
+    let latency = until_notified(&outcome, &notified)?;
     let commit = pgbench::run(servers, 16, lengths.floor, Some(rate)).await?.latency;
     let hop = hop::latencies(servers.brokers(), rate, lengths.floor).await?.percentiles();
     let floor = COMMITS * commit + HOPS * hop.p50;
@@ -186,7 +180,7 @@ pub(crate) async fn drain(
     for service in CONSUMERS {
         shop.system.service(service).stop(Duration::from_secs(15)).await;
     }
-    let outcome = load::run(&shop.address(), Rate::Open(rate), lengths.outage, &load::unobserved()).await;
+    let outcome = load::run(&shop.address(), Rate::Open(rate), lengths.outage).await;
     results.others(cpu::quiet(shop.pids(), QUIET).await?);
     let started = Instant::now();
     futures::future::try_join_all(CONSUMERS.map(|service| shop.system.service(service).start())).await?;
@@ -202,6 +196,17 @@ pub(crate) async fn drain(
         values: format!("{drained:.0} / {rate:.0} per second"),
     });
     Ok(())
+}
+
+/// The latencies from the time at which an order was due until its answer.
+fn until_answered(outcome: &Outcome) -> anyhow::Result<Percentiles> {
+    Ok(Latencies::of(outcome.accepted.iter().map(|order| order.latency))?.percentiles())
+}
+
+/// The latencies from the time at which an order was due until its notification.
+fn until_notified(outcome: &Outcome, notified: &HashMap<Uuid, SystemTime>) -> anyhow::Result<Percentiles> {
+    let until = |order: &Answer| notified.get(&order.accepted?)?.duration_since(order.due).ok();
+    Ok(Latencies::of(outcome.accepted.iter().filter_map(until))?.percentiles())
 }
 
 fn load(outcome: &Outcome, latency: &Percentiles) -> Value {

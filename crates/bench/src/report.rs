@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
+use bench::{NOISY, write};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::figure::{Bound, FIGURES, Figure, Measured};
 
-/// The share of the CPU that other processes may use before a run counts as too noisy.
-const NOISY: f64 = 0.15;
 /// The section of the report that is not written by hand.
 const HEADING: &str = "## Measured";
 
@@ -94,12 +92,8 @@ impl Results {
 
     /// Writes the three files into `docs`. Replaces only the section "Measured" of bench.md.
     pub(crate) fn write(&self, docs: &Path) -> anyhow::Result<()> {
-        let write = |name: &str, text: String| {
-            let file = docs.join(name);
-            std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
-        };
-        write("bench.json", serde_json::to_string_pretty(&self.json()?)? + "\n")?;
-        write("bench.svg", self.svg())?;
+        write(docs, "bench.json", &(serde_json::to_string_pretty(&self.json()?)? + "\n"))?;
+        write(docs, "bench.svg", &self.svg())?;
         let report = docs.join("bench.md");
         let present = std::fs::read_to_string(&report).unwrap_or_default();
         let (before, section) = present.split_once(HEADING).unwrap_or((&present, ""));
@@ -117,7 +111,7 @@ impl Results {
             self.table(),
             self.notes.join(" ")
         );
-        write("bench.md", text)
+        write(docs, "bench.md", &text)
     }
 
     /// A bar per figure: how far it is from its "must", on a logarithmic scale. Green bars meet it.
@@ -161,7 +155,7 @@ fn options() -> String {
     given.concat().replace(" --write docs", " --report")
 }
 
-/// How many times better than its bound a ratio is.
+/// The factor by which a ratio is better than its bound.
 fn score(bound: Bound, ratio: f64) -> f64 {
     match bound {
         Bound::AtLeast(bound) => ratio / bound,

@@ -13,10 +13,8 @@ use testkit::{Builder, Servers, System};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::load::Answer;
+use crate::load::{Answer, PRODUCTS};
 
-/// The number of products that orders choose from.
-const PRODUCTS: usize = 1000;
 /// The units of each product: the most that one restock may bring.
 const UNITS: i64 = 1_000_000;
 /// The number of requests in flight while the catalogue is created. More would each open a connection to Postgres at once,
@@ -26,25 +24,10 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// A running system.
 pub struct Shop {
-    /// The processes.
     pub system: System,
     servers: Arc<Servers>,
     notification: PgPool,
     http: reqwest::Client,
-}
-
-/// The body of an order: two of the products, for a new customer.
-pub fn order() -> String {
-    let id = Uuid::new_v4();
-    let (first, second) = id.as_u64_pair();
-    let product = |number: u64| usize::try_from(number % PRODUCTS as u64).unwrap_or(0);
-    // Two different products: an order names each product once.
-    let (first, second) = (product(first), product(second >> 2));
-    let second = if first == second { (second + 1) % PRODUCTS } else { second };
-    format!(
-        r#"{{"email":"bench-{}@example.com","items":[{{"sku":"sku-{first}","quantity":1}},{{"sku":"sku-{second}","quantity":2}}],"payment_method":"pm_card_visa"}}"#,
-        id.simple()
-    )
 }
 
 impl Shop {
@@ -80,7 +63,6 @@ impl Shop {
         self.operator("inventory", reqwest::Method::PUT, &format!("/products/{sku}"), &product).await
     }
 
-    /// Restocks a product.
     pub async fn restock(&self, sku: &str, units: i64) -> anyhow::Result<()> {
         let path = format!("/products/{sku}/restock");
         self.operator("inventory", reqwest::Method::POST, &path, &json!({"quantity": units})).await
@@ -127,7 +109,6 @@ impl Shop {
         instances.collect()
     }
 
-    /// The database of the notification service.
     pub fn notification(&self) -> &PgPool {
         &self.notification
     }

@@ -32,7 +32,7 @@ impl Run {
         self.outcome.refused == 0 && end <= self.rate && growth <= self.rate / 4.0
     }
 
-    /// How many more orders waited in the last third than in the middle third.
+    /// The orders that waited in the last third of the load, less those in the middle third.
     fn growth(&self) -> f64 {
         let third = self.length / 3;
         let mean = |from: Duration, to: Duration| {
@@ -43,7 +43,7 @@ impl Run {
         mean(2 * third, self.length) - mean(third, 2 * third)
     }
 
-    /// How many orders waited at the end of the load.
+    /// The orders that waited at the end of the load.
     fn end(&self) -> f64 {
         self.lag.iter().rev().find(|(at, _)| *at <= self.length).map_or(0.0, |(_, lag)| *lag)
     }
@@ -63,9 +63,9 @@ impl Run {
 
 /// Loads the shop at `rate` for `length` and samples the lag. Returns when the backlog is processed.
 pub(crate) async fn at(shop: &Shop, rate: f64, length: Duration) -> anyhow::Result<Run> {
-    let (address, before, observe) = (shop.address(), shop.notified().await?, load::unobserved());
+    let (address, before) = (shop.address(), shop.notified().await?);
     let start = Instant::now();
-    let loading = load::run(&address, Rate::Open(rate), length, &observe);
+    let loading = load::run(&address, Rate::Open(rate), length);
     tokio::pin!(loading);
     let (mut lag, mut outcome) = (Vec::new(), None);
     let mut ticks = tokio::time::interval(SAMPLE);

@@ -78,6 +78,16 @@ impl<'h> Facts<'h> {
     }
 }
 
+/// The events of a key, in the order of their sequences.
+pub(crate) fn events_of<'l, 'h, E>(log: &'l Log<'h, E>, key: &impl ToString) -> &'l [Published<'h, E>] {
+    log.get(key.to_string().as_str()).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The verbs of the events' types: `captured` of `payment.captured.v1`.
+pub(crate) fn verbs<E: Event>(events: &[Published<'_, E>]) -> Vec<&'static str> {
+    events.iter().filter_map(|published| published.event.ce_type().split('.').nth(1)).collect()
+}
+
 fn genuine(history: &History, topic: Topic) -> impl Iterator<Item = &Record> {
     let of_topic = history.records.iter().filter(move |record| record.topic == topic.name);
     of_topic.filter(|record| history.injected.is_empty() || !history.injected.contains(&record.place()))

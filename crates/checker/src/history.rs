@@ -1,4 +1,4 @@
-//! The history of a run, as the collector reads it after the run. It can be written to a file and read again.
+//! The history of a run, as the collector reads it after the run. serde writes a history to a file and reads it again.
 
 use std::collections::BTreeSet;
 
@@ -29,10 +29,8 @@ pub struct History {
     pub republished: bool,
 }
 
-/// A request of a client and its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Call {
-    /// The request.
     pub request: Request,
     /// The time before it was sent.
     pub sent: u64,
@@ -40,11 +38,9 @@ pub struct Call {
     pub answered: Option<u64>,
     /// The status of the answer; 0 without one.
     pub status: u16,
-    /// The body of the answer.
     pub answer: String,
 }
 
-/// A request as its client sent it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -52,7 +48,6 @@ pub enum Request {
     Place {
         /// The idempotency key, the same for all attempts.
         key: String,
-        /// The body.
         body: Value,
     },
     /// `GET /orders/{id}`
@@ -61,81 +56,53 @@ pub enum Request {
     Cancel(OrderId),
     /// `POST /products/{sku}/restock`
     Restock {
-        /// The product.
         sku: String,
-        /// The quantity.
         quantity: i64,
         /// The idempotency key, the same for all attempts.
         key: String,
     },
     /// `POST /subscriptions`
-    Subscribe {
-        /// The address.
-        email: String,
-        /// The product.
-        sku: String,
-    },
+    Subscribe { email: String, sku: String },
     /// `POST /subscriptions/unsubscribe`
-    Unsubscribe {
-        /// The address.
-        email: String,
-        /// The product.
-        sku: String,
-    },
+    Unsubscribe { email: String, sku: String },
     /// `POST /erasures` of the notification service
-    EraseContact {
-        /// The address.
-        email: String,
-    },
+    EraseContact { email: String },
     /// `POST /erasures` of the order service, once the notification service has accepted the same
-    Erase {
-        /// The address.
-        email: String,
-    },
+    Erase { email: String },
 }
 
-/// A record of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The topic, without the system's prefix.
     pub topic: String,
-    /// The partition.
     pub partition: i32,
-    /// The offset.
     pub offset: i64,
-    /// The key.
     pub key: String,
     /// The value; `None` for a tombstone.
     pub value: Option<String>,
-    /// Names and values of the headers.
     pub headers: Vec<(String, String)>,
 }
 
-/// The place of a record: topic, partition and offset.
+/// The topic, partition and offset of a record.
 pub type Location = (String, i32, i64);
 
 /// A mail that the notification service sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
-    /// The recipient.
     pub to: String,
     /// The delivery that its header `Message-ID` names.
     pub delivery: DeliveryId,
-    /// Whether it is about an order; otherwise it is about a subscription.
+    /// Whether the mail is about an order; otherwise it is about a subscription.
     pub about_order: bool,
-    /// Whether the mail server accepted it.
     pub accepted: bool,
-    /// The time of its arrival.
     pub at: u64,
 }
 
 impl Record {
-    /// The place of the record.
     pub fn place(&self) -> Location {
         (self.topic.clone(), self.partition, self.offset)
     }
 
-    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }

@@ -5,6 +5,8 @@
 //! per contradiction. Of the services, the crate knows only the order's state machine: the histories of orders must be paths
 //! of its table. `tests/tampered.rs` shows for each invariant a history that it rejects.
 
+#![expect(missing_docs, reason = "a field is named as the column or the value that it holds")]
+
 mod facts;
 mod history;
 mod money;
@@ -24,7 +26,6 @@ pub use tables::Tables;
 /// A rule that every history of the system obeys.
 #[derive(Debug, Clone, Copy)]
 pub struct Invariant {
-    /// The name.
     pub name: &'static str,
     /// Returns the evidence of each contradiction: ids, offsets, values.
     pub check: fn(&Facts<'_>) -> Vec<String>,
@@ -33,7 +34,6 @@ pub struct Invariant {
 /// A contradiction in a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
-    /// The name of the invariant.
     pub invariant: &'static str,
     /// The ids, offsets and values that contradict each other.
     pub evidence: String,

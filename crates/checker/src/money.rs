@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use envelope::Event as _;
 use events::PaymentEvent;
 use events::values::OrderId;
 
+use crate::facts::{events_of, verbs};
 use crate::{Facts, Invariant, tables};
 
 pub(crate) const INVARIANTS: &[Invariant] = &[
@@ -116,9 +116,8 @@ fn events_match_ledger(facts: &Facts<'_>) -> Vec<String> {
             found.push(format!("order {id}: the events say {claimed:?}, the ledger {account:?}"));
         }
     }
-    let silent = accounts.iter().filter(|(id, account)| {
-        account.authorized > 0 && !facts.payments.contains_key(id.to_string().as_str())
-    });
+    let is_silent = |id| events_of(&facts.payments, id).is_empty();
+    let silent = accounts.iter().filter(|(id, account)| account.authorized > 0 && is_silent(*id));
     found.extend(silent.map(|(id, account)| format!("order {id} has {account:?} and no event")));
     found
 }
@@ -127,10 +126,7 @@ fn events_match_ledger(facts: &Facts<'_>) -> Vec<String> {
 fn payments_follow_their_life(facts: &Facts<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for row in &facts.history.tables.payments {
-        let id = row.id.to_string();
-        let events = facts.payments.get(id.as_str()).map_or(&[][..], Vec::as_slice);
-        let types: Vec<&str> =
-            events.iter().filter_map(|published| published.event.ce_type().split('.').nth(1)).collect();
+        let types = verbs(events_of(&facts.payments, &row.id));
         let lives = match types[..] {
             [.., last] => last == row.status,
             [] => row.status == "pending",
@@ -143,7 +139,7 @@ fn payments_follow_their_life(facts: &Facts<'_>) -> Vec<String> {
                 | ["declined" | "voided"]
         );
         if !(lives && known) {
-            found.push(format!("payment {id} is {}, its events are {types:?}", row.status));
+            found.push(format!("payment {} is {}, its events are {types:?}", row.id, row.status));
         }
     }
     found

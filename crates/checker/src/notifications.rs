@@ -5,10 +5,10 @@ mod line;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use envelope::Event as _;
 use events::values::{DeliveryId, OrderId};
 use events::{NotificationEvent, NotificationKind, OrderEvent, PaymentEvent};
 
+use crate::facts::{events_of, verbs};
 use crate::history::{Mail, Request};
 use crate::tables::Delivery;
 use crate::{Facts, Invariant};
@@ -165,8 +165,7 @@ fn deliveries_match_their_events(facts: &Facts<'_>) -> Vec<String> {
     let mut rows = BTreeMap::new();
     for row in &facts.history.tables.deliveries {
         rows.insert(row.id.to_string(), row);
-        let last = facts.notifications.get(row.id.to_string().as_str()).and_then(|events| events.last());
-        let published = last.map(|last| last.event.ce_type().split('.').nth(1).unwrap_or_default());
+        let published = verbs(events_of(&facts.notifications, &row.id)).pop();
         let ended = matches!(row.status.as_str(), "sent" | "failed");
         if published.is_some_and(|published| published != row.status) || (ended && published.is_none()) {
             found.push(format!("{row:?}, its last event is {published:?}"));

@@ -10,6 +10,7 @@ use events::values::OrderId;
 use order::machine::{Payment, Stock};
 use serde_json::Value;
 
+use crate::facts::events_of;
 use crate::history::{Call, Request};
 use crate::tables;
 use crate::{Facts, Invariant};
@@ -231,8 +232,7 @@ fn reads_are_monotonic(facts: &Facts<'_>) -> Vec<String> {
 fn events_match_rows(facts: &Facts<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for row in facts.rows.values() {
-        let id = row.id.to_string();
-        let events = facts.orders.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+        let events = events_of(&facts.orders, &row.id);
         let types: Vec<&str> = events.iter().map(|published| published.event.ce_type()).collect();
         let matches = match (&events.first().map(|first| &first.event), row.status.as_str()) {
             (Some(OrderEvent::Placed(placed)), status) => {
@@ -251,7 +251,7 @@ fn events_match_rows(facts: &Facts<'_>) -> Vec<String> {
             _ => false,
         };
         if !matches {
-            found.push(format!("order {id} is {}, its events are {types:?}", row.status));
+            found.push(format!("order {} is {}, its events are {types:?}", row.id, row.status));
         }
     }
     let unknown =

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use envelope::Event as _;
-
+use crate::facts::{events_of, verbs};
 use crate::history::Request;
 use crate::{Facts, Invariant, tables};
 
@@ -52,7 +51,7 @@ fn events_are_possible(facts: &Facts<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for row in &facts.history.tables.stock {
         let mut restocks = 0;
-        for published in facts.stock.get(row.sku.as_str()).into_iter().flatten() {
+        for published in events_of(&facts.stock, &row.sku) {
             let level = published.event.level();
             let came_in = row.restocked + row.corrected.max(0);
             let possible = 0 <= level.available
@@ -111,9 +110,8 @@ fn reservations_match_orders(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     for (id, order) in &facts.rows {
-        let events = facts.reservations.get(id.to_string().as_str()).map_or(&[][..], Vec::as_slice);
-        let types: Vec<&str> =
-            events.iter().filter_map(|published| published.event.ce_type().split('.').nth(1)).collect();
+        let events = events_of(&facts.reservations, id);
+        let types = verbs(events);
         let status = rows.get(id).map(|row| row.status.as_str());
         let ends = match (order.status.as_str(), &types[..]) {
             ("confirmed", ["reserved", "committed"]) => status == Some("committed"),

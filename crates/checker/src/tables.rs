@@ -12,7 +12,7 @@ macro_rules! rows {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub struct $name {
-            $(#[doc = concat!("The column `", stringify!($column), "`.")] pub $column: $type,)*
+            $(pub $column: $type,)*
         }
     )*};
 }
@@ -64,42 +64,28 @@ rows! {
     Lease { name: String, live: bool, }
 }
 
-/// The tables of one service that belong to the broker.
+/// The broker's tables of one service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Broker {
-    /// The events that are not published yet.
     pub outbox: Vec<Outbox>,
-    /// The positions.
     pub positions: Vec<Position>,
-    /// The dead letters.
     pub dead_letters: Vec<DeadLetter>,
-    /// The leases.
     pub leases: Vec<Lease>,
 }
 
 /// The tables of all services.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tables {
-    /// order: the orders.
     pub orders: Vec<Order>,
-    /// order: the customers.
     pub customers: Vec<Customer>,
-    /// payment: the payments.
     pub payments: Vec<Payment>,
-    /// The gateway's authorizations.
     pub authorizations: Vec<Authorization>,
-    /// The gateway's refunds.
     pub refunds: Vec<Refund>,
-    /// inventory: the catalogue.
     pub products: Vec<Product>,
-    /// inventory: the stock.
     pub stock: Vec<Stock>,
-    /// inventory: the reservations.
     pub reservations: Vec<Reservation>,
-    /// notification: the deliveries.
     pub deliveries: Vec<Delivery>,
-    /// notification: the subscriptions.
     pub subscriptions: Vec<Subscription>,
-    /// The broker's tables, per service.
+    /// By service.
     pub brokers: BTreeMap<String, Broker>,
 }

@@ -34,7 +34,7 @@ enum Change {
 
 fn change() -> impl Strategy<Value = (prop::sample::Index, Change)> {
     let bytes = || {
-        // What parsers of JSON, numbers and texts stumble over.
+        // Input that parsers of JSON, numbers and texts often mishandle.
         let special = [
             "\\u0000",
             "null",

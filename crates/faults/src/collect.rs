@@ -1,6 +1,7 @@
 //! Reads the history of a site: topics from their beginning, tables, the gateway's ledger, mails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use checker::{History, Mail, Record, Tables, tables};
 use serde::de::DeserializeOwned;
@@ -21,8 +22,8 @@ impl Site {
         history.calls.clone_from(&record.calls);
         history.calls.sort_by_key(|call| call.sent);
         history.idle_at.clone_from(&record.idle_at);
-        history.interruptions = self.interruptions();
-        history.republished = self.kind() == Kind::Rewritten;
+        history.interruptions = self.interruptions.load(Ordering::Relaxed);
+        history.republished = self.kind == Kind::Rewritten;
         Ok(history)
     }
 
@@ -30,20 +31,19 @@ impl Site {
     pub(crate) async fn look(&self) -> anyhow::Result<History> {
         let mut tables = Tables::default();
         let mut order = self.database("order").await?;
-        tables.orders = rows(&mut order, "SELECT to_jsonb(t) FROM orders t").await?;
-        tables.customers = rows(&mut order, "SELECT to_jsonb(t) FROM customers t").await?;
+        tables.orders = table(&mut order, "orders").await?;
+        tables.customers = table(&mut order, "customers").await?;
         let mut payment = self.database("payment").await?;
-        tables.payments = rows(&mut payment, "SELECT to_jsonb(t) FROM payments t").await?;
-        tables.authorizations =
-            rows(&mut payment, "SELECT to_jsonb(t) FROM gateway.authorizations t").await?;
-        tables.refunds = rows(&mut payment, "SELECT to_jsonb(t) FROM gateway.refunds t").await?;
+        tables.payments = table(&mut payment, "payments").await?;
+        tables.authorizations = table(&mut payment, "gateway.authorizations").await?;
+        tables.refunds = table(&mut payment, "gateway.refunds").await?;
         let mut inventory = self.database("inventory").await?;
-        tables.products = rows(&mut inventory, "SELECT to_jsonb(t) FROM products t").await?;
-        tables.stock = rows(&mut inventory, "SELECT to_jsonb(t) FROM stock t").await?;
-        tables.reservations = rows(&mut inventory, "SELECT to_jsonb(t) FROM reservations t").await?;
+        tables.products = table(&mut inventory, "products").await?;
+        tables.stock = table(&mut inventory, "stock").await?;
+        tables.reservations = table(&mut inventory, "reservations").await?;
         let mut notification = self.database("notification").await?;
-        tables.deliveries = rows(&mut notification, "SELECT to_jsonb(t) FROM deliveries t").await?;
-        tables.subscriptions = rows(&mut notification, "SELECT to_jsonb(t) FROM subscriptions t").await?;
+        tables.deliveries = table(&mut notification, "deliveries").await?;
+        tables.subscriptions = table(&mut notification, "subscriptions").await?;
         for service in self.services() {
             let broker = self.broker(&service).await?;
             tables.brokers.insert(service, broker);
@@ -79,7 +79,7 @@ impl Site {
             outbox: rows(database, "SELECT jsonb_build_object('id', id, 'topic', topic) FROM broker.outbox")
                 .await?,
             positions: positions.into_iter().map(position).collect(),
-            dead_letters: rows(database, "SELECT to_jsonb(t) FROM broker.dead_letters t").await?,
+            dead_letters: table(database, "broker.dead_letters").await?,
             leases: rows(database, leases).await?,
         })
     }
@@ -140,6 +140,11 @@ impl Site {
 fn headers(lines: &str) -> Vec<(String, String)> {
     let pairs = lines.lines().filter_map(|line| line.split_once(": "));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Reads all rows of a table.
+async fn table<T: DeserializeOwned>(database: &mut PgConnection, name: &str) -> anyhow::Result<Vec<T>> {
+    rows(database, &format!("SELECT to_jsonb(t) FROM {name} t")).await
 }
 
 async fn rows<T: DeserializeOwned>(database: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<T>> {

@@ -19,7 +19,6 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Mounts a disk.
     pub(crate) fn mount(name: &str) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("notifyme-disk-{name}-{}", std::process::id()));
         fs::create_dir_all(&dir)?;

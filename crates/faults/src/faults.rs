@@ -15,19 +15,14 @@ use tokio::time::sleep;
 
 use crate::site::{Kind, Site};
 
-/// The time within which a process stops.
-pub(crate) const STOPPING: Duration = Duration::from_secs(20);
-
 type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-/// A fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     /// The name on the command line.
     pub name: &'static str,
     /// A sentence about what happens.
     pub what: &'static str,
-    /// The kind of site on which it runs.
     pub kind: Kind,
     run: for<'a> fn(&'a Site, &'a mut Random) -> Running<'a>,
 }

@@ -6,6 +6,8 @@
 //!
 //! [`History`]: checker::History
 
+#![expect(missing_docs, reason = "a field is named as what it holds")]
+
 mod collect;
 mod disk;
 mod faults;

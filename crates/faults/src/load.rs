@@ -1,4 +1,4 @@
-//! The steady mix of customers: orders of every outcome, impatient repetitions, cancellations, reads, Notify Me, restocks,
+//! The steady mix of customers: orders of every outcome, repeated requests, cancellations, reads, Notify Me, restocks,
 //! claims and erasures.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ const METHODS: [&str; 8] = [
 ];
 /// A product that never runs out, one that often does, and one that is restocked one by one.
 const PRODUCTS: [(&str, i64); 3] = [("PLENTY", 1_000_000), ("SCARCE", 20), ("RARE", 0)];
-/// How long an impatient customer waits for an answer before the same request is sent again.
+/// The times without an answer after which a customer sends the same request again.
 const TIMEOUTS: [Duration; 3] =
     [Duration::from_millis(150), Duration::from_millis(600), Duration::from_secs(4)];
 /// The longest pause of a customer between two actions, in milliseconds.

@@ -9,8 +9,8 @@ use faults::report::{HEAD, Row};
 use faults::{FAULTS, Fault, Kind, Outcome, Site};
 use system_tests::Random;
 
-/// After so many rounds a fresh system replaces the present one: each round checks the whole history of its system. In a soak,
-/// which has one system for its whole time, so many rounds pass between two checks.
+/// The rounds after which a fresh system replaces the present one: each round checks the whole history of its system. In a soak,
+/// which has one system for its whole time, the rounds between two checks.
 const ROUNDS: usize = 20;
 
 /// Breaks a system under load, and checks its whole history after each fault.
@@ -32,7 +32,7 @@ struct Arguments {
     #[arg(long, default_value_t = 6)]
     customers: u64,
     /// Runs the random mix on one system for this long instead, such as 2h.
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = humantime::parse_duration)]
     soak: Option<Duration>,
     /// Writes the history and the logs of each round with findings beside this file: `a.json` stands for `a.r8.json` and
     /// `a.r8.order-1.log`.
@@ -46,24 +46,11 @@ struct Arguments {
     check: Option<std::path::PathBuf>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let number: u64 = number.parse().map_err(|_| "a number and s, m or h, such as 2h".to_owned())?;
-    match unit {
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_mins(number)),
-        "h" => Ok(Duration::from_hours(number)),
-        _ => Err("the unit is s, m or h".to_owned()),
-    }
-}
-
-const MIX: Fault = Fault::MIX;
-
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.list {
-        for fault in FAULTS.iter().chain([&MIX]) {
+        for fault in FAULTS.iter().chain([&Fault::MIX]) {
             println!("{:24}{}", fault.name, fault.what);
         }
         return Ok(ExitCode::SUCCESS);
@@ -115,7 +102,6 @@ fn pick(random: &mut Random) -> Fault {
 struct Run {
     seed: u64,
     arguments: Arguments,
-    /// The rounds so far.
     rounds: usize,
     site: Option<Present>,
 }
@@ -132,13 +118,13 @@ struct Present {
 impl Run {
     fn chosen(&self) -> anyhow::Result<Vec<Fault>> {
         if self.arguments.soak.is_some() {
-            return Ok(vec![MIX]);
+            return Ok(vec![Fault::MIX]);
         }
         if self.arguments.names.is_empty() {
             return Ok(FAULTS.to_vec());
         }
         let find = |name: &String| {
-            let found = FAULTS.iter().chain([&MIX]).find(|fault| fault.name == name);
+            let found = FAULTS.iter().chain([&Fault::MIX]).find(|fault| fault.name == name);
             found.copied().with_context(|| format!("no fault is called {name}; --list names them"))
         };
         self.arguments.names.iter().map(find).collect()
@@ -163,7 +149,7 @@ impl Run {
     async fn round(&mut self, fault: &Fault, is_last: bool, row: &mut Row) -> anyhow::Result<()> {
         let is_soak = self.arguments.soak.is_some();
         let fits =
-            |present: &Present| present.site.kind() == fault.kind && (is_soak || present.rounds < ROUNDS);
+            |present: &Present| present.site.kind == fault.kind && (is_soak || present.rounds < ROUNDS);
         if !self.site.as_ref().is_some_and(fits) {
             // The old system ends before the new one begins.
             self.site = None;
@@ -173,7 +159,7 @@ impl Run {
         let Some(present) = &mut self.site else { bail!("no system runs") };
         (self.rounds, present.rounds) = (self.rounds + 1, present.rounds + 1);
         let mut random = Random::new(self.seed ^ (self.rounds as u64));
-        let chosen = if fault.name == MIX.name { pick(&mut random) } else { *fault };
+        let chosen = if fault.name == Fault::MIX.name { pick(&mut random) } else { *fault };
         eprintln!("round {}: {}", self.rounds, chosen.name);
         let checks = !is_soak || is_last || present.rounds.is_multiple_of(ROUNDS);
         let name = format!("r{}", self.rounds);
@@ -185,7 +171,7 @@ impl Run {
         let site = &present.site;
         Self::save(&self.arguments, self.rounds, site, &outcome)?;
         if !outcome.found.is_empty() {
-            // What one round left behind would be found again in the next.
+            // The next round would find the same contradictions again.
             self.site = None;
         }
         Ok(())

@@ -20,9 +20,9 @@ pub(crate) enum Mode {
     Pass,
     /// Passes them on after a pause, in both directions.
     Delay(Duration),
-    /// Holds those of the clients, while the server's pass.
+    /// Holds the clients' bytes, while the server's pass.
     HoldRequests,
-    /// Holds those of the server, while the clients' pass.
+    /// Holds the server's bytes, while the clients' pass.
     HoldAnswers,
     /// Closes each connection, also new ones.
     Cut,
@@ -56,9 +56,16 @@ impl Proxy {
         Ok(Self { mode })
     }
 
-    /// Sets what happens from now on, also with the connections that are open.
+    /// Sets the treatment from now on, also of the connections that are open.
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Sets the treatment until `time` has passed.
+    pub(crate) async fn set_for(&self, mode: Mode, time: Duration) {
+        self.set(mode);
+        sleep(time).await;
+        self.set(Mode::Pass);
     }
 }
 

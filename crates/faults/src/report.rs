@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::{Fault, Outcome};
 
-/// The results of one fault.
 #[derive(Debug, Default)]
 pub struct Row {
     recoveries: Vec<Duration>,
@@ -29,7 +28,6 @@ impl Row {
         now
     }
 
-    /// The number of findings.
     pub fn found(&self) -> usize {
         self.found
     }
@@ -60,7 +58,6 @@ impl Row {
     }
 }
 
-/// The head of the table.
 pub const HEAD: &str = "\
 | fault | rounds | orders | records | recovery p50 / max | idle, max | most memory | result |
 |---|---|---|---|---|---|---|---|";

@@ -25,12 +25,11 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// service looks for due ones, and a second for the work.
 const WAVES: Duration = Duration::from_secs(3);
 
-/// The result of a round.
 #[derive(Debug)]
 pub struct Outcome {
-    /// From the repair until an order that was placed afterwards is confirmed.
+    /// The time from the repair until an order that was placed afterwards is confirmed.
     pub recovery: Duration,
-    /// From the end of the load until nothing waits any more.
+    /// The time from the end of the load until nothing waits any more.
     pub idle: Duration,
     /// The largest resident memory of a service's process so far, in MB, and the process.
     pub memory: (u64, String),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use checker::{Call, Location, Request};
@@ -13,9 +13,10 @@ use testkit::{Daemon, Place, Servers, System};
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::disk::Disk;
-use crate::faults::STOPPING;
 use crate::proxy::Proxy;
 
+/// The time within which a process stops.
+pub(crate) const STOPPING: Duration = Duration::from_secs(20);
 /// The number of instances per service; the second one runs only where a fault starts it.
 const INSTANCES: usize = 2;
 
@@ -32,7 +33,7 @@ pub enum Kind {
 
 /// A system under test.
 pub struct Site {
-    pub(crate) shop: Shop,
+    pub shop: Shop,
     pub(crate) inbox: Inbox,
     /// The proxies before Kafka and Postgres, unless the site has servers that a test started.
     proxies: Option<[Proxy; 2]>,
@@ -43,10 +44,11 @@ pub struct Site {
     pub(crate) acting: RwLock<()>,
     /// Whether customers stop repeating requests that failed.
     giving_up: AtomicBool,
-    kind: Kind,
+    pub kind: Kind,
     /// The number of customers at the same time.
     pub(crate) customers: u64,
-    interruptions: AtomicUsize,
+    /// The number of events that may have cut a mail in flight.
+    pub(crate) interruptions: AtomicUsize,
     start: Instant,
 }
 
@@ -107,17 +109,10 @@ impl Site {
         Ok(site)
     }
 
-    /// The system and its HTTP client.
-    pub fn shop(&self) -> &Shop {
-        &self.shop
-    }
-
-    /// The proxy before Kafka.
     pub(crate) fn kafka(&self) -> anyhow::Result<&Proxy> {
         Ok(&self.proxies()?[0])
     }
 
-    /// The proxy before Postgres.
     pub(crate) fn postgres(&self) -> anyhow::Result<&Proxy> {
         Ok(&self.proxies()?[1])
     }
@@ -126,13 +121,8 @@ impl Site {
         self.proxies.as_ref().context("this system has no proxies before its servers")
     }
 
-    /// The kind of the site.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Waits until all customers have finished what they are doing, and keeps them from doing more until the guard is dropped.
-    /// Those that repeat a failed request give up, since the service may be down until the guard is dropped.
+    /// A customer who repeats a failed request gives up, since the service may be down until the guard is dropped.
     pub(crate) async fn hold_load(&self) -> RwLockWriteGuard<'_, ()> {
         self.giving_up.store(true, Ordering::Relaxed);
         let held = self.acting.write().await;
@@ -145,12 +135,10 @@ impl Site {
         self.giving_up.load(Ordering::Relaxed)
     }
 
-    /// The names of the services.
     pub(crate) fn services(&self) -> Vec<String> {
         self.shop.system.services().map(str::to_owned).collect()
     }
 
-    /// A random service.
     pub(crate) fn any_service(&self, random: &mut Random) -> String {
         random.pick(&self.services()).clone()
     }
@@ -160,12 +148,10 @@ impl Site {
         self.shop.system.service(&self.any_service(random))
     }
 
-    /// The second instance of a service.
     pub(crate) fn second(&self, service: &str) -> &Daemon {
         self.shop.system.instance(service, INSTANCES)
     }
 
-    /// All processes of the services.
     pub(crate) fn daemons(&self) -> impl Iterator<Item = &Daemon> {
         let system = &self.shop.system;
         system.services().flat_map(|service| (1..=INSTANCES).map(|number| system.instance(service, number)))
@@ -186,17 +172,12 @@ impl Site {
         u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Counts an event that may have cut a mail in flight.
+    /// Counts an event that may have cut a mail in flight: a crash, a freeze, a cut connection.
     pub(crate) fn interrupt(&self) {
         self.interruptions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number of such events.
-    pub(crate) fn interruptions(&self) -> usize {
-        self.interruptions.load(Ordering::Relaxed)
-    }
-
-    /// The record of what happened so far.
+    /// The events of the run so far.
     pub(crate) fn record(&self) -> MutexGuard<'_, Recording> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -94,7 +94,7 @@ async fn one(
     let mut side = Side::start(kind, servers, programs).await?;
     // Also warms up connections and caches.
     let begin = Instant::now();
-    let probe = load::run(&side.address(), Rate::Closed, lengths.probe, &load::unobserved()).await;
+    let probe = load::run(&side.address(), Rate::Closed, lengths.probe).await;
     scenario::until_final(&side, Instant::now()).await?;
     let sustained = probe.accepted.len() as f64 / begin.elapsed().as_secs_f64();
     println!("{}: {sustained:.0} orders per second with 64 connections, to the final state", kind.title());

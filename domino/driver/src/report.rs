@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
+use bench::NOISY;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -12,8 +12,6 @@ use crate::plot;
 use crate::scenario::{RECOVERY, Run, Scenario};
 use crate::side::Kind;
 
-/// The share of the CPU that other processes may use before a run counts as too noisy.
-const NOISY: f64 = 0.15;
 /// The heading under which the measured part of docs/domino.md stands.
 const HEADING: &str = "## Measured";
 
@@ -24,14 +22,10 @@ pub(crate) fn is_noisy(runs: &[Run]) -> bool {
 
 /// Writes the three files into `docs`. Keeps the text of domino.md before its heading "Measured".
 pub(crate) fn write(runs: &[Run], docs: &Path) -> anyhow::Result<()> {
-    let write = |name: &str, text: String| {
-        let file = docs.join(name);
-        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
-    };
     let now = OffsetDateTime::now_utc();
     let data = json!({"at": now.format(&Rfc3339)?, "machine": bench::machine(), "runs": runs});
-    write("domino.json", serde_json::to_string_pretty(&data)? + "\n")?;
-    write("domino.svg", plot::svg(runs))?;
+    bench::write(docs, "domino.json", &(serde_json::to_string_pretty(&data)? + "\n"))?;
+    bench::write(docs, "domino.svg", &plot::svg(runs))?;
     let before = std::fs::read_to_string(docs.join("domino.md")).unwrap_or_default();
     let before = before.split(HEADING).next().unwrap_or_default().trim_end();
     let noise = if is_noisy(runs) { " **The machine was too busy to trust these figures.**" } else { "" };
@@ -40,7 +34,7 @@ pub(crate) fn write(runs: &[Run], docs: &Path) -> anyhow::Result<()> {
         bench::machine(),
         now.date()
     );
-    write("domino.md", head + &tables(runs))
+    bench::write(docs, "domino.md", &(head + &tables(runs)))
 }
 
 /// One table per run.

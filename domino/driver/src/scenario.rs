@@ -73,7 +73,7 @@ pub(crate) async fn run(
     lengths: &Lengths,
 ) -> anyhow::Result<Run> {
     // The first figures are not those of cold caches.
-    load::run(&side.address(), Rate::Open(rate), lengths.after, &load::unobserved()).await;
+    load::run(&side.address(), Rate::Open(rate), lengths.after).await;
     until_final(side, Instant::now()).await?;
     let mut run =
         Run { kind, rate, sustained, cpu_per_order: None, scenarios: Vec::new(), others_share: 0.0 };
@@ -126,7 +126,7 @@ async fn faulty_load(
     let is_over = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&is_over);
     let load = tokio::spawn(async move {
-        load::run(&address, Rate::Open(rate), length, &observer).await;
+        load::run_observed(&address, Rate::Open(rate), length, &observer).await;
         over.store(true, Ordering::Release);
     });
     let seconds_since_start = || start.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64());

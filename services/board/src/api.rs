@@ -1,5 +1,6 @@
 //! The pages, their streams of news, and the endpoint behind the buttons.
 
+mod app;
 mod assets;
 mod board;
 mod control;
@@ -8,23 +9,13 @@ mod html;
 mod shop;
 mod stream;
 
-use std::sync::Arc;
-
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::live::Live;
-
+pub(crate) use app::App;
 pub(crate) use control::Control;
 pub(crate) use html::{Pages, Site};
-
-/// The state of the handlers.
-#[derive(Clone)]
-pub(crate) struct App {
-    pub live: Arc<Live>,
-    pub pages: Arc<Pages>,
-    pub control: Control,
-}
+pub(crate) use stream::send_frames;
 
 /// The routes of the service. None of them is an API for other programs, so `/openapi.json` lists none.
 pub(crate) fn routes(app: App) -> OpenApiRouter {

@@ -1,8 +1,9 @@
 //! The board: a storefront, and the topics, partitions, events and consumer groups as they change, for a browser.
 //!
-//! It learns everything from the topics, all but `customers`, and publishes nothing. It reads them with a client that joins no
-//! group and commits nothing ([`consumer`]), and keeps the latest events in bounded memory ([`domain`]). [`live`] sends the news to
-//! the open pages, [`api`] renders the pages. A browser sends orders and operators' requests to the services itself.
+//! The board learns everything from the topics, all but `customers`, and publishes nothing. It reads them with a client that joins no
+//! group and commits nothing ([`consumer`]), and keeps the latest events in bounded memory ([`domain`]), which all requests share
+//! ([`live`]). [`api`] renders the pages and sends the news to the open ones. A browser sends orders and operators' requests to the
+//! services itself.
 
 mod api;
 mod config;
@@ -30,8 +31,8 @@ pub fn service() -> Service<Config> {
         port: 8084,
         migrations: &MIGRATIONS,
         upgrades: &[],
-        topics: &consumer::TOPICS,
-        shows: &consumer::SERVICES,
+        topics: &domain::TOPICS,
+        shows: &domain::SERVICES,
         wire,
         commands: Vec::new(),
     }
@@ -51,7 +52,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         tasks: vec![
             Task::new("feed", |stop| consumer::feed(settings, feed, stop)).serving(),
             Task::new("groups", |stop| consumer::watch_groups(looked, groups, stop)).serving(),
-            Task::new("frames", |stop| frames.send_frames(shown, stop)).serving(),
+            Task::new("frames", |stop| api::send_frames(frames, shown, stop)).serving(),
         ],
         ..Parts::default()
     })

@@ -37,7 +37,7 @@ const ENDLESS: usize = 20;
 /// The time after which no such connection may be open. A service reads and drops what still arrives for a moment, so that the
 /// client sees its answer.
 const ENDED: Duration = Duration::from_secs(5);
-/// The number of times that they come, one after the other.
+/// The number of times that these clients come, one after the other.
 const TIMES: usize = 20;
 /// The pause between two pieces of a body: 20 clients send up to 250 MB per second.
 const PIECE: Duration = Duration::from_millis(5);
@@ -47,7 +47,7 @@ pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
     let head = "POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n";
     let declared = format!("{head}Content-Length: 1073741824\r\n\r\n");
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut ended) = (Duration::ZERO, 0);
     for _ in 0..TIMES {
         let clients = (0..ENDLESS).map(|number| {
             let (head, piece) = if number % 2 == 0 {
@@ -58,21 +58,25 @@ pub(crate) async fn endless_bodies(target: &Target) -> Outcome {
             timeout(2 * ENDED, until_ended(target, head, piece))
         });
         let started = Instant::now();
-        futures::future::join_all(clients).await;
+        let ends = futures::future::join_all(clients).await;
+        ended += ends.iter().filter(|end| matches!(end, Ok(true))).count();
         slowest = slowest.max(started.elapsed());
     }
     let after = target.shop.memory("order").await;
+    let all =
+        if ended == TIMES * ENDLESS { "all".to_owned() } else { format!("{ended} of {}", TIMES * ENDLESS) };
     let found =
-        format!("{before:.0} MB before, {after:.0} after; all ended after {:.1} s", slowest.as_secs_f64());
-    Outcome { found, held: after < LIMIT && slowest < ENDED }
+        format!("{before:.0} MB before, {after:.0} after; {all} ended after {:.1} s", slowest.as_secs_f64());
+    Outcome { found, held: after < LIMIT && slowest < ENDED && ended == TIMES * ENDLESS }
 }
 
-/// Sends `head` and then `piece` again and again until the service ends the connection.
-async fn until_ended(target: &Target, head: &str, piece: String) {
-    let Ok(mut stream) = target.send("order", head.as_bytes()).await else { return };
+/// Sends `head` and then `piece` again and again until the service ends the connection. Returns whether there was a connection.
+async fn until_ended(target: &Target, head: &str, piece: String) -> bool {
+    let Ok(mut stream) = target.send("order", head.as_bytes()).await else { return false };
     while stream.write_all(piece.as_bytes()).await.is_ok() {
         sleep(PIECE).await;
     }
+    true
 }
 
 /// The number of connections that are opened at once, before a [`PAUSE`]: 2,500 connections per second. The attacker

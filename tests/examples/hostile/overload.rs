@@ -20,8 +20,8 @@ const TRIAL_CLIENTS: usize = 64;
 const FACTOR: u32 = 5;
 const LENGTH: Duration = Duration::from_mins(2);
 const CLIENTS: usize = 450;
-/// What must hold: accepted orders are answered within this time, and the last one before an order is accepted and answered
-/// again as soon as before.
+/// The time within which accepted orders are answered, and the time after the overload within which an order is again accepted and
+/// answered as fast as before.
 const ANSWERED: Duration = Duration::from_secs(2);
 const RECOVERED: Duration = Duration::from_secs(10);
 /// The bound of a service's memory, in MB; the containers' limit is 96 MB.

@@ -32,17 +32,20 @@ const SLOWLY: Duration = Duration::from_secs(1);
 pub(crate) async fn slow_heads(target: &Target) -> Outcome {
     let head = b"GET /orders/01920000-0000-7000-8000-000000000001 HTTP/1.1\r\nHost: shop\r\n\r\n";
     let one = async || {
-        let mut stream = target.send("order", b"").await?;
+        let mut stream = target.send("order", b"").await.ok()?;
         for byte in head {
             sleep(SLOWLY).await;
-            stream.write_all(&[*byte]).await?;
+            if stream.write_all(&[*byte]).await.is_err() {
+                return Some(false);
+            }
         }
-        Ok::<_, std::io::Error>(())
+        Some(true)
     };
-    let ended = futures::future::join_all((0..SLOW_HEADS).map(|_| one())).await;
-    let finished = ended.iter().filter(|head| head.is_ok()).count();
-    let found = format!("{finished} of {SLOW_HEADS} sent a whole head in {} s", head.len());
-    Outcome { found, held: finished == 0 }
+    let connected = futures::future::join_all((0..SLOW_HEADS).map(|_| one())).await.into_iter().flatten();
+    let finished: Vec<bool> = connected.collect();
+    let whole = finished.iter().filter(|is_whole| **is_whole).count();
+    let found = format!("{whole} of {} sent a whole head in {} s", finished.len(), head.len());
+    Outcome { found, held: whole == 0 && finished.len() == SLOW_HEADS }
 }
 
 /// Opens `count` connections, sends `bytes` on each, reads nothing, and holds them.
@@ -56,13 +59,7 @@ async fn hold(target: &Target, count: usize, bytes: &[u8]) -> Outcome {
         sleep(PAUSE).await;
     }
     sleep(HELD).await;
-    let ready = target
-        .shop
-        .http()
-        .get(format!("{}/health/ready", target.shop.system.ops_url("order", 1)))
-        .send()
-        .await;
-    let is_ready = ready.is_ok_and(|answer| answer.status() == 200);
+    let is_ready = target.shop.health("order", 1, "ready").await.is_some_and(|(status, _)| status == 200);
     let found = format!("at most {fullest:.0} open at once; ready: {is_ready}");
     Outcome { found, held: is_ready }
 }

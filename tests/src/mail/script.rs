@@ -9,13 +9,9 @@ use std::time::Duration;
 pub enum At {
     /// After the connection is established.
     Greeting,
-    /// After EHLO.
     Hello,
-    /// After MAIL FROM.
     Sender,
-    /// After RCPT TO.
     Recipient,
-    /// After DATA.
     Data,
     /// After the final dot.
     Content,
@@ -57,7 +53,6 @@ impl Script {
         lines.changes += 1;
     }
 
-    /// Removes all answers that a test has set.
     pub(super) fn repair(&self) {
         self.lines().answers.clear();
     }
@@ -67,7 +62,6 @@ impl Script {
         self.lines().pause = pause;
     }
 
-    /// Makes the server announce SMTPUTF8.
     pub(super) fn announce_utf8(&self) {
         self.lines().utf8 = true;
     }
@@ -77,7 +71,6 @@ impl Script {
         self.lines().said.iter().filter(|line| line.starts_with(command)).cloned().collect()
     }
 
-    /// Records a client's line.
     pub(super) fn hear(&self, line: &str) {
         self.lines().said.push(line.trim_end().to_owned());
     }

@@ -25,7 +25,7 @@ pub(crate) async fn under_load_on(
 ) {
     let site = Site::on(Arc::clone(&servers), CUSTOMERS).await.unwrap();
     let broken = async |site: &Site, _: &mut Random| {
-        broken(site.shop(), &servers).await;
+        broken(&site.shop, &servers).await;
         Ok(())
     };
     let outcome = site.round("cluster", broken, 1, true).await.unwrap();

@@ -17,9 +17,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 /// Returns whether the service complains: it does not consume or publish, or cannot compare its topics.
 async fn complains(shop: &Shop, service: &str) -> bool {
-    let url = format!("{}/health/consuming", shop.system.ops_url(service, 1));
-    let Ok(answer) = shop.http().get(url).send().await else { return true };
-    let health: Value = answer.json().await.unwrap_or_default();
+    let Some((_, health)) = shop.health(service, 1, "consuming").await else { return true };
     health["ok"] != true || health["checks"]["topics"]["detail"] != Value::Null
 }
 

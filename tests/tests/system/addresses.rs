@@ -1,7 +1,6 @@
 //! All spellings of an address are one customer, also those that an earlier version stored as different customers.
 
-use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use system_tests::{BACK, Inbox, Shop, tables_with};
 
 const CANONICAL: &str = "ada@xn--bcher-kva.example";
@@ -12,24 +11,14 @@ const SPELLINGS: [&str; 4] = [
     "ada@ｂücher．example",
 ];
 
-fn order(email: &str) -> Value {
-    json!({"email": email, "payment_method": "pm_card_visa", "items": [{"sku": "MUG", "quantity": 1}]})
-}
-
-/// Places an order and returns its customer's id, which only the operator sees.
-async fn customer_of(shop: &Shop, email: &str) -> Value {
-    let (status, placed) = shop.try_order(None, &order(email)).await;
-    assert_eq!(status, 202, "{email:?}: {placed}");
-    let get = shop.http().get(shop.at("order", &format!("/orders/{}", placed["id"].as_str().unwrap())));
-    let seen: Value = shop.operator(get).send().await.unwrap().json().await.unwrap();
-    assert!(seen["customer_id"].is_string(), "{seen}");
-    seen["customer_id"].clone()
+/// Places an order and returns its customer's id.
+async fn customer_of(shop: &Shop, email: &str) -> String {
+    shop.customer_of(&shop.order_of(email, "MUG", 1, "pm_card_visa").await.id).await
 }
 
 async fn erase(shop: &Shop, email: &str) {
     for service in ["order", "notification"] {
-        let post = shop.http().post(shop.at(service, "/erasures")).json(&json!({"email": email}));
-        assert_eq!(shop.operator(post).send().await.unwrap().status(), StatusCode::ACCEPTED, "{service}");
+        shop.erase(service, email).await;
     }
 }
 

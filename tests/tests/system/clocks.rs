@@ -9,12 +9,6 @@ use testkit::{Servers, System};
 const HOUR: i64 = 60 * 60;
 const CONFIRM: &str = "/subscriptions/confirm";
 
-async fn gateway(shop: &Shop, outage: bool) {
-    let put =
-        shop.http().put(shop.at("payment", "/gateway")).json(&json!({"latency_ms": 0, "outage": outage}));
-    assert!(shop.operator(put).send().await.unwrap().status().is_success());
-}
-
 /// Waits until a call for this order's money has failed at the gateway.
 async fn waits_for_the_gateway(shop: &Shop, order: &Placed) {
     eventually("a call has failed at the gateway", async || {
@@ -41,10 +35,10 @@ async fn ends_as_it_should(wrong: [(&str, i64); 4]) {
     an_erased_customer_is_not_notified(&shop, &inbox).await;
     a_purchase_counts_from_when_it_was_made(&shop, &inbox).await;
 
-    gateway(&shop, true).await;
+    shop.set_gateway_outage(true).await;
     let waiting = shop.order_of("ada@example.com", "MUG", 1, "pm_card_visa").await;
     waits_for_the_gateway(&shop, &waiting).await;
-    gateway(&shop, false).await;
+    shop.set_gateway_outage(false).await;
     shop.confirmed(&waiting.id).await;
     let cancel = shop.http().post(shop.at("order", &format!("/orders/{}/cancel", waiting.id)));
     assert_eq!(cancel.bearer_auth(&waiting.cancel_token).send().await.unwrap().status(), 202);
@@ -57,8 +51,7 @@ async fn an_erased_customer_is_not_notified(shop: &Shop, inbox: &Inbox) {
     let order = shop.order_of("gone@example.com", "MUG", 1, "pm_card_visa").await;
     shop.confirmed(&order.id).await;
     shop.queue(inbox, &["gone", "ada"], "PEN").await;
-    let erasure = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "gone@example.com"}));
-    assert_eq!(shop.operator(erasure).send().await.unwrap().status(), 202);
+    shop.erase("order", "gone@example.com").await;
     shop.reports("PEN", &json!({"waiting": 1})).await;
     shop.restock("PEN", 5).await;
     inbox.mail("ada@example.com", BACK).await;
@@ -121,7 +114,7 @@ async fn what_is_due_does_not_wait_until_the_clock_of_postgres_has_caught_up_wit
     shop.stock("PEN", 0).await;
     shop.queue(&inbox, &["ada"], "PEN").await;
 
-    gateway(&shop, true).await;
+    shop.set_gateway_outage(true).await;
     inbox.refuse(true);
     clock.set_ahead_by(HOUR);
     let order = shop.order_of("ada@example.com", "MUG", 1, "pm_card_visa").await;
@@ -130,7 +123,7 @@ async fn what_is_due_does_not_wait_until_the_clock_of_postgres_has_caught_up_wit
     shop.refused("PEN", 1).await;
 
     clock.set_ahead_by(0);
-    gateway(&shop, false).await;
+    shop.set_gateway_outage(false).await;
     inbox.refuse(false);
     shop.confirmed(&order.id).await;
     inbox.mail("ada@example.com", BACK).await;

@@ -1,6 +1,5 @@
 //! The settings that the cluster really applies: `migrate` compares them, and the service repeats what does not hold.
 
-use serde_json::Value;
 use system_tests::{Shop, eventually, run};
 use testkit::{System, topics};
 
@@ -27,9 +26,7 @@ async fn a_setting_that_the_cluster_does_not_apply_fails_migrate_until_it_is_acc
 
     shop.system.service("order").start().await.unwrap();
     eventually("the service repeats it and consumes", async || {
-        let url = format!("{}/health/consuming", shop.system.ops_url("order", 1));
-        let answer = shop.http().get(url).send().await.ok()?;
-        let (status, body) = (answer.status(), answer.json::<Value>().await.ok()?);
+        let (status, body) = shop.health("order", 1, "consuming").await?;
         let said = body["checks"]["topics"]["detail"].as_array()?.iter().any(|text| *text == lost.as_str());
         (said && status == 200).then_some(())
     })

@@ -26,16 +26,8 @@ async fn order(shop: &Shop, sku: &str) -> Value {
     order
 }
 
-async fn erase_address(shop: &Shop, service: &str, email: &str) {
-    let post = shop.http().post(shop.at(service, "/erasures")).json(&json!({"email": email}));
-    assert_eq!(shop.operator(post).send().await.unwrap().status(), StatusCode::ACCEPTED);
-}
-
 async fn waiting(shop: &Shop, sku: &str) -> i64 {
-    let get = shop.http().get(shop.at("notification", "/reports/notify-me"));
-    let page: Value = shop.operator(get).send().await.unwrap().json().await.unwrap();
-    let row = page["items"].as_array().unwrap().iter().find(|row| row["sku"] == sku);
-    row.map_or(0, |row| row["waiting"].as_i64().unwrap())
+    shop.report(sku).await["waiting"].as_i64().unwrap_or_default()
 }
 
 async fn is_nowhere(shop: &Shop, address: &str) {
@@ -131,10 +123,10 @@ async fn an_address_is_erased_whether_it_ordered_or_only_subscribed() {
     shop.system.quiesce().await.unwrap();
 
     let customer = shop.customer_of(first["id"].as_str().unwrap()).await;
-    erase_address(&shop, "order", "ADA.Lovelace@example.COM").await;
-    erase_address(&shop, "notification", "Eve.Polastri@example.com").await;
+    shop.erase("order", "ADA.Lovelace@example.COM").await;
+    shop.erase("notification", "Eve.Polastri@example.com").await;
     for service in ["order", "notification"] {
-        erase_address(&shop, service, "never.heard.of@example.com").await;
+        shop.erase(service, "never.heard.of@example.com").await;
     }
     is_nowhere(&shop, ADA).await;
     is_nowhere(&shop, EVE).await;
@@ -159,7 +151,7 @@ async fn a_queued_mail_is_not_sent_to_an_erased_address() {
     let first = order(&shop, "MUG").await;
     let id = first["id"].as_str().unwrap();
     eventually("the mail was refused", async || inbox.offered(ADA).first().cloned()).await;
-    erase_address(&shop, "order", ADA).await;
+    shop.erase("order", ADA).await;
     let failed = eventually("the mail is given up", async || {
         let rows = shop.notifications(&format!("order_id={id}&status=failed")).await;
         rows.into_iter().find(|row| row["channel"] == "smtp")
@@ -183,7 +175,7 @@ async fn an_erasure_removes_the_address_at_once_even_while_kafka_is_down() {
         tables_with(&shop, ADA).await.contains(&"order: broker.outbox".to_owned()),
         "its event waits for Kafka"
     );
-    erase_address(&shop, "order", ADA).await;
+    shop.erase("order", ADA).await;
     assert_eq!(
         tables_with(&shop, ADA).await,
         [""; 0],

@@ -1,6 +1,6 @@
 //! Forged events: a client with write access to Kafka can publish them, but the services reject them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use system_tests::{Forged, Shop, eventually, run};
 use testkit::System;
 
@@ -57,8 +57,7 @@ async fn a_forged_event_on_the_owners_topic_is_not_mistaken_for_one_that_the_own
     let order = shop.system.service("order");
     order.kill();
     order.start().await.unwrap();
-    let ready = format!("{}/health/ready", shop.system.ops_url("order", 1));
-    let health: Value = shop.http().get(ready).send().await.unwrap().json().await.unwrap();
+    let (_, health) = shop.health("order", 1, "ready").await.unwrap();
     assert_eq!(health["checks"]["history"]["ok"], true, "{health}");
     shop.stock("PEN", 1).await;
     let placed = shop.order("PEN", 1, "pm_card_visa").await;

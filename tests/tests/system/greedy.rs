@@ -56,10 +56,8 @@ async fn a_saturated_port_does_not_affect_the_port_for_health_and_metrics() {
     let address: SocketAddr = shop.system.url("order").trim_start_matches("http://").parse().unwrap();
     let bundle = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
     let readers = tokio::task::spawn_blocking(move || held(address, 1500, bundle)).await.unwrap();
-    let ready =
-        shop.http().get(format!("{}/health/ready", shop.system.ops_url("order", 1))).send().await.unwrap();
-    assert_eq!(ready.status(), 200, "connections that do not read lose their slots");
-    let body: serde_json::Value = ready.json().await.unwrap();
+    let (status, body) = shop.health("order", 1, "ready").await.unwrap();
+    assert_eq!(status, 200, "connections that do not read lose their slots");
     let port = &body["checks"]["http"];
     assert!(port["detail"]["connections"].as_u64() <= port["detail"]["slots"].as_u64(), "{body}");
     assert_eq!(shop.http().get(shop.at("order", "/orders/none")).send().await.unwrap().status(), 404);

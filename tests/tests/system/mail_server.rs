@@ -231,8 +231,7 @@ async fn failed_messages_are_resent_by_filter_after_a_dry_run() {
     }
     assert_eq!(shop.notifications("status=failed").await.len(), 2, "nothing was changed");
 
-    let erasure = shop.http().post(shop.at("notification", "/erasures"));
-    shop.operator(erasure.json(&json!({"email": "eve@example.com"}))).send().await.unwrap();
+    shop.erase("notification", "eve@example.com").await;
     let said = run(&shop, &[]).await;
     assert!(said.contains("left: the recipient asked to be forgotten"), "{said}");
     assert!(said.ends_with("1 message to be sent again by a running notification, 1 left\n"), "{said}");

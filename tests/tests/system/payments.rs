@@ -80,12 +80,7 @@ async fn a_confirmed_order_that_its_customer_cancels_is_refunded() {
 async fn while_the_gateway_is_down_orders_wait_and_continue_afterwards() {
     let shop = Shop::open().await;
     shop.stock("MUG", 5).await;
-    let gateway = format!("{}/gateway", shop.system.url("payment"));
-    let switch = async |outage: bool| {
-        let put = shop.http().put(&gateway).json(&json!({"latency_ms": 0, "outage": outage}));
-        assert!(shop.operator(put).send().await.unwrap().status().is_success());
-    };
-    switch(true).await;
+    shop.set_gateway_outage(true).await;
     let placed = shop.order("MUG", 1, "pm_card_visa").await;
     eventually("a call to the gateway has failed", async || {
         let order = shop.get(&placed.id).await;
@@ -93,7 +88,7 @@ async fn while_the_gateway_is_down_orders_wait_and_continue_afterwards() {
         (tried && order["stock"] == "reserved" && order["payment"] == "pending").then_some(())
     })
     .await;
-    switch(false).await;
+    shop.set_gateway_outage(false).await;
     shop.confirmed(&placed.id).await;
     shop.system.quiesce().await.unwrap();
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use system_tests::{Shop, eventually};
 use testkit::{Home, Scratch, Servers, System};
@@ -96,9 +95,8 @@ async fn services_check_the_certificate_of_postgres_and_say_what_is_wrong_with_i
     payment.kill();
     std::fs::copy(&wrong, &file).unwrap();
     payment.spawn().unwrap();
-    let ready = format!("{}/health/ready", shop.system.ops_url("payment", 1));
     eventually("the service names the wrong authority and waits", async || {
-        let health: Value = shop.http().get(&ready).send().await.ok()?.json().await.ok()?;
+        let (_, health) = shop.health("payment", 1, "ready").await?;
         let said =
             health["checks"]["database"]["detail"].as_str()?.contains("check that the file at sslrootcert");
         (said && payment.output().contains("DATABASE_URL: no connection to Postgres")).then_some(())

@@ -33,19 +33,15 @@ async fn restore(shop: &Shop, service: &str) {
 
 /// Waits until the service says that its database is older than what was published.
 async fn is_held(shop: &Shop, service: &str) {
-    let ready = format!("{}/health/ready", shop.system.ops_url(service, 1));
     let said = eventually(&format!("{service} notices that its database is older"), async || {
-        let answer = shop.http().get(&ready).send().await.ok()?;
-        let status = answer.status();
-        let said: Value = answer.json().await.ok()?;
+        let (status, said) = shop.health(service, 1, "ready").await?;
         let history = said["checks"]["history"]["detail"].as_str()?.to_owned();
         (status == StatusCode::SERVICE_UNAVAILABLE && history.contains("restored --dry-run"))
             .then_some(history)
     })
     .await;
     assert!(said.contains(&format!("{service} restored --dry-run")), "{said}");
-    let consuming = format!("{}/health/consuming", shop.system.ops_url(service, 1));
-    assert_eq!(shop.http().get(consuming).send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(shop.health(service, 1, "consuming").await.unwrap().0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 /// Repairs the database and starts the service again.
@@ -84,8 +80,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     shop.ends(&cancelled.id, ["cancelled", "refunded", "released"]).await;
     let placed = shop.order("MUG", 3, "pm_card_visa").await;
     shop.confirmed(&placed.id).await;
-    let erase = shop.http().post(shop.at("order", "/erasures")).json(&json!({"email": "eve@example.com"}));
-    assert_eq!(shop.operator(erase).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    shop.erase("order", "eve@example.com").await;
     shop.system.quiesce().await.unwrap();
     let notified = (messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await);
 
@@ -120,7 +115,7 @@ async fn orders_database_from_an_older_copy_learns_again_what_was_published_sinc
     }
     assert_eq!((messages(&shop, &cancelled.id).await, messages(&shop, &placed.id).await), notified);
 
-    // What is decided from now on is newer than all before, whatever its number.
+    // Events of the new generation are newer than all before, whatever their sequence.
     shop.cancel(&kept).await;
     shop.ends(&kept.id, ["cancelled", "refunded", "released"]).await;
     shop.system.quiesce().await.unwrap();

@@ -50,8 +50,7 @@ async fn publishing(servers: &Servers, user: &str, topic: &str) -> Option<RDKafk
 }
 
 async fn consuming(shop: &Shop, service: &str) -> Option<Value> {
-    let url = format!("{}/health/consuming", shop.system.ops_url(service, 1));
-    shop.http().get(url).send().await.ok()?.json().await.ok()
+    Some(shop.health(service, 1, "consuming").await?.1)
 }
 
 #[tokio::test]

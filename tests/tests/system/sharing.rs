@@ -1,7 +1,6 @@
 //! Instances of a service share its partitions.
 
 use futures::future::join_all;
-use serde_json::Value;
 use system_tests::{Shop, eventually};
 use testkit::System;
 
@@ -29,7 +28,6 @@ async fn two_instances_of_each_service_share_the_partitions_and_process_each_ord
 
 /// Returns the number of partitions that an instance reports in its health.
 async fn partitions(shop: &Shop, service: &str, number: usize) -> u64 {
-    let url = format!("{}/health/consuming", shop.system.ops_url(service, number));
-    let health: Value = shop.http().get(url).send().await.unwrap().json().await.unwrap_or_default();
+    let (_, health) = shop.health(service, number, "consuming").await.unwrap_or_default();
     health["checks"]["consumer"]["detail"]["partitions"].as_u64().unwrap_or_default()
 }

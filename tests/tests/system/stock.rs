@@ -54,13 +54,8 @@ async fn thirty_concurrent_restocks_with_one_key_count_once() {
 async fn a_stock_take_sets_the_stock_but_not_below_the_reserved_quantity() {
     let shop = Shop::open().await;
     shop.stock("MUG", 10).await;
-    let gateway = async |outage: bool| {
-        let put = shop.http().put(shop.at("payment", "/gateway"));
-        let put = put.json(&json!({"latency_ms": 0, "outage": outage}));
-        assert!(shop.operator(put).send().await.unwrap().status().is_success());
-    };
     // An order that waits for its payment reserves four units.
-    gateway(true).await;
+    shop.set_gateway_outage(true).await;
     let placed = shop.order("MUG", 4, "pm_card_visa").await;
     eventually("four units are reserved", async || {
         (shop.get(&placed.id).await["stock"] == "reserved").then_some(())
@@ -74,7 +69,7 @@ async fn a_stock_take_sets_the_stock_but_not_below_the_reserved_quantity() {
     let counted: Value = count(7).await.json().await.unwrap();
     assert_eq!(counted, json!({"sku": "MUG", "on_hand": 7, "reserved": 4, "available": 3}));
     let too_many = shop.order("MUG", 4, "pm_card_visa").await;
-    gateway(false).await;
+    shop.set_gateway_outage(false).await;
     shop.confirmed(&placed.id).await;
     shop.ends(&too_many.id, ["cancelled", "voided", "rejected"]).await;
     let counted: Value = count(0).await.json().await.unwrap();

@@ -84,8 +84,7 @@ async fn without_its_database_every_endpoint_answers_503_within_three_seconds() 
     shop.system.postgres().kill();
     all_refuse(&shop).await;
     for service in shop.system.services() {
-        let ready = format!("{}/health/ready", shop.system.ops_url(service, 1));
-        assert_eq!(shop.http().get(ready).send().await.unwrap().status(), 503, "{service}");
+        assert_eq!(shop.health(service, 1, "ready").await.unwrap().0, 503, "{service}");
     }
     shop.system.postgres().start().await.unwrap();
     let after = eventually("an order is accepted again", async || {

@@ -102,17 +102,21 @@ impl Leaving<'_> {
         let Request::Place { body, .. } = &other.request else { return false };
         let refused = order(facts, other).and_then(|order| reached(order, "order.cancelled.v1"));
         let is_later = self.bought.zip(refused).is_some_and(|(bought, refused)| bought <= refused);
-        let mut items = body["items"].as_array().into_iter().flatten();
-        is_later
-            && body["notify_me"] == Value::Bool(true)
-            && items.any(|item| item["sku"].as_str() == self.sku)
+        is_later && self.is_wanted(body)
     }
 
     /// Whether this later request of the same address asks for such mails again.
     fn ends_by(&self, request: &Request) -> bool {
         match request {
-            Request::Place { body, .. } => self.sku.is_none() || body["notify_me"] == Value::Bool(true),
-            _ => true,
+            Request::Place { body, .. } => self.sku.is_none() || self.is_wanted(body),
+            Request::Subscribe { sku, .. } => self.sku.is_none_or(|left| left == sku),
+            _ => false,
         }
+    }
+
+    /// Whether an order with this body asks for mails about the product.
+    fn is_wanted(&self, body: &Value) -> bool {
+        let mut items = body["items"].as_array().into_iter().flatten();
+        body["notify_me"] == true && items.any(|item| item["sku"].as_str() == self.sku)
     }
 }

@@ -5,7 +5,7 @@ use events::values::OrderId;
 use events::{CancelReason, OrderEvent};
 use order::machine::{Decision, Input, State, Status};
 
-use crate::facts::Log;
+use crate::facts::{Log, events_of};
 use crate::{Facts, tables};
 
 /// Each order's history, applied to the state machine, leads to the order's row.
@@ -27,8 +27,7 @@ fn follow(facts: &Facts<'_>, row: &tables::Order) -> Result<(), String> {
     let (mut state, mut decided) = (State::PLACED, None);
     for entry in entries {
         if entry.starts_with("order.") {
-            let decision = decided.take();
-            let decision = match decision {
+            let decision = match decided.take() {
                 Some(decision) => decision,
                 None => by_itself(&mut state, reason).ok_or_else(|| format!("{entry} has no cause"))?,
             };
@@ -83,6 +82,5 @@ fn input(facts: &Facts<'_>, id: OrderId, entry: &str) -> Result<Input, String> {
 }
 
 fn find<'f, E: Event>(log: &'f Log<'_, E>, id: OrderId, ce_type: &str) -> Option<&'f E> {
-    let events = log.get(id.to_string().as_str())?;
-    events.iter().map(|published| &published.event).find(|event| event.ce_type() == ce_type)
+    events_of(log, &id).iter().map(|published| &published.event).find(|event| event.ce_type() == ce_type)
 }

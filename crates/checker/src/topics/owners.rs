@@ -6,7 +6,7 @@ use envelope::{Event, Sequence};
 use events::{CustomerEvent, ProductEvent};
 
 use crate::Facts;
-use crate::facts::Log;
+use crate::facts::{Log, events_of};
 
 /// A row's version is the number of its last event; on compacted topics that event has the row's state.
 pub(crate) fn last_records_match_rows(facts: &Facts<'_>) -> Vec<String> {
@@ -46,8 +46,7 @@ fn states(facts: &Facts<'_>) -> Vec<String> {
     let tables = &facts.history.tables;
     let mut found = Vec::new();
     for row in &tables.stock {
-        let level =
-            facts.stock.get(row.sku.as_str()).and_then(|events| events.last()).map(|last| last.event.level());
+        let level = events_of(&facts.stock, &row.sku).last().map(|last| last.event.level());
         // A change of `on_hand` alone, as when reserved stock is committed, is published with the next change.
         let said = level.map(|level| (level.available, level.restocks));
         if said != Some((row.on_hand - row.reserved, row.restocks)) {
@@ -55,8 +54,7 @@ fn states(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     for row in &tables.products {
-        let last =
-            facts.products.get(row.sku.as_str()).and_then(|events| events.last()).map(|last| &last.event);
+        let last = events_of(&facts.products, &row.sku).last().map(|last| &last.event);
         let listed = matches!(last, Some(ProductEvent::Listed(_)));
         let said = last.map(|event| (event.product().name.to_string(), event.product().price.amount, listed));
         if said != Some((row.name.clone(), row.amount, row.listed)) {
@@ -64,8 +62,7 @@ fn states(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     for row in tables.customers.iter().filter(|row| row.merged_into.is_none()) {
-        let last = facts.customers.get(row.id.to_string().as_str()).and_then(|events| events.last());
-        let said = last.map(|last| match &last.event {
+        let said = events_of(&facts.customers, &row.id).last().map(|last| match &last.event {
             CustomerEvent::Registered(registered) => Some(registered.email.expose().to_owned()),
             CustomerEvent::Erased(_) => None,
         });

@@ -9,7 +9,8 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Invalid, visible};
+use super::given::Invalid;
+use super::visible;
 
 /// The longest canonical form, in bytes: RFC 5321's limit of a path without its angle brackets.
 const LONGEST: usize = 254;

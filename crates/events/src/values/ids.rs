@@ -83,7 +83,7 @@ macro_rules! made_at {
                 Self(unguessable(now))
             }
 
-            /// When it was made, by its maker's clock and to the second; `None`: it does not say.
+            /// The time at which the id was made, by its maker's clock and to the second; `None` for an id without a time.
             pub fn made_at(self) -> Option<OffsetDateTime> {
                 let (seconds, _) = self.0.get_timestamp()?.to_unix();
                 OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Give, Invalid, visible};
+use super::given::{Give, Invalid};
+use super::visible;
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, schema($($schema:tt)*), $read:expr, $message:literal $(,)?) => {

@@ -24,9 +24,8 @@ pub(super) async fn freeze(site: &Site, random: &mut Random) -> anyhow::Result<(
 }
 
 pub(super) async fn slow(site: &Site, random: &mut Random) -> anyhow::Result<()> {
-    site.kafka()?.set(Mode::Delay(Duration::from_millis(20 + random.below(180))));
-    sleep(Duration::from_secs(5)).await;
-    site.kafka()?.set(Mode::Pass);
+    let mode = Mode::Delay(Duration::from_millis(20 + random.below(180)));
+    site.kafka()?.set_for(mode, Duration::from_secs(5)).await;
     Ok(())
 }
 

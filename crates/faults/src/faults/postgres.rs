@@ -38,10 +38,8 @@ pub(super) async fn cut(site: &Site, random: &mut Random) -> anyhow::Result<()> 
 }
 
 pub(super) async fn commit_lost(site: &Site, _: &mut Random) -> anyhow::Result<()> {
-    site.postgres()?.set(Mode::LoseCommits);
     site.interrupt();
-    sleep(Duration::from_secs(3)).await;
-    site.postgres()?.set(Mode::Pass);
+    site.postgres()?.set_for(Mode::LoseCommits, Duration::from_secs(3)).await;
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use system_tests::{Random, WrongClock};
 use testkit::Daemon;
 use tokio::time::sleep;
 
-use super::{STOPPING, between};
-use crate::site::Site;
+use super::between;
+use crate::site::{STOPPING, Site};
 
 /// The points of the broker at which a process can be held (`PAUSE_AT`, debug builds).
 const POINTS: [&str; 4] = ["consumer.received", "consumer.applied", "consumer.committed", "relay.fetched"];

@@ -11,8 +11,8 @@ use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS, STOCK};
 use system_tests::Random;
 use tokio::time::sleep;
 
-use super::{STOPPING, between};
-use crate::site::Site;
+use super::between;
+use crate::site::{STOPPING, Site};
 
 /// The services whose events and rows bring everything back. After a restore of notification, unsubscriptions are missing
 /// (docs/restore.md).
@@ -100,7 +100,6 @@ async fn readers(site: &Site, topic: Topic) -> anyhow::Result<Vec<String>> {
     Ok(readers)
 }
 
-/// Runs a command of a service.
 async fn run(site: &Site, service: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = site.shop.system.command(service);
     // `migrate` changes the schema, which the service's own role may not.
@@ -147,12 +146,10 @@ async fn all_but_one_idle(site: &Site, stopped: &str) -> anyhow::Result<BTreeSet
 
 /// Waits until a health check of a service fails with a message that contains `text`.
 async fn wait_until_reported(site: &Site, service: &str, check: &str, text: &str) -> anyhow::Result<()> {
-    let url = format!("{}/health/{check}", site.shop.system.ops_url(service, 1));
     let (started, mut last) = (Instant::now(), String::new());
     while started.elapsed() < WITHIN {
-        if let Ok(answer) = site.shop.http().get(&url).send().await {
-            let status = answer.status().as_u16();
-            last = answer.text().await.unwrap_or_default();
+        if let Some((status, report)) = site.shop.health(service, 1, check).await {
+            last = report.to_string();
             if status == 503 && last.contains(text) {
                 return Ok(());
             }

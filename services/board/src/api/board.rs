@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 use web::Problem;
 
-use super::App;
-use crate::consumer::{SERVICES, TOPICS};
-use crate::domain::{Group, Shown, TopicInfo};
+use super::app::App;
+use crate::domain::{Group, SERVICES, Shown, TOPICS, TopicInfo};
 use crate::live::now;
 
 /// A service with the topics that it publishes.
@@ -24,19 +24,13 @@ struct ServiceInfo {
 
 /// `GET /board`
 pub(super) async fn board(State(app): State<App>) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Content {
-        services: Vec<ServiceInfo>,
-        /// The last minute as JSON, for the plot.
-        minute: String,
-        kafka: bool,
-    }
     let (topics, groups, minute, kafka) = {
         let mut model = app.live.model();
-        (model.topics(), model.groups(), model.minute(now()), model.kafka)
+        (model.topics(), model.groups(), model.rates.minute(now()), model.kafka)
     };
+    // JSON in a text, for the plot.
     let minute = serde_json::to_string(&minute).unwrap_or_default();
-    let content = Content { services: services(topics, &groups), minute, kafka };
+    let content = json!({"services": services(topics, &groups), "minute": minute, "kafka": kafka});
     app.pages.show(StatusCode::OK, "board.html", content)
 }
 
@@ -65,21 +59,14 @@ pub(super) async fn operator(State(app): State<App>) -> Result<Response, Problem
         record: Shown,
         cause: String,
     }
-    #[derive(Serialize)]
-    struct Content {
-        dead_letters: Vec<DeadLetter>,
-    }
     let mut dead_letters = Vec::new();
     for service in SERVICES {
-        for event in app.live.model().of_topic(&format!("dlq.{service}"), 50) {
+        for event in app.live.model().history.of_topic(&format!("dlq.{service}"), 50) {
             let record = event.show();
-            let cause = record
-                .headers
-                .iter()
-                .find(|(name, _)| name.ends_with("cause"))
-                .map(|(_, cause)| cause.clone());
-            dead_letters.push(DeadLetter { service, record, cause: cause.unwrap_or_default() });
+            let cause = record.headers.iter().find(|(name, _)| name.ends_with("cause"));
+            let cause = cause.map(|(_, cause)| cause.clone()).unwrap_or_default();
+            dead_letters.push(DeadLetter { service, record, cause });
         }
     }
-    app.pages.show(StatusCode::OK, "operator.html", Content { dead_letters })
+    app.pages.show(StatusCode::OK, "operator.html", json!({"dead_letters": dead_letters}))
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use web::{Json, Problem};
 
-use super::App;
+use super::app::App;
 use crate::config::Config;
 
 /// Shorter than the time in which every request is answered.

@@ -7,10 +7,10 @@ use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::Serde;
 use minijinja::{Environment, Error};
 use serde::Serialize;
+use serde_json::{Value, json};
 use web::Problem;
 
 use crate::config::Config;
-use crate::domain::Group;
 
 /// The addresses and names that all pages use.
 #[derive(Debug, Serialize)]
@@ -89,11 +89,11 @@ const TEMPLATES: [(&str, &str); 14] = templates![
 
 /// The variables of a template.
 #[derive(Serialize)]
-struct Variables<'a, T> {
+struct Variables<'a> {
     site: &'a Site,
     site_json: &'a str,
     #[serde(flatten)]
-    content: T,
+    content: Value,
 }
 
 impl Pages {
@@ -109,36 +109,18 @@ impl Pages {
     }
 
     /// Renders a page or a part of one.
-    pub(super) fn render(&self, name: &str, content: impl Serialize) -> Result<String, Error> {
+    pub(super) fn render(&self, name: &str, content: Value) -> Result<String, Error> {
         let variables = Variables { site: &self.site, site_json: &self.json, content };
         self.environment.get_template(name)?.render(Serde(variables))
     }
 
-    /// Renders the groups as parts that replace those of an open page.
-    pub(crate) fn groups(&self, groups: &[Group]) -> Result<String, Error> {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            groups: &'a [Group],
-        }
-        self.render("groups.html", Shown { groups })
-    }
-
     /// Answers 404 with a page.
     pub(super) fn missing(&self, detail: &str) -> Result<Response, Problem> {
-        #[derive(Serialize)]
-        struct Content<'a> {
-            detail: &'a str,
-        }
-        self.show(StatusCode::NOT_FOUND, "missing.html", Content { detail })
+        self.show(StatusCode::NOT_FOUND, "missing.html", json!({"detail": detail}))
     }
 
     /// Answers with a page.
-    pub(super) fn show(
-        &self,
-        status: StatusCode,
-        name: &str,
-        content: impl Serialize,
-    ) -> Result<Response, Problem> {
+    pub(super) fn show(&self, status: StatusCode, name: &str, content: Value) -> Result<Response, Problem> {
         let page = self.render(name, content).map_err(|error| {
             tracing::error!(%error, page = name, "a page does not render");
             Problem::internal()

@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use web::{Path, Problem, Query};
 
-use super::App;
-use crate::domain::{Offer, Shown, Station, stations};
+use super::app::App;
+use crate::domain::{shown, stations};
 
 /// The most products on the page.
 const PRODUCTS: usize = 200;
@@ -37,15 +38,11 @@ pub(super) struct Linked {
 
 /// `GET /`
 pub(super) async fn shop(State(app): State<App>, Query(linked): Query<Linked>) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Content {
-        offers: Vec<Offer>,
-    }
     if let Some(sku) = linked.sku {
         return Ok(Redirect::to(&product_url(&sku, linked.claim.as_deref())).into_response());
     }
-    let offers = app.live.model().catalogue().offers(PRODUCTS);
-    app.pages.show(StatusCode::OK, "shop.html", Content { offers })
+    let offers = app.live.model().catalogue.offers(PRODUCTS);
+    app.pages.show(StatusCode::OK, "shop.html", json!({"offers": offers}))
 }
 
 /// The path of a product's page, with the claim.
@@ -61,32 +58,16 @@ pub(super) async fn product(
     Path(sku): Path<String>,
     Query(linked): Query<Linked>,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Content {
-        offer: Offer,
-        claim: Option<String>,
-        cards: [(&'static str, &'static str); 6],
-    }
-    let offer = app.live.model().catalogue().offer(&sku);
+    let offer = app.live.model().catalogue.offer(&sku);
     let Some(offer) = offer else { return app.pages.missing("There is no such product in this shop.") };
     let claim = linked.claim.filter(|claim| claim.len() <= CLAIM);
-    app.pages.show(StatusCode::OK, "product.html", Content { offer, claim, cards: CARDS })
+    app.pages.show(StatusCode::OK, "product.html", json!({"offer": offer, "claim": claim, "cards": CARDS}))
 }
 
 /// An order as the page and the stream show it.
-#[derive(Serialize)]
-pub(super) struct OrderContent {
-    id: String,
-    stations: Vec<Station>,
-    events: Vec<Shown>,
-}
-
-impl OrderContent {
-    pub(super) fn of(app: &App, id: &str) -> Self {
-        let events = app.live.model().about(id);
-        let shown = events.iter().map(|event| event.show()).collect();
-        Self { id: id.to_owned(), stations: stations(&events), events: shown }
-    }
+pub(super) fn order_content(app: &App, id: &str) -> Value {
+    let events = app.live.model().history.about(id);
+    json!({"id": id, "stations": stations(&events), "events": shown(&events)})
 }
 
 /// `GET /orders/{id}`. An order that was placed a moment ago has no event yet, so an unknown id is not an error.
@@ -95,7 +76,7 @@ pub(super) async fn order(State(app): State<App>, Path(id): Path<String>) -> Res
     if !is_id {
         return app.pages.missing("This is not the id of an order.");
     }
-    app.pages.show(StatusCode::OK, "order.html", OrderContent::of(&app, &id))
+    app.pages.show(StatusCode::OK, "order.html", order_content(&app, &id))
 }
 
 #[cfg(test)]

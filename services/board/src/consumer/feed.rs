@@ -8,7 +8,7 @@ use broker_ops::{Start, Tail};
 use envelope::Cleanup;
 use tokio_util::sync::CancellationToken;
 
-use super::{SERVICES, TOPICS};
+use crate::domain::{SERVICES, TOPICS};
 use crate::live::Live;
 
 /// The records before the end of each partition that the board reads at its start.

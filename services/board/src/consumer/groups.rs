@@ -10,8 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use tokio_util::sync::CancellationToken;
 
-use super::{SERVICES, TOPICS};
-use crate::domain::SeenGroup;
+use crate::domain::{SERVICES, SeenGroup, TOPICS};
 use crate::live::Live;
 
 /// The time between two looks.
@@ -53,7 +52,7 @@ fn update(live: &Live, seen: Result<Vec<SeenGroup>, KafkaError>, settings: &Sett
                 tracing::debug!("Kafka answers");
             }
             model.kafka = true;
-            model.update_groups(seen);
+            model.groups.update(seen);
         }
         Err(error) => {
             if model.kafka {

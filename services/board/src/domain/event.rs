@@ -1,5 +1,7 @@
 //! A record as the board keeps and shows it.
 
+use std::sync::Arc;
+
 use broker::maintenance::{HeaderValue, Record, Timestamp};
 use envelope::Sequence;
 use serde::{Deserialize, Serialize};
@@ -86,7 +88,7 @@ impl Event {
 
     /// The event's type without its noun and version: `order.placed.v1` is `placed`.
     pub(crate) fn label(&self) -> &str {
-        label(&self.kind)
+        self.kind.split('.').nth(1).unwrap_or(&self.kind)
     }
 
     /// Whether the event belongs to this key: as its own, or as the order that it is about.
@@ -152,9 +154,9 @@ impl Event {
     }
 }
 
-/// The second part of an event's type.
-fn label(kind: &str) -> &str {
-    kind.split('.').nth(1).unwrap_or(kind)
+/// The events for a page, without addresses.
+pub(crate) fn shown(events: &[Arc<Event>]) -> Vec<Shown> {
+    events.iter().map(|event| event.show()).collect()
 }
 
 fn cut(text: &str) -> &str {

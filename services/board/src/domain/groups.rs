@@ -49,14 +49,14 @@ pub(crate) struct Lane {
 
 /// The groups at the last look, and the topics that each was ever seen to read.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
     seen: Vec<SeenGroup>,
     /// A group without members still reads these, once it has members again.
     topics: BTreeSet<(String, String)>,
 }
 
 impl Groups {
-    pub(super) fn update(&mut self, seen: Vec<SeenGroup>) {
+    pub(crate) fn update(&mut self, seen: Vec<SeenGroup>) {
         for group in &seen {
             let assigned = group.members.iter().flat_map(|(_, partitions)| partitions);
             let topics = assigned.chain(group.committed.keys()).map(|(topic, _)| topic.clone());

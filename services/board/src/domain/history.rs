@@ -13,7 +13,7 @@ const BYTES: usize = 24 << 20;
 /// The latest events of each topic in the order of their arrival. Where there are too many, the topic with the most loses its
 /// oldest ones: a busy topic does not displace the events of the others.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     topics: BTreeMap<Box<str>, Topic>,
     events: usize,
     bytes: usize,
@@ -44,13 +44,13 @@ impl History {
     }
 
     /// The event at this place, if it is still kept.
-    pub(super) fn at(&self, topic: &str, partition: i32, offset: i64) -> Option<&Arc<Event>> {
+    pub(crate) fn at(&self, topic: &str, partition: i32, offset: i64) -> Option<&Arc<Event>> {
         let is_there = |event: &&Arc<Event>| event.offset == offset && event.partition == partition;
         self.topics.get(topic)?.events.iter().rev().find(is_there)
     }
 
     /// All events of a key through all topics, in the order of time.
-    pub(super) fn about(&self, key: &str) -> Vec<Arc<Event>> {
+    pub(crate) fn about(&self, key: &str) -> Vec<Arc<Event>> {
         let all = self.topics.values().flat_map(|topic| &topic.events);
         let mut found: Vec<_> = all.filter(|event| event.is_about(key)).cloned().collect();
         found.sort_by_key(|event| event.at);
@@ -58,7 +58,7 @@ impl History {
     }
 
     /// The last `count` events of a topic, the latest first.
-    pub(super) fn of_topic(&self, topic: &str, count: usize) -> Vec<Arc<Event>> {
+    pub(crate) fn of_topic(&self, topic: &str, count: usize) -> Vec<Arc<Event>> {
         let events = self.topics.get(topic).into_iter().flat_map(|topic| topic.events.iter().rev());
         events.take(count).cloned().collect()
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::catalogue::{Catalogue, Offer};
 use super::event::Event;
 use super::frame::{self, Chip, Frame, News, Summary};
-use super::groups::{Group, Groups, SeenGroup};
+use super::groups::{Group, Groups};
 use super::history::History;
 use super::rates::Rates;
 
@@ -19,12 +19,12 @@ const IN_LANE: usize = 6;
 /// Everything that the board shows.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    history: History,
+    pub history: History,
     logs: Logs,
-    rates: Rates,
+    pub rates: Rates,
     news: News,
-    catalogue: Catalogue,
-    groups: Groups,
+    pub catalogue: Catalogue,
+    pub groups: Groups,
     /// Whether Kafka answers.
     pub kafka: bool,
 }
@@ -67,28 +67,6 @@ impl Model {
         changed.map(|sku| self.catalogue.offer(&sku).unwrap_or_else(|| gone(sku)))
     }
 
-    pub(crate) fn update_groups(&mut self, seen: Vec<SeenGroup>) {
-        self.groups.update(seen);
-    }
-
-    pub(crate) fn event(&self, topic: &str, partition: i32, offset: i64) -> Option<Arc<Event>> {
-        self.history.at(topic, partition, offset).cloned()
-    }
-
-    /// All events of a key through all topics, in the order of time.
-    pub(crate) fn about(&self, key: &str) -> Vec<Arc<Event>> {
-        self.history.about(key)
-    }
-
-    /// The last `count` events of a topic, the latest first.
-    pub(crate) fn of_topic(&self, topic: &str, count: usize) -> Vec<Arc<Event>> {
-        self.history.of_topic(topic, count)
-    }
-
-    pub(crate) fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
-    }
-
     pub(crate) fn groups(&self) -> Vec<Group> {
         self.groups.show(&self.logs)
     }
@@ -109,11 +87,6 @@ impl Model {
             info.lanes.push(LaneInfo { partition: *partition, chips });
         }
         topics.into_values().collect()
-    }
-
-    /// The events of each topic by second in the last minute, the oldest first.
-    pub(crate) fn minute(&mut self, now: i64) -> Vec<(i64, BTreeMap<Box<str>, u32>)> {
-        self.rates.minute(now)
     }
 
     /// Returns what happened since the last frame.

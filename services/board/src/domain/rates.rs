@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// The seconds that are kept.
-pub(super) const SECONDS: i64 = 60;
+const SECONDS: i64 = 60;
 
 /// The number of events by second and topic.
 #[derive(Debug, Default)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     /// The second of the front, in seconds since 1970, and the counts of it and the following ones.
     first: i64,
     counts: VecDeque<BTreeMap<Box<str>, u32>>,
@@ -52,7 +52,7 @@ impl Rates {
     }
 
     /// Returns the complete seconds of the last minute before `now`, the oldest first.
-    pub(super) fn minute(&mut self, now: i64) -> Vec<(i64, BTreeMap<Box<str>, u32>)> {
+    pub(crate) fn minute(&mut self, now: i64) -> Vec<(i64, BTreeMap<Box<str>, u32>)> {
         self.move_to(now / 1000);
         let seconds = (self.first..now / 1000).zip(&self.counts);
         seconds.map(|(second, counts)| (second, counts.clone())).collect()

@@ -93,9 +93,7 @@ async fn a_refusal_of_all_mails_applies_to_every_product_even_after_an_erasure()
         assert_eq!(shop.click(&refuse).await, StatusCode::OK);
     }
     shop.reports("PEN", &json!({"waiting": 0})).await;
-    let url = format!("{}/erasures", shop.system.url("notification"));
-    let erased = shop.operator(shop.http().post(url)).json(&json!({"email": "a@example.com"})).send().await;
-    assert_eq!(erased.unwrap().status(), StatusCode::ACCEPTED);
+    shop.erase("notification", "a@example.com").await;
     assert_eq!(shop.click(&refuse).await, StatusCode::NOT_FOUND, "the link's address is erased");
     ask(&shop, "a@example.com", "CUP", 1).await;
     ask(&shop, "a@example.com", "PEN", 1).await;

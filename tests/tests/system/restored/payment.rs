@@ -51,7 +51,7 @@ async fn payments_database_from_an_older_copy_charges_nobody_twice() {
     assert_eq!(charges_and_refunds(&shop, &cancelled.id).await, (1, 1));
     assert_eq!(charges_and_refunds(&shop, &declined.id).await, (0, 0));
 
-    // What was charged under the lost database is given back from the restored one.
+    // The restored database refunds charges that the lost one made.
     for order in placed.iter().chain([&kept]) {
         shop.cancel(order).await;
         shop.ends(&order.id, ["cancelled", "refunded", "released"]).await;
