@@ -18,7 +18,7 @@ pub mod values;
 
 pub use customers::{CUSTOMERS, CustomerErased, CustomerEvent, CustomerRegistered};
 pub use notifications::{
-    Channel, DeliveryFailed, DeliverySent, NOTIFICATIONS, NotificationEvent, NotificationKind,
+    Channel, Delivery, DeliveryFailed, NOTIFICATIONS, NotificationEvent, NotificationKind,
     SubscriptionConfirmed, SubscriptionConverted,
 };
 pub use orders::{CancelReason, Item, ORDERS, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced};
