@@ -7,6 +7,8 @@
 //! enum that a database stores as text derives strum's `IntoStaticStr` and `EnumString`, here and in the services:
 //! `<&str>::from(value)` writes it, `parse()` reads it.
 
+#![allow(missing_docs, reason = "most fields are what their names say")]
+
 mod customers;
 mod notifications;
 mod orders;

@@ -75,7 +75,6 @@ pub enum Channel {
 /// `notification.sent.v1`, and the common fields of `notification.failed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The delivery.
     pub delivery_id: DeliveryId,
     /// The subject of the message.
     pub kind: NotificationKind,
@@ -95,7 +94,6 @@ pub struct Delivery {
     pub restocks: Option<i64>,
 }
 
-/// `notification.failed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryFailed {
     /// The message that was not delivered.
@@ -105,10 +103,8 @@ pub struct DeliveryFailed {
     pub cause: String,
 }
 
-/// `subscription.confirmed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubscriptionConfirmed {
-    /// The subscription.
     pub subscription_id: SubscriptionId,
     /// The product that the subscriber waits for.
     pub sku: Sku,
@@ -119,10 +115,8 @@ pub struct SubscriptionConfirmed {
     pub order_id: Option<OrderId>,
 }
 
-/// `subscription.converted.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubscriptionConverted {
-    /// The subscription.
     pub subscription_id: SubscriptionId,
     /// The product that the subscriber waited for.
     pub sku: Sku,
