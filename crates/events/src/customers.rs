@@ -27,10 +27,8 @@ pub enum CustomerEvent {
     Erased(CustomerErased),
 }
 
-/// `customer.registered.v1`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerRegistered {
-    /// The customer.
     pub customer_id: CustomerId,
     /// The customer's address. Earlier versions wrote other spellings; they are read in canonical form.
     #[serde(deserialize_with = "EmailAddress::deserialize_older")]
@@ -40,7 +38,6 @@ pub struct CustomerRegistered {
     pub registered_at: OffsetDateTime,
 }
 
-/// `customer.erased.v1`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerErased {
     /// The customer; on the wire only the record's key has it.
@@ -65,7 +62,6 @@ impl Event for CustomerEvent {
 }
 
 impl CustomerEvent {
-    /// The event's customer.
     pub fn customer_id(&self) -> CustomerId {
         match self {
             Self::Registered(CustomerRegistered { customer_id, .. })

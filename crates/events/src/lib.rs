@@ -7,6 +7,8 @@
 //! enum that a database stores as text derives strum's `IntoStaticStr` and `EnumString`, here and in the services:
 //! `<&str>::from(value)` writes it, `parse()` reads it.
 
+#![allow(missing_docs, reason = "most fields are what their names say")]
+
 mod customers;
 mod notifications;
 mod orders;
@@ -18,7 +20,7 @@ pub mod values;
 
 pub use customers::{CUSTOMERS, CustomerErased, CustomerEvent, CustomerRegistered};
 pub use notifications::{
-    Channel, DeliveryFailed, DeliverySent, NOTIFICATIONS, NotificationEvent, NotificationKind,
+    Channel, Delivery, DeliveryFailed, NOTIFICATIONS, NotificationEvent, NotificationKind,
     SubscriptionConfirmed, SubscriptionConverted,
 };
 pub use orders::{CancelReason, Item, ORDERS, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced};

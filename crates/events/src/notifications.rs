@@ -22,7 +22,7 @@ pub const NOTIFICATIONS: Topic = Topic {
 pub enum NotificationEvent {
     /// A channel accepted a message.
     #[serde(rename = "notification.sent.v1")]
-    Sent(DeliverySent),
+    Sent(Delivery),
     /// A message failed for good.
     #[serde(rename = "notification.failed.v1")]
     Failed(DeliveryFailed),
@@ -72,14 +72,13 @@ pub enum Channel {
     Unknown,
 }
 
-/// `notification.sent.v1`
+/// `notification.sent.v1`, and the common fields of `notification.failed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeliverySent {
-    /// The delivery.
+pub struct Delivery {
     pub delivery_id: DeliveryId,
     /// The subject of the message.
     pub kind: NotificationKind,
-    /// The channel that accepted it.
+    /// The channel that accepted it, or did not deliver it.
     pub channel: Channel,
     /// The order, if the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,35 +94,17 @@ pub struct DeliverySent {
     pub restocks: Option<i64>,
 }
 
-/// `notification.failed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryFailed {
-    /// The delivery.
-    pub delivery_id: DeliveryId,
-    /// The subject of the message.
-    pub kind: NotificationKind,
-    /// The channel that did not deliver it.
-    pub channel: Channel,
-    /// The order, if the message is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order_id: Option<OrderId>,
-    /// The product, if the message is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sku: Option<Sku>,
-    /// The subscription, if the message is about one. Events of earlier versions have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subscription_id: Option<SubscriptionId>,
-    /// The number of the restock, if the message is about one. Events of earlier versions have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restocks: Option<i64>,
+    /// The message that was not delivered.
+    #[serde(flatten)]
+    pub delivery: Delivery,
     /// The cause, in a sentence without personal data.
     pub cause: String,
 }
 
-/// `subscription.confirmed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubscriptionConfirmed {
-    /// The subscription.
     pub subscription_id: SubscriptionId,
     /// The product that the subscriber waits for.
     pub sku: Sku,
@@ -134,10 +115,8 @@ pub struct SubscriptionConfirmed {
     pub order_id: Option<OrderId>,
 }
 
-/// `subscription.converted.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubscriptionConverted {
-    /// The subscription.
     pub subscription_id: SubscriptionId,
     /// The product that the subscriber waited for.
     pub sku: Sku,
@@ -154,8 +133,9 @@ impl Event for NotificationEvent {
 
     fn key(&self) -> String {
         match self {
-            Self::Sent(DeliverySent { delivery_id, .. })
-            | Self::Failed(DeliveryFailed { delivery_id, .. }) => delivery_id.to_string(),
+            Self::Sent(delivery) | Self::Failed(DeliveryFailed { delivery, .. }) => {
+                delivery.delivery_id.to_string()
+            }
             Self::SubscriptionConfirmed(SubscriptionConfirmed { subscription_id, .. })
             | Self::SubscriptionConverted(SubscriptionConverted { subscription_id, .. }) => {
                 subscription_id.to_string()

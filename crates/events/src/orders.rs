@@ -40,10 +40,8 @@ pub struct Item {
     pub unit_price: Money,
 }
 
-/// `order.placed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderPlaced {
-    /// The order.
     pub order_id: OrderId,
     /// The customer, whose address is only on `customers`.
     pub customer_id: CustomerId,
@@ -51,24 +49,19 @@ pub struct OrderPlaced {
     pub items: Vec<Item>,
     /// The sum of the items.
     pub total: Money,
-    /// The payment method.
     pub payment_method: PaymentMethod,
     /// Whether to subscribe the customer to products that turn out to be sold out.
     pub notify_me: bool,
     /// SHA-256 of the claim with which the customer ordered, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimHash>,
-    /// The time of the order.
     #[serde(with = "time::serde::rfc3339")]
     pub placed_at: OffsetDateTime,
 }
 
-/// `order.confirmed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderConfirmed {
-    /// The order.
     pub order_id: OrderId,
-    /// The customer.
     pub customer_id: CustomerId,
     /// The items, each SKU once.
     pub items: Vec<Item>,
@@ -79,14 +72,10 @@ pub struct OrderConfirmed {
     pub claim: Option<ClaimHash>,
 }
 
-/// `order.cancelled.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderCancelled {
-    /// The order.
     pub order_id: OrderId,
-    /// The customer.
     pub customer_id: CustomerId,
-    /// The reason.
     pub reason: CancelReason,
     /// The ordered items, each SKU once.
     pub items: Vec<Item>,
@@ -129,7 +118,6 @@ impl Event for OrderEvent {
 }
 
 impl OrderEvent {
-    /// The event's order.
     pub fn order_id(&self) -> OrderId {
         match self {
             Self::Placed(OrderPlaced { order_id, .. })

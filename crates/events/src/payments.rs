@@ -33,10 +33,8 @@ pub enum PaymentEvent {
     Refunded(PaymentRefunded),
 }
 
-/// `payment.authorized.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentAuthorized {
-    /// The order.
     pub order_id: OrderId,
     /// The held amount.
     pub amount: Money,
@@ -46,48 +44,37 @@ pub struct PaymentAuthorized {
     pub gateway_id: Option<String>,
 }
 
-/// `payment.declined.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentDeclined {
-    /// The order.
     pub order_id: OrderId,
     /// The requested amount.
     pub amount: Money,
-    /// The reason.
     pub reason: DeclineReason,
 }
 
-/// `payment.captured.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentCaptured {
-    /// The order.
     pub order_id: OrderId,
     /// The captured amount.
     pub amount: Money,
 }
 
-/// `payment.capture_failed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentCaptureFailed {
-    /// The order.
     pub order_id: OrderId,
     /// The amount that is still held.
     pub amount: Money,
 }
 
-/// `payment.voided.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentVoided {
-    /// The order.
     pub order_id: OrderId,
     /// The amount that was held; 0 if there was none.
     pub amount: Money,
 }
 
-/// `payment.refunded.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentRefunded {
-    /// The order.
     pub order_id: OrderId,
     /// The refunded amount.
     pub amount: Money,
@@ -118,7 +105,6 @@ impl Event for PaymentEvent {
 }
 
 impl PaymentEvent {
-    /// The event's order.
     pub fn order_id(&self) -> OrderId {
         match self {
             Self::Authorized(PaymentAuthorized { order_id, .. })

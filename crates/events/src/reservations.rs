@@ -34,16 +34,13 @@ pub enum ReservationEvent {
 /// A quantity of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// The product.
     pub sku: Sku,
-    /// The quantity.
     pub quantity: Quantity,
 }
 
 /// A line that cannot be fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShortLine {
-    /// The product.
     pub sku: Sku,
     /// The ordered quantity.
     pub wanted: Quantity,
@@ -51,37 +48,26 @@ pub struct ShortLine {
     pub available: i64,
 }
 
-/// `stock.reserved.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StockReserved {
-    /// The order.
     pub order_id: OrderId,
-    /// The reserved lines.
     pub lines: Vec<Line>,
 }
 
-/// `stock.rejected.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StockRejected {
-    /// The order.
     pub order_id: OrderId,
-    /// The short lines.
     pub short: Vec<ShortLine>,
 }
 
-/// `stock.committed.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StockCommitted {
-    /// The order.
     pub order_id: OrderId,
-    /// The committed lines.
     pub lines: Vec<Line>,
 }
 
-/// `stock.released.v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StockReleased {
-    /// The order.
     pub order_id: OrderId,
     /// The released lines; empty when nothing was reserved.
     pub lines: Vec<Line>,
@@ -96,7 +82,6 @@ impl Event for ReservationEvent {
 }
 
 impl ReservationEvent {
-    /// The event's order.
     pub fn order_id(&self) -> OrderId {
         match self {
             Self::Reserved(StockReserved { order_id, .. })

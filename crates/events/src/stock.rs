@@ -24,7 +24,6 @@ pub enum StockEvent {
 /// `stock.replenished.v1`, `stock.changed.v1`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockLevel {
-    /// The product.
     pub sku: Sku,
     /// The quantity that can be ordered.
     pub available: i64,

@@ -154,7 +154,7 @@ fn customers() {
 fn notifications() {
     let (delivery_id, subscription_id, order_id) = (ID.into(), ID.into(), ID.into());
     check(&[
-        NotificationEvent::Sent(DeliverySent {
+        NotificationEvent::Sent(Delivery {
             delivery_id,
             kind: NotificationKind::OrderConfirmed,
             channel: Channel::Log,
@@ -164,13 +164,15 @@ fn notifications() {
             restocks: None,
         }),
         NotificationEvent::Failed(DeliveryFailed {
-            delivery_id,
-            kind: NotificationKind::BackInStock,
-            channel: Channel::Smtp,
-            order_id: None,
-            sku: Some("MUG-BLUE".parse().unwrap()),
-            subscription_id: Some(subscription_id),
-            restocks: Some(3),
+            delivery: Delivery {
+                delivery_id,
+                kind: NotificationKind::BackInStock,
+                channel: Channel::Smtp,
+                order_id: None,
+                sku: Some("MUG-BLUE".parse().unwrap()),
+                subscription_id: Some(subscription_id),
+                restocks: Some(3),
+            },
             cause: "the mail server refused the recipient".into(),
         }),
         NotificationEvent::SubscriptionConfirmed(SubscriptionConfirmed {

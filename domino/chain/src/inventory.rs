@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
+use events::NotificationKind;
 use events::values::{EmailAddress, OrderId, Quantity, Sku};
 use serde::{Deserialize, Serialize};
 use sqlx::types::{Json as Jsonb, Uuid};
@@ -14,7 +15,7 @@ use sqlx::{PgConnection, PgPool};
 use web::{Json, Problem};
 
 use crate::call::{Budget, Downstream, Failed, undone};
-use crate::notification::{Kind, Message};
+use crate::notification::Message;
 
 /// A line of an order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,8 +77,8 @@ async fn reserve(
         if !inventory.take(&goods).await? {
             return Err(Problem::conflict("A product is sold out, or the order was cancelled."));
         }
-        let message =
-            Message { order_id: goods.order_id, kind: Kind::OrderConfirmed, email: goods.email.clone() };
+        let (kind, email) = (NotificationKind::OrderConfirmed, goods.email.clone());
+        let message = Message { order_id: goods.order_id, kind, email };
         if inventory.notification.post("/notifications", &message, budget).await.is_err() {
             inventory.release(&goods).await?;
             return Err(undone());
@@ -96,8 +97,8 @@ async fn cancel(
 ) -> Result<StatusCode, Problem> {
     run_to_end(async move {
         if inventory.release(&goods).await? {
-            let message =
-                Message { order_id: goods.order_id, kind: Kind::OrderCancelled, email: goods.email };
+            let (kind, email) = (NotificationKind::OrderCancelled, goods.email);
+            let message = Message { order_id: goods.order_id, kind, email };
             let notified = inventory.notification.post("/notifications", &message, budget).await;
             notified.map_err(Failed::problem)?;
         }

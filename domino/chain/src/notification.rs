@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use events::NotificationKind;
 use events::values::{EmailAddress, OrderId};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -13,24 +14,8 @@ use web::{Json, Problem};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) order_id: OrderId,
-    pub(crate) kind: Kind,
+    pub(crate) kind: NotificationKind,
     pub(crate) email: EmailAddress,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
-    OrderConfirmed,
-    OrderCancelled,
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::OrderConfirmed => "order_confirmed",
-            Self::OrderCancelled => "order_cancelled",
-        }
-    }
 }
 
 pub(crate) fn routes(pool: PgPool) -> Router {
@@ -39,12 +24,10 @@ pub(crate) fn routes(pool: PgPool) -> Router {
 
 async fn notify(State(pool): State<PgPool>, Json(message): Json<Message>) -> Result<StatusCode, Problem> {
     let insert = "INSERT INTO deliveries (order_id, kind, email) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    let insert = sqlx::query(insert)
-        .bind(message.order_id.uuid())
-        .bind(message.kind.as_str())
-        .bind(message.email.expose());
+    let kind = <&str>::from(message.kind);
+    let insert = sqlx::query(insert).bind(message.order_id.uuid()).bind(kind).bind(message.email.expose());
     if insert.execute(&pool).await?.rows_affected() > 0 {
-        tracing::info!(order_id = %message.order_id, kind = message.kind.as_str(), "notified");
+        tracing::info!(order_id = %message.order_id, kind, "notified");
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,7 +6,6 @@ mod erase;
 pub mod fuzzing;
 pub(crate) mod html;
 mod inbox;
-pub(crate) mod limits;
 mod notifications;
 mod pages;
 mod report;
@@ -21,18 +20,15 @@ use self::app::App;
 
 /// The routes of the service; the inbox only in a demonstration.
 pub(crate) fn routes(app: App, demo_inbox: bool) -> OpenApiRouter {
-    let inbox = if demo_inbox { inbox_routes() } else { OpenApiRouter::new() };
-    OpenApiRouter::new()
+    let mut routes = OpenApiRouter::new()
         .routes(routes!(subscribe::subscribe))
         .routes(routes!(notifications::notifications))
         .routes(routes!(resend::resend))
         .routes(routes!(report::notify_me))
         .routes(routes!(erase::erase))
-        .merge(pages::routes())
-        .merge(inbox)
-        .with_state(app)
-}
-
-fn inbox_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().route("/inbox", get(inbox::list)).route("/inbox/{id}", get(inbox::message))
+        .merge(pages::routes());
+    if demo_inbox {
+        routes = routes.route("/inbox", get(inbox::list)).route("/inbox/{id}", get(inbox::message));
+    }
+    routes.with_state(app)
 }

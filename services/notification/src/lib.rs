@@ -30,9 +30,8 @@ use broker_ops::{History, Waits};
 use chassis::{Context, Parts, Service};
 use sqlx::migrate::Migrator;
 
-use crate::api::app::App;
+use crate::api::app::{App, Limits};
 use crate::api::html::Pages;
-use crate::api::limits::Limits;
 use crate::consumer::Consumers;
 use crate::delivery::announce::Announcer;
 use crate::delivery::templates::{MailTemplates, Shop};
@@ -110,7 +109,7 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
         admin: common.operators()?,
         templates,
         pages: Arc::new(pages),
-        linker,
+        tokens: linker.tokens,
         shop,
         limits: Arc::new(limits),
         primary,

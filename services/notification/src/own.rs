@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::values::{DeliveryId, Sku, SubscriptionId};
-use events::{Channel, NotificationEvent};
+use events::{Channel, DeliveryFailed, NotificationEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -53,8 +53,10 @@ impl Handler for Notifications {
         let (mut deliveries, mut subscriptions) = (Vec::new(), Vec::new());
         for Received { event, .. } in batch {
             match event {
-                NotificationEvent::Sent(sent) => deliveries.push(sent.delivery_id.uuid()),
-                NotificationEvent::Failed(failed) => deliveries.push(failed.delivery_id.uuid()),
+                NotificationEvent::Sent(delivery)
+                | NotificationEvent::Failed(DeliveryFailed { delivery, .. }) => {
+                    deliveries.push(delivery.delivery_id.uuid());
+                }
                 NotificationEvent::SubscriptionConfirmed(confirmed) => {
                     subscriptions.push(confirmed.subscription_id.uuid());
                 }
@@ -81,11 +83,9 @@ impl Handler for Notifications {
             NotificationEvent::SubscriptionConverted(converted) => {
                 state.subscriptions.get_mut(&converted.subscription_id)
             }
-            NotificationEvent::Sent(sent) => {
-                state.last_sequence_of(sent.delivery_id, content::of_sent(sent).is_some())
-            }
-            NotificationEvent::Failed(failed) => {
-                state.last_sequence_of(failed.delivery_id, content::of_failed(failed).is_some())
+            NotificationEvent::Sent(delivery)
+            | NotificationEvent::Failed(DeliveryFailed { delivery, .. }) => {
+                state.last_sequence_of(delivery.delivery_id, content::of(delivery).is_some())
             }
         }
     }

@@ -9,7 +9,6 @@ use web::Problem;
 
 use crate::delivery::templates::{Shop, escape};
 
-/// The templates of the pages.
 pub(crate) struct Pages {
     environment: Environment<'static>,
     shop: Shop,
@@ -31,7 +30,6 @@ const TEMPLATES: [(&str, &str); 13] = [
     ("gone.html", include_str!("../../templates/pages/gone.html")),
 ];
 
-/// The variables of a template.
 #[derive(Serialize)]
 struct Variables<'a, T> {
     shop: &'a Shop,
@@ -42,7 +40,6 @@ struct Variables<'a, T> {
 }
 
 impl Pages {
-    /// Reads the templates.
     pub(crate) fn new(shop: Shop) -> Result<Self, Error> {
         let mut environment = Environment::new();
         environment.set_formatter(escape);
@@ -52,27 +49,13 @@ impl Pages {
         Ok(Self { environment, shop })
     }
 
-    /// Renders the page `name`.
-    pub(super) fn show(
-        &self,
-        status: StatusCode,
-        name: &str,
-        content: impl Serialize,
-    ) -> Result<Response, Problem> {
-        self.render(status, name, content, "")
+    /// Answers 200 with the page `name`.
+    pub(super) fn show(&self, name: &str, content: impl Serialize) -> Result<Response, Problem> {
+        self.render(StatusCode::OK, name, content, "")
     }
 
-    /// Renders the page `name`, which may show other pages of this service in frames.
-    pub(super) fn show_with_frames(
-        &self,
-        status: StatusCode,
-        name: &str,
-        content: impl Serialize,
-    ) -> Result<Response, Problem> {
-        self.render(status, name, content, "frame-src 'self'; ")
-    }
-
-    fn render(
+    /// Renders the page `name`; `frames` is a directive that its policy has in addition.
+    pub(super) fn render(
         &self,
         status: StatusCode,
         name: &str,
@@ -90,15 +73,16 @@ impl Pages {
     }
 }
 
-/// No content from elsewhere, no frame around the page, and forms and calls to this service alone; `frames` is a directive more.
+/// No content from elsewhere, no frame around the page, and forms and calls to this service alone.
 fn policy(nonce: &str, frames: &str) -> [(HeaderName, HeaderValue); 2] {
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
          {frames}form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     let value = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    [
-        (header::CONTENT_SECURITY_POLICY, value),
-        (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
-    ]
+    [(header::CONTENT_SECURITY_POLICY, value), NO_INDEX]
 }
+
+/// No search engine lists the page.
+pub(super) const NO_INDEX: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));

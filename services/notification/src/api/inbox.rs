@@ -2,7 +2,7 @@
 //! follow their links, so it is off by default.
 
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use events::values::DeliveryId;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use web::{Path, Problem, Query};
 
 use super::app::App;
+use super::html::NO_INDEX;
 use crate::domain::delivery::Status;
 use crate::store::list::{self, Filter, Row};
 
@@ -56,7 +57,8 @@ pub(super) async fn list(State(app): State<App>, Query(chosen): Query<Chosen>) -
         });
     }
     let open = chosen.message.filter(|id| rows.iter().any(|row| row.id == *id));
-    app.pages.show_with_frames(StatusCode::OK, "inbox", Content { messages, open })
+    // The message is shown in a frame.
+    app.pages.render(StatusCode::OK, "inbox", Content { messages, open }, "frame-src 'self'; ")
 }
 
 /// Shows the HTML of one message.
@@ -67,8 +69,7 @@ pub(super) async fn message(State(app): State<App>, Path(id): Path<DeliveryId>) 
     let html = app.templates.html(&row.content).map_err(|error| unreadable(&error))?;
     // Pages of the shop refuse to be shown in a frame.
     let html = html.replacen("<head>", "<head><base target=\"_blank\">", 1);
-    let robots = (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
-    Ok(([(header::CONTENT_SECURITY_POLICY, SANDBOX), robots], Html(html)).into_response())
+    Ok(([(header::CONTENT_SECURITY_POLICY, SANDBOX), NO_INDEX], Html(html)).into_response())
 }
 
 /// The latest messages that were sent, each once: over the channel that counts.

@@ -11,7 +11,6 @@ use web::{Json, Operator, Page, Paging, PagingParams, Problem, Query};
 
 use super::app::App;
 use crate::delivery::templates::MailTemplates;
-
 use crate::domain::delivery::Status;
 use crate::store::list::{self, Filter, Row};
 

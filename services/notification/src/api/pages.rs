@@ -58,5 +58,5 @@ impl Product {
 
 /// The page for a link that is not valid, or not valid any more.
 fn invalid_link(app: &App) -> Result<Response, Problem> {
-    app.pages.show(StatusCode::NOT_FOUND, "gone", ())
+    app.pages.render(StatusCode::NOT_FOUND, "gone", (), "")
 }

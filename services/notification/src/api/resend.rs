@@ -18,31 +18,25 @@ use crate::store::failed::{Failed, Filter};
 #[serde(deny_unknown_fields, expecting = "an object with filters")]
 pub(crate) struct Resend {
     /// Messages of this kind.
-    #[serde(default)]
     kind: Option<NotificationKind>,
     /// Messages of this channel.
-    #[serde(default)]
     channel: Option<Channel>,
     /// Messages about this order.
-    #[serde(default)]
     #[schema(value_type = Option<Uuid>)]
     order_id: Option<OrderId>,
     /// Messages about this product.
-    #[serde(default)]
     sku: Option<Sku>,
     /// Messages that failed within this time, as `2h`, or since this moment, as `2026-11-25T08:00:00Z`.
     #[serde(default, deserialize_with = "since")]
     #[schema(value_type = Option<String>)]
     since: Option<OffsetDateTime>,
     /// Messages whose cause contains this text, as `5.7.1`.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
     cause: Option<DisplayName>,
     /// Report what would happen, and change nothing.
     #[serde(default)]
     dry_run: bool,
     /// The `next` of the previous answer.
-    #[serde(default)]
     cursor: Option<Uuid>,
 }
 

@@ -13,7 +13,6 @@ use crate::domain::delivery::{self, Message, Verdict};
 use crate::own;
 use crate::store::{append, deliveries};
 
-/// Makes messages about orders due.
 #[derive(Clone)]
 pub(crate) struct Announcer {
     /// The channels that each message takes.

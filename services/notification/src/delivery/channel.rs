@@ -11,7 +11,6 @@ use events::values::EmailAddress;
 
 use crate::domain::delivery::{Attempt, Delivery};
 
-/// A channel.
 pub(crate) trait Channel: Send + Sync + 'static {
     /// Its name in events.
     const CHANNEL: events::Channel;
@@ -26,7 +25,9 @@ pub(crate) trait Channel: Send + Sync + 'static {
     fn concurrency(&self) -> usize;
 
     /// The messages that this instance claims while those are under way, and does not send yet.
-    fn ahead(&self) -> usize;
+    fn ahead(&self) -> usize {
+        0
+    }
 
     /// How many of `wanted` messages may be tried now.
     fn room(&self, wanted: i64) -> i64 {

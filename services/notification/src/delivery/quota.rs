@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use events::values::DeliveryId;
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use crate::domain::delivery::{Delivery, Recipient};
 use crate::domain::tokens::Tokens;
@@ -13,7 +13,6 @@ use crate::store::mail_counts::{self, Key};
 
 /// A limit per mailbox, kind of message and hour.
 pub(crate) struct Quota {
-    /// The most messages.
     pub limit: NonZeroU32,
     /// Turns an address into the stored form of its mailbox.
     pub tokens: Tokens,
@@ -23,7 +22,7 @@ impl Quota {
     /// Counts the deliveries that are tried for the first time, and returns those over the limit.
     pub(crate) async fn exceeded(
         &self,
-        pool: &PgPool,
+        connection: &mut PgConnection,
         deliveries: &[Delivery],
     ) -> sqlx::Result<BTreeSet<DeliveryId>> {
         let mut by_key: BTreeMap<Key, Vec<DeliveryId>> = BTreeMap::new();
@@ -37,7 +36,7 @@ impl Quota {
         if by_key.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let counts = mail_counts::add(pool, &by_key).await?;
+        let counts = mail_counts::add(connection, &by_key).await?;
         let over = by_key.iter().flat_map(|(key, ids)| {
             let before = counts.get(key).copied().unwrap_or_default() - ids.len();
             let room = usize::try_from(self.limit.get()).unwrap_or(usize::MAX).saturating_sub(before);

@@ -4,11 +4,10 @@
 //! message took off the list returns to the old place, and a wave decides when to notify; so stock, budget and order hold as for
 //! everybody. Sent messages are not touched, nor are those to recipients who asked to be forgotten.
 
-use std::fmt;
-
 use broker::{Outbox, Tx};
 use events::Channel;
 use serde::Serialize;
+use strum::Display;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -20,22 +19,29 @@ use crate::store::subscriptions;
 const CHUNK: usize = 500;
 
 /// The result for a failed message; in a dry run, the result that it would have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, Display)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// It is sent again.
+    #[strum(to_string = "sent again")]
     SentAgain,
     /// Its subscriber is back on the waitlist, at the old place, and is notified when the product is in stock.
+    #[strum(to_string = "back on the waitlist, notified when the product is in stock")]
     BackInLine,
     /// Not sent: its recipient asked to be forgotten.
+    #[strum(to_string = "left: the recipient asked to be forgotten")]
     Erased,
     /// Not sent: its recipient's address is not stored any more.
+    #[strum(to_string = "left: the address is not stored any more")]
     Forgotten,
     /// Not sent: the time to answer it is over.
+    #[strum(to_string = "left: the time to answer it is over")]
     TooLate,
     /// Not sent: its subscriber does not wait any more, or has subscribed again.
+    #[strum(to_string = "left: the subscriber does not wait any more, or has subscribed again")]
     NotWaiting,
     /// Not sent: it changed meanwhile.
+    #[strum(to_string = "left: it changed meanwhile")]
     Changed,
 }
 
@@ -43,20 +49,6 @@ impl Outcome {
     /// The message is on its way again.
     pub(crate) fn is_resent(self) -> bool {
         matches!(self, Self::SentAgain | Self::BackInLine)
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SentAgain => "sent again",
-            Self::BackInLine => "back on the waitlist, notified when the product is in stock",
-            Self::Erased => "left: the recipient asked to be forgotten",
-            Self::Forgotten => "left: the address is not stored any more",
-            Self::TooLate => "left: the time to answer it is over",
-            Self::NotWaiting => "left: the subscriber does not wait any more, or has subscribed again",
-            Self::Changed => "left: it changed meanwhile",
-        })
     }
 }
 

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::domain::content::Content;
 use crate::domain::links::{Linker, Links};
 
-/// The templates of the messages.
 pub(crate) struct MailTemplates {
     environment: Environment<'static>,
     shop: Shop,
@@ -26,7 +25,6 @@ pub(crate) struct Shop {
     pub url: Option<String>,
 }
 
-/// The variables of a template.
 #[derive(Serialize)]
 struct Variables<'a> {
     shop: &'a Shop,
@@ -35,7 +33,6 @@ struct Variables<'a> {
     content: &'a Content,
 }
 
-/// A message as plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text {
     pub subject: String,
@@ -60,7 +57,6 @@ const TEMPLATES: [(&str, &str); 13] = [
 ];
 
 impl MailTemplates {
-    /// Reads the templates.
     pub(crate) fn new(shop: Shop, linker: Linker) -> Result<Self, Error> {
         let mut environment = Environment::new();
         // A line that holds only a tag is left out.
@@ -81,7 +77,6 @@ impl MailTemplates {
         Ok(Text { subject: subject.trim().to_owned(), body: body.trim().to_owned() })
     }
 
-    /// Renders the HTML.
     pub(crate) fn html(&self, content: &Content) -> Result<String, Error> {
         self.render(content, "html")
     }
@@ -108,7 +103,6 @@ pub(crate) fn escape(out: &mut Output, state: &mut State, value: &Value) -> Resu
     escape_formatter(out, state, value)
 }
 
-/// The price of a line.
 fn price(item: &Item) -> String {
     item.unit_price.times(item.quantity.get()).map_or_else(String::new, |price| price.to_string())
 }

@@ -1,11 +1,14 @@
 //! Sends the due deliveries of one channel: the queue of a `work::Worker`.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use broker::{Outbox, Tx};
+use broker::Outbox;
 use events::NotificationKind;
+use sqlx::PgConnection;
 use uuid::Uuid;
 use work::Queue;
 
@@ -17,11 +20,10 @@ use crate::domain::delivery::{
 };
 use crate::store;
 use crate::store::claims::{self, Claim, Class};
-use crate::store::results::{self, Recorded};
+use crate::store::results;
 use crate::waitlist::freshness::Freshness;
 use crate::waitlist::outcomes::{self, Outcome};
 
-/// Sends the deliveries of one channel.
 pub(crate) struct Sender<C> {
     pub channel: C,
     pub outbox: Outbox,
@@ -49,9 +51,9 @@ impl<C: Channel> Sender<C> {
     }
 
     /// Marks the deliveries that are over their recipients' limits.
-    async fn apply_quota(&self, deliveries: &mut [Delivery]) -> sqlx::Result<()> {
+    async fn apply_quota(&self, tx: &mut PgConnection, deliveries: &mut [Delivery]) -> sqlx::Result<()> {
         let Some(quota) = &self.quota else { return Ok(()) };
-        let exceeded = quota.exceeded(self.outbox.pool(), deliveries).await?;
+        let exceeded = quota.exceeded(tx, deliveries).await?;
         for delivery in deliveries.iter_mut().filter(|delivery| exceeded.contains(&delivery.id)) {
             delivery.over_limit = true;
             let kind = <&str>::from(delivery.content.kind());
@@ -60,44 +62,33 @@ impl<C: Channel> Sender<C> {
         Ok(())
     }
 
-    /// Writes verdicts with their events, hands the outcomes to the waitlist, and returns the deliveries whose claims were valid.
-    async fn write(&self, verdicts: &[(&Delivery, Verdict)]) -> sqlx::Result<Vec<Recorded>> {
-        let outcome = |(delivery, verdict): &(&Delivery, Verdict)| Outcome::of(&delivery.content, verdict);
+    /// Writes verdicts with their events, hands the outcomes to the waitlist, and returns the verdicts whose claims were valid.
+    async fn write<'d>(&self, mut verdicts: Vec<Judged<'d>>) -> sqlx::Result<Vec<Judged<'d>>> {
         let mut tx = self.outbox.begin().await?;
-        let all: Vec<Outcome> = verdicts.iter().filter_map(outcome).collect();
-        outcomes::lock(&mut tx, &all).await?;
-        let recorded = results::record(&mut tx, verdicts).await?;
+        outcomes::lock(&mut tx, &outcomes_of(&verdicts)).await?;
+        let recorded = results::record(&mut tx, &verdicts).await?;
+        let mut recorded: BTreeMap<_, _> = recorded.into_iter().map(|row| (row.id, row)).collect();
+        verdicts.retain(|(delivery, _)| recorded.contains_key(&delivery.id));
         if self.primary {
-            let valid = verdicts.iter().filter(|(delivery, _)| contains(&recorded, delivery));
-            let valid: Vec<Outcome> = valid.filter_map(outcome).collect();
-            outcomes::apply(&mut tx, &valid).await?;
+            outcomes::apply(&mut tx, &outcomes_of(&verdicts)).await?;
         }
-        append::<C>(&mut tx, &recorded, verdicts)?;
+        for (delivery, verdict) in &verdicts {
+            let event = delivery::event(delivery.id, &delivery.content, C::CHANNEL, verdict);
+            if let Some((row, event)) = recorded.remove(&delivery.id).zip(event) {
+                store::append(&mut tx, row.cause, row.version, &event)?;
+            }
+        }
         tx.commit().await?;
-        Ok(recorded)
+        Ok(verdicts)
     }
 }
 
-/// Appends the events of the recorded verdicts.
-fn append<C: Channel>(
-    tx: &mut Tx,
-    recorded: &[Recorded],
-    verdicts: &[(&Delivery, Verdict)],
-) -> sqlx::Result<()> {
-    for row in recorded {
-        let found = verdicts.iter().find(|(delivery, _)| delivery.id == row.id);
-        let event = found.and_then(|(delivery, verdict)| {
-            delivery::event(delivery.id, &delivery.content, C::CHANNEL, verdict)
-        });
-        if let Some(event) = event {
-            store::append(tx, row.cause.clone(), row.version, &event)?;
-        }
-    }
-    Ok(())
-}
+/// A delivery and what follows from the attempt to send it.
+type Judged<'d> = (&'d Delivery, Verdict);
 
-fn contains(recorded: &[Recorded], delivery: &Delivery) -> bool {
-    recorded.iter().any(|row| row.id == delivery.id)
+fn outcomes_of(verdicts: &[Judged<'_>]) -> Vec<Outcome> {
+    let outcome = |(delivery, verdict): &Judged<'_>| Outcome::of(&delivery.content, verdict);
+    verdicts.iter().filter_map(outcome).collect()
 }
 
 impl<C: Channel> Queue for Sender<C> {
@@ -114,8 +105,11 @@ impl<C: Channel> Queue for Sender<C> {
         }
         let classes = self.allowed(class_order(self.claims.fetch_add(1, Ordering::Relaxed)));
         let claim = Claim { channel: C::CHANNEL, token, lease, classes };
-        let mut claimed = claims::claim(self.outbox.pool(), &claim, limit).await?;
-        self.apply_quota(&mut claimed).await?;
+        // One transaction: after a crash between its two parts, a mail would be claimed again without having counted.
+        let mut tx = self.outbox.pool().begin().await?;
+        let mut claimed = claims::claim(&mut tx, &claim, limit).await?;
+        self.apply_quota(&mut tx, &mut claimed).await?;
+        tx.commit().await?;
         Ok(claimed)
     }
 
@@ -144,11 +138,13 @@ impl<C: Channel> Queue for Sender<C> {
     }
 
     async fn record(&self, done: &[(Delivery, Attempt)]) -> sqlx::Result<bool> {
-        let verdict = |(delivery, attempt): &(Delivery, Attempt)| verdict(attempt, delivery.tries);
-        let verdicts: Vec<_> = done.iter().map(|done| (&done.0, verdict(done))).collect();
-        let recorded = self.write(&verdicts).await?;
-        for (delivery, verdict) in verdicts.iter().filter(|(delivery, _)| contains(&recorded, delivery)) {
-            report::<C>(delivery, verdict);
+        let judged = done.iter().map(|(delivery, attempt)| (delivery, verdict(attempt, delivery.tries)));
+        let mut verdicts: Vec<Judged<'_>> = judged.collect();
+        // After an outage of the database a delivery may be there twice: claimed again before its first result was written.
+        verdicts.sort_by_key(|(delivery, _)| (delivery.id, Reverse(delivery.tries.attempts)));
+        verdicts.dedup_by_key(|(delivery, _)| delivery.id);
+        for (delivery, verdict) in self.write(verdicts).await? {
+            report::<C>(delivery, &verdict);
         }
         // The next message about the same order.
         Ok(true)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use broker::Cause;
 use events::values::{CustomerId, DeliveryId, EmailAddress};
-use events::{Channel, DeliveryFailed, DeliverySent, NotificationEvent};
+use events::{Channel, DeliveryFailed, NotificationEvent};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::OffsetDateTime;
@@ -199,29 +199,20 @@ pub(crate) fn event(
     channel: Channel,
     verdict: &Verdict,
 ) -> Option<NotificationEvent> {
-    let kind = content.kind();
-    let (order_id, sku) = (content.order_id(), content.sku().cloned());
-    let (subscription_id, restocks) = (content.subscription_id(), content.restocks());
+    let delivery = events::Delivery {
+        delivery_id,
+        kind: content.kind(),
+        channel,
+        order_id: content.order_id(),
+        sku: content.sku().cloned(),
+        subscription_id: content.subscription_id(),
+        restocks: content.restocks(),
+    };
     match verdict {
-        Verdict::Sent => Some(NotificationEvent::Sent(DeliverySent {
-            delivery_id,
-            kind,
-            channel,
-            order_id,
-            sku,
-            subscription_id,
-            restocks,
-        })),
-        Verdict::Failed(cause) => Some(NotificationEvent::Failed(DeliveryFailed {
-            delivery_id,
-            kind,
-            channel,
-            order_id,
-            sku,
-            subscription_id,
-            restocks,
-            cause: cause.clone(),
-        })),
+        Verdict::Sent => Some(NotificationEvent::Sent(delivery)),
+        Verdict::Failed(cause) => {
+            Some(NotificationEvent::Failed(DeliveryFailed { delivery, cause: cause.clone() }))
+        }
         Verdict::Retry(..)
         | Verdict::Deferred(..)
         | Verdict::NoContact(_)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use broker::Tx;
 use envelope::Sequence;
 use events::values::{CustomerId, DeliveryId, OrderId, Sku, SubscriptionId};
-use events::{Channel, DeliveryFailed, DeliverySent, NotificationKind};
+use events::{Channel, Delivery, DeliveryFailed, NotificationKind};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -33,19 +33,15 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    pub(super) fn sent(sent: &DeliverySent, version: Sequence, at: OffsetDateTime) -> Self {
-        let content = content::of_sent(sent);
-        let DeliverySent { delivery_id: id, kind, channel, order_id: order, sku, .. } = sent.clone();
+    pub(super) fn sent(sent: &Delivery, version: Sequence, at: OffsetDateTime) -> Self {
+        let content = content::of(sent);
+        let Delivery { delivery_id: id, kind, channel, order_id: order, sku, .. } = sent.clone();
         let (subscription, restocks) = (sent.subscription_id, sent.restocks);
         Self { id, kind, channel, order, sku, subscription, restocks, content, cause: None, at, version }
     }
 
     pub(super) fn failed(failed: &DeliveryFailed, version: Sequence, at: OffsetDateTime) -> Self {
-        let content = content::of_failed(failed);
-        let DeliveryFailed { delivery_id: id, kind, channel, order_id: order, sku, cause, .. } =
-            failed.clone();
-        let (subscription, restocks, cause) = (failed.subscription_id, failed.restocks, Some(cause));
-        Self { id, kind, channel, order, sku, subscription, restocks, content, cause, at, version }
+        Self { cause: Some(failed.cause.clone()), ..Self::sent(&failed.delivery, version, at) }
     }
 
     fn status(&self) -> Status {

@@ -122,7 +122,7 @@ fn an_event_of_an_earlier_version_makes_rows_only_of_messages_about_orders() {
         let NotificationEvent::Sent(mut sent) = event else { panic!("{event:?}") };
         (sent.subscription_id, sent.restocks) = (None, None);
         let is_of_order = content.order_id().is_some();
-        assert_eq!(content::of_sent(&sent).is_some(), is_of_order, "{:?}", content.kind());
+        assert_eq!(content::of(&sent).is_some(), is_of_order, "{:?}", content.kind());
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use events::Channel;
 use events::values::EmailAddress;
-use sqlx::PgPool;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::undecodable;
@@ -32,7 +32,11 @@ pub(crate) enum Class {
 /// Claims at most `limit` deliveries that are due, class by class, the longest due first, each with its recipient as known now.
 /// The messages about one order keep their order: a delivery waits for the one before it. `OFFSET 0` keeps that a lookup per
 /// delivery, as in [`recipients`](super::deliveries::recipients).
-pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Result<Vec<Delivery>> {
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    limit: i64,
+) -> sqlx::Result<Vec<Delivery>> {
     let rows = sqlx::query!(
         r#"
         WITH quick AS (
@@ -81,7 +85,7 @@ pub(crate) async fn claim(pool: &PgPool, claim: &Claim, limit: i64) -> sqlx::Res
         &are_bulk(&claim.classes),
         work::furthest(claim.lease).as_secs_f64(),
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let deliveries = rows.into_iter().map(|row| {
         let status = row.state.map(|state| state.parse::<Status>()).transpose().map_err(undecodable)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use events::values::DeliveryId;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use work::furthest;
 
 use super::column;
@@ -15,7 +15,7 @@ pub(crate) type Key = (Vec<u8>, String);
 /// Adds these deliveries to the counts of their mailboxes, and returns the new counts. The keys are locked in order. An hour
 /// that begins in the future was written while the database's clock was ahead; a new one begins.
 pub(crate) async fn add(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     by_key: &BTreeMap<Key, Vec<DeliveryId>>,
 ) -> sqlx::Result<HashMap<Key, usize>> {
     let rows = sqlx::query!(
@@ -37,7 +37,7 @@ pub(crate) async fn add(
         &column(by_key.values(), |ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)),
         furthest(Duration::ZERO).as_secs_f64(),
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let counts = rows.into_iter().map(|row| {
         let begun = usize::try_from(row.begun).unwrap_or_default();

@@ -4,19 +4,19 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use events::values::{ClaimHash, SubscriptionId};
+use events::values::ClaimHash;
 use serde::Serialize;
 use web::{Path, Problem};
 
-use super::invalid_link;
+use super::{Product, invalid_link};
 use crate::api::app::App;
 use crate::domain::tokens::Grant;
 use crate::store::subscriptions::{click, find};
 
 #[derive(Serialize)]
 struct Page {
-    name: String,
-    sku: String,
+    #[serde(flatten)]
+    product: Product,
     claim: String,
     /// The shop, with product and claim; `None` while `SHOP_URL` is not set.
     shop_link: Option<String>,
@@ -27,11 +27,10 @@ struct Page {
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
-    let Some(id) = read(&app, &claim) else { return invalid_link(&app) };
+    let Some(Grant::Claim(id)) = app.tokens.read(&claim) else { return invalid_link(&app) };
     let Some(subscription) = find(app.outbox.pool(), id).await? else { return invalid_link(&app) };
     let shop_link = app.shop.url.as_deref().map(|url| shop_link(url, &subscription.sku, &claim));
-    let name = subscription.name.unwrap_or_else(|| subscription.sku.clone());
-    app.pages.show(StatusCode::OK, "claim", Page { name, sku: subscription.sku, claim, shop_link })
+    app.pages.show("claim", Page { product: Product::of(&subscription), claim, shop_link })
 }
 
 /// Counts the click, once.
@@ -39,18 +38,9 @@ pub(super) async fn show(State(app): State<App>, Path(claim): Path<String>) -> R
     responses((status = 204),
         (status = 404, description = "The link is not valid.", content_type = "text/html", body = String)))]
 pub(super) async fn act(State(app): State<App>, Path(claim): Path<String>) -> Result<Response, Problem> {
-    if read(&app, &claim).is_none() {
-        return invalid_link(&app);
-    }
+    let Some(Grant::Claim(_)) = app.tokens.read(&claim) else { return invalid_link(&app) };
     click(app.outbox.pool(), &ClaimHash::of(&claim)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-fn read(app: &App, claim: &str) -> Option<SubscriptionId> {
-    match app.linker.tokens.read(claim)? {
-        Grant::Claim(id) => Some(id),
-        _ => None,
-    }
 }
 
 /// No character of a SKU or a claim needs escaping in a query. A fragment follows the query.

@@ -1,7 +1,6 @@
 //! The page behind the link of a confirmation mail.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use broker::Cause;
 use time::OffsetDateTime;
@@ -30,7 +29,7 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
         return invalid_link(&app);
     }
     let product = Product { quantity: answer.quantity.get(), ..Product::of(&subscription) };
-    app.pages.show(StatusCode::OK, "confirm", product)
+    app.pages.show("confirm", product)
 }
 
 /// Confirms the subscription. A repeated answer changes nothing and shows the same page.
@@ -45,7 +44,7 @@ pub(super) async fn act(
     let Some((answer, until)) = read(&app, &link) else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
     if !confirmations::has_ended(&mut *tx, until).await? {
-        consent::confirm(&mut tx, &app.linker.tokens, Cause::traced(Some(trace.0)), answer).await?;
+        consent::confirm(&mut tx, &app.tokens, Cause::traced(Some(trace.0)), answer).await?;
     }
     let found = find(&mut *tx, answer.subscription).await?;
     let Some(subscription) = found else { return invalid_link(&app) };
@@ -55,7 +54,7 @@ pub(super) async fn act(
 }
 
 fn read(app: &App, link: &Link) -> Option<(Answer, OffsetDateTime)> {
-    match app.linker.tokens.read(&link.token)? {
+    match app.tokens.read(&link.token)? {
         Grant::Confirm(subscription, round, quantity, until) => {
             Some((Answer { subscription, round, quantity }, until))
         }
@@ -78,5 +77,5 @@ fn answered(app: &App, subscription: &Subscription) -> Result<Response, Problem>
         Status::Waiting | Status::Notified | Status::Converted | Status::Bought => "confirmed",
         Status::Pending | Status::Lapsed | Status::Unsubscribed | Status::Erased | Status::Merged => "ended",
     };
-    app.pages.show(StatusCode::OK, page, Product::of(subscription))
+    app.pages.show(page, Product::of(subscription))
 }

@@ -2,7 +2,6 @@
 //! back in stock. The reader of the address's mail consents by it, so no confirmation mail follows.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use events::values::{EmailAddress, Quantity, Sku};
 use time::OffsetDateTime;
@@ -23,7 +22,7 @@ use crate::store::{products, purchases};
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some((consented, product)) = read(&app, &link).await? else { return invalid_link(&app) };
     let in_line = is_in_line(app.outbox.pool(), &consented.request).await?;
-    app.pages.show(StatusCode::OK, if in_line { "confirmed" } else { "join" }, product)
+    app.pages.show(if in_line { "confirmed" } else { "join" }, product)
 }
 
 /// Subscribes. A repeated request changes nothing and shows the same page.
@@ -33,16 +32,16 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
 pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some((consented, product)) = read(&app, &link).await? else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
-    consent::join(&mut tx, &app.linker.tokens, &consented, OffsetDateTime::now_utc()).await?;
+    consent::join(&mut tx, &app.tokens, &consented, OffsetDateTime::now_utc()).await?;
     let in_line = is_in_line(&mut *tx, &consented.request).await?;
     tx.commit().await?;
     app.wakes.waves.notify_one();
-    app.pages.show(StatusCode::OK, if in_line { "confirmed" } else { "ended" }, product)
+    app.pages.show(if in_line { "confirmed" } else { "ended" }, product)
 }
 
 /// The request of the link; `None` when the address is forgotten, or the product is not sold any more.
 async fn read(app: &App, link: &Link) -> Result<Option<(ConsentedRequest, Product)>, Problem> {
-    let Some(grant) = app.linker.tokens.read(&link.token) else { return Ok(None) };
+    let Some(grant) = app.tokens.read(&link.token) else { return Ok(None) };
     let (email, sku, quantity, order) = match grant {
         Grant::Offer(order, sku, quantity) => {
             (purchases::address_of(app.outbox.pool(), order).await?, sku, quantity, Some(order))

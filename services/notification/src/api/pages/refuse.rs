@@ -2,7 +2,6 @@
 //! others request in the owner's name.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use events::values::SubscriptionId;
 use serde::Serialize;
@@ -37,7 +36,7 @@ impl Page {
         subscription: &Subscription,
         refused: Option<Refused>,
     ) -> Self {
-        let issue = |grant: Grant| refused.map(|_| app.linker.tokens.issue(&grant));
+        let issue = |grant: Grant| refused.map(|_| app.tokens.issue(&grant));
         Self {
             product: Product::of(subscription),
             all: refused.is_some_and(|refused| refused.all),
@@ -53,7 +52,7 @@ pub(super) async fn refused(
     app: &App,
     subscription: &Subscription,
 ) -> Result<Option<Refused>, Problem> {
-    let Some(mailbox) = subscription.mailbox(&app.linker.tokens) else { return Ok(None) };
+    let Some(mailbox) = subscription.mailbox(&app.tokens) else { return Ok(None) };
     Ok(Some(refusals::of(database, &mailbox, &subscription.sku).await?))
 }
 
@@ -62,12 +61,11 @@ pub(super) async fn refused(
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
 pub(super) async fn show_all(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
-    let Some((id, subscription, _)) = read(&app, &link, Step::Refuse).await? else {
-        return invalid_link(&app);
-    };
+    let Some(Grant::Refuse(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
+    let Some((subscription, _)) = addressed(&app, id).await? else { return invalid_link(&app) };
     let refused = refused(app.outbox.pool(), &app, &subscription).await?;
     let name = if refused.is_some_and(|refused| refused.all) { "unsubscribed" } else { "refuse" };
-    app.pages.show(StatusCode::OK, name, Page::of(&app, id, &subscription, refused))
+    app.pages.show(name, Page::of(&app, id, &subscription, refused))
 }
 
 /// Ends all subscriptions of the address, and refuses mails about every product. A repeated request shows the same page.
@@ -75,15 +73,14 @@ pub(super) async fn show_all(State(app): State<App>, Query(link): Query<Link>) -
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
 pub(super) async fn act_all(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
-    let Some((id, subscription, mailbox)) = read(&app, &link, Step::Refuse).await? else {
-        return invalid_link(&app);
-    };
+    let Some(Grant::Refuse(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
+    let Some((subscription, mailbox)) = addressed(&app, id).await? else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
     let now = OffsetDateTime::now_utc();
     refusals::refuse(&mut tx, &mailbox, subscription.email.as_deref(), Scope::All, now).await?;
     let refused = refused(&mut *tx, &app, &subscription).await?;
     tx.commit().await?;
-    app.pages.show(StatusCode::OK, "unsubscribed", Page::of(&app, id, &subscription, refused))
+    app.pages.show("unsubscribed", Page::of(&app, id, &subscription, refused))
 }
 
 /// Shows the question whether to allow the mails again, or that nothing is refused.
@@ -91,10 +88,11 @@ pub(super) async fn act_all(State(app): State<App>, Query(link): Query<Link>) ->
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
 pub(super) async fn show_lift(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
-    let Some((id, subscription, _)) = read(&app, &link, Step::Lift).await? else { return invalid_link(&app) };
+    let Some(Grant::Lift(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
+    let Some((subscription, _)) = addressed(&app, id).await? else { return invalid_link(&app) };
     let refused = refused(app.outbox.pool(), &app, &subscription).await?;
     let name = if refused.is_some_and(Refused::any) { "lift" } else { "lifted" };
-    app.pages.show(StatusCode::OK, name, Page::of(&app, id, &subscription, refused))
+    app.pages.show(name, Page::of(&app, id, &subscription, refused))
 }
 
 /// Takes back the refusals of the product and of every product. No ended subscription begins again.
@@ -102,34 +100,17 @@ pub(super) async fn show_lift(State(app): State<App>, Query(link): Query<Link>) 
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
 pub(super) async fn act_lift(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
-    let Some((id, subscription, mailbox)) = read(&app, &link, Step::Lift).await? else {
-        return invalid_link(&app);
-    };
+    let Some(Grant::Lift(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
+    let Some((subscription, mailbox)) = addressed(&app, id).await? else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
     refusals::lift(&mut tx, &mailbox, &subscription.sku).await?;
     tx.commit().await?;
-    app.pages.show(StatusCode::OK, "lifted", Page::of(&app, id, &subscription, Some(Refused::default())))
+    app.pages.show("lifted", Page::of(&app, id, &subscription, Some(Refused::default())))
 }
 
-/// The step that a link allows.
-#[derive(Clone, Copy)]
-enum Step {
-    Refuse,
-    Lift,
-}
-
-/// The subscription of the link, and its mailbox; `None` when the link is for another step, or the address is forgotten.
-async fn read(
-    app: &App,
-    link: &Link,
-    step: Step,
-) -> Result<Option<(SubscriptionId, Subscription, Mailbox)>, Problem> {
-    let ((Some(Grant::Refuse(id)), Step::Refuse) | (Some(Grant::Lift(id)), Step::Lift)) =
-        (app.linker.tokens.read(&link.token), step)
-    else {
-        return Ok(None);
-    };
+/// The subscription and its mailbox; `None` when the address is forgotten.
+async fn addressed(app: &App, id: SubscriptionId) -> Result<Option<(Subscription, Mailbox)>, Problem> {
     let Some(subscription) = find(app.outbox.pool(), id).await? else { return Ok(None) };
-    let mailbox = subscription.mailbox(&app.linker.tokens);
-    Ok(mailbox.map(|mailbox| (id, subscription, mailbox)))
+    let mailbox = subscription.mailbox(&app.tokens);
+    Ok(mailbox.map(|mailbox| (subscription, mailbox)))
 }

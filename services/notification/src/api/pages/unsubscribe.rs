@@ -2,9 +2,7 @@
 //! refuses mails about the product, also after another request with the same address.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
-use events::values::SubscriptionId;
 use time::OffsetDateTime;
 use web::{Problem, Query};
 
@@ -20,13 +18,13 @@ use crate::store::subscriptions::{self, find};
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid.", content_type = "text/html", body = String)))]
 pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
-    let Some(id) = read(&app, &link) else { return invalid_link(&app) };
+    let Some(Grant::Unsubscribe(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
     let Some(subscription) = find(app.outbox.pool(), id).await? else { return invalid_link(&app) };
     let refused = refused(app.outbox.pool(), &app, &subscription).await?;
     // Without an address no mail is sent any more.
     let is_over = refused.is_none_or(Refused::any);
     let name = if is_over { "unsubscribed" } else { "unsubscribe" };
-    app.pages.show(StatusCode::OK, name, Page::of(&app, id, &subscription, refused))
+    app.pages.show(name, Page::of(&app, id, &subscription, refused))
 }
 
 /// Ends the subscription, and refuses mails about its product. A repeated request shows the same page.
@@ -34,22 +32,15 @@ pub(super) async fn show(State(app): State<App>, Query(link): Query<Link>) -> Re
     responses((status = 200, content_type = "text/html", body = String),
         (status = 404, description = "The link is not valid.", content_type = "text/html", body = String)))]
 pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
-    let Some(id) = read(&app, &link) else { return invalid_link(&app) };
+    let Some(Grant::Unsubscribe(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
     let (now, mut tx) = (OffsetDateTime::now_utc(), app.outbox.begin().await?);
     let Some(subscription) = find(&mut *tx, id).await? else { return invalid_link(&app) };
-    if let Some(mailbox) = subscription.mailbox(&app.linker.tokens) {
+    if let Some(mailbox) = subscription.mailbox(&app.tokens) {
         let scope = Scope::Product(&subscription.sku);
         refusals::refuse(&mut tx, &mailbox, subscription.email.as_deref(), scope, now).await?;
     }
     subscriptions::unsubscribe(&mut tx, id).await?;
     let refused = refused(&mut *tx, &app, &subscription).await?;
     tx.commit().await?;
-    app.pages.show(StatusCode::OK, "unsubscribed", Page::of(&app, id, &subscription, refused))
-}
-
-fn read(app: &App, link: &Link) -> Option<SubscriptionId> {
-    match app.linker.tokens.read(&link.token)? {
-        Grant::Unsubscribe(id) => Some(id),
-        _ => None,
-    }
+    app.pages.show("unsubscribed", Page::of(&app, id, &subscription, refused))
 }

@@ -11,7 +11,6 @@ use crate::delivery::templates::{MailTemplates, Text};
 use crate::domain::content::Content;
 use crate::domain::delivery::{Attempt, Delivery};
 
-/// Writes messages to the log.
 #[derive(Clone)]
 pub(crate) struct Log {
     /// `None` while only a line per message is logged.
@@ -42,7 +41,6 @@ impl Log {
 }
 
 impl Line<'_> {
-    /// Writes the line.
     pub(crate) fn write(self) {
         let Self { content, traceparent, recipient, text } = self;
         let kind = <&str>::from(content.kind());
@@ -64,10 +62,6 @@ impl Channel for Log {
 
     fn concurrency(&self) -> usize {
         200
-    }
-
-    fn ahead(&self) -> usize {
-        0
     }
 
     async fn send(&self, delivery: &Delivery, to: &EmailAddress) -> Attempt {

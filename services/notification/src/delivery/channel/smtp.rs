@@ -43,7 +43,6 @@ const ANSWER: Duration = Duration::from_mins(10);
 /// An attempt that takes longer is logged.
 const SLOW: Duration = Duration::from_mins(1);
 
-/// Sends messages to a mail server.
 pub(crate) struct Smtp {
     server: Server,
     from: Mailbox,
@@ -70,7 +69,6 @@ impl Smtp {
         Ok(Self { server, from, templates, connections, pool, health, slow: AtomicBool::new(false) })
     }
 
-    /// Hands a mail over.
     async fn hand_over(&self, mail: &OutgoingMail) -> Result<(), SmtpError> {
         let deadline = Instant::now() + HAND_OVER;
         let mut session = self.begin(mail, deadline).await?;

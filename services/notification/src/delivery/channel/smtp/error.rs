@@ -76,7 +76,6 @@ impl SmtpError {
         self.stage == Stage::Sender && matches!(self.kind, Kind::Unsupported(_) | Kind::Unsendable(_))
     }
 
-    /// The scope of the failure.
     pub(super) fn scope(&self) -> Scope {
         match &self.kind {
             Kind::Refused(reply) => reply.scope(self.stage),

@@ -52,7 +52,6 @@ impl Health {
         }
     }
 
-    /// Begins an attempt.
     pub(super) fn attempt(&self) -> AttemptGuard<'_> {
         self.state().in_flight += 1;
         AttemptGuard { health: self, since: Instant::now() }

@@ -1,7 +1,7 @@
 //! Builds the mail of a delivery: headers, text and envelope. Domains are written as A-labels (IDNA 2008), which every server
 //! accepts.
 
-use events::values::{DeliveryId, EmailAddress};
+use events::values::EmailAddress;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -11,7 +11,6 @@ use super::session::OutgoingMail;
 use crate::delivery::templates::MailTemplates;
 use crate::domain::delivery::Delivery;
 
-/// Why a mail cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BuildError {
     #[error("the template does not render: {0}")]
@@ -39,7 +38,8 @@ pub(super) fn build(
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .subject(text.subject)
-        .message_id(Some(message_id(delivery.id, from)))
+        // The same for each attempt, so that mail programs show a repeated mail once.
+        .message_id(Some(format!("<{}@{}>", delivery.id, from.email.domain())))
         .multipart(MultiPart::alternative_plain_html(text.body, html))?;
     // No automatic replies (RFC 3834).
     add(&mut mail, "Auto-Submitted", "auto-generated".to_owned())?;
@@ -54,7 +54,12 @@ pub(super) fn build(
 /// Parses `MAIL_FROM`, as "Blue Shop <hello@shop.example>", with the domain in A-labels.
 pub(crate) fn mailbox(text: &str) -> Result<Mailbox, String> {
     let mailbox: Mailbox = text.parse().map_err(|error: lettre::address::AddressError| error.to_string())?;
-    let email = in_ascii(mailbox.email.user(), mailbox.email.domain()).ok_or("its domain is not valid")?;
+    let domain = match mailbox.email.domain() {
+        // A literal, as [192.0.2.7], is not a domain name.
+        literal if literal.starts_with('[') => literal.to_owned(),
+        name => idna::domain_to_ascii(name).map_err(|_| "its domain is not valid")?,
+    };
+    let email = Address::new_dangerous(mailbox.email.user(), domain);
     Ok(Mailbox::new(mailbox.name, email))
 }
 
@@ -64,22 +69,10 @@ fn recipient(to: &EmailAddress) -> Address {
     Address::new_dangerous(user, domain)
 }
 
-fn in_ascii(user: &str, domain: &str) -> Option<Address> {
-    // A literal, as [192.0.2.7], is not a domain name.
-    let domain =
-        if domain.starts_with('[') { domain.to_owned() } else { idna::domain_to_ascii(domain).ok()? };
-    Some(Address::new_dangerous(user, domain))
-}
-
 fn add(mail: &mut Message, name: &str, value: String) -> Result<(), BuildError> {
     let name = HeaderName::new_from_ascii(name.to_owned())?;
     mail.headers_mut().insert_raw(HeaderValue::new(name, value));
     Ok(())
-}
-
-/// The same for each attempt, so that mail programs show a repeated mail once.
-fn message_id(id: DeliveryId, from: &Mailbox) -> String {
-    format!("<{id}@{}>", from.email.domain())
 }
 
 #[cfg(test)]

@@ -1,19 +1,27 @@
 //! The scope of a mail server's refusal, decided by the stage and the reply alone.
 
+use strum::Display;
+
 /// The stages of the dialogue with a mail server, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display)]
+#[strum(serialize_all = "UPPERCASE")]
 pub(super) enum Stage {
+    #[strum(to_string = "connecting")]
     Connect,
     /// TLS from the first byte (`smtps`).
     Tls,
+    #[strum(to_string = "the greeting")]
     Greeting,
     Ehlo,
     StartTls,
     Auth,
+    #[strum(to_string = "MAIL FROM")]
     Sender,
+    #[strum(to_string = "RCPT TO")]
     Recipient,
     Data,
     /// The answer to the whole mail, after the final dot.
+    #[strum(to_string = "the end of the mail")]
     Content,
 }
 
@@ -40,41 +48,10 @@ pub(super) struct Reply {
 }
 
 /// The beginnings of words that name policy, not the mailbox, as the reason of a reply without an enhanced code.
-const POLICY: [&str; 33] = [
-    "abuse",
-    "access",
-    "authent",
-    "authoriz",
-    "banned",
-    "black",
-    "block",
-    "client",
-    "denied",
-    "dkim",
-    "dmarc",
-    "dns",
-    "encrypt",
-    "ip",
-    "limit",
-    "listed",
-    "login",
-    "password",
-    "permi",
-    "policy",
-    "prohibit",
-    "quota",
-    "rate",
-    "rbl",
-    "rcpthosts",
-    "relay",
-    "reputation",
-    "sender",
-    "spam",
-    "spf",
-    "suspicious",
-    "tls",
-    "volume",
-];
+const POLICY: &str = "\
+    abuse access authent authoriz banned black block client denied dkim dmarc dns encrypt ip limit \
+    listed login password permi policy prohibit quota rate rbl rcpthosts relay reputation sender spam \
+    spf suspicious tls volume";
 
 impl Reply {
     /// Returns the scope of a refusal at `stage`. Only a refusal of the recipient itself is final: an address status (RFC 3463, X.1.Z) at
@@ -115,7 +92,7 @@ impl Reply {
         let words = self.text.split_whitespace().filter(|word| !word.contains('@'));
         let words = words.flat_map(|word| word.split(|c: char| !c.is_alphanumeric())).map(str::to_lowercase);
         let mut words = words.filter(|word| !word.is_empty());
-        words.any(|word| POLICY.iter().any(|policy| word.starts_with(policy)))
+        words.any(|word| POLICY.split(' ').any(|policy| word.starts_with(policy)))
     }
 
     /// The reply code and the enhanced code, as `553 5.7.1`, without the server's text.
@@ -138,23 +115,6 @@ impl Reply {
         };
         let words: Vec<String> = self.text.split_whitespace().map(shown).collect();
         format!("{} {}", self.code, words.join(" ")).chars().take(200).collect()
-    }
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "connecting",
-            Self::Tls => "TLS",
-            Self::Greeting => "the greeting",
-            Self::Ehlo => "EHLO",
-            Self::StartTls => "STARTTLS",
-            Self::Auth => "AUTH",
-            Self::Sender => "MAIL FROM",
-            Self::Recipient => "RCPT TO",
-            Self::Data => "DATA",
-            Self::Content => "the end of the mail",
-        })
     }
 }
 

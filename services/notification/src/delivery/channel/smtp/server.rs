@@ -36,7 +36,6 @@ pub(super) enum Security {
     Wrapper(TlsConnector, ServerName<'static>),
 }
 
-/// Why the URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "SMTP_URL is not usable ({0}); an example of a usable one is smtp://user:password@host:587?tls=required"

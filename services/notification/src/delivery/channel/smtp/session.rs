@@ -12,7 +12,6 @@ use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
-use lettre::transport::smtp::response::Response;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -75,13 +74,9 @@ impl Session {
             }
             Security::None | Security::Opportunistic(_) | Security::Wrapper(..) => return Ok(()),
         };
-        let encrypted = timeout_at(deadline, self.connection.starttls(parameters, ehlo)).await;
-        let error = match encrypted {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => SmtpError::new(Stage::StartTls, &error),
-            Err(_) => SmtpError::timeout(Stage::StartTls),
-        };
-        Err(error)
+        // A large future.
+        let starttls = Box::pin(self.connection.starttls(parameters, ehlo));
+        answered(Stage::StartTls, deadline, starttls).await
     }
 
     async fn log_in(&mut self, server: &Server, deadline: Instant) -> Result<(), SmtpError> {
@@ -202,14 +197,11 @@ async fn observe(
 }
 
 /// Awaits the server's answer at `stage`.
-async fn answered(
+async fn answered<T>(
     stage: Stage,
     deadline: Instant,
-    answer: impl Future<Output = Result<Response, Error>>,
+    answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<(), SmtpError> {
-    match timeout_at(deadline, answer).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(SmtpError::new(stage, &error)),
-        Err(_) => Err(SmtpError::timeout(stage)),
-    }
+    let answer = timeout_at(deadline, answer).await.map_err(|_| SmtpError::timeout(stage))?;
+    answer.map(drop).map_err(|error| SmtpError::new(stage, &error))
 }
