@@ -62,7 +62,7 @@ impl Gateway {
 
     /// Makes a call. A caller that drops it earlier does not know whether it takes effect.
     pub(crate) async fn call(&self, request: Request) -> Outcome {
-        let mut counted = Counted { operation: request.call.label(), outcome: TIMED_OUT };
+        let mut counted = Counted { operation: <&str>::from(&request.call), outcome: TIMED_OUT };
         let (reply, answer) = oneshot::channel();
         let _ = self.calls.send(Pending { request, reply }).await;
         let Answered { outcome, latency } = answer.await.unwrap_or(Answered::UNKNOWN);
