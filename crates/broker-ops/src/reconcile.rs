@@ -63,6 +63,13 @@ pub struct Awaited {
     pub since: OffsetDateTime,
 }
 
+impl Awaited {
+    /// Returns the aggregate of a table whose keys are UUIDs.
+    pub fn of_uuid(key: Uuid, last_sequence: Sequence, since: OffsetDateTime) -> Self {
+        Self { key: key.to_string(), last_sequence, since }
+    }
+}
+
 /// The event that a topic has for a waiting aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {

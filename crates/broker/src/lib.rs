@@ -14,6 +14,7 @@
 extern crate self as broker;
 
 mod assignment;
+pub mod columns;
 mod compacted;
 mod consumer;
 mod dead_letter;

@@ -153,6 +153,17 @@ impl Tx {
         appended
     }
 
+    /// Appends the current states of a compacted topic's aggregates, each under its new version, and returns the last key.
+    pub fn append_states<E: Event>(
+        &mut self,
+        states: &[(Sequence, E)],
+    ) -> Result<Option<String>, AppendError> {
+        for (version, state) in states {
+            self.append(Cause::default(), *version, state)?;
+        }
+        Ok(states.last().map(|(_, state)| state.key()))
+    }
+
     /// Deletes the events of `key` on the compacted topic of `E` that wait in the outbox, because the state that this
     /// transaction appends replaces them. Their data is gone with the commit. The order of the key holds: a relay that has
     /// one of them in flight publishes it before the new state, or publishes the key's state once more after it

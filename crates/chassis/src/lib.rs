@@ -13,6 +13,7 @@ mod metrics;
 mod migrate;
 mod ops;
 mod parts;
+mod periodic;
 mod probe;
 mod run;
 mod service;

@@ -24,7 +24,7 @@ use crate::database::{self, Database, DatabaseError};
 use crate::history::Gate;
 use crate::ops::{Finding, Health};
 use crate::service::{Parts, Service, Task};
-use crate::{metrics, ops, parts, shutdown};
+use crate::{metrics, ops, parts, periodic, shutdown};
 
 /// The longest that a shutdown waits for the parts. The rest is abandoned: every part survives a kill.
 const GRACE: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let sound = history.sound();
     running.spawn(async { Ok(relay.run_when(sound, to_relay).await?) });
     running.spawn(history.then(async { Ok(consumer.run(to_consume).await?) }));
-    for Task { name, serves, start, .. } in tasks {
+    for Task { name, serves, start, .. } in tasks.into_iter().chain([periodic::purge(pool)]) {
         tracing::debug!(task = name, serves, "started");
         if serves {
             spawn(&mut running, start(stop.clone()));

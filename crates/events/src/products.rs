@@ -32,6 +32,14 @@ pub struct Product {
 }
 
 impl ProductEvent {
+    /// Whether the product can be ordered.
+    pub fn is_listed(&self) -> bool {
+        match self {
+            Self::Listed(_) => true,
+            Self::Delisted(_) => false,
+        }
+    }
+
     /// The product in its current state.
     pub fn product(&self) -> &Product {
         match self {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs `tick` at once, then every `interval` and whenever `wake` is notified, until `stop`. A failed tick is logged
 /// and retried with the next one; `stop` never interrupts a tick.
-pub async fn every<E: Display, F: Future<Output = Result<(), E>>>(
+pub async fn every<T, E: Display, F: Future<Output = Result<T, E>>>(
     name: &'static str,
     interval: Duration,
     wake: &Notify,
@@ -19,7 +19,7 @@ pub async fn every<E: Display, F: Future<Output = Result<(), E>>>(
     let mut failing = false;
     while !stop.is_cancelled() {
         match tick().await {
-            Ok(()) => failing = false,
+            Ok(_) => failing = false,
             Err(error) if failing => tracing::debug!(work = name, %error, "still failing"),
             Err(error) => {
                 failing = true;

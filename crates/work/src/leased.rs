@@ -12,7 +12,7 @@ mod recorder;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -37,8 +37,7 @@ pub struct Worker<Q: Queue> {
     /// A permit for each concurrent call.
     free_calls: Arc<Semaphore>,
     hand_over: HandOver<Q::Job>,
-    /// Locked by the worker's loop for as long as it runs.
-    handed: Mutex<mpsc::Receiver<Handed<Q::Job>>>,
+    handed: mpsc::Receiver<Handed<Q::Job>>,
     stalled: watch::Sender<bool>,
 }
 
@@ -67,7 +66,6 @@ impl<Q: Queue> Worker<Q> {
         let deadline = call_deadline(lease);
         let free_calls = Arc::new(Semaphore::new(concurrency));
         let (hand_over, handed) = HandOver::new(Arc::clone(&free_calls), concurrency);
-        let handed = Mutex::new(handed);
         Self {
             queue,
             wake,
@@ -109,46 +107,13 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Runs until `stop`; then waits at most one lease for the calls in flight, and records their results.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         metrics::describe_gauge!("work_ready", "Calls that are due and not under way, by queue.");
-        tokio::join!(self.work(&stop), stop.run_until_cancelled(self.watch()));
+        let watch = watch(Arc::clone(&self.recorder), self.stalled.clone());
+        tokio::join!(self.work(&stop), stop.run_until_cancelled(watch));
     }
 
-    /// Watches the queue in a loop of its own, because the loop of the work may be the one that hangs.
-    async fn watch(&self) {
-        let mut progress = Progress::default();
-        loop {
-            tokio::time::sleep(WATCH).await;
-            let is_due = match self.queue.ready().await {
-                Ok(ready) => {
-                    gauge(Q::NAME, ready);
-                    ready > 0
-                }
-                // Without the database nothing can move; `/health/ready` reports that.
-                Err(_) => false,
-            };
-            let results = self.recorder.results();
-            self.report(progress.observe(Instant::now(), is_due, results, Q::LONGEST_PAUSE));
-        }
-    }
-
-    /// Publishes whether the queue is stalled, and logs each change.
-    fn report(&self, stalled: bool) {
-        if self.stalled.send_replace(stalled) == stalled {
-            return;
-        }
-        if stalled {
-            tracing::error!(
-                queue = Q::NAME,
-                "queue stalled: jobs are due, but no result has been written for a long time"
-            );
-        } else {
-            tracing::info!(queue = Q::NAME, "queue works again: results are written");
-        }
-    }
-
-    async fn work(&self, stop: &CancellationToken) {
-        let mut handed = self.handed.lock().await;
+    async fn work(&mut self, stop: &CancellationToken) {
         let (recorder, free_calls) = (Arc::clone(&self.recorder), Arc::clone(&self.free_calls));
         let mut open =
             InFlight::new(recorder, free_calls, self.concurrency, self.ahead, self.lease, self.deadline);
@@ -167,7 +132,7 @@ impl<Q: Queue> Worker<Q> {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(Handed { job, permit }) = handed.recv() => open.start(job, Some(permit)),
+                Some(Handed { job, permit }) = self.handed.recv() => open.start(job, Some(permit)),
                 more = open.next() => may_be_due |= more,
                 () = self.wake.notified(), if !may_be_due => may_be_due = true,
                 () = tokio::time::sleep(POLL), if !may_be_due => may_be_due = true,
@@ -175,10 +140,10 @@ impl<Q: Queue> Worker<Q> {
         }
         let drain = async {
             // Nothing can be reserved any more; ends when the transactions with reservations have.
-            handed.close();
+            self.handed.close();
             loop {
                 tokio::select! {
-                    row = handed.recv() => match row {
+                    row = self.handed.recv() => match row {
                         Some(Handed { job, permit }) => open.start(job, Some(permit)),
                         None => break,
                     },
@@ -228,6 +193,36 @@ impl<Q: Queue> Worker<Q> {
             }
             Err(error) => tracing::debug!(queue = Q::NAME, %error, "due times cannot be checked"),
         }
+    }
+}
+
+/// Watches the queue in a loop of its own, because the loop of the work may be the one that hangs.
+async fn watch<Q: Queue>(recorder: Arc<Recorder<Q>>, stalled: watch::Sender<bool>) {
+    let mut progress = Progress::default();
+    loop {
+        tokio::time::sleep(WATCH).await;
+        let is_due = match recorder.queue.ready().await {
+            Ok(ready) => {
+                gauge(Q::NAME, ready);
+                ready > 0
+            }
+            // Without the database nothing can move; `/health/ready` reports that.
+            Err(_) => false,
+        };
+        let results = recorder.results();
+        report(Q::NAME, &stalled, progress.observe(Instant::now(), is_due, results, Q::LONGEST_PAUSE));
+    }
+}
+
+/// Publishes whether the queue is stalled, and logs each change.
+fn report(queue: &str, stalled: &watch::Sender<bool>, is_stalled: bool) {
+    if stalled.send_replace(is_stalled) == is_stalled {
+        return;
+    }
+    if is_stalled {
+        tracing::error!(queue, "queue stalled: jobs are due, but no result has been written for a long time");
+    } else {
+        tracing::info!(queue, "queue works again: results are written");
     }
 }
 

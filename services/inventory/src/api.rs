@@ -6,12 +6,12 @@ mod products;
 mod stock;
 
 use axum::extract::FromRef;
-use broker::{AppendError, Outbox, Tx};
+use broker::{Cause, Outbox, Tx};
+use envelope::{Event, Sequence};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{AdminToken, Problem};
 
-/// The state of the handlers.
 #[derive(Clone)]
 struct Api {
     outbox: Outbox,
@@ -36,7 +36,6 @@ impl Api {
     }
 }
 
-/// The routes.
 pub(crate) fn routes(outbox: Outbox, admin: AdminToken) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(products::list))
@@ -50,9 +49,12 @@ fn no_such_product() -> Problem {
     Problem::not_found("There is no such product.")
 }
 
-/// 500: these events are small and have keys, so one that cannot be appended is a bug.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn append_failed(error: AppendError) -> Problem {
-    tracing::error!(%error, "an event cannot be appended");
-    Problem::internal()
+/// Appends an event of a request. These events are small and have keys, so one that cannot be appended is a bug.
+fn append(tx: &mut Tx, traceparent: &str, version: Sequence, event: &impl Event) -> Result<(), Problem> {
+    let cause = Cause::traced(Some(traceparent.to_owned()));
+    if let Err(error) = tx.append(cause, version, event) {
+        tracing::error!(%error, "an event cannot be appended");
+        return Err(Problem::internal());
+    }
+    Ok(())
 }

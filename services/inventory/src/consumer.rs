@@ -4,18 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use broker::columns::column;
 use broker::{Cause, Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::{Event as _, Sequence};
 use events::values::{OrderId, Sku};
 use events::{OrderEvent, ReservationEvent, ShortLine, StockEvent};
 
-use crate::domain::{Contradiction, Reservation, Warehouse};
+use crate::domain::{Contradiction, Warehouse};
 use crate::store;
 
 /// The handler of `orders`.
 pub(crate) struct Orders;
 
-/// The state of a batch.
 pub(crate) struct Batch {
     warehouse: Warehouse,
     /// The available units of each product before the batch.
@@ -33,8 +33,7 @@ impl Handler for Orders {
     type State = Batch;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<Batch, Failure> {
-        let orders: BTreeSet<_> = batch.iter().map(|received| received.event.order_id().uuid()).collect();
-        let orders: Vec<_> = orders.into_iter().collect();
+        let orders = column(batch, |received| received.event.order_id().uuid());
         let reservations = store::reservations::load(tx, &orders).await?;
         // Stock changes for a new order, and when an order's reserved or committed goods move.
         let mut skus = BTreeSet::new();
@@ -49,8 +48,7 @@ impl Handler for Orders {
                 (None, OrderEvent::Confirmed(_) | OrderEvent::Cancelled(_)) | (Some(_), _) => {}
             }
         }
-        let skus: Vec<_> = skus.into_iter().collect();
-        let shelves = store::stock::load(tx, &skus).await?;
+        let shelves = store::stock::load(tx, &Vec::from_iter(skus)).await?;
         Ok(Batch {
             available: shelves.0.iter().map(|(sku, stock)| (sku.clone(), stock.available())).collect(),
             stored: reservations.keys().copied().collect(),
@@ -81,23 +79,11 @@ impl Handler for Orders {
     }
 
     async fn save(&self, tx: &mut Tx, mut state: Batch) -> Result<(), Failure> {
-        save_reservations(tx, &state).await?;
+        store::reservations::save(tx, &state.warehouse.reservations, &state.stored, &state.touched).await?;
         save_stock(tx, &mut state).await?;
         tx.on_commit(move || state.answers.iter().for_each(|(answer, cause)| log(answer, cause)));
         Ok(())
     }
-}
-
-async fn save_reservations(tx: &mut Tx, state: &Batch) -> Result<(), Failure> {
-    let reservations = &state.warehouse.reservations;
-    let touched = state.touched.iter().filter_map(|order| Some((*order, reservations.get(order)?)));
-    let (stored, new): (Vec<(OrderId, &Reservation)>, Vec<_>) =
-        touched.partition(|(order, _)| state.stored.contains(order));
-    if store::reservations::insert(tx, &new).await? != new.len() as u64 {
-        // A concurrent redrive has inserted one of them: the batch is retried with that reservation.
-        return Err(Failure::Retry("another transaction has inserted a reservation of this batch".into()));
-    }
-    Ok(store::reservations::update(tx, &stored).await?)
 }
 
 /// Writes the changed stock, and publishes the new level of each product of which more or less is available now, caused by the
@@ -119,7 +105,6 @@ async fn save_stock(tx: &mut Tx, state: &mut Batch) -> Result<(), Failure> {
     Ok(store::stock::save(tx, &rows).await?)
 }
 
-/// Logs a published event.
 fn log(answer: &ReservationEvent, cause: &Cause) {
     let (order_id, event_type) = (answer.order_id(), answer.ce_type());
     let traceparent = cause.traceparent.as_deref();

@@ -5,7 +5,6 @@
 //! and `products` (the current state of each product). Its HTTP API is [`api`].
 
 mod api;
-mod config;
 mod consumer;
 mod domain;
 mod own;
@@ -13,28 +12,20 @@ mod republish;
 mod store;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use broker::Subscription;
 use broker_ops::{History, Waits};
-use chassis::{Context, Parts, Service, Task};
+use chassis::{Context, Parts, Service};
 use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
-use sqlx::PgPool;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 #[cfg(fuzzing)]
 pub use api::fuzzing;
-pub use config::Config;
 
 /// The schema.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/inventory");
 
-/// The time between two purges of idempotency keys.
-const PURGE: Duration = Duration::from_mins(10);
-
-/// The service as a value.
-pub fn service() -> Service<Config> {
+/// The service as a value; it has no settings of its own.
+pub fn service() -> Service<()> {
     Service {
         name: "inventory",
         about: "Keeps the catalogue and the stock, and reserves goods for orders",
@@ -48,10 +39,7 @@ pub fn service() -> Service<Config> {
     }
 }
 
-fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
-    let Context { common, outbox, .. } = context;
-    let pool = outbox.pool().clone();
-    let purge = Task::new("purge of idempotency keys", |stop| purge(pool, stop));
+fn wire(Context { common, outbox, .. }: Context<()>) -> anyhow::Result<Parts> {
     Ok(Parts {
         api: api::routes(outbox, common.operators()?),
         subscriptions: vec![Subscription::new(consumer::Orders)],
@@ -63,14 +51,6 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
             asks: Some(RESERVATIONS),
             find: |pool, waiting| Box::pin(store::reservations::waiting(pool, waiting)),
         }],
-        tasks: vec![purge],
+        ..Parts::default()
     })
-}
-
-async fn purge(pool: PgPool, stop: CancellationToken) {
-    let delete_old = || {
-        let pool = pool.clone();
-        async move { web::idempotency::purge(&pool).await.map(drop) }
-    };
-    work::every("purge of idempotency keys", PURGE, &Notify::new(), stop, delete_old).await;
 }

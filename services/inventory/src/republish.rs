@@ -1,19 +1,16 @@
-//! The events that the service can publish again: the current state of `products` and `stock`, and the events of `reservations`, rebuilt
-//! from the rows.
-
-use std::pin::Pin;
+//! The events that the service can publish again: the current state of `products` and `stock`, and the events of `reservations`,
+//! rebuilt from the rows.
 
 use broker::{Cause, Compacted, Failure, Keys, Tx};
 use broker_ops::{Past, Rebuild, Rebuilt, UuidPage};
 use envelope::Topic;
-use events::{PRODUCTS, ReservationEvent, STOCK, StockEvent};
+use events::{PRODUCTS, ReservationEvent, STOCK};
+use futures::future::BoxFuture;
 
 use crate::store;
 
-/// The last published key, if any.
-type Republished<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>>;
+type LastKey<'a> = BoxFuture<'a, Result<Option<String>, Failure>>;
 
-/// Topic `products`.
 pub(crate) struct Products;
 
 impl Compacted for Products {
@@ -21,19 +18,14 @@ impl Compacted for Products {
         PRODUCTS
     }
 
-    fn republish<'a>(&'a self, tx: &'a mut Tx, keys: Keys<'a>) -> Republished<'a> {
+    fn republish<'a>(&'a self, tx: &'a mut Tx, keys: Keys<'a>) -> LastKey<'a> {
         Box::pin(async move {
-            let mut last = None;
-            for row in store::products::increment_versions(tx, keys).await? {
-                last = Some(row.product.sku.to_string());
-                tx.append(Cause::default(), row.version, &row.into_event())?;
-            }
-            Ok(last)
+            let states = store::products::increment_versions(tx, keys).await?;
+            Ok(tx.append_states(&states)?)
         })
     }
 }
 
-/// Topic `stock`.
 pub(crate) struct Stock;
 
 impl Compacted for Stock {
@@ -41,20 +33,14 @@ impl Compacted for Stock {
         STOCK
     }
 
-    fn republish<'a>(&'a self, tx: &'a mut Tx, keys: Keys<'a>) -> Republished<'a> {
+    fn republish<'a>(&'a self, tx: &'a mut Tx, keys: Keys<'a>) -> LastKey<'a> {
         Box::pin(async move {
-            let mut last = None;
-            for (version, level) in store::stock::increment_versions(tx, keys).await? {
-                last = Some(level.sku.to_string());
-                // Not a replenishment, since no goods came in.
-                tx.append(Cause::default(), version, &StockEvent::Changed(level))?;
-            }
-            Ok(last)
+            let states = store::stock::increment_versions(tx, keys).await?;
+            Ok(tx.append_states(&states)?)
         })
     }
 }
 
-/// Topic `reservations`.
 pub(crate) struct Reservations;
 
 impl Rebuild for Reservations {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
-use broker::{Failure, Outbox};
+use broker::Outbox;
 use events::values::OrderId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,16 +21,11 @@ use crate::store;
 use crate::tokens::Tokens;
 use crate::view::OrderView;
 
-/// The state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Api {
-    /// Begins transactions.
     pub(crate) outbox: Outbox,
-    /// Writes orders.
     pub(crate) group_commit: GroupCommit,
-    /// Creates and checks the customers' tokens.
     pub(crate) tokens: Tokens,
-    /// Checks the operators' tokens.
     pub(crate) admin: AdminToken,
     /// The limit of orders per client and minute.
     pub(crate) order_limit: Option<Arc<Limit<ClientAddress>>>,
@@ -38,7 +33,6 @@ pub(crate) struct Api {
     pub(crate) notify_me_limit: Option<Arc<Limit<ClientAddress>>>,
 }
 
-/// The routes.
 pub(crate) fn routes(api: Api) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(place::place))
@@ -123,22 +117,5 @@ impl FromRequestParts<Api> for OutboxHasRoom {
             return Err(Problem::unavailable(detail));
         }
         Ok(Self)
-    }
-}
-
-/// Returns the answer to a failed transaction.
-pub(crate) fn problem(failure: Failure) -> Problem {
-    match failure {
-        Failure::Busy(error) => error.into(),
-        Failure::Retry(error) => {
-            tracing::error!(%error, "the database did not answer");
-            Problem::unavailable(
-                "The database does not answer at the moment. Try again; with an Idempotency-Key nothing happens twice.",
-            )
-        }
-        Failure::Record { cause, .. } | Failure::SomeRecord(cause) => {
-            tracing::error!(cause, "the database refused a valid request");
-            Problem::internal()
-        }
     }
 }

@@ -2,70 +2,35 @@
 
 use std::collections::BTreeMap;
 
+use broker::columns::column;
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
-use envelope::Sequence;
+use envelope::{Event, Sequence};
 use events::values::{OrderId, Sku};
 use events::{OrderEvent, PaymentEvent, ProductEvent, ReservationEvent};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::domain::Order;
 use crate::status_log::StatusChange;
 use crate::store::{self, products::ProductSnapshot};
 
-/// The handler of `payments`.
-pub(crate) struct Payments;
-
-impl Handler for Payments {
-    type Event = PaymentEvent;
-    type State = Orders;
-
-    async fn load(&self, tx: &mut Tx, batch: &[Received<PaymentEvent>]) -> Result<Orders, Failure> {
-        Orders::load(tx, batch.iter().map(|received| received.event.order_id())).await
-    }
-
-    fn last_sequence<'s>(&self, orders: &'s mut Orders, event: &PaymentEvent) -> Option<&'s mut Sequence> {
-        orders.by_id.get_mut(&event.order_id()).map(|order| &mut order.seen_payments)
-    }
-
-    fn handle(&self, orders: &mut Orders, incoming: Incoming<'_, PaymentEvent>) -> Result<(), Rejected> {
-        let event = &incoming.received.event;
-        orders.apply(event.order_id(), incoming, |order, now| order.apply_payment(event, now))
-    }
-
-    async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
-        orders.save(tx).await
-    }
+/// The handler of a topic whose events answer orders.
+pub(crate) struct Answers<E> {
+    order_id: fn(&E) -> OrderId,
+    last_sequence: fn(&mut Order) -> &mut Sequence,
+    apply: fn(&mut Order, &E, OffsetDateTime) -> Option<OrderEvent>,
 }
 
-/// The handler of `reservations`.
-pub(crate) struct Reservations;
+pub(crate) const PAYMENTS: Answers<PaymentEvent> = Answers {
+    order_id: PaymentEvent::order_id,
+    last_sequence: |order| &mut order.seen_payments,
+    apply: Order::apply_payment,
+};
 
-impl Handler for Reservations {
-    type Event = ReservationEvent;
-    type State = Orders;
-
-    async fn load(&self, tx: &mut Tx, batch: &[Received<ReservationEvent>]) -> Result<Orders, Failure> {
-        Orders::load(tx, batch.iter().map(|received| received.event.order_id())).await
-    }
-
-    fn last_sequence<'s>(
-        &self,
-        orders: &'s mut Orders,
-        event: &ReservationEvent,
-    ) -> Option<&'s mut Sequence> {
-        orders.by_id.get_mut(&event.order_id()).map(|order| &mut order.seen_reservations)
-    }
-
-    fn handle(&self, orders: &mut Orders, incoming: Incoming<'_, ReservationEvent>) -> Result<(), Rejected> {
-        let event = &incoming.received.event;
-        orders.apply(event.order_id(), incoming, |order, now| order.apply_reservation(event, now))
-    }
-
-    async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
-        orders.save(tx).await
-    }
-}
+pub(crate) const RESERVATIONS: Answers<ReservationEvent> = Answers {
+    order_id: ReservationEvent::order_id,
+    last_sequence: |order| &mut order.seen_reservations,
+    apply: Order::apply_reservation,
+};
 
 /// The orders of a batch, and the changes to log after the commit.
 pub(crate) struct Orders {
@@ -73,34 +38,37 @@ pub(crate) struct Orders {
     changes: Vec<StatusChange>,
 }
 
-impl Orders {
-    async fn load(tx: &mut Tx, ids: impl Iterator<Item = OrderId>) -> Result<Self, Failure> {
-        let ids: Vec<Uuid> = ids.map(OrderId::uuid).collect();
+impl<E: Event> Handler for Answers<E> {
+    type Event = E;
+    type State = Orders;
+
+    async fn load(&self, tx: &mut Tx, batch: &[Received<E>]) -> Result<Orders, Failure> {
+        let ids = column(batch, |received| (self.order_id)(&received.event).uuid());
         let orders = store::orders::load(tx, &ids).await?;
         let by_id = orders.into_iter().map(|order| (order.id(), order)).collect();
-        Ok(Self { by_id, changes: Vec::new() })
+        Ok(Orders { by_id, changes: Vec::new() })
+    }
+
+    fn last_sequence<'s>(&self, orders: &'s mut Orders, event: &E) -> Option<&'s mut Sequence> {
+        orders.by_id.get_mut(&(self.order_id)(event)).map(self.last_sequence)
     }
 
     /// Applies an event to its order, and publishes the decision if there is one.
-    fn apply<E>(
-        &mut self,
-        id: OrderId,
-        mut incoming: Incoming<'_, E>,
-        apply: impl FnOnce(&mut Order, OffsetDateTime) -> Option<OrderEvent>,
-    ) -> Result<(), Rejected> {
-        let order = self.by_id.get_mut(&id).ok_or_else(|| Rejected("unknown order".to_owned()))?;
-        if let Some(decision) = apply(order, incoming.now) {
+    fn handle(&self, orders: &mut Orders, mut incoming: Incoming<'_, E>) -> Result<(), Rejected> {
+        let order = orders.by_id.get_mut(&(self.order_id)(&incoming.event));
+        let order = order.ok_or_else(|| Rejected("unrows order".to_owned()))?;
+        if let Some(decision) = (self.apply)(order, &incoming.event, incoming.now) {
             incoming.append(order.version, &decision)?;
-            self.changes.push(StatusChange::new(order, &decision, incoming.traceparent.clone()));
+            orders.changes.push(StatusChange::new(order, &decision, incoming.traceparent.clone()));
         }
         Ok(())
     }
 
-    async fn save(self, tx: &mut Tx) -> Result<(), Failure> {
+    async fn save(&self, tx: &mut Tx, orders: Orders) -> Result<(), Failure> {
         // An order without new entries had only repeated events.
-        let changed: Vec<&Order> = self.by_id.values().filter(|order| !order.entries.is_empty()).collect();
+        let changed: Vec<_> = orders.by_id.values().filter(|order| !order.entries.is_empty()).collect();
         store::orders::save(tx, &changed).await?;
-        tx.on_commit(move || self.changes.into_iter().for_each(StatusChange::log));
+        tx.on_commit(move || orders.changes.into_iter().for_each(StatusChange::log));
         Ok(())
     }
 }
@@ -113,34 +81,22 @@ impl Handler for Products {
     type State = BTreeMap<Sku, ProductSnapshot>;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<ProductEvent>]) -> Result<Self::State, Failure> {
-        let skus: Vec<&str> = batch.iter().map(|received| received.event.product().sku.as_str()).collect();
+        let skus = column(batch, |received| received.event.product().sku.as_str());
         Ok(store::products::load(tx, &skus).await?)
     }
 
-    fn last_sequence<'s>(
-        &self,
-        snapshots: &'s mut Self::State,
-        event: &ProductEvent,
-    ) -> Option<&'s mut Sequence> {
-        snapshots.get_mut(&event.product().sku).map(|snapshot| &mut snapshot.last_sequence)
+    fn last_sequence<'s>(&self, rows: &'s mut Self::State, event: &ProductEvent) -> Option<&'s mut Sequence> {
+        rows.get_mut(&event.product().sku).map(|snapshot| &mut snapshot.last_sequence)
     }
 
-    fn handle(
-        &self,
-        snapshots: &mut Self::State,
-        incoming: Incoming<'_, ProductEvent>,
-    ) -> Result<(), Rejected> {
-        let product = incoming.event.product().clone();
-        let listed = match &incoming.event {
-            ProductEvent::Listed(_) => true,
-            ProductEvent::Delisted(_) => false,
-        };
-        let last_sequence = incoming.sequence;
-        snapshots.insert(product.sku.clone(), ProductSnapshot { product, listed, last_sequence });
+    fn handle(&self, rows: &mut Self::State, incoming: Incoming<'_, ProductEvent>) -> Result<(), Rejected> {
+        let (product, listed) = (incoming.event.product().clone(), incoming.event.is_listed());
+        let snapshot = ProductSnapshot { product, listed, last_sequence: incoming.sequence };
+        rows.insert(snapshot.product.sku.clone(), snapshot);
         Ok(())
     }
 
-    async fn save(&self, tx: &mut Tx, snapshots: Self::State) -> Result<(), Failure> {
-        Ok(store::products::save(tx, &snapshots).await?)
+    async fn save(&self, tx: &mut Tx, rows: Self::State) -> Result<(), Failure> {
+        Ok(store::products::save(tx, &rows).await?)
     }
 }

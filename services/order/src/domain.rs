@@ -1,8 +1,7 @@
 //! An order, pure: its content, its state, and the events that publish it. No I/O and no clock: `now` is passed in. The
-//! state machine ([`machine`]) has no data; here its decisions get the order's data.
+//! state machine ([`machine`]) has no data; here its decisions get the order's data, and published events are rebuilt from it.
 
 pub mod machine;
-mod past;
 pub(crate) mod pricing;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,7 +23,6 @@ pub(crate) use machine::{Decision, Input, Payment, State, Status, Stock};
 pub(crate) struct Order {
     /// The order as placed; never changes.
     pub(crate) placed: OrderPlaced,
-    /// The present state.
     pub(crate) state: State,
     /// The lines that inventory rejected.
     pub(crate) short: Vec<ShortLine>,
@@ -71,7 +69,6 @@ impl Order {
         (order, event)
     }
 
-    /// The order's id.
     pub(crate) fn id(&self) -> OrderId {
         self.placed.order_id
     }
@@ -130,6 +127,33 @@ impl Order {
         self.state.status = status;
         self.updated_at = at;
         self.note(event.ce_type(), at);
+    }
+
+    /// Returns the published events, each with its sequence and its time; the order must have its whole history.
+    ///
+    /// An order is placed, at most once confirmed, and at most once and finally cancelled. So status and version determine
+    /// the events.
+    pub(crate) fn published(&self) -> Vec<(Sequence, OffsetDateTime, OrderEvent)> {
+        let first = Sequence::NONE.next();
+        let mut events = vec![(first, OrderEvent::Placed(self.placed.clone()))];
+        match self.state.status {
+            Status::Placed => {}
+            Status::Confirmed => events.push((self.version, OrderEvent::Confirmed(self.confirmed()))),
+            Status::Cancelled(reason) => {
+                if self.version > first.next() {
+                    events.push((first.next(), OrderEvent::Confirmed(self.confirmed())));
+                }
+                events.push((self.version, OrderEvent::Cancelled(self.cancelled(reason))));
+            }
+        }
+        let timed = |(sequence, event)| (sequence, self.time_of(&event), event);
+        events.into_iter().map(timed).collect()
+    }
+
+    /// Returns the time at which an event was published, from the history.
+    fn time_of(&self, event: &OrderEvent) -> OffsetDateTime {
+        let entry = self.entries.iter().find(|entry| entry.event_type == event.ce_type());
+        entry.map_or(self.updated_at, |entry| entry.at)
     }
 
     fn step(&mut self, input: Input, now: OffsetDateTime) -> Option<OrderEvent> {

@@ -3,26 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::{Cause, Failure, Outbox};
+use broker::{Failure, Outbox};
 use time::OffsetDateTime;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::status_log::StatusChange;
-use crate::store;
+use crate::{status_log, store};
 
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 /// The most orders per transaction.
 const CHUNK: usize = 100;
 
-/// Runs until `stop`; orders expire after `expires_after`.
-pub(crate) async fn run(outbox: Outbox, expires_after: Duration, stop: CancellationToken) {
-    work::every("expiry", INTERVAL, &Notify::new(), stop, || expire_all(outbox.clone(), expires_after)).await;
-}
-
-/// Cancels all expired orders.
-async fn expire_all(outbox: Outbox, expires_after: Duration) -> Result<(), Failure> {
+/// Cancels all expired orders; orders expire after `expires_after`.
+pub(crate) async fn expire_all(outbox: Outbox, expires_after: Duration) -> Result<(), Failure> {
     store::orders::limit_waits(outbox.pool(), expires_after).await?;
     while expire(&outbox).await? == CHUNK {}
     Ok(())
@@ -42,9 +34,7 @@ async fn expire(outbox: &Outbox) -> Result<usize, Failure> {
     for order in &mut orders {
         if let Some(event) = order.expire(now) {
             let trace = traces.remove(&order.id().uuid()).flatten();
-            tx.append(Cause::traced(trace.clone()), order.version, &event)?;
-            let change = StatusChange::new(order, &event, trace);
-            tx.on_commit(move || change.log());
+            status_log::publish(&mut tx, order, &event, trace)?;
         }
     }
     store::orders::save(&mut tx, &orders.iter().collect::<Vec<_>>()).await?;

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use web::Problem;
 use web::idempotency::{self, Answer, Key};
 
-use crate::api;
 use crate::domain::pricing::Wanted;
+use crate::view;
 
 /// The most requests that share a transaction.
 const GROUP: usize = 200;
@@ -34,11 +34,9 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 /// An order to place: valid, not yet priced.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The customer's address.
     pub(crate) email: EmailAddress,
-    /// The items; a SKU may be listed twice.
+    /// A SKU may be listed twice.
     pub(crate) items: Vec<Wanted>,
-    /// The payment method.
     pub(crate) payment_method: PaymentMethod,
     /// Whether to subscribe the customer to products that turn out to be sold out.
     pub(crate) notify_me: bool,
@@ -154,7 +152,7 @@ fn refuse(group: Vec<Pending>, failure: Failure) {
         Failure::Busy(error) if group.iter().all(|pending| pending.key.is_some()) => {
             idempotency::failed(error)
         }
-        failure => api::problem(failure),
+        failure => view::problem(failure),
     };
     let replies = group.iter().map(|_| Err(problem.clone())).collect();
     send(group, replies);

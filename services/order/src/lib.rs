@@ -20,16 +20,12 @@ mod view;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use broker::Subscription;
 use broker_ops::{History, Waits};
 use chassis::{Context, Parts, Service, Task};
 use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS};
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use web::Limit;
 
 #[cfg(fuzzing)]
@@ -39,9 +35,6 @@ pub use domain::machine;
 
 /// The service's own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
-
-/// The time between two purges; so long may an idempotency key outlive its 24 hours.
-const PURGE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// The service as a value.
 pub fn service() -> Service<Config> {
@@ -72,12 +65,11 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         notify_me_limit: NonZeroU32::new(config.notify_me_per_client_per_hour)
             .map(|count| Arc::new(Limit::per_hour(count))),
     });
-    let pool = outbox.pool().clone();
     Ok(Parts {
         api,
         subscriptions: vec![
-            Subscription::new(consumer::Payments),
-            Subscription::new(consumer::Reservations),
+            Subscription::new(consumer::PAYMENTS),
+            Subscription::new(consumer::RESERVATIONS),
             Subscription::new(consumer::Products),
         ],
         // Customers first: orders refer to them.
@@ -98,14 +90,9 @@ fn wire(Context { config, common, outbox }: Context<Config>) -> anyhow::Result<P
         ],
         tasks: vec![
             Task::new("group commit", move |stop| writer.run(stop)).serving(),
-            Task::new("expiry", move |stop| expiry::run(outbox, expires_after, stop)),
-            Task::new("purge", move |stop| purge(pool, stop)),
+            Task::every("expiry", expiry::INTERVAL, move || {
+                expiry::expire_all(outbox.clone(), expires_after)
+            }),
         ],
     })
-}
-
-/// Deletes old idempotency keys.
-async fn purge(pool: PgPool, stop: CancellationToken) {
-    let delete_old = || async { web::idempotency::purge(&pool).await.map(drop) };
-    work::every("purge", PURGE_INTERVAL, &Notify::new(), stop, delete_old).await;
 }

@@ -1,11 +1,11 @@
-//! The events that the service can publish again: the current state of `customers`, and the events of `orders`, rebuilt from the rows.
-
-use std::pin::Pin;
+//! The events that the service can publish again: the current state of `customers`, and the events of `orders`, rebuilt from
+//! the rows.
 
 use broker::{Cause, Compacted, Failure, Keys, Tx};
 use broker_ops::{Past, Rebuild, Rebuilt, UuidPage};
 use envelope::Topic;
 use events::{CUSTOMERS, OrderEvent};
+use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::domain::Order;
@@ -23,7 +23,7 @@ impl Compacted for Customers {
         &'a self,
         tx: &'a mut Tx,
         keys: Keys<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>> {
+    ) -> BoxFuture<'a, Result<Option<String>, Failure>> {
         Box::pin(republish(tx, keys))
     }
 }
@@ -43,15 +43,10 @@ async fn republish(tx: &mut Tx, keys: Keys<'_>) -> Result<Option<String>, Failur
             (next(id)..=Uuid::max(), false, limit)
         }
     };
-    let mut last = None;
-    for (sequence, event) in store::customers::increment_versions(tx, range, long_erased, limit).await? {
-        tx.append(Cause::default(), sequence, &event)?;
-        last = Some(event.customer_id().to_string());
-    }
-    Ok(last)
+    let states = store::customers::increment_versions(tx, range, long_erased, limit).await?;
+    Ok(tx.append_states(&states)?)
 }
 
-/// Topic `orders`.
 pub(crate) struct Orders;
 
 impl Rebuild for Orders {

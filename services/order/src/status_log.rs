@@ -1,5 +1,6 @@
 //! The shop owner's view of the orders: a log line and a count for each change of a status.
 
+use broker::{AppendError, Cause, Tx};
 use envelope::Event as _;
 use events::OrderEvent;
 use events::values::{Money, OrderId};
@@ -23,7 +24,6 @@ impl StatusChange {
         Self { order_id, status, event_type: event.ce_type(), total, traceparent }
     }
 
-    /// Logs and counts the change.
     pub(crate) fn log(self) {
         let Self { order_id, status, event_type, total, traceparent } = self;
         let reason = match status {
@@ -37,7 +37,19 @@ impl StatusChange {
     }
 }
 
-/// Describes this service's metrics to the installed recorder.
+/// Appends the `event` that publishes a change of status by a request or a timer, and logs the change after the commit.
+pub(crate) fn publish(
+    tx: &mut Tx,
+    order: &Order,
+    event: &OrderEvent,
+    traceparent: Option<String>,
+) -> Result<(), AppendError> {
+    let change = StatusChange::new(order, event, traceparent.clone());
+    tx.append(Cause::traced(traceparent), order.version, event)?;
+    tx.on_commit(move || change.log());
+    Ok(())
+}
+
 pub(crate) fn describe() {
     metrics::describe_counter!("orders_total", "Orders that reached a status, by status and reason.");
     metrics::describe_counter!(

@@ -1,10 +1,13 @@
-//! An order in the API. Every caller who knows the id may read it, so it holds no address.
+//! The API's answers: an order, and the problem of a failed transaction. Every caller who knows an order's id may read it, so
+//! it holds no address.
 
+use broker::Failure;
 use events::values::{CustomerId, Money, OrderId};
 use events::{CancelReason, Item};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use web::Problem;
 
 use crate::domain::{Entry, Order, Payment, Stock};
 
@@ -67,7 +70,6 @@ impl<'a> OrderView<'a> {
         }
     }
 
-    /// The operator's view.
     pub(crate) fn for_operator(order: &'a Order) -> Self {
         Self { customer_id: Some(order.placed.customer_id), ..Self::of(order) }
     }
@@ -83,6 +85,23 @@ pub(crate) fn with_cancel_token(mut order: Vec<u8>, token: &str) -> Vec<u8> {
     order.extend_from_slice(token.as_bytes());
     order.extend_from_slice(b"\"}");
     order
+}
+
+/// Returns the answer to a failed transaction.
+pub(crate) fn problem(failure: Failure) -> Problem {
+    match failure {
+        Failure::Busy(error) => error.into(),
+        Failure::Retry(error) => {
+            tracing::error!(%error, "the database did not answer");
+            Problem::unavailable(
+                "The database does not answer at the moment. Try again; with an Idempotency-Key nothing happens twice.",
+            )
+        }
+        Failure::Record { cause, .. } | Failure::SomeRecord(cause) => {
+            tracing::error!(cause, "the database refused a valid request");
+            Problem::internal()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::domain::{Entry, Status};
 use crate::gateway::{self, Gateway, Switch};
 use crate::store;
 
-/// The state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub pool: PgPool,
@@ -44,7 +43,6 @@ struct PaymentView {
     history: Vec<Entry>,
 }
 
-/// The service's routes.
 pub(crate) fn routes(api: Api) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(payment)).routes(routes!(set_gateway)).with_state(api)
 }

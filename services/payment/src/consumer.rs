@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::columns::column;
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::{Event as _, Sequence};
 use events::values::OrderId;
@@ -19,7 +20,6 @@ use crate::event_log;
 use crate::store::{self, Claim, Claimed, New, Update};
 
 /// The handler of `orders`.
-#[derive(Debug)]
 pub(crate) struct Orders {
     /// Wakes the worker.
     pub wake: Arc<Notify>,
@@ -28,14 +28,12 @@ pub(crate) struct Orders {
 }
 
 /// The payments of a batch.
-#[derive(Debug, Default)]
 pub(crate) struct Payments {
     by_order: BTreeMap<OrderId, Loaded>,
     /// The events that were published without a call to the gateway, each with its trace; logged after the commit.
     published: Vec<(PaymentEvent, Option<String>)>,
 }
 
-#[derive(Debug)]
 struct Loaded {
     payment: Payment,
     change: Change,
@@ -57,12 +55,10 @@ impl Handler for Orders {
     type State = Payments;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<OrderEvent>]) -> Result<Payments, Failure> {
-        let orders = store::ids(batch.iter().map(|received| received.event.order_id()));
-        let loaded = store::load(tx, &orders).await?.into_iter().map(|payment| {
-            let loaded = Loaded { payment, change: Change::None, is_completed: false, token: None };
-            (loaded.payment.order_id, loaded)
-        });
-        Ok(Payments { by_order: loaded.collect(), published: Vec::new() })
+        let orders = column(batch, |received| received.event.order_id().uuid());
+        let loaded = store::load(tx, &orders).await?.into_iter();
+        let by_order = loaded.map(|payment| (payment.order_id, Loaded::new(payment, Change::None))).collect();
+        Ok(Payments { by_order, published: Vec::new() })
     }
 
     fn last_sequence<'s>(&self, state: &'s mut Payments, event: &OrderEvent) -> Option<&'s mut Sequence> {
@@ -76,12 +72,12 @@ impl Handler for Orders {
             (Some(loaded), event) => loaded.apply(event, trigger, incoming.now),
             (None, OrderEvent::Placed(order)) => {
                 let payment = Payment::of_placed(order, trigger, incoming.now);
-                state.by_order.insert(order_id, Loaded::new(payment));
+                state.by_order.insert(order_id, Loaded::new(payment, Change::New));
                 None
             }
             (None, OrderEvent::Cancelled(order)) => {
                 let (payment, event) = Payment::of_cancelled(order, trigger, incoming.now);
-                state.by_order.insert(order_id, Loaded::new(payment));
+                state.by_order.insert(order_id, Loaded::new(payment, Change::New));
                 Some(event)
             }
             (None, OrderEvent::Confirmed(_)) => {
@@ -103,17 +99,17 @@ impl Handler for Orders {
             (loaded.payment.started, loaded.token) = (true, Some(token));
         }
         let with = |change: Change| state.by_order.values().filter(move |loaded| loaded.change == change);
-        let new = with(Change::New).map(|Loaded { payment, token, .. }| New { payment, token: *token });
-        store::insert(tx, &new.collect::<Vec<_>>()).await?;
+        let new = column(with(Change::New), |Loaded { payment, token, .. }| New { payment, token: *token });
+        store::insert(tx, &new).await?;
         let completed = state.by_order.values().filter(|loaded| loaded.is_completed);
-        store::complete(tx, &completed.map(|loaded| &loaded.payment).collect::<Vec<_>>()).await?;
-        let updates = with(Change::Updated).map(|loaded| {
+        store::complete(tx, &column(completed, |loaded| &loaded.payment)).await?;
+        let updates = column(with(Change::Updated), |loaded| {
             // A new operation is due now; one that was tried keeps its due time, its lease and its backoff.
             let is_new = loaded.token.is_some() || !loaded.payment.started && loaded.payment.failures == 0;
             let claim = loaded.token.map_or(Claim::Keep, Claim::Take);
             Update { payment: &loaded.payment, due_in: is_new.then_some(Duration::ZERO), claim }
         });
-        store::update(tx, &updates.collect::<Vec<_>>()).await?;
+        store::update(tx, &updates).await?;
         let (wake, published) = (Arc::clone(&self.wake), state.published);
         let claimed = state.by_order.into_values().filter_map(|Loaded { payment, token, .. }| {
             Some(Claimed { payment, unresolved: false, token: token? })
@@ -133,8 +129,8 @@ impl Handler for Orders {
 }
 
 impl Loaded {
-    fn new(payment: Payment) -> Self {
-        Self { payment, change: Change::New, is_completed: false, token: None }
+    fn new(payment: Payment, change: Change) -> Self {
+        Self { payment, change, is_completed: false, token: None }
     }
 
     /// Whether there is a call to make that nobody has begun.

@@ -4,17 +4,14 @@
 //! [`Operation`] follows from both. An operation with an unknown outcome is resolved before the next one begins, so money
 //! never moves twice.
 
-mod answer;
+mod call;
 mod machine;
-mod past;
 mod payment;
 #[cfg(test)]
 mod property;
 mod recover;
-mod request;
 mod states;
 
-pub use answer::{Answer, Failure, Outcome};
-pub use payment::{Causes, Entry, Payment, Trigger};
-pub use request::{Call, Request};
-pub use states::{Goal, Operation, Status};
+pub(crate) use call::{Answer, Call, Failure, Outcome, Request};
+pub(crate) use payment::{Causes, Entry, Payment, Trigger};
+pub(crate) use states::{Goal, Operation, Status};

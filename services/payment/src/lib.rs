@@ -8,7 +8,7 @@
 mod api;
 mod config;
 mod consumer;
-pub mod domain;
+mod domain;
 mod event_log;
 mod gateway;
 mod own;

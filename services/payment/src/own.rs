@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use broker::columns::column;
 use broker::{Failure, Handler, Incoming, Received, Rejected, Tx};
 use envelope::Sequence;
 use events::PaymentEvent;
@@ -17,7 +18,6 @@ use crate::gateway;
 use crate::store::{self, Claim, New, Update};
 
 /// The handler of the service's own `payments`.
-#[derive(Debug)]
 pub(crate) struct Payments;
 
 /// The payments of a batch.
@@ -33,7 +33,7 @@ impl Handler for Payments {
     type State = State;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<PaymentEvent>]) -> Result<State, Failure> {
-        let orders = store::ids(batch.iter().map(|received| received.event.order_id()));
+        let orders = column(batch, |received| received.event.order_id().uuid());
         let stored = store::load(tx, &orders).await?.into_iter().map(|payment| (payment.order_id, payment));
         Ok(State { stored: stored.collect(), new: BTreeMap::new() })
     }
@@ -54,15 +54,15 @@ impl Handler for Payments {
     }
 
     async fn save(&self, tx: &mut Tx, state: State) -> Result<(), Failure> {
-        let new = state.new.values().map(|payment| New { payment, token: None });
-        store::insert(tx, &new.collect::<Vec<_>>()).await?;
+        let new = column(state.new.values(), |payment| New { payment, token: None });
+        store::insert(tx, &new).await?;
         let changed = state.stored.values().filter(|payment| !payment.new_entries.is_empty());
         let changed: Vec<_> = changed.collect();
-        let updates = changed.iter().map(|payment| {
+        let updates = column(&changed, |payment| {
             // The copy's claims are not valid any more.
             Update { payment, due_in: Some(Duration::ZERO), claim: Claim::Release }
         });
-        store::update(tx, &updates.collect::<Vec<_>>()).await?;
+        store::update(tx, &updates).await?;
         for payment in changed.into_iter().chain(state.new.values()) {
             gateway::enter(tx, payment).await?;
         }

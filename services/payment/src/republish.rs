@@ -7,7 +7,6 @@ use events::PaymentEvent;
 use crate::domain::{Entry, Payment};
 use crate::store;
 
-/// The topic `payments`.
 pub(crate) struct Payments;
 
 impl Rebuild for Payments {

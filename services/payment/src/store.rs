@@ -4,8 +4,8 @@ mod queue;
 mod rows;
 mod write;
 
+use broker::columns::{parse, sequence, undecodable};
 use broker_ops::{Awaited, UuidPage, Waiting};
-use envelope::Sequence;
 use events::values::{Money, OrderId};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -16,27 +16,17 @@ use crate::domain::{Entry, Payment, Status};
 pub(crate) use queue::{Claimed, claim, hasten, load_claimed, ready};
 pub(crate) use write::{Claim, New, Update, complete, insert, update};
 
-use rows::{Row, undecodable};
+use rows::Row;
 
 /// A payment as an operator sees it.
 #[derive(Debug)]
 pub(crate) struct Details {
-    /// The status.
     pub status: Status,
-    /// The order's total.
     pub amount: Money,
     /// The number of calls to the gateway so far.
     pub attempts: i32,
     /// The history, oldest first.
     pub history: Vec<Entry>,
-}
-
-/// Returns the ids of a batch's orders, each once.
-pub(crate) fn ids(orders: impl Iterator<Item = OrderId>) -> Vec<Uuid> {
-    let mut ids: Vec<_> = orders.map(OrderId::uuid).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }
 
 /// Loads the existing payments of these orders, locked in key order.
@@ -49,10 +39,8 @@ pub(crate) async fn load(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx
         FROM payments WHERE id = ANY($1) ORDER BY id FOR UPDATE
         "#,
         orders,
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Payment::try_from).collect()
+    );
+    rows.fetch_all(connection).await?.into_iter().map(Payment::try_from).collect()
 }
 
 /// Loads the payments of a page, each with its whole history, locked in key order. A payment is unfinished while it has an
@@ -97,12 +85,8 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
         waiting.after_uuid(),
         waiting.limit,
     );
-    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
-        key: row.id.to_string(),
-        last_sequence: Sequence::from_i64(row.seen_orders).unwrap_or_default(),
-        since: row.since,
-    });
-    Ok(rows.collect())
+    let rows = rows.fetch_all(&pool).await?.into_iter();
+    Ok(rows.map(|row| Awaited::of_uuid(row.id, sequence(row.seen_orders), row.since)).collect())
 }
 
 /// Finds one payment for an operator.
@@ -113,16 +97,14 @@ pub(crate) async fn find(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<D
         FROM payments WHERE id = $1
         "#,
         order.uuid(),
-    )
-    .fetch_optional(pool)
-    .await?;
-    row.map(|row| {
+    );
+    let details = row.fetch_optional(pool).await?.map(|row| {
         Ok(Details {
-            status: row.status.parse().map_err(|_| undecodable("status", &row.status))?,
-            amount: rows::money(row.amount, &row.currency)?,
+            status: parse("payments.status", &row.status)?,
+            amount: Money::new(row.amount, &row.currency).map_err(undecodable)?,
             attempts: row.attempts,
             history: row.history.0,
         })
-    })
-    .transpose()
+    });
+    details.transpose()
 }

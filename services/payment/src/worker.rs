@@ -29,7 +29,6 @@ pub(crate) struct Payments {
     is_unavailable: AtomicBool,
 }
 
-/// Returns a worker on the payments, woken by `wake`.
 pub(crate) fn worker(outbox: Outbox, gateway: Gateway, wake: Arc<Notify>) -> Worker<Payments> {
     let payments = Payments { outbox, gateway, is_unavailable: AtomicBool::new(false) };
     Worker::new(payments, wake, CONCURRENCY, LEASE)

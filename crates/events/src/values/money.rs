@@ -34,6 +34,11 @@ fn non_negative<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64
 }
 
 impl Money {
+    /// Reads an amount in minor units, and the code of its currency, from their columns.
+    pub fn new(amount: i64, currency: &str) -> Result<Self, Invalid> {
+        Ok(Self { amount, currency: currency.parse()? })
+    }
+
     /// Zero, in a currency.
     pub fn zero(currency: Currency) -> Self {
         Self { amount: 0, currency }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use broker::Cause;
+use broker::Tx;
 use envelope::{Event as _, Sequence};
 use events::values::{Given, Money, ProductName, Sku};
 use events::{Product, ProductEvent, StockEvent};
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Json, Object, Operator, Page, Paging, PagingParams, Path, Problem, Traceparent};
 
-use super::{Api, append_failed, no_such_product};
+use super::{Api, append, no_such_product};
 use crate::domain::Stock;
 use crate::store;
-use crate::store::products::Offer;
+use crate::store::products::{Offer, Row};
 
 /// A listed product.
 #[derive(Serialize, ToSchema)]
@@ -84,21 +84,19 @@ pub(crate) async fn put(
     Json(PutProduct { name: Given(name), price: Object(price) }): Json<PutProduct>,
 ) -> Result<(StatusCode, Json<ProductView>), Problem> {
     let wanted = Product { sku, name, price };
-    let cause = Cause::traced(Some(traceparent.clone()));
     let mut tx = api.begin().await?;
     let is_new = store::products::insert(&mut tx, &wanted).await?;
     let (was_listed, version) = if is_new {
-        store::stock::insert(&mut tx, &wanted.sku).await?;
+        store::stock::insert(&mut tx, &[wanted.sku.as_str()]).await?;
         let level = Stock::default().level(wanted.sku.clone());
-        tx.append(cause.clone(), Sequence::NONE.next(), &StockEvent::Changed(level))
-            .map_err(append_failed)?;
+        append(&mut tx, &traceparent, Sequence::NONE.next(), &StockEvent::Changed(level))?;
         (false, Some(Sequence::NONE.next()))
     } else {
         change(&mut tx, &wanted).await?
     };
     let listed = ProductEvent::Listed(wanted.clone());
     if let Some(version) = version {
-        tx.append(cause, version, &listed).map_err(append_failed)?;
+        append(&mut tx, &traceparent, version, &listed)?;
     }
     let offer = store::products::find(&mut *tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
     tx.commit().await?;
@@ -111,16 +109,21 @@ pub(crate) async fn put(
 }
 
 /// Changes a known product. Returns whether it was listed, and its new version if anything changed.
-async fn change(tx: &mut broker::Tx, wanted: &Product) -> Result<(bool, Option<Sequence>), Problem> {
-    let mut row = store::products::load(tx, &wanted.sku).await?.ok_or_else(no_such_product)?;
+async fn change(tx: &mut Tx, wanted: &Product) -> Result<(bool, Option<Sequence>), Problem> {
+    let mut row = load(tx, &wanted.sku).await?;
     let was_listed = std::mem::replace(&mut row.listed, true);
     if was_listed && row.product == *wanted {
         return Ok((was_listed, None));
     }
     row.product = wanted.clone();
     row.version = row.version.next();
-    store::products::save(tx, &row).await?;
-    Ok((was_listed, Some(row.version)))
+    let version = row.version;
+    store::products::save(tx, &[row]).await?;
+    Ok((was_listed, Some(version)))
+}
+
+async fn load(tx: &mut Tx, sku: &Sku) -> Result<Row, Problem> {
+    store::products::load(tx, &[sku.as_str()]).await?.pop().ok_or_else(no_such_product)
 }
 
 /// Delist a product
@@ -135,12 +138,12 @@ pub(crate) async fn delete(
     Traceparent(traceparent): Traceparent,
 ) -> Result<StatusCode, Problem> {
     let mut tx = api.begin().await?;
-    let mut row = store::products::load(&mut tx, &sku).await?.ok_or_else(no_such_product)?;
+    let mut row = load(&mut tx, &sku).await?;
     if std::mem::replace(&mut row.listed, false) {
         row.version = row.version.next();
-        store::products::save(&mut tx, &row).await?;
+        store::products::save(&mut tx, std::slice::from_ref(&row)).await?;
         let (version, delisted) = (row.version, row.into_event());
-        tx.append(Cause::traced(Some(traceparent.clone())), version, &delisted).map_err(append_failed)?;
+        append(&mut tx, &traceparent, version, &delisted)?;
         tx.commit().await?;
         tracing::info!(event_type = delisted.ce_type(), traceparent, "delisted {sku}");
     }

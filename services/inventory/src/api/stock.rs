@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use broker::{Cause, Tx};
+use broker::Tx;
 use envelope::Event as _;
 use events::StockEvent;
 use events::values::{Quantity, Sku};
@@ -12,7 +12,7 @@ use web::idempotency::{self, Answer, Claim};
 use web::openapi::Conflict;
 use web::{Idempotent, Json, Operator, Path, Problem, Traceparent};
 
-use super::{Api, append_failed, no_such_product};
+use super::{Api, append, no_such_product};
 use crate::domain::{MAX_ON_HAND, Stock};
 use crate::store;
 
@@ -90,8 +90,7 @@ pub(crate) async fn restock(
     stock.restock(quantity).map_err(|full| Problem::invalid("/quantity", full.to_string()))?;
     stock.version = stock.version.next();
     let replenished = StockEvent::Replenished(stock.level(sku.clone()));
-    tx.append(Cause::traced(Some(traceparent.clone())), stock.version, &replenished)
-        .map_err(append_failed)?;
+    append(&mut tx, &traceparent, stock.version, &replenished)?;
     store::stock::save(&mut tx, &[(&sku, stock)]).await?;
     let available = stock.available();
     let answer = Answer::json(StatusCode::OK, None, &Restocked { sku: sku.clone(), available })?;
@@ -127,8 +126,7 @@ pub(crate) async fn count(
     if stock != before {
         stock.version = stock.version.next();
         let changed = StockEvent::Changed(stock.level(sku.clone()));
-        tx.append(Cause::traced(Some(traceparent.clone())), stock.version, &changed)
-            .map_err(append_failed)?;
+        append(&mut tx, &traceparent, stock.version, &changed)?;
         store::stock::save(&mut tx, &[(&sku, stock)]).await?;
         tx.commit().await?;
         let event_type = changed.ce_type();

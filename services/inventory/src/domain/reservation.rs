@@ -26,7 +26,6 @@ pub(crate) enum Status {
 /// An order's reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reservation {
-    /// The status.
     pub(crate) status: Status,
     /// The lines that are, or were, reserved; none when rejected or closed.
     pub(crate) lines: Vec<Line>,
@@ -44,12 +43,6 @@ impl Reservation {
         Self { status, lines, short: Vec::new(), version: Sequence::NONE.next(), seen_orders: Sequence::NONE }
     }
 
-    /// Moves to the next status, which is published.
-    pub(crate) fn advance(&mut self, status: Status) {
-        self.status = status;
-        self.version = self.version.next();
-    }
-
     /// Returns the published events of the reservation of `order_id`, each with its sequence; without a rejection whose short
     /// lines were not stored.
     ///
@@ -64,10 +57,8 @@ impl Reservation {
             Status::Reserved => vec![reserved],
             Status::Rejected if self.short.is_empty() => Vec::new(),
             Status::Rejected => {
-                vec![(
-                    first,
-                    ReservationEvent::Rejected(StockRejected { order_id, short: self.short.clone() }),
-                )]
+                let short = self.short.clone();
+                vec![(first, ReservationEvent::Rejected(StockRejected { order_id, short }))]
             }
             Status::Committed => vec![reserved, committed(self.version)],
             Status::Released if self.version > first.next() => {

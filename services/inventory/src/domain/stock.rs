@@ -35,7 +35,6 @@ pub(crate) struct Full;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("on_hand cannot be below what is reserved for orders: {reserved}")]
 pub(crate) struct BelowReserved {
-    /// The reserved quantity.
     reserved: i64,
 }
 

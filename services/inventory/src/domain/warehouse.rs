@@ -15,7 +15,6 @@ use super::{Reservation, Status, Stock};
 pub(crate) struct Warehouse {
     /// The reservations by order; no event of a missing order was applied yet.
     pub(crate) reservations: HashMap<OrderId, Reservation>,
-    /// The stock.
     pub(crate) shelves: Shelves,
 }
 
@@ -26,13 +25,10 @@ pub(crate) struct Shelves(pub(crate) BTreeMap<Sku, Stock>);
 /// The reason why an event cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Contradiction {
-    /// The order was confirmed, but never placed.
     #[error("the order was confirmed, but never placed")]
     NeverPlaced,
-    /// The order was confirmed, but its stock was rejected.
     #[error("the order was confirmed, but its stock was rejected")]
     WasRejected,
-    /// An order lists a product twice.
     #[error("the order lists {0} twice")]
     SkuTwice(Sku),
     /// Goods are reserved, but the product has no stock row.
@@ -79,7 +75,8 @@ impl Warehouse {
         for Line { sku, quantity } in &reservation.lines {
             move_goods(self.shelves.stock(sku)?, *quantity);
         }
-        reservation.advance(status);
+        reservation.status = status;
+        reservation.version = reservation.version.next();
         let lines = reservation.lines.clone();
         Ok(Some(if status == Status::Committed {
             ReservationEvent::Committed(StockCommitted { order_id, lines })
@@ -90,6 +87,11 @@ impl Warehouse {
 }
 
 impl Shelves {
+    /// Returns all of the stock, sorted by product.
+    pub(crate) fn rows(&self) -> Vec<(&Sku, Stock)> {
+        self.0.iter().map(|(sku, stock)| (sku, *stock)).collect()
+    }
+
     /// Reserves all lines of a new order, or none.
     fn place(&mut self, placed: &OrderPlaced) -> Result<(Reservation, ReservationEvent), Contradiction> {
         let mut named = BTreeSet::new();

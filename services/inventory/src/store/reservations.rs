@@ -1,7 +1,9 @@
 //! The reservations of the orders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use broker::Failure;
+use broker::columns::{column, parse, sequence};
 use broker_ops::{Awaited, UuidPage, Waiting};
 use events::values::OrderId;
 use events::{Line, ShortLine};
@@ -10,7 +12,6 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{sequence, unreadable};
 use crate::domain::Reservation;
 
 struct Row {
@@ -26,7 +27,7 @@ struct Row {
 impl Row {
     fn into_reservation(self) -> sqlx::Result<(OrderId, Reservation)> {
         let reservation = Reservation {
-            status: self.status.parse().map_err(unreadable)?,
+            status: parse("reservations.status", &self.status)?,
             lines: self.lines.0,
             short: self.short.map_or_else(Vec::new, |short| short.0),
             version: sequence(self.version),
@@ -96,54 +97,57 @@ pub(crate) async fn waiting(pool: PgPool, waiting: Waiting) -> sqlx::Result<Vec<
         waiting.after_uuid(),
         waiting.limit,
     );
-    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
-        key: row.order_id.to_string(),
-        last_sequence: sequence(row.seen_orders),
+    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| {
         // The time in the order's id, since rows of an earlier version have no time of their own.
-        since: OrderId::from(row.order_id).made_at().unwrap_or(row.updated_at),
+        let since = OrderId::from(row.order_id).made_at().unwrap_or(row.updated_at);
+        Awaited::of_uuid(row.order_id, sequence(row.seen_orders), since)
     });
     Ok(rows.collect())
 }
 
-/// Inserts reservations, sorted by order, and returns the number of new ones.
-pub(crate) async fn insert(
+/// Writes the reservations of the orders `touched`; those of the orders `stored` are in the database, and locked.
+pub(crate) async fn save(
     connection: &mut PgConnection,
-    rows: &[(OrderId, &Reservation)],
-) -> sqlx::Result<u64> {
+    reservations: &HashMap<OrderId, Reservation>,
+    stored: &HashSet<OrderId>,
+    touched: &BTreeSet<OrderId>,
+) -> Result<(), Failure> {
+    let rows = touched.iter().filter_map(|order| Some((*order, reservations.get(order)?)));
+    let (changed, new): (Vec<_>, Vec<_>) = rows.partition(|(order, _)| stored.contains(order));
+    insert(connection, &new).await?;
+    Ok(update(connection, &changed).await?)
+}
+
+/// Inserts reservations, sorted by order. Fails when another transaction, a concurrent redrive, has inserted one of them; the
+/// batch is then retried with that reservation.
+async fn insert(connection: &mut PgConnection, rows: &[(OrderId, &Reservation)]) -> Result<(), Failure> {
     if rows.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let lines: Vec<_> = rows.iter().map(|(_, reservation)| Json(&reservation.lines)).collect();
-    let short = |reservation: &&Reservation| !reservation.short.is_empty();
-    let short: Vec<_> =
-        rows.iter().map(|(_, row)| Some(*row).filter(short).map(|row| Json(&row.short))).collect();
-    let Columns { orders, statuses, versions, seen_orders } = Columns::of(rows);
     let inserted = sqlx::query!(
         "INSERT INTO reservations (order_id, status, lines, version, seen_orders, short)
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::jsonb[])
          ON CONFLICT DO NOTHING",
-        &orders,
-        &statuses as &[&str],
-        &lines as &[Json<&Vec<Line>>],
-        &versions,
-        &seen_orders,
-        &short as &[Option<Json<&Vec<ShortLine>>>],
-    )
-    .execute(connection)
-    .await?;
-    Ok(inserted.rows_affected())
+        &column(rows, |(order, _)| order.uuid()),
+        &column(rows, |(_, row)| <&str>::from(row.status)) as &[&str],
+        &column(rows, |(_, row)| Json(&row.lines)) as &[Json<&Vec<Line>>],
+        &column(rows, |(_, row)| row.version.to_i64()),
+        &column(rows, |(_, row)| row.seen_orders.to_i64()),
+        &column(rows, |(_, row)| (!row.short.is_empty()).then_some(Json(&row.short)))
+            as &[Option<Json<&Vec<ShortLine>>>],
+    );
+    if inserted.execute(connection).await?.rows_affected() < rows.len() as u64 {
+        return Err(Failure::Retry("another transaction has inserted a reservation of this batch".into()));
+    }
+    Ok(())
 }
 
 /// Writes reservations, which are locked; their lines never change.
-pub(crate) async fn update(
-    connection: &mut PgConnection,
-    rows: &[(OrderId, &Reservation)],
-) -> sqlx::Result<()> {
+async fn update(connection: &mut PgConnection, rows: &[(OrderId, &Reservation)]) -> sqlx::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let Columns { orders, statuses, versions, seen_orders } = Columns::of(rows);
-    sqlx::query!(
+    let updated = sqlx::query!(
         r#"
         UPDATE reservations
         SET status = given.status, version = given.version, seen_orders = given.seen_orders, updated_at = now()
@@ -151,31 +155,11 @@ pub(crate) async fn update(
              AS given (order_id, status, version, seen_orders)
         WHERE reservations.order_id = given.order_id
         "#,
-        &orders,
-        &statuses as &[&str],
-        &versions,
-        &seen_orders,
-    )
-    .execute(connection)
-    .await?;
+        &column(rows, |(order, _)| order.uuid()),
+        &column(rows, |(_, row)| <&str>::from(row.status)) as &[&str],
+        &column(rows, |(_, row)| row.version.to_i64()),
+        &column(rows, |(_, row)| row.seen_orders.to_i64()),
+    );
+    updated.execute(connection).await?;
     Ok(())
-}
-
-/// The columns of both writes.
-struct Columns {
-    orders: Vec<Uuid>,
-    statuses: Vec<&'static str>,
-    versions: Vec<i64>,
-    seen_orders: Vec<i64>,
-}
-
-impl Columns {
-    fn of(rows: &[(OrderId, &Reservation)]) -> Self {
-        Self {
-            orders: rows.iter().map(|(order, _)| order.uuid()).collect(),
-            statuses: rows.iter().map(|(_, reservation)| <&str>::from(reservation.status)).collect(),
-            versions: rows.iter().map(|(_, reservation)| reservation.version.to_i64()).collect(),
-            seen_orders: rows.iter().map(|(_, reservation)| reservation.seen_orders.to_i64()).collect(),
-        }
-    }
 }

@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 
 use broker::Keys;
+use broker::columns::{column, sequence, undecodable};
 use envelope::Sequence;
-use events::StockLevel;
 use events::values::Sku;
+use events::{StockEvent, StockLevel};
 use sqlx::PgConnection;
 
-use super::{bounds, sequence, unreadable};
+use super::bounds;
 use crate::domain::{Shelves, Stock};
 
-/// Inserts the empty stock row of a new product.
-pub(crate) async fn insert(connection: &mut PgConnection, sku: &Sku) -> sqlx::Result<()> {
-    sqlx::query!("INSERT INTO stock (sku, version) VALUES ($1, 1)", sku.as_str()).execute(connection).await?;
+/// Inserts the empty stock rows of new products.
+pub(crate) async fn insert(connection: &mut PgConnection, skus: &[&str]) -> sqlx::Result<()> {
+    let inserted = sqlx::query!(
+        "INSERT INTO stock (sku, version) SELECT sku, 1 FROM unnest($1::text[]) AS told (sku) ON CONFLICT DO NOTHING",
+        skus as &[&str],
+    );
+    inserted.execute(connection).await?;
     Ok(())
 }
 
@@ -26,10 +31,8 @@ pub(crate) async fn load(connection: &mut PgConnection, skus: &[&str]) -> sqlx::
         "SELECT sku, on_hand, reserved, committed, restocked, corrected, restocks, version
          FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
         skus as &[&str],
-    )
-    .fetch_all(connection)
-    .await?;
-    let shelves = rows.into_iter().map(|row| {
+    );
+    let shelves = rows.fetch_all(connection).await?.into_iter().map(|row| {
         let stock = Stock {
             on_hand: row.on_hand,
             reserved: row.reserved,
@@ -39,7 +42,7 @@ pub(crate) async fn load(connection: &mut PgConnection, skus: &[&str]) -> sqlx::
             restocks: row.restocks,
             version: sequence(row.version),
         };
-        Ok((Sku::try_from(row.sku).map_err(unreadable)?, stock))
+        Ok((Sku::try_from(row.sku).map_err(undecodable)?, stock))
     });
     shelves.collect::<sqlx::Result<BTreeMap<_, _>>>().map(Shelves)
 }
@@ -49,9 +52,7 @@ pub(crate) async fn save(connection: &mut PgConnection, rows: &[(&Sku, Stock)]) 
     if rows.is_empty() {
         return Ok(());
     }
-    let column = |value: fn(&Stock) -> i64| rows.iter().map(|(_, stock)| value(stock)).collect::<Vec<_>>();
-    let skus: Vec<&str> = rows.iter().map(|(sku, _)| sku.as_str()).collect();
-    sqlx::query!(
+    let saved = sqlx::query!(
         r#"
         UPDATE stock
         SET on_hand = given.on_hand, reserved = given.reserved, committed = given.committed,
@@ -62,25 +63,25 @@ pub(crate) async fn save(connection: &mut PgConnection, rows: &[(&Sku, Stock)]) 
              AS given (sku, on_hand, reserved, committed, restocked, corrected, restocks, version)
         WHERE stock.sku = given.sku
         "#,
-        &skus as &[&str],
-        &column(|stock| stock.on_hand),
-        &column(|stock| stock.reserved),
-        &column(|stock| stock.committed),
-        &column(|stock| stock.restocked),
-        &column(|stock| stock.corrected),
-        &column(|stock| stock.restocks),
-        &column(|stock| stock.version.to_i64()),
-    )
-    .execute(connection)
-    .await?;
+        &column(rows, |(sku, _)| sku.as_str()) as &[&str],
+        &column(rows, |(_, stock)| stock.on_hand),
+        &column(rows, |(_, stock)| stock.reserved),
+        &column(rows, |(_, stock)| stock.committed),
+        &column(rows, |(_, stock)| stock.restocked),
+        &column(rows, |(_, stock)| stock.corrected),
+        &column(rows, |(_, stock)| stock.restocks),
+        &column(rows, |(_, stock)| stock.version.to_i64()),
+    );
+    saved.execute(connection).await?;
     Ok(())
 }
 
-/// Increments the versions of stock rows, locked in the order of their SKUs, so that their state is published again.
+/// Increments the versions of stock rows, locked in the order of their SKUs, and returns the events that publish their state
+/// again.
 pub(crate) async fn increment_versions(
     connection: &mut PgConnection,
     keys: Keys<'_>,
-) -> sqlx::Result<Vec<(Sequence, StockLevel)>> {
+) -> sqlx::Result<Vec<(Sequence, StockEvent)>> {
     let (one, after, limit) = bounds(keys);
     let rows = sqlx::query!(
         r#"
@@ -99,13 +100,13 @@ pub(crate) async fn increment_versions(
         one,
         after,
         limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    let levels = rows.into_iter().map(|row| {
+    );
+    let states = rows.fetch_all(connection).await?.into_iter().map(|row| {
         let (on_hand, restocks) = (row.on_hand, row.restocks);
-        let sku = Sku::try_from(row.sku).map_err(unreadable)?;
-        Ok((sequence(row.version), StockLevel { sku, available: on_hand - row.reserved, on_hand, restocks }))
+        let sku = Sku::try_from(row.sku).map_err(undecodable)?;
+        let level = StockLevel { sku, available: on_hand - row.reserved, on_hand, restocks };
+        // Not a replenishment, since no goods came in.
+        Ok((sequence(row.version), StockEvent::Changed(level)))
     });
-    levels.collect()
+    states.collect()
 }

@@ -4,16 +4,15 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use broker::{Cause, Failure, Outbox};
+use broker::{Failure, Outbox};
 use events::values::OrderId;
 use time::OffsetDateTime;
 use web::{Json, Path, Problem, Traceparent, bearer};
 
-use super::{Api, OutboxHasRoom, not_found, problem};
+use super::{Api, OutboxHasRoom, not_found};
 use crate::domain::Order;
-use crate::status_log::StatusChange;
-use crate::store;
-use crate::view::OrderView;
+use crate::view::{OrderView, problem};
+use crate::{status_log, store};
 
 const NO_TOKEN: &str = "Send Authorization: Bearer with this order's cancel_token, or the ADMIN_TOKEN.";
 
@@ -53,20 +52,18 @@ pub(super) async fn cancel(
     State(api): State<Api>,
     Traceparent(traceparent): Traceparent,
 ) -> Result<Response, Problem> {
-    let order = apply(&api.outbox, id, Cause::traced(Some(traceparent))).await.map_err(problem)?;
+    let order = apply(&api.outbox, id, traceparent).await.map_err(problem)?;
     let order = order.ok_or_else(not_found)?;
     Ok((StatusCode::ACCEPTED, Json(OrderView::of(&order))).into_response())
 }
 
 /// Cancels the order unless it is cancelled already, and returns its new state.
-async fn apply(outbox: &Outbox, id: OrderId, cause: Cause) -> Result<Option<Order>, Failure> {
+async fn apply(outbox: &Outbox, id: OrderId, traceparent: String) -> Result<Option<Order>, Failure> {
     let mut tx = outbox.begin().await?;
     let Some(mut order) = store::orders::load(&mut tx, &[id.uuid()]).await?.pop() else { return Ok(None) };
     if let Some(event) = order.cancel(OffsetDateTime::now_utc().truncate_to_microsecond()) {
-        let change = StatusChange::new(&order, &event, cause.traceparent.clone());
-        tx.append(cause, order.version, &event)?;
+        status_log::publish(&mut tx, &order, &event, Some(traceparent))?;
         store::orders::save(&mut tx, &[&order]).await?;
-        tx.on_commit(move || change.log());
     }
     let cancelled = store::orders::find(&mut *tx, id).await?;
     tx.commit().await?;

@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use web::{Json, Operator, Path, Problem, Traceparent};
 
-use super::{Api, OutboxHasRoom, problem};
+use super::{Api, OutboxHasRoom};
 use crate::store::customers::{self, Erasure};
+use crate::view::problem;
 
 /// The address to erase.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -8,9 +8,7 @@ use events::values::{Money, ProductName, Quantity, Sku};
 /// A line of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// The product.
     pub(crate) sku: Sku,
-    /// The quantity.
     pub(crate) quantity: Quantity,
 }
 
@@ -20,7 +18,6 @@ pub(crate) type Catalogue = HashMap<Sku, Offer>;
 /// A product that can be ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer {
-    /// The name.
     pub(crate) name: ProductName,
     /// The price of one unit.
     pub(crate) price: Money,
@@ -29,9 +26,8 @@ pub(crate) struct Offer {
 /// The priced items of an order, each SKU once, and their sum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Priced {
-    /// The items, in the order of the request.
+    /// In the order of the request.
     pub(crate) items: Vec<Item>,
-    /// The sum.
     pub(crate) total: Money,
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use broker::{Cause, Failure, Outbox, Tx};
+use broker::{Failure, Outbox, Tx};
 use events::OrderPlaced;
 use events::values::OrderId;
 use time::OffsetDateTime;
@@ -15,9 +15,8 @@ use web::{FieldError, Problem};
 use super::{Pending, Reply, customers};
 use crate::domain::Order;
 use crate::domain::pricing::{self, Priced, Refusal};
-use crate::status_log::StatusChange;
-use crate::store;
 use crate::view::OrderView;
+use crate::{status_log, store};
 
 /// Writes `group` and returns a reply for each request. After an error nothing of the group is written. If the connection
 /// was lost during the commit, all of it may be written: a repeated request with an idempotency key finds it.
@@ -48,9 +47,7 @@ pub(super) async fn write(
             claim: request.claim.clone(),
             placed_at: now,
         });
-        tx.append(Cause::traced(Some(traceparent.clone())), order.version, &event)?;
-        let change = StatusChange::new(&order, &event, Some(traceparent.clone()));
-        tx.on_commit(move || change.log());
+        status_log::publish(&mut tx, &order, &event, Some(traceparent.clone()))?;
         orders.push((index, order));
     }
     let rows: Vec<_> =

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
+use broker::columns::{column, sequence, undecodable};
 use envelope::Sequence;
 use events::values::{CustomerId, EmailAddress};
 use events::{CustomerErased, CustomerEvent, CustomerRegistered};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-use super::undecodable;
 
 /// Finds the customers of `addresses`, locked against erasure. Every statement that locks several customers does so in the
 /// order of their ids.
@@ -30,9 +29,6 @@ pub(crate) async fn register(
     connection: &mut PgConnection,
     customers: &[CustomerRegistered],
 ) -> sqlx::Result<HashSet<String>> {
-    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.customer_id.uuid()).collect();
-    let addresses: Vec<&str> = customers.iter().map(|customer| customer.email.expose()).collect();
-    let times: Vec<OffsetDateTime> = customers.iter().map(|customer| customer.registered_at).collect();
     let registered = sqlx::query_scalar!(
         r#"
         INSERT INTO customers (id, email, registered_at, version)
@@ -41,9 +37,9 @@ pub(crate) async fn register(
         ON CONFLICT (email) WHERE erased_at IS NULL DO NOTHING
         RETURNING email AS "email!"
         "#,
-        &ids,
-        &addresses as &[&str],
-        &times,
+        &column(customers, |customer| customer.customer_id.uuid()),
+        &column(customers, |customer| customer.email.expose()) as &[&str],
+        &column(customers, |customer| customer.registered_at),
     );
     Ok(registered.fetch_all(connection).await?.into_iter().collect())
 }
@@ -58,9 +54,7 @@ pub(crate) async fn is_known(pool: &PgPool, id: CustomerId) -> sqlx::Result<bool
 /// The customer to erase.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Erasure<'a> {
-    /// By id.
     Customer(CustomerId),
-    /// By address.
     Address(&'a EmailAddress),
 }
 
@@ -128,8 +122,4 @@ fn state(id: Uuid, email: Option<String>, registered_at: OffsetDateTime) -> sqlx
 
 fn erased_event(id: Uuid) -> CustomerEvent {
     CustomerEvent::Erased(CustomerErased { customer_id: id.into() })
-}
-
-fn sequence(version: i64) -> Sequence {
-    Sequence::from_i64(version).unwrap_or(Sequence::NONE)
 }

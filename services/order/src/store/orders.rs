@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use broker::columns::{column, parse, sequence, undecodable};
 use broker_ops::UuidPage;
-use envelope::Sequence;
-use events::values::{ClaimHash, CustomerId, OrderId};
+use events::values::{ClaimHash, CustomerId, Money, OrderId};
 use events::{Item, OrderPlaced, ShortLine};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{money, undecodable};
 use crate::domain::{Entry, Order, State, Status};
 
 struct Row {
@@ -41,17 +40,16 @@ struct Row {
 
 impl Row {
     fn into_order(self) -> sqlx::Result<Order> {
-        let reason = self.reason.as_deref().map(str::parse).transpose().map_err(undecodable)?;
-        let status = Status::from_columns(&self.status, reason)
+        let reason = self.reason.as_deref().map(|text| parse("orders.reason", text));
+        let status = Status::from_columns(&self.status, reason.transpose()?)
             .ok_or_else(|| undecodable("status and reason disagree"))?;
-        let payment = self.payment.parse().map_err(undecodable)?;
-        let stock = self.stock.parse().map_err(undecodable)?;
-        let sequence = |number| Sequence::from_i64(number).unwrap_or(Sequence::NONE);
+        let payment = parse("orders.payment", &self.payment)?;
+        let stock = parse("orders.stock", &self.stock)?;
         let placed = OrderPlaced {
             order_id: OrderId::from(self.id),
             customer_id: CustomerId::from(self.customer_id),
             items: self.items.0,
-            total: money(self.total, &self.currency)?,
+            total: Money::new(self.total, &self.currency).map_err(undecodable)?,
             payment_method: self.payment_method.parse().map_err(undecodable)?,
             notify_me: self.notify_me,
             claim: self.claim_hash.map(TryInto::try_into).transpose().map_err(undecodable)?,
@@ -161,7 +159,8 @@ pub(crate) async fn limit_waits(pool: &PgPool, expires_after: Duration) -> sqlx:
         expires_after.as_secs_f64(),
         work::furthest(expires_after).as_secs_f64(),
     );
-    limited.execute(pool).await.map(drop)
+    limited.execute(pool).await?;
+    Ok(())
 }
 
 /// Inserts new orders, each with the trace of its request; they expire after `expires_after`. The expiry is by the database's
@@ -177,20 +176,7 @@ pub(crate) async fn insert(
     let mut orders = orders.to_vec();
     orders.sort_unstable_by_key(|(order, _)| order.id());
     let placed = || orders.iter().map(|(order, _)| &order.placed);
-    let ids: Vec<Uuid> = placed().map(|placed| placed.order_id.uuid()).collect();
-    let customers: Vec<Uuid> = placed().map(|placed| placed.customer_id.uuid()).collect();
-    let items: Vec<Json<&[Item]>> = placed().map(|placed| Json(placed.items.as_slice())).collect();
-    let totals: Vec<i64> = placed().map(|placed| placed.total.amount).collect();
-    let currencies: Vec<&str> = placed().map(|placed| placed.total.currency.as_str()).collect();
-    let methods: Vec<&str> = placed().map(|placed| placed.payment_method.as_str()).collect();
-    let notify: Vec<bool> = placed().map(|placed| placed.notify_me).collect();
-    let claims: Vec<Option<&str>> =
-        placed().map(|placed| placed.claim.as_ref().map(ClaimHash::as_str)).collect();
-    let placed_at: Vec<OffsetDateTime> = placed().map(|placed| placed.placed_at).collect();
-    let traces: Vec<&str> = orders.iter().map(|(_, trace)| *trace).collect();
-    let histories: Vec<Json<&[Entry]>> =
-        orders.iter().map(|(order, _)| Json(order.entries.as_slice())).collect();
-    sqlx::query!(
+    let inserted = sqlx::query!(
         r#"
         INSERT INTO orders (id, customer_id, items, total, currency, payment_method, notify_me, claim_hash, placed_at,
                             expires_at, traceparent, history, status, payment, stock, version, updated_at)
@@ -201,21 +187,20 @@ pub(crate) async fn insert(
              AS new (id, customer_id, items, total, currency, payment_method, notify_me,
                      claim_hash, placed_at, traceparent, history)
         "#,
-        &ids,
-        &customers,
-        &items as &[Json<&[Item]>],
-        &totals,
-        &currencies as &[&str],
-        &methods as &[&str],
-        &notify,
-        &claims as &[Option<&str>],
-        &placed_at,
+        &column(placed(), |placed| placed.order_id.uuid()),
+        &column(placed(), |placed| placed.customer_id.uuid()),
+        &column(placed(), |placed| Json(placed.items.as_slice())) as &[Json<&[Item]>],
+        &column(placed(), |placed| placed.total.amount),
+        &column(placed(), |placed| placed.total.currency.as_str()) as &[&str],
+        &column(placed(), |placed| placed.payment_method.as_str()) as &[&str],
+        &column(placed(), |placed| placed.notify_me),
+        &column(placed(), |placed| placed.claim.as_ref().map(ClaimHash::as_str)) as &[Option<&str>],
+        &column(placed(), |placed| placed.placed_at),
         expires_after.as_secs_f64(),
-        &traces as &[&str],
-        &histories as &[Json<&[Entry]>],
-    )
-    .execute(connection)
-    .await?;
+        &column(&orders, |(_, trace)| *trace) as &[&str],
+        &column(&orders, |(order, _)| Json(order.entries.as_slice())) as &[Json<&[Entry]>],
+    );
+    inserted.execute(connection).await?;
     Ok(())
 }
 
@@ -224,19 +209,7 @@ pub(crate) async fn save(connection: &mut PgConnection, orders: &[&Order]) -> sq
     if orders.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = orders.iter().map(|order| order.id().uuid()).collect();
-    let statuses: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.status)).collect();
-    let reasons: Vec<Option<&str>> = orders.iter().map(|order| order.reason().map(<&str>::from)).collect();
-    let payments: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.payment)).collect();
-    let stocks: Vec<&str> = orders.iter().map(|order| <&str>::from(order.state.stock)).collect();
-    let shorts: Vec<Json<&[ShortLine]>> = orders.iter().map(|order| Json(order.short.as_slice())).collect();
-    let new_entries: Vec<Json<&[Entry]>> =
-        orders.iter().map(|order| Json(order.entries.as_slice())).collect();
-    let versions: Vec<i64> = orders.iter().map(|order| order.version.to_i64()).collect();
-    let seen_payments: Vec<i64> = orders.iter().map(|order| order.seen_payments.to_i64()).collect();
-    let seen_reservations: Vec<i64> = orders.iter().map(|order| order.seen_reservations.to_i64()).collect();
-    let updated_at: Vec<OffsetDateTime> = orders.iter().map(|order| order.updated_at).collect();
-    sqlx::query!(
+    let updated = sqlx::query!(
         r#"
         UPDATE orders
         SET status = new.status, reason = new.reason, payment = new.payment, stock = new.stock, short = new.short,
@@ -248,19 +221,18 @@ pub(crate) async fn save(connection: &mut PgConnection, orders: &[&Order]) -> sq
                      version, seen_payments, seen_reservations, updated_at)
         WHERE orders.id = new.id
         "#,
-        &ids,
-        &statuses as &[&str],
-        &reasons as &[Option<&str>],
-        &payments as &[&str],
-        &stocks as &[&str],
-        &shorts as &[Json<&[ShortLine]>],
-        &new_entries as &[Json<&[Entry]>],
-        &versions,
-        &seen_payments,
-        &seen_reservations,
-        &updated_at,
-    )
-    .execute(connection)
-    .await?;
+        &column(orders, |order| order.id().uuid()),
+        &column(orders, |order| <&str>::from(order.state.status)) as &[&str],
+        &column(orders, |order| order.reason().map(<&str>::from)) as &[Option<&str>],
+        &column(orders, |order| <&str>::from(order.state.payment)) as &[&str],
+        &column(orders, |order| <&str>::from(order.state.stock)) as &[&str],
+        &column(orders, |order| Json(order.short.as_slice())) as &[Json<&[ShortLine]>],
+        &column(orders, |order| Json(order.entries.as_slice())) as &[Json<&[Entry]>],
+        &column(orders, |order| order.version.to_i64()),
+        &column(orders, |order| order.seen_payments.to_i64()),
+        &column(orders, |order| order.seen_reservations.to_i64()),
+        &column(orders, |order| order.updated_at),
+    );
+    updated.execute(connection).await?;
     Ok(())
 }

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use broker::columns::{column, sequence, undecodable};
 use envelope::Sequence;
 use events::Product;
-use events::values::Sku;
+use events::values::{Money, Sku};
 use sqlx::PgConnection;
 
-use super::{money, undecodable};
 use crate::domain::pricing::{Catalogue, Offer};
 
 /// The last published state of a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProductSnapshot {
-    /// The product.
     pub(crate) product: Product,
     /// Whether it can be ordered.
     pub(crate) listed: bool,
@@ -30,8 +29,8 @@ pub(crate) async fn catalogue(connection: &mut PgConnection, skus: &[&str]) -> s
     let mut catalogue = Catalogue::new();
     for row in rows.fetch_all(connection).await? {
         let name = row.name.try_into().map_err(undecodable)?;
-        let offer = Offer { name, price: money(row.price, &row.currency)? };
-        catalogue.insert(row.sku.try_into().map_err(undecodable)?, offer);
+        let price = Money::new(row.price, &row.currency).map_err(undecodable)?;
+        catalogue.insert(row.sku.try_into().map_err(undecodable)?, Offer { name, price });
     }
     Ok(catalogue)
 }
@@ -51,9 +50,9 @@ pub(crate) async fn load(
         let product = Product {
             sku: sku.clone(),
             name: row.name.try_into().map_err(undecodable)?,
-            price: money(row.price, &row.currency)?,
+            price: Money::new(row.price, &row.currency).map_err(undecodable)?,
         };
-        let last_sequence = Sequence::from_i64(row.seen).unwrap_or(Sequence::NONE);
+        let last_sequence = sequence(row.seen);
         snapshots.insert(sku, ProductSnapshot { product, listed: row.listed, last_sequence });
     }
     Ok(snapshots)
@@ -64,27 +63,20 @@ pub(crate) async fn save(
     connection: &mut PgConnection,
     snapshots: &BTreeMap<Sku, ProductSnapshot>,
 ) -> sqlx::Result<()> {
-    let products = || snapshots.values().map(|snapshot| &snapshot.product);
-    let skus: Vec<&str> = snapshots.keys().map(Sku::as_str).collect();
-    let names: Vec<&str> = products().map(|product| product.name.as_str()).collect();
-    let prices: Vec<i64> = products().map(|product| product.price.amount).collect();
-    let currencies: Vec<&str> = products().map(|product| product.price.currency.as_str()).collect();
-    let listed: Vec<bool> = snapshots.values().map(|snapshot| snapshot.listed).collect();
-    let seen: Vec<i64> = snapshots.values().map(|snapshot| snapshot.last_sequence.to_i64()).collect();
-    sqlx::query!(
+    let rows = || snapshots.values();
+    let saved = sqlx::query!(
         "INSERT INTO products (sku, name, price, currency, listed, seen)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[]) ORDER BY 1
          ON CONFLICT (sku) DO UPDATE
          SET name = excluded.name, price = excluded.price, currency = excluded.currency,
              listed = excluded.listed, seen = excluded.seen",
-        &skus as &[&str],
-        &names as &[&str],
-        &prices,
-        &currencies as &[&str],
-        &listed,
-        &seen,
-    )
-    .execute(connection)
-    .await?;
+        &column(rows(), |row| row.product.sku.as_str()) as &[&str],
+        &column(rows(), |row| row.product.name.as_str()) as &[&str],
+        &column(rows(), |row| row.product.price.amount),
+        &column(rows(), |row| row.product.price.currency.as_str()) as &[&str],
+        &column(rows(), |row| row.listed),
+        &column(rows(), |row| row.last_sequence.to_i64()),
+    );
+    saved.execute(connection).await?;
     Ok(())
 }

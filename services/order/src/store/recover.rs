@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use broker::columns::sequence;
 use envelope::Sequence;
 use events::CustomerRegistered;
 use events::values::CustomerId;
@@ -17,7 +18,7 @@ pub(crate) async fn versions(
     let rows =
         sqlx::query!("SELECT id, version FROM customers WHERE id = ANY ($1) ORDER BY id FOR UPDATE", ids);
     let rows = rows.fetch_all(connection).await?.into_iter();
-    Ok(rows.map(|row| (row.id.into(), Sequence::from_i64(row.version).unwrap_or_default())).collect())
+    Ok(rows.map(|row| (row.id.into(), sequence(row.version))).collect())
 }
 
 /// Writes a published customer. An erased customer stays erased. If the database has another customer with the address, that
@@ -47,7 +48,7 @@ pub(crate) async fn register(
         address,
     );
     let other = other.fetch_optional(&mut *connection).await?;
-    sqlx::query!(
+    let inserted = sqlx::query!(
         "INSERT INTO customers (id, email, registered_at, version) VALUES ($1, $2, $3, $4)
          ON CONFLICT (id) DO UPDATE
          SET email = excluded.email, version = greatest(customers.version, excluded.version)",
@@ -55,9 +56,8 @@ pub(crate) async fn register(
         address,
         customer.registered_at,
         version.to_i64(),
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    inserted.execute(&mut *connection).await?;
     if let Some(other) = other {
         sqlx::query!("UPDATE customers SET merged_into = $1 WHERE id = $2 OR merged_into = $2", id, other)
             .execute(connection)
@@ -73,7 +73,7 @@ pub(crate) async fn erase(
     version: Sequence,
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    sqlx::query!(
+    let erased = sqlx::query!(
         "INSERT INTO customers (id, email, registered_at, erased_at, version) VALUES ($1, NULL, $2, $2, $3)
          ON CONFLICT (id) DO UPDATE
          SET email = NULL, erased_at = coalesce(customers.erased_at, excluded.erased_at),
@@ -81,22 +81,20 @@ pub(crate) async fn erase(
         id.uuid(),
         now,
         version.to_i64(),
-    )
-    .execute(connection)
-    .await?;
+    );
+    erased.execute(connection).await?;
     Ok(())
 }
 
 /// Inserts customers that are no longer on `customers`, because they were erased so long ago that the tombstone is gone.
 /// Their orders still refer to them.
 pub(crate) async fn insert_erased(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<()> {
-    sqlx::query!(
+    let inserted = sqlx::query!(
         "INSERT INTO customers (id, email, registered_at, erased_at, version)
          SELECT DISTINCT id, NULL, now(), now(), 1 FROM unnest($1::uuid[]) AS missing (id) ORDER BY id
          ON CONFLICT DO NOTHING",
         ids,
-    )
-    .execute(connection)
-    .await?;
+    );
+    inserted.execute(connection).await?;
     Ok(())
 }

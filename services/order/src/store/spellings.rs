@@ -1,5 +1,6 @@
 //! Customers whose address an earlier version stored in another spelling than the canonical one.
 
+use broker::columns::sequence;
 use envelope::Sequence;
 use events::values::EmailAddress;
 use events::{CustomerEvent, CustomerRegistered};
@@ -21,7 +22,7 @@ pub(crate) async fn list(
     after: Uuid,
     limit: i64,
 ) -> sqlx::Result<Vec<Stored>> {
-    sqlx::query_as!(
+    let stored = sqlx::query_as!(
         Stored,
         r#"
         SELECT id, email AS "email!", registered_at FROM customers
@@ -30,9 +31,8 @@ pub(crate) async fn list(
         "#,
         after,
         limit,
-    )
-    .fetch_all(connection)
-    .await
+    );
+    stored.fetch_all(connection).await
 }
 
 /// Writes the address of a customer as `canonical`, or merges the customer into the one who has it already. Returns the
@@ -72,6 +72,5 @@ pub(crate) async fn respell(
         email: canonical,
         registered_at: customer.registered_at,
     };
-    let sequence = |version| Sequence::from_i64(version).unwrap_or(Sequence::NONE);
     Ok(version.map(|version| (sequence(version), CustomerEvent::Registered(event))))
 }

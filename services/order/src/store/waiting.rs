@@ -1,7 +1,7 @@
 //! Orders that wait for payment or inventory.
 
+use broker::columns::sequence;
 use broker_ops::{Awaited, Waiting};
-use envelope::Sequence;
 use sqlx::PgPool;
 
 /// Finds orders whose payment is not in the state that their status requires.
@@ -20,12 +20,8 @@ pub(crate) async fn for_payments(pool: PgPool, waiting: Waiting) -> sqlx::Result
         waiting.after_uuid(),
         waiting.limit,
     );
-    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
-        key: row.id.to_string(),
-        last_sequence: Sequence::from_i64(row.seen).unwrap_or_default(),
-        since: row.placed_at,
-    });
-    Ok(rows.collect())
+    let rows = rows.fetch_all(&pool).await?.into_iter();
+    Ok(rows.map(|row| Awaited::of_uuid(row.id, sequence(row.seen), row.placed_at)).collect())
 }
 
 /// Finds orders whose reservation is not in the state that their status requires.
@@ -44,10 +40,6 @@ pub(crate) async fn for_reservations(pool: PgPool, waiting: Waiting) -> sqlx::Re
         waiting.after_uuid(),
         waiting.limit,
     );
-    let rows = rows.fetch_all(&pool).await?.into_iter().map(|row| Awaited {
-        key: row.id.to_string(),
-        last_sequence: Sequence::from_i64(row.seen).unwrap_or_default(),
-        since: row.placed_at,
-    });
-    Ok(rows.collect())
+    let rows = rows.fetch_all(&pool).await?.into_iter();
+    Ok(rows.map(|row| Awaited::of_uuid(row.id, sequence(row.seen), row.placed_at)).collect())
 }

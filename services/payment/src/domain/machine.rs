@@ -2,8 +2,8 @@
 
 use events::values::Money;
 use events::{
-    PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefunded,
-    PaymentVoided,
+    DeclineReason, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent,
+    PaymentRefunded, PaymentVoided,
 };
 use time::OffsetDateTime;
 
@@ -19,7 +19,7 @@ impl Payment {
 
     /// Applies a call's outcome and returns the event to publish. `unresolved`: the operation may have reached the gateway
     /// before that call.
-    pub fn resolve(
+    pub(crate) fn resolve(
         &mut self,
         unresolved: bool,
         outcome: Outcome,
@@ -80,35 +80,42 @@ impl Payment {
     }
 
     fn accept(&mut self, answer: Answer) -> Option<PaymentEvent> {
-        let (order_id, amount) = (self.order_id, self.amount);
-        let (status, event) = match answer {
+        let mut reason = DeclineReason::Unknown;
+        self.status = match answer {
             Answer::Authorized(gateway_id) => {
-                let event = PaymentAuthorized { order_id, amount, gateway_id: Some(gateway_id.clone()) };
                 self.gateway_id = Some(gateway_id);
-                (Status::Authorized, PaymentEvent::Authorized(event))
+                Status::Authorized
             }
-            Answer::Declined(reason) => {
-                let event = PaymentDeclined { order_id, amount, reason };
-                (Status::Declined, PaymentEvent::Declined(event))
+            Answer::Declined(declined) => {
+                reason = declined;
+                Status::Declined
             }
             // Also when a void came too late: a capture with an unknown outcome did take place.
-            Answer::Captured => {
-                let event = PaymentCaptured { order_id, amount };
-                (Status::Captured, PaymentEvent::Captured(event))
-            }
-            Answer::CaptureRefused => {
-                let event = PaymentCaptureFailed { order_id, amount };
-                (Status::CaptureFailed, PaymentEvent::CaptureFailed(event))
-            }
+            Answer::Captured => Status::Captured,
+            Answer::CaptureRefused => Status::CaptureFailed,
             Answer::NotCaptured => return None,
-            Answer::Voided => (Status::Voided, self.voided()),
-            Answer::Refunded => {
-                let event = PaymentRefunded { order_id, amount };
-                (Status::Refunded, PaymentEvent::Refunded(event))
-            }
+            Answer::Voided => Status::Voided,
+            Answer::Refunded => Status::Refunded,
         };
-        self.status = status;
-        Some(event)
+        self.event(self.status, reason)
+    }
+
+    /// Returns the event that publishes `status`; `reason` is that of a declined payment.
+    pub(super) fn event(&self, status: Status, reason: DeclineReason) -> Option<PaymentEvent> {
+        let (order_id, amount, gateway_id) = (self.order_id, self.amount, self.gateway_id.clone());
+        match status {
+            Status::Pending => None,
+            Status::Authorized => {
+                Some(PaymentEvent::Authorized(PaymentAuthorized { order_id, amount, gateway_id }))
+            }
+            Status::Declined => Some(PaymentEvent::Declined(PaymentDeclined { order_id, amount, reason })),
+            Status::Captured => Some(PaymentEvent::Captured(PaymentCaptured { order_id, amount })),
+            Status::CaptureFailed => {
+                Some(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, amount }))
+            }
+            Status::Voided => Some(self.voided()),
+            Status::Refunded => Some(PaymentEvent::Refunded(PaymentRefunded { order_id, amount })),
+        }
     }
 
     /// The event of a void: with the whole amount, or 0 when nothing was ever held.

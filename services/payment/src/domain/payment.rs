@@ -5,6 +5,7 @@ use envelope::{Event as _, Sequence};
 use events::values::{Money, OrderId, PaymentMethod};
 use events::{DeclineReason, OrderCancelled, OrderPlaced, PaymentEvent};
 use serde::{Deserialize, Serialize};
+use strum::IntoEnumIterator as _;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,10 +14,8 @@ use super::{Goal, Operation, Status};
 
 /// A payment. Only this module changes its fields; the store reads and writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payment {
-    /// The order.
+pub(crate) struct Payment {
     pub order_id: OrderId,
-    /// The order's total.
     pub amount: Money,
     /// The payment method; `None` until `order.placed` is read.
     pub method: Option<PaymentMethod>,
@@ -46,12 +45,9 @@ pub struct Payment {
 
 /// The ids of the order events that set each goal, and their trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Causes {
-    /// `order.placed`
+pub(crate) struct Causes {
     pub placed: Option<Uuid>,
-    /// `order.confirmed`
     pub confirmed: Option<Uuid>,
-    /// `order.cancelled`
     pub cancelled: Option<Uuid>,
     /// The W3C `traceparent` of the last of them.
     pub traceparent: Option<String>,
@@ -59,20 +55,16 @@ pub struct Causes {
 
 /// An order event that changes a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trigger {
-    /// Its id.
+pub(crate) struct Trigger {
     pub id: Uuid,
-    /// Its type.
     pub event_type: &'static str,
-    /// Its sequence.
     pub sequence: Sequence,
-    /// Its trace.
     pub traceparent: Option<String>,
 }
 
 /// A history entry: an event of the order or of the payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The event's type.
     #[serde(rename = "type")]
     #[schema(example = "payment.authorized.v1")]
@@ -88,7 +80,7 @@ pub struct Entry {
 
 impl Payment {
     /// Creates the payment of a placed order: to be authorized.
-    pub fn of_placed(order: &OrderPlaced, trigger: Trigger, now: OffsetDateTime) -> Self {
+    pub(crate) fn of_placed(order: &OrderPlaced, trigger: Trigger, now: OffsetDateTime) -> Self {
         let mut payment = Self {
             method: Some(order.payment_method.clone()),
             operation: Some(Operation::Authorize),
@@ -101,7 +93,7 @@ impl Payment {
 
     /// Creates the payment of an order that is cancelled before its `order.placed` was read. The payment is voided, so that
     /// a late `order.placed` has no effect. Returns the event that answers the cancellation.
-    pub fn of_cancelled(
+    pub(crate) fn of_cancelled(
         order: &OrderCancelled,
         trigger: Trigger,
         now: OffsetDateTime,
@@ -120,7 +112,7 @@ impl Payment {
 
     /// Applies the `order.placed` of a payment that exists: it completes a payment that was created without the order, and
     /// changes no other.
-    pub fn on_placed(&mut self, order: &OrderPlaced, trigger: Trigger, now: OffsetDateTime) {
+    pub(crate) fn on_placed(&mut self, order: &OrderPlaced, trigger: Trigger, now: OffsetDateTime) {
         if self.method.is_none() {
             self.complete(order, &trigger);
         }
@@ -128,21 +120,21 @@ impl Payment {
     }
 
     /// Applies `order.confirmed`: the amount is to be captured.
-    pub fn on_confirmed(&mut self, trigger: Trigger, now: OffsetDateTime) -> Option<PaymentEvent> {
+    pub(crate) fn on_confirmed(&mut self, trigger: Trigger, now: OffsetDateTime) -> Option<PaymentEvent> {
         self.causes.confirmed = Some(trigger.id);
         self.note(trigger, now);
         self.pursue(Goal::Captured, now)
     }
 
     /// Applies `order.cancelled`: the amount is to be voided or refunded.
-    pub fn on_cancelled(&mut self, trigger: Trigger, now: OffsetDateTime) -> Option<PaymentEvent> {
+    pub(crate) fn on_cancelled(&mut self, trigger: Trigger, now: OffsetDateTime) -> Option<PaymentEvent> {
         self.causes.cancelled = Some(trigger.id);
         self.note(trigger, now);
         self.pursue(Goal::Reversed, now)
     }
 
     /// Returns the cause of an event that a worker publishes.
-    pub fn cause(&self, event: &PaymentEvent) -> Cause {
+    pub(crate) fn cause(&self, event: &PaymentEvent) -> Cause {
         let event_id = match event {
             PaymentEvent::Authorized(_) | PaymentEvent::Declined(_) => self.causes.placed,
             PaymentEvent::Captured(_) | PaymentEvent::CaptureFailed(_) => self.causes.confirmed,
@@ -191,5 +183,26 @@ impl Payment {
             | PaymentEvent::Refunded(_) => None,
         };
         self.new_entries.push(Entry { event_type: event.ce_type().to_owned(), at, reason });
+    }
+
+    /// Returns the published events, each with its sequence and its time; `history` is the payment's whole history.
+    pub(crate) fn published(&self, history: &[Entry]) -> Vec<(Sequence, OffsetDateTime, PaymentEvent)> {
+        let mut sequence = Sequence::NONE;
+        let mut events = Vec::new();
+        for entry in history {
+            let Some(event) = self.event_of(entry) else { continue };
+            sequence = sequence.next();
+            events.push((sequence, entry.at, event));
+        }
+        events
+    }
+
+    /// Returns the payment's event that a history entry is about; `None` for an event of the order.
+    fn event_of(&self, entry: &Entry) -> Option<PaymentEvent> {
+        // An earlier version did not store the reason.
+        let reason = entry.reason.unwrap_or(DeclineReason::Unknown);
+        // Nothing is authorized after a void, so a voided amount is still what it was then.
+        let mut possible = Status::iter().filter_map(|status| self.event(status, reason));
+        possible.find(|event| event.ce_type() == entry.event_type)
     }
 }

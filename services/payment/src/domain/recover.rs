@@ -12,12 +12,12 @@ use super::{Operation, Payment, Status, Trigger};
 impl Payment {
     /// Creates the payment of an order that was placed after the copy, from a published event. Nothing is asked of the
     /// gateway before `order.placed` is read again.
-    pub fn of_published(event: &PaymentEvent) -> Self {
+    pub(crate) fn of_published(event: &PaymentEvent) -> Self {
         Self::new(event.order_id(), event.amount(), Sequence::NONE)
     }
 
     /// Applies a published event as a fact: it is not published again, and its call is not made again.
-    pub fn recover(&mut self, event: &PaymentEvent, sequence: Sequence, at: OffsetDateTime) {
+    pub(crate) fn recover(&mut self, event: &PaymentEvent, sequence: Sequence, at: OffsetDateTime) {
         self.version = self.version.max(sequence);
         self.note_event(event, at);
         if let PaymentEvent::Authorized(PaymentAuthorized { gateway_id: Some(gateway_id), .. }) = event {

@@ -1,13 +1,13 @@
 //! The states of a payment. The database, idempotency keys and metrics have their strum names.
 
 use serde::Serialize;
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 /// The state that the order requires of its payment; it only moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Goal {
+pub(crate) enum Goal {
     /// The amount is held.
     Authorized,
     /// The amount is captured.
@@ -17,10 +17,10 @@ pub enum Goal {
 }
 
 /// The state that the gateway is known to have reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumIter, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub(crate) enum Status {
     /// Nothing yet, as far as is known.
     Pending,
     /// The amount is held.
@@ -40,13 +40,9 @@ pub enum Status {
 /// A change that the gateway is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Operation {
-    /// Hold the amount.
+pub(crate) enum Operation {
     Authorize,
-    /// Capture the held amount.
     Capture,
-    /// Release the held amount.
     Void,
-    /// Refund the captured amount.
     Refund,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use broker::columns::undecodable;
 use events::values::{Money, OrderId};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -72,28 +73,20 @@ impl Gateway {
             ORDER BY 4
             "#,
             order.uuid(),
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
         let (mut charges, mut refunds) = (Vec::new(), Vec::new());
-        for row in rows {
-            let currency = row.currency.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            let amount = Money { amount: row.amount, currency };
+        for row in rows.fetch_all(&self.pool).await? {
+            let amount = Money::new(row.amount, &row.currency).map_err(undecodable)?;
             let entry = LedgerEntry { id: row.id, amount, at: row.at };
             if row.is_charge { &mut charges } else { &mut refunds }.push(entry);
         }
         Ok((charges, refunds))
     }
 
-    /// Sets the switch.
     pub(crate) async fn set(&self, switch: Switch) -> sqlx::Result<()> {
-        sqlx::query!(
-            "UPDATE gateway.switch SET latency_ms = $1, outage = $2",
-            switch.latency_ms,
-            switch.outage
-        )
-        .execute(&self.pool)
-        .await?;
+        let (latency_ms, outage) = (switch.latency_ms, switch.outage);
+        let set = sqlx::query!("UPDATE gateway.switch SET latency_ms = $1, outage = $2", latency_ms, outage);
+        set.execute(&self.pool).await?;
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ const UNKNOWN_METHOD: &str = "unknown";
 pub(crate) async fn enter(connection: &mut PgConnection, payment: &Payment) -> sqlx::Result<()> {
     let Some(held) = payment.gateway_id.as_deref() else { return Ok(()) };
     let order = payment.order_id.uuid();
-    sqlx::query!(
+    let entered = sqlx::query!(
         r#"
         INSERT INTO gateway.authorizations (reference, key, id, amount, currency, payment_method, answer)
         SELECT $1, 'restored:' || $2, $2, $3, $4, $5, 'authorized'
@@ -26,10 +26,9 @@ pub(crate) async fn enter(connection: &mut PgConnection, payment: &Payment) -> s
         payment.amount.amount,
         payment.amount.currency.as_str(),
         payment.method.as_ref().map_or(UNKNOWN_METHOD, PaymentMethod::as_str),
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
+    );
+    entered.execute(&mut *connection).await?;
+    let moved = sqlx::query!(
         r#"
         UPDATE gateway.authorizations
         SET captured_at = COALESCE(captured_at, CASE WHEN $3 THEN now() END),
@@ -42,10 +41,9 @@ pub(crate) async fn enter(connection: &mut PgConnection, payment: &Payment) -> s
         held,
         matches!(payment.status, Status::Captured | Status::Refunded),
         payment.status == Status::Voided,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
+    );
+    moved.execute(&mut *connection).await?;
+    let refunded = sqlx::query!(
         r#"
         INSERT INTO gateway.refunds (reference, key, id, charge_id, amount, currency)
         SELECT reference, 'restored:' || id, $3, id, amount, currency
@@ -56,8 +54,7 @@ pub(crate) async fn enter(connection: &mut PgConnection, payment: &Payment) -> s
         held,
         id("re"),
         payment.status == Status::Refunded,
-    )
-    .execute(connection)
-    .await?;
+    );
+    refunded.execute(connection).await?;
     Ok(())
 }

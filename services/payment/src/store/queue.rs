@@ -11,7 +11,6 @@ use crate::domain::Payment;
 /// A payment that is claimed for a call.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    /// The payment.
     pub payment: Payment,
     /// Whether the operation may have reached the gateway before this claim.
     pub unresolved: bool,
@@ -50,10 +49,8 @@ pub(crate) async fn claim(
         limit,
         lease.as_secs_f64(),
         work::furthest(lease).as_secs_f64(),
-    )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
+    );
+    let claimed = rows.fetch_all(pool).await?.into_iter().map(|row| {
         let mut payment = Payment::try_from(row)?;
         let unresolved = std::mem::replace(&mut payment.started, true);
         Ok(Claimed { payment, unresolved, token })
@@ -78,10 +75,8 @@ pub(crate) async fn load_claimed(
         "#,
         orders,
         tokens,
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Payment::try_from).collect()
+    );
+    rows.fetch_all(connection).await?.into_iter().map(Payment::try_from).collect()
 }
 
 /// Makes payments due now that are due later than `bound` from now, and returns their number.

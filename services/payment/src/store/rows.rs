@@ -1,6 +1,6 @@
 //! A payment's row, read into a [`Payment`].
 
-use envelope::Sequence;
+use broker::columns::{parse, sequence, undecodable};
 use events::values::{Money, OrderId};
 use uuid::Uuid;
 
@@ -31,24 +31,20 @@ impl TryFrom<Row> for Payment {
     type Error = sqlx::Error;
 
     fn try_from(row: Row) -> sqlx::Result<Self> {
-        let operation = row.operation.as_deref();
-        let operation = operation.map(|text| text.parse().map_err(|_| undecodable("operation", text)));
-        let sequence =
-            |number: i64| Sequence::from_i64(number).ok_or_else(|| undecodable("sequence", "negative"));
-        let method = row.payment_method.map(TryInto::try_into).transpose();
+        let operation = row.operation.as_deref().map(|text| parse("payments.operation", text));
         Ok(Self {
             order_id: OrderId::from(row.id),
-            amount: money(row.amount, &row.currency)?,
-            method: method.map_err(|error: events::values::Invalid| sqlx::Error::Decode(error.into()))?,
-            goal: row.goal.parse().map_err(|_| undecodable("goal", &row.goal))?,
-            status: row.status.parse().map_err(|_| undecodable("status", &row.status))?,
+            amount: Money::new(row.amount, &row.currency).map_err(undecodable)?,
+            method: row.payment_method.map(TryInto::try_into).transpose().map_err(undecodable)?,
+            goal: parse("payments.goal", &row.goal)?,
+            status: parse("payments.status", &row.status)?,
             gateway_id: row.gateway_id,
             operation: operation.transpose()?,
             started: row.started,
             generation: row.generation,
             failures: row.failures,
-            version: sequence(row.version)?,
-            seen_orders: sequence(row.seen_orders)?,
+            version: sequence(row.version),
+            seen_orders: sequence(row.seen_orders),
             causes: Causes {
                 placed: row.placed_by,
                 confirmed: row.confirmed_by,
@@ -58,14 +54,4 @@ impl TryFrom<Row> for Payment {
             new_entries: Vec::new(),
         })
     }
-}
-
-pub(super) fn money(amount: i64, currency: &str) -> sqlx::Result<Money> {
-    let currency = currency.parse().map_err(|_| undecodable("currency", currency))?;
-    Ok(Money { amount, currency })
-}
-
-/// The error for a text that only a newer version knows.
-pub(super) fn undecodable(column: &str, text: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("payments.{column} holds {text:?}").into())
 }

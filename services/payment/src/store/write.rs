@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use broker::Failure;
+use broker::columns::column;
+use events::values::PaymentMethod;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Entry, Payment};
+use crate::domain::Payment;
 use crate::gateway::LEASE;
 
 /// A new payment, and the token under which this process claims it at once.
@@ -19,20 +21,16 @@ pub(crate) struct New<'a> {
 /// A payment that was changed.
 #[derive(Debug)]
 pub(crate) struct Update<'a> {
-    /// The payment in its new state.
     pub payment: &'a Payment,
     /// The time until its operation is due; `None` keeps the due time.
     pub due_in: Option<Duration>,
-    /// Whether its claim stays, ends or begins.
     pub claim: Claim,
 }
 
 /// The claim of a changed payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// Stays as it is.
     Keep,
-    /// Ends.
     Release,
     /// Begins, under this token: this process makes the call.
     Take(Uuid),
@@ -43,11 +41,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> Re
     if new.is_empty() {
         return Ok(());
     }
-    let payments: Vec<_> = new.iter().map(|new| new.payment).collect();
-    let tokens: Vec<_> = new.iter().map(|new| new.token).collect();
-    let columns = Columns::of(payments.iter().copied())?;
-    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(&payments);
-    let gateway_ids: Vec<_> = payments.iter().map(|payment| payment.gateway_id.as_deref()).collect();
+    let payments = || new.iter().map(|new| new.payment);
     let inserted = sqlx::query!(
         r#"
         INSERT INTO payments (id, goal, status, amount, currency, payment_method, operation, started, attempts,
@@ -65,27 +59,25 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> Re
         ORDER BY id
         ON CONFLICT (id) DO NOTHING
         "#,
-        &columns.ids,
-        &columns.goals as &[&str],
-        &columns.statuses as &[&str],
-        &amounts,
-        &currencies,
-        &methods as &[Option<String>],
-        &columns.operations as &[Option<&str>],
-        &columns.versions,
-        &columns.seen_orders,
-        &placed_by as &[Option<Uuid>],
-        &columns.confirmed_by as &[Option<Uuid>],
-        &columns.cancelled_by as &[Option<Uuid>],
-        &columns.traceparents as &[Option<&str>],
-        &columns.news,
-        &gateway_ids as &[Option<&str>],
-        &tokens as &[Option<Uuid>],
+        &column(payments(), |payment| payment.order_id.uuid()),
+        &column(payments(), |payment| <&str>::from(payment.goal)) as &[&str],
+        &column(payments(), |payment| <&str>::from(payment.status)) as &[&str],
+        &column(payments(), |payment| payment.amount.amount),
+        &column(payments(), |payment| payment.amount.currency.as_str()) as &[&str],
+        &column(payments(), method) as &[Option<&str>],
+        &column(payments(), |payment| payment.operation.map(<&str>::from)) as &[Option<&str>],
+        &column(payments(), |payment| payment.version.to_i64()),
+        &column(payments(), |payment| payment.seen_orders.to_i64()),
+        &column(payments(), |payment| payment.causes.placed) as &[Option<Uuid>],
+        &column(payments(), |payment| payment.causes.confirmed) as &[Option<Uuid>],
+        &column(payments(), |payment| payment.causes.cancelled) as &[Option<Uuid>],
+        &column(payments(), |payment| payment.causes.traceparent.as_deref()) as &[Option<&str>],
+        &news(payments())?,
+        &column(payments(), |payment| payment.gateway_id.as_deref()) as &[Option<&str>],
+        &column(new, |new| new.token) as &[Option<Uuid>],
         LEASE.as_secs_f64(),
-    )
-    .execute(connection)
-    .await?;
-    if inserted.rows_affected() < payments.len() as u64 {
+    );
+    if inserted.execute(connection).await?.rows_affected() < new.len() as u64 {
         return Err(Failure::Retry("another transaction has inserted a payment of this batch".into()));
     }
     Ok(())
@@ -96,9 +88,8 @@ pub(crate) async fn complete(connection: &mut PgConnection, payments: &[&Payment
     if payments.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.order_id.uuid()).collect();
-    let OfOrder { amounts, currencies, methods, placed_by } = OfOrder::of(payments);
-    sqlx::query!(
+    let payments = || payments.iter().copied();
+    let completed = sqlx::query!(
         r#"
         UPDATE payments
         SET amount = new.amount, currency = new.currency, payment_method = new.payment_method, placed_by = new.placed_by
@@ -106,14 +97,13 @@ pub(crate) async fn complete(connection: &mut PgConnection, payments: &[&Payment
              AS new (id, amount, currency, payment_method, placed_by)
         WHERE payments.id = new.id
         "#,
-        &ids,
-        &amounts,
-        &currencies,
-        &methods as &[Option<String>],
-        &placed_by as &[Option<Uuid>],
-    )
-    .execute(connection)
-    .await?;
+        &column(payments(), |payment| payment.order_id.uuid()),
+        &column(payments(), |payment| payment.amount.amount),
+        &column(payments(), |payment| payment.amount.currency.as_str()) as &[&str],
+        &column(payments(), method) as &[Option<&str>],
+        &column(payments(), |payment| payment.causes.placed) as &[Option<Uuid>],
+    );
+    completed.execute(connection).await?;
     Ok(())
 }
 
@@ -122,20 +112,12 @@ pub(crate) async fn update(connection: &mut PgConnection, updates: &[Update<'_>]
     if updates.is_empty() {
         return Ok(());
     }
-    let columns = Columns::of(updates.iter().map(|update| update.payment))?;
-    let (mut gateway_ids, mut started, mut generations, mut failures, mut due_in) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut keeps, mut tokens) = (Vec::new(), Vec::new());
-    for Update { payment, due_in: pause, claim } in updates {
-        keeps.push(*claim == Claim::Keep);
-        tokens.push(if let Claim::Take(token) = claim { Some(*token) } else { None });
-        gateway_ids.push(payment.gateway_id.as_deref());
-        started.push(payment.started);
-        generations.push(payment.generation);
-        failures.push(payment.failures);
-        due_in.push(pause.map(|pause| pause.as_secs_f64()));
-    }
-    sqlx::query!(
+    let payments = || updates.iter().map(|update| update.payment);
+    let token = |update: &Update<'_>| match update.claim {
+        Claim::Take(token) => Some(token),
+        Claim::Keep | Claim::Release => None,
+    };
+    let written = sqlx::query!(
         r#"
         UPDATE payments
         SET goal = new.goal, status = new.status, gateway_id = new.gateway_id, operation = new.operation,
@@ -155,86 +137,35 @@ pub(crate) async fn update(connection: &mut PgConnection, updates: &[Update<'_>]
                      traceparent, news, keeps, token)
         WHERE payments.id = new.id
         "#,
-        &columns.ids,
-        &columns.goals as &[&str],
-        &columns.statuses as &[&str],
-        &gateway_ids as &[Option<&str>],
-        &columns.operations as &[Option<&str>],
-        &started,
-        &generations,
-        &failures,
-        &due_in as &[Option<f64>],
-        &columns.versions,
-        &columns.seen_orders,
-        &columns.confirmed_by as &[Option<Uuid>],
-        &columns.cancelled_by as &[Option<Uuid>],
-        &columns.traceparents as &[Option<&str>],
-        &columns.news,
-        &keeps,
-        &tokens as &[Option<Uuid>],
+        &column(payments(), |payment| payment.order_id.uuid()),
+        &column(payments(), |payment| <&str>::from(payment.goal)) as &[&str],
+        &column(payments(), |payment| <&str>::from(payment.status)) as &[&str],
+        &column(payments(), |payment| payment.gateway_id.as_deref()) as &[Option<&str>],
+        &column(payments(), |payment| payment.operation.map(<&str>::from)) as &[Option<&str>],
+        &column(payments(), |payment| payment.started),
+        &column(payments(), |payment| payment.generation),
+        &column(payments(), |payment| payment.failures),
+        &column(updates, |update| update.due_in.map(|pause| pause.as_secs_f64())) as &[Option<f64>],
+        &column(payments(), |payment| payment.version.to_i64()),
+        &column(payments(), |payment| payment.seen_orders.to_i64()),
+        &column(payments(), |payment| payment.causes.confirmed) as &[Option<Uuid>],
+        &column(payments(), |payment| payment.causes.cancelled) as &[Option<Uuid>],
+        &column(payments(), |payment| payment.causes.traceparent.as_deref()) as &[Option<&str>],
+        &news(payments())?,
+        &column(updates, |update| update.claim == Claim::Keep),
+        &column(updates, token) as &[Option<Uuid>],
         LEASE.as_secs_f64(),
-    )
-    .execute(connection)
-    .await?;
+    );
+    written.execute(connection).await?;
     Ok(())
 }
 
-/// The columns that only `order.placed` has.
-struct OfOrder {
-    amounts: Vec<i64>,
-    currencies: Vec<String>,
-    methods: Vec<Option<String>>,
-    placed_by: Vec<Option<Uuid>>,
+fn method(payment: &Payment) -> Option<&str> {
+    payment.method.as_ref().map(PaymentMethod::as_str)
 }
 
-impl OfOrder {
-    fn of(payments: &[&Payment]) -> Self {
-        Self {
-            amounts: payments.iter().map(|payment| payment.amount.amount).collect(),
-            currencies: payments.iter().map(|payment| payment.amount.currency.to_string()).collect(),
-            methods: payments
-                .iter()
-                .map(|payment| payment.method.as_ref().map(ToString::to_string))
-                .collect(),
-            placed_by: payments.iter().map(|payment| payment.causes.placed).collect(),
-        }
-    }
-}
-
-/// The columns that every write has.
-#[derive(Default)]
-struct Columns<'a> {
-    ids: Vec<Uuid>,
-    goals: Vec<&'static str>,
-    statuses: Vec<&'static str>,
-    operations: Vec<Option<&'static str>>,
-    versions: Vec<i64>,
-    seen_orders: Vec<i64>,
-    confirmed_by: Vec<Option<Uuid>>,
-    cancelled_by: Vec<Option<Uuid>>,
-    traceparents: Vec<Option<&'a str>>,
-    news: Vec<String>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(payments: impl Iterator<Item = &'a Payment>) -> sqlx::Result<Self> {
-        let mut columns = Self::default();
-        for payment in payments {
-            columns.ids.push(payment.order_id.uuid());
-            columns.goals.push(<&str>::from(payment.goal));
-            columns.statuses.push(<&str>::from(payment.status));
-            columns.operations.push(payment.operation.map(<&str>::from));
-            columns.versions.push(payment.version.to_i64());
-            columns.seen_orders.push(payment.seen_orders.to_i64());
-            columns.confirmed_by.push(payment.causes.confirmed);
-            columns.cancelled_by.push(payment.causes.cancelled);
-            columns.traceparents.push(payment.causes.traceparent.as_deref());
-            columns.news.push(json(&payment.new_entries)?);
-        }
-        Ok(columns)
-    }
-}
-
-fn json(entries: &[Entry]) -> sqlx::Result<String> {
-    serde_json::to_string(entries).map_err(|error| sqlx::Error::Encode(error.into()))
+/// Returns the new history entries of each payment, as JSON.
+fn news<'a>(payments: impl Iterator<Item = &'a Payment>) -> sqlx::Result<Vec<String>> {
+    let json = |payment: &Payment| serde_json::to_string(&payment.new_entries);
+    payments.map(json).collect::<Result<_, _>>().map_err(|error| sqlx::Error::Encode(error.into()))
 }

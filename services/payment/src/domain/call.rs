@@ -1,57 +1,77 @@
-//! The calls to the gateway.
+//! The calls to the gateway, and their outcomes. Metrics show their strum names.
 
+use events::DeclineReason;
 use events::values::{Money, OrderId, PaymentMethod};
+use strum::IntoStaticStr;
 
 use super::{Goal, Operation, Payment};
 
 /// A call to the gateway with its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// The merchant's reference: the order.
     pub order_id: OrderId,
     /// The idempotency key: payment, operation, generation. A repeated key has no second effect.
     pub key: String,
-    /// The call.
     pub call: Call,
 }
 
 /// A call to the gateway; the text is the gateway's id of the authorization.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// Hold an amount.
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Call {
     Authorize {
-        /// The amount.
         amount: Money,
-        /// The payment method.
         method: PaymentMethod,
     },
-    /// Capture the held amount.
     Capture(String),
-    /// Release the held amount.
     Void(String),
-    /// Refund the captured amount.
     Refund(String),
     /// Find out whether the capture under this key took place.
+    #[strum(serialize = "find")]
     FindCapture(String),
 }
 
-impl Call {
-    /// The name in metrics.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Authorize { .. } => <&str>::from(Operation::Authorize),
-            Self::Capture(_) => <&str>::from(Operation::Capture),
-            Self::Void(_) => <&str>::from(Operation::Void),
-            Self::Refund(_) => <&str>::from(Operation::Refund),
-            Self::FindCapture(_) => "find",
-        }
-    }
+/// The outcome of a call.
+pub(crate) type Outcome = Result<Answer, Failure>;
+
+/// The gateway's answer.
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Answer {
+    /// The amount is held, under this id of the gateway.
+    Authorized(String),
+    /// The authorization is declined for good.
+    Declined(DeclineReason),
+    Captured,
+    /// The capture is refused for good.
+    #[strum(serialize = "refused")]
+    CaptureRefused,
+    /// A capture that may have been sent did not take place.
+    NotCaptured,
+    Voided,
+    Refunded,
+}
+
+/// The reason why a call brought no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Failure {
+    /// An error that the gateway stores under the idempotency key: no effect, now or later. Another key may succeed.
+    #[error("the gateway failed")]
+    Failed,
+    /// The gateway did not accept the call, so it has no effect. The key can be used again.
+    #[error("the gateway is not available")]
+    Unavailable,
+    /// A timeout or a lost connection: the call may have had its effect, or may still have it.
+    #[error("the outcome is not known")]
+    Unknown,
 }
 
 impl Payment {
     /// Returns the next request; `None` when there is nothing to do. `unresolved`: the operation may have reached the
     /// gateway before.
-    pub fn request(&self, unresolved: bool) -> Option<Request> {
+    pub(crate) fn request(&self, unresolved: bool) -> Option<Request> {
         let operation = self.operation?;
         Some(Request {
             order_id: self.order_id,
