@@ -7,41 +7,28 @@ mod republish;
 mod restored;
 mod rewind;
 
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
 use connection::Connection;
 
-use crate::service::{Context, Service};
-use crate::settings::{self, Common, SettingError};
-
-/// The command line of a service with settings `C`.
-#[derive(Debug, Parser)]
-pub(crate) struct Cli<C: Args> {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub config: C,
-    /// Set by [`asked`], because a service also has commands of its own.
-    #[arg(skip)]
-    pub command: Option<Asked>,
-}
+use crate::service::{Cli, Service};
+use crate::settings::{self, SettingError};
+use crate::{migrate, parts, probe};
 
 /// The command that the operator gave.
-#[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    /// A command that all services have.
     Common(Command),
     /// A command of this service alone: its name and its options.
     Own(String, ArgMatches),
 }
 
 /// The commands that all services have.
-#[derive(Debug, Clone, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum Command {
     /// Migrate the schema and older rows, set the role's timeouts and create the topics, with the privileges of the migration role
     ///
     /// The settings of all topics are read back. When the cluster does not apply one of them, the command names the guarantee
     /// that is lost and fails. With TOPICS=verify it creates and changes no topic, and prints the wanted ones as YAML.
-    Migrate(crate::migrate::Options),
+    Migrate(migrate::Options),
     /// Print the rights that this service's user needs at Kafka (ACLs), as lines of kafka-acls or as YAML of Strimzi
     Acls(acls::Options),
     /// Check the settings without connecting to anything: exit code 0, or a message
@@ -75,8 +62,8 @@ pub(crate) enum Command {
     Restored(restored::Options),
 }
 
-/// Reads the command line and the environment; ends the process on a usage error, on `--help` and on `--version`.
-pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingError> {
+/// Reads the settings and the command, if there is one; ends the process on a usage error, on `--help` and on `--version`.
+pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<(Cli<C>, Option<Asked>), SettingError> {
     let command = Cli::<C>::command()
         .name(service.name)
         .about(service.about)
@@ -89,13 +76,12 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<Cli<C>, SettingErro
     let command = Command::augment_subcommands(command).subcommands(own);
     let command = settings::complete(command, service.port)?;
     let matches = command.get_matches();
-    let read = || Ok(Cli { command: asked(service, &matches)?, ..Cli::from_arg_matches(&matches)? });
-    let mut cli: Cli<C> = read().unwrap_or_else(|error: clap::Error| error.exit());
+    let read = || Ok((Cli::from_arg_matches(&matches)?, asked(service, &matches)?));
+    let (mut cli, asked): (Cli<C>, _) = read().unwrap_or_else(|error: clap::Error| error.exit());
     cli.common.connection = Connection::new(&cli.common.kafka, service.name)?;
-    Ok(cli)
+    Ok((cli, asked))
 }
 
-/// Returns the command on the command line, if there is one.
 fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>, clap::Error> {
     let Some((name, options)) = matches.subcommand() else { return Ok(None) };
     let is_own = service.commands.iter().any(|command| command.name() == name);
@@ -122,36 +108,34 @@ pub(crate) async fn execute<C: Args + Clone>(
     })
 }
 
-/// Runs a command that all services have.
 async fn common<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>, command: Command) -> anyhow::Result<()> {
+    let wired = || parts::without_running(service, cli);
     match command {
         Command::Acls(options) => {
-            acls::run(service, cli, &options);
+            acls::run(service, &cli.common, &options);
             Ok(())
         }
-        Command::Migrate(options) => crate::migrate::migrate(service, &cli.common, &options).await,
-        Command::Check => crate::parts::check(service, cli),
+        Command::Migrate(options) => migrate::migrate(service, &cli.common, &options).await,
+        Command::Check => parts::lazily(service, cli).map(drop),
         Command::Health => {
-            program::print(crate::probe::ready(cli.common.ops_listen).await?);
+            program::print(probe::ready(cli.common.ops_listen).await?);
             Ok(())
         }
-        Command::Redrive(options) => redrive::run(service, cli, options).await,
-        Command::Rewind(options) => rewind::run(service, cli, options).await,
-        Command::Reconcile(options) => reconcile::run(service, cli, options).await,
-        Command::Republish(options) => republish::run(service, cli, options).await,
-        Command::Restored(options) => restored::run(service, cli, options).await,
+        Command::Redrive(options) => redrive::run(wired().await?, options).await,
+        Command::Rewind(options) => rewind::run(wired().await?, &options).await,
+        Command::Reconcile(options) => reconcile::run(wired().await?, &cli.common, options).await,
+        Command::Republish(options) => republish::run(wired().await?, &options).await,
+        Command::Restored(options) => restored::run(wired().await?, options).await,
     }
 }
 
-/// Runs a command that this service alone has.
 async fn own<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
     name: &str,
     options: &ArgMatches,
 ) -> anyhow::Result<()> {
-    let (_, outbox, _) = crate::parts::without_running(service, cli).await?;
-    let context = Context { config: cli.config.clone(), common: cli.common.clone(), outbox };
+    let context = cli.context(parts::without_running(service, cli).await?.outbox);
     match service.commands.iter().find(|command| command.name() == name) {
         Some(command) => (command.run)(context, options).unwrap_or_else(|error| error.exit()).await,
         None => Ok(()),

@@ -3,7 +3,6 @@
 
 mod grants;
 mod schema;
-mod sessions;
 
 use std::time::Duration;
 
@@ -32,65 +31,31 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// the driver's own chain of errors repeats itself.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The setting is not the URL of a Postgres database.
     #[error(
         "{setting} is not the URL of a Postgres database, such as postgres://role:password@host:5432/name: {cause}"
     )]
-    Url {
-        /// The setting.
-        setting: &'static str,
-        /// The parser's error.
-        cause: sqlx::Error,
-    },
+    Url { setting: &'static str, cause: sqlx::Error },
     /// Postgres answers and refuses the connection; waiting would not help.
     #[error("{setting}: Postgres at {place} refuses the connection: {cause}")]
-    Refused {
-        /// The setting.
-        setting: &'static str,
-        /// Host, port and database.
-        place: String,
-        /// The error that Postgres returned.
-        cause: sqlx::Error,
-    },
-    /// Postgres and the URL do not agree on TLS.
+    Refused { setting: &'static str, place: String, cause: sqlx::Error },
     #[error("{setting}: no connection to Postgres at {place}: {what}")]
-    Tls {
-        /// The setting.
-        setting: &'static str,
-        /// Host, port and database.
-        place: String,
-        /// The cause, and what to check.
-        what: String,
-    },
-    /// A query failed.
+    Tls { setting: &'static str, place: String, what: String },
     #[error("{}", sqlstate::refusal_of_tls(.0).unwrap_or_else(|| .0.to_string()))]
     Query(sqlx::Error),
-    /// A migration failed.
     #[error("the schema could not be changed: {0}")]
     Migrate(MigrateError),
-    /// The schema lacks a migration of this binary.
     #[error("the database's schema is not ready for this version ({what}); run: {program} migrate")]
-    Schema {
-        /// The missing migration.
-        what: String,
-        /// The command of the service's program.
-        program: String,
-    },
-    /// A migration was changed after it had been applied.
+    Schema { what: String, program: String },
     #[error(
         "migration {version} of the database differs from this version's: it was changed after it was applied"
     )]
-    Changed {
-        /// The migration.
-        version: i64,
-    },
+    Changed { version: i64 },
     /// A pooler shares sessions of Postgres between connections, without their prepared statements.
     #[error(
         "prepared statements do not work, because DATABASE_URL leads to a pooler in transaction mode: use its session mode, \
          or PgBouncer from 1.21 with max_prepared_statements"
     )]
     Pooled,
-    /// The process received a signal to stop while it waited.
     #[error("stopped while waiting for Postgres")]
     Stopped,
 }
@@ -137,7 +102,6 @@ impl Database {
         Ok(Self { setting, options: options.application_name(application) })
     }
 
-    /// The name of the role that connects.
     pub fn role(&self) -> &str {
         self.options.get_username()
     }
@@ -203,7 +167,6 @@ impl Database {
         }
     }
 
-    /// Connects once.
     async fn connect(&self) -> Result<PgConnection, DatabaseError> {
         self.options.connect().await.map_err(|cause| self.explain(cause))
     }

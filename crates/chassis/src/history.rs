@@ -1,5 +1,6 @@
 //! Holds a service whose database is older than the records that it has published or read (`broker_ops::DatabaseAge`).
 
+use std::future::{Ready, ready};
 use std::time::Duration;
 
 use broker_ops::DatabaseAge;
@@ -60,10 +61,7 @@ impl Gate {
             .consuming("history", self.check(|history| *history == DatabaseAge::Sound))
     }
 
-    fn check(
-        &self,
-        is_ok: fn(&DatabaseAge) -> bool,
-    ) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
+    fn check(&self, is_ok: fn(&DatabaseAge) -> bool) -> impl Fn() -> Ready<Finding> + Send + Sync + 'static {
         let history = self.history.clone();
         move || {
             let history = history.borrow();
@@ -74,7 +72,7 @@ impl Gate {
                 }
                 DatabaseAge::Older(finding) => finding.as_str().into(),
             };
-            std::future::ready(Finding::new(is_ok(&history), detail))
+            ready(Finding::new(is_ok(&history), detail))
         }
     }
 }

@@ -3,6 +3,11 @@
 //! A service describes itself ([`Service`]) and creates its parts ([`Parts`]). Everything that all services have in common
 //! is here.
 
+#![allow(
+    missing_docs,
+    reason = "the crate is of this workspace alone; a name that says all needs no comment"
+)]
+
 #[cfg(all(feature = "jemalloc", target_os = "linux"))]
 mod allocator;
 mod commands;
@@ -18,7 +23,6 @@ mod probe;
 mod run;
 mod service;
 pub mod settings;
-mod shutdown;
 mod telemetry;
 mod upgrade;
 
@@ -45,16 +49,16 @@ pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
 }
 
 fn start<C: Args + Clone>(service: &Service<C>) -> anyhow::Result<()> {
-    let cli = commands::parse(service)?;
+    let (cli, command) = commands::parse(service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(async {
         let source = logging::Source { service: service.name, instance: cli.common.instance.clone() };
         let endpoint = cli.common.otel_exporter_otlp_endpoint.as_deref();
         let (telemetry, spans) = telemetry::start(endpoint, &source)?;
         logging::start(cli.common.log_format, &cli.common.rust_log, source, spans)?;
-        let result = match &cli.command {
+        let result = match command {
             None => run::run(service, &cli).await,
-            Some(command) => commands::execute(service, &cli, command.clone()).await,
+            Some(command) => commands::execute(service, &cli, command).await,
         };
         telemetry.shutdown().await;
         result

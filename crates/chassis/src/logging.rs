@@ -5,11 +5,12 @@ mod fields;
 mod json;
 mod pretty;
 
+use anyhow::{Context as _, anyhow};
 use tracing::Dispatch;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layered, SubscriberExt};
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::settings::LogFormat;
@@ -23,39 +24,25 @@ pub const NOTICE: &str = "notice";
 const QUIET: &str = "audit=info,librdkafka=warn,rdkafka=off,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
                      opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 
-/// The service and instance that log.
 #[derive(Debug, Clone)]
-pub struct Source {
-    /// The service.
-    pub service: &'static str,
-    /// The instance, where it has a name.
-    pub instance: Option<String>,
-}
-
-/// The error of a failed start of logging.
-#[derive(Debug, thiserror::Error)]
-pub enum LoggingError {
-    /// `RUST_LOG` is not a valid filter.
-    #[error("RUST_LOG: {0}; a level (info) or module=level, comma-separated, is expected")]
-    Filter(ParseError),
-    /// Another subscriber was installed before.
-    #[error("logging was started twice")]
-    Twice(#[from] TryInitError),
+pub(crate) struct Source {
+    pub(crate) service: &'static str,
+    pub(crate) instance: Option<String>,
 }
 
 /// A further receiver of spans, see [`crate::telemetry`].
-pub type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
+pub(crate) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Starts logging for the whole process.
-pub fn start(
+pub(crate) fn start(
     format: LogFormat,
     filter: &str,
     source: Source,
     spans: Option<SpanLayer>,
-) -> Result<(), LoggingError> {
+) -> anyhow::Result<()> {
     let traced = if spans.is_some() { format!(",{}=debug", web::trace::TARGET) } else { String::new() };
-    let filter =
-        EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(LoggingError::Filter)?;
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}{traced}")).map_err(|error| {
+        anyhow!("RUST_LOG: {error}; a level (info) or module=level, comma-separated, is expected")
+    })?;
     // A service continues when the reader of its log has gone. An internal error on standard error would panic where both
     // outputs are the same pipe.
     let lines = fmt::layer().fmt_fields(JsonFields::new()).log_internal_errors(false);
@@ -63,8 +50,7 @@ pub fn start(
         LogFormat::Json => lines.event_format(json::Json::new(source)).boxed(),
         LogFormat::Pretty => lines.event_format(pretty::Pretty::new(&source, program::is_coloured())).boxed(),
     };
-    joined(spans, lines, filter).try_init()?;
-    Ok(())
+    joined(spans, lines, filter).try_init().context("logging was started twice")
 }
 
 type LineLayer = Box<dyn Layer<Layered<Option<SpanLayer>, Registry>> + Send + Sync>;

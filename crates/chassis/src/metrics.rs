@@ -13,7 +13,6 @@ const SECONDS: [f64; 15] =
 /// Buckets of batch sizes: records or requests in one transaction.
 const BATCH: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
-/// The metrics of this process.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     handle: PrometheusHandle,

@@ -21,10 +21,8 @@ use crate::metrics::Metrics;
 /// A check that takes longer counts as failed.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The finding of a check.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Finding {
-    /// Whether the check passed.
     pub(crate) ok: bool,
     /// Details for the operator.
     #[serde(skip_serializing_if = "Value::is_null")]
@@ -32,7 +30,6 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Creates a finding with a detail for the operator.
     pub(crate) fn new(ok: bool, detail: impl Into<Value>) -> Self {
         Self { ok, detail: detail.into() }
     }
@@ -49,42 +46,26 @@ pub(crate) struct Health {
 
 impl Health {
     /// Adds a check without which the HTTP API cannot be served.
-    #[must_use]
-    pub(crate) fn ready<F>(
+    pub(crate) fn ready<F: Future<Output = Finding> + Send + 'static>(
         mut self,
         name: &'static str,
         check: impl Fn() -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Finding> + Send + 'static,
-    {
-        self.ready.push((name, boxed(check)));
+    ) -> Self {
+        self.ready.push((name, Arc::new(move || check().boxed())));
         self
     }
 
     /// Adds a check without which events are not read or published; `/health/ready` shows its finding too.
-    #[must_use]
-    pub(crate) fn consuming<F>(
+    pub(crate) fn consuming<F: Future<Output = Finding> + Send + 'static>(
         mut self,
         name: &'static str,
         check: impl Fn() -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Finding> + Send + 'static,
-    {
-        self.consuming.push((name, boxed(check)));
+    ) -> Self {
+        self.consuming.push((name, Arc::new(move || check().boxed())));
         self
     }
 }
 
-fn boxed<F>(check: impl Fn() -> F + Send + Sync + 'static) -> Check
-where
-    F: Future<Output = Finding> + Send + 'static,
-{
-    Arc::new(move || check().boxed())
-}
-
-/// Builds the ops port's routes.
 pub(crate) fn router(health: Health, metrics: Metrics) -> Router {
     let write =
         move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) };
@@ -101,13 +82,11 @@ fn routes(health: Health) -> Router {
 
 async fn ready(State(health): State<Health>) -> Response {
     let (needed, shown) = tokio::join!(run_checks(&health.ready), run_checks(&health.consuming));
-    let ok = all_ok(&needed);
-    answer(ok, needed.into_iter().chain(shown))
+    answer(needed, shown)
 }
 
 async fn consuming(State(health): State<Health>) -> Response {
-    let found = run_checks(&health.consuming).await;
-    answer(all_ok(&found), found)
+    answer(run_checks(&health.consuming).await, Vec::new())
 }
 
 type Found = Vec<(&'static str, Finding)>;
@@ -120,14 +99,12 @@ async fn run_checks(checks: &[(&'static str, Check)]) -> Found {
     join_all(checks.iter().map(one)).await
 }
 
-fn all_ok(found: &Found) -> bool {
-    found.iter().all(|(_, finding)| finding.ok)
-}
-
-fn answer(ok: bool, found: impl IntoIterator<Item = (&'static str, Finding)>) -> Response {
+/// Answers with all findings; those of `shown` do not change the status.
+fn answer(needed: Found, shown: Found) -> Response {
+    let ok = needed.iter().all(|(_, finding)| finding.ok);
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let checks: Map<_, _> =
-        found.into_iter().map(|(name, finding)| (name.to_owned(), json!(finding))).collect();
+    let found = needed.into_iter().chain(shown);
+    let checks: Map<_, _> = found.map(|(name, finding)| (name.to_owned(), json!(finding))).collect();
     (status, Json(json!({"ok": ok, "checks": checks}))).into_response()
 }
 

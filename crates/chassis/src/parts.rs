@@ -4,12 +4,10 @@ use anyhow::{Context as _, bail};
 use broker::Outbox;
 use clap::Args;
 
-use crate::commands::Cli;
 use crate::database::{self, Database};
-use crate::service::{Context, Parts, Service};
+use crate::service::{Cli, Parts, Service};
 use crate::settings::Common;
 
-/// Returns the broker's part of the settings.
 pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
     broker::Settings {
         service: name.to_owned(),
@@ -27,41 +25,31 @@ pub(crate) fn broker_settings(name: &str, common: &Common) -> broker::Settings {
     }
 }
 
-/// Creates the parts of a service on `outbox`; nothing runs yet.
-pub(crate) fn wire<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    outbox: &Outbox,
-) -> anyhow::Result<Parts> {
-    (service.wire)(Context { config: cli.config.clone(), common: cli.common.clone(), outbox: outbox.clone() })
-}
-
-/// Checks that the parts can be created from the settings; connects to nothing.
-pub(crate) fn check<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
-    lazily(service, cli).map(drop)
+/// A service's parts, for a command: none of them runs.
+pub(crate) struct Wired {
+    pub(crate) parts: Parts,
+    pub(crate) outbox: Outbox,
+    pub(crate) settings: broker::Settings,
 }
 
 /// Creates the parts for a command; fails when the database cannot be used now.
 pub(crate) async fn without_running<C: Args + Clone>(
     service: &Service<C>,
     cli: &Cli<C>,
-) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
-    let (parts, outbox, settings) = lazily(service, cli)?;
-    database::verify(&settings.program, &service.migrators(), outbox.pool())
+) -> anyhow::Result<Wired> {
+    let wired = lazily(service, cli)?;
+    database::verify(&wired.settings.program, &service.migrators(), wired.outbox.pool())
         .await
         .context("the database cannot be used")?;
-    Ok((parts, outbox, settings))
+    Ok(wired)
 }
 
 /// Creates the parts; connects to nothing.
-fn lazily<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-) -> anyhow::Result<(Parts, Outbox, broker::Settings)> {
+pub(crate) fn lazily<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<Wired> {
     let settings = broker_settings(service.name, &cli.common);
     let database = Database::new("DATABASE_URL", cli.common.database_url()?, service.name)?;
     let outbox = Outbox::new(database.command_pool(), &settings);
-    Ok((wire(service, cli, &outbox)?, outbox, settings))
+    Ok(Wired { parts: (service.wire)(cli.context(outbox.clone()))?, outbox, settings })
 }
 
 impl Parts {

@@ -9,18 +9,10 @@ use tokio::net::TcpStream;
 const TIMEOUT: Duration = Duration::from_secs(4);
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
-/// The reason that a service is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unhealthy {
-    /// No answer came.
     #[error("no answer from {address}: {cause}")]
-    Unreachable {
-        /// The ops port.
-        address: SocketAddr,
-        /// The error of the connection.
-        cause: std::io::Error,
-    },
-    /// The service answers that it is not ready.
+    Unreachable { address: SocketAddr, cause: std::io::Error },
     #[error("not ready: {0}")]
     NotReady(String),
 }

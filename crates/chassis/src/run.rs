@@ -1,5 +1,6 @@
 //! Runs a service: its HTTP ports, relay, consumer and workers, from the start to a bounded shutdown.
 
+use std::future::ready;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -14,17 +15,17 @@ use connection::Connection;
 use futures::FutureExt as _;
 use serde_json::json;
 use sqlx::PgPool;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use web::{About, Bounds, Occupancy, Problem, Server, TrustedProxies};
 
-use crate::commands::Cli;
 use crate::database::{self, Database, DatabaseError};
 use crate::history::Gate;
 use crate::ops::{Finding, Health};
-use crate::service::{Parts, Service, Task};
-use crate::{metrics, ops, parts, periodic, shutdown};
+use crate::service::{Cli, Parts, Service, Task};
+use crate::{metrics, ops, parts, periodic};
 
 /// The longest that a shutdown waits for the parts. The rest is abandoned: every part survives a kill.
 const GRACE: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ type Running = JoinSet<anyhow::Result<()>>;
 /// Runs `service` until SIGTERM or Ctrl-C, or until one of its parts fails.
 pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
     let common = &cli.common;
-    let stop = shutdown::on_signal()?;
+    let stop = stop_on_signal()?;
     // Both ports first: an operator learns at once that one is taken, not only when Postgres answers.
     let listener = web::bind(common.listen, "LISTEN").await?;
     let ops_listener = web::bind(common.ops_listen, "OPS_LISTEN").await?;
@@ -48,7 +49,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
     let pool = database.pool();
     let outbox = Outbox::new(pool.clone(), &settings);
-    let parts = parts::wire(service, cli, &outbox)?;
+    let parts = (service.wire)(cli.context(outbox.clone()))?;
     let source = parts.history_source(settings.clone(), outbox.clone());
     let Parts { api, subscriptions, compacted, tasks, .. } = parts;
     let consumer = Consumer::new(settings.clone(), outbox.clone(), subscriptions);
@@ -67,12 +68,13 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let routes = web::api(&about, api, common.trusted_proxies.clone(), common.api_docs);
     let gate = middleware::from_fn_with_state((is_right.clone(), history.clone()), until_ready);
     let server = Server::new("api", api_bounds(), common.trusted_proxies.clone());
-    let health = health(pool.clone(), is_right, consumer.status(), relay.status());
-    let health = health.ready("http", port_check(server.occupancy()));
-    let health = history.add_to(health);
-    let health = health.consuming("kafka", connection_check(topics_settings.connection.clone()));
+    let (occupancy, connection) = (server.occupancy(), topics_settings.connection.clone());
     let (differing, differences) = watch::channel(Vec::new());
-    let health = health.consuming("topics", topics_check(differences));
+    let health = health(pool.clone(), is_right, consumer.status(), relay.status());
+    let health = health.ready("http", move || ready(port(occupancy())));
+    let health = history.add_to(health);
+    let health = health.consuming("kafka", move || ready(reached(&connection)));
+    let health = health.consuming("topics", move || ready(promised(&differences.borrow())));
     let health = tasks.iter().fold(health, watch_task);
     let routes = common.cors_origins.allow(routes.layer(gate));
     spawn(&mut running, server.serve(listener, routes, stop.clone()));
@@ -108,6 +110,27 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     }
     tracing::info!("listening on http://{}", common.listen);
     wait(running, stop).await
+}
+
+/// Returns a token that SIGTERM (from a supervisor or Docker) or SIGINT (Ctrl-C) cancels. A second signal ends the process at
+/// once.
+fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        for again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                std::process::exit(1);
+            }
+            stopping.cancel();
+        }
+    });
+    Ok(stop)
 }
 
 /// Answers 503 until the database's schema is verified, and while the database is older than the published records.
@@ -158,39 +181,22 @@ fn api_bounds() -> Bounds {
     Bounds { connections: bounds.connections.min(half), ..bounds }
 }
 
-/// Checks that the API port still accepts new connections.
-fn port_check(
-    occupancy: impl Fn() -> Occupancy + Send + Sync + 'static,
-) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
-    move || {
-        let Occupancy { open, slots, is_saturated } = occupancy();
-        let detail = json!({"connections": open, "slots": slots, "saturated": is_saturated});
-        std::future::ready(Finding::new(!is_saturated, detail))
-    }
+/// Fails while the API port accepts no new connections.
+fn port(occupancy: Occupancy) -> Finding {
+    let Occupancy { open, slots, is_saturated } = occupancy;
+    Finding::new(!is_saturated, json!({"connections": open, "slots": slots, "saturated": is_saturated}))
 }
 
 /// Fails while Kafka refuses the connection, and says what to check.
-fn connection_check(
-    connection: Connection,
-) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
-    move || {
-        let refusal = connection.refusal();
-        std::future::ready(Finding::new(
-            refusal.is_none(),
-            refusal.map_or_else(|| json!(null), |text| json!(text)),
-        ))
-    }
+fn reached(kafka: &Connection) -> Finding {
+    let refusal = kafka.refusal();
+    Finding::new(refusal.is_none(), refusal)
 }
 
 /// Shows which promises do not hold on this cluster. The check passes: an operator accepted that (`migrate`).
-fn topics_check(
-    differences: watch::Receiver<Vec<Difference>>,
-) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
-    move || {
-        let texts: Vec<String> = differences.borrow().iter().map(ToString::to_string).collect();
-        let detail = if texts.is_empty() { json!(null) } else { json!(texts) };
-        std::future::ready(Finding::new(true, detail))
-    }
+fn promised(differences: &[Difference]) -> Finding {
+    let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    Finding::new(true, (!texts.is_empty()).then_some(texts))
 }
 
 /// Adds a check that fails while the task is stalled.
@@ -199,7 +205,7 @@ fn watch_task(health: Health, task: &Task) -> Health {
     health.consuming(task.name, move || {
         let stalled = *stalled.borrow();
         let detail = stalled.then_some("work is due and none completes; the service's log has the cause");
-        std::future::ready(Finding::new(!stalled, detail))
+        ready(Finding::new(!stalled, detail))
     })
 }
 
@@ -217,20 +223,19 @@ fn health(
             if found.ok && !is_right { Finding::new(false, "the schema is not checked yet") } else { found }
         }
     };
-    let consuming = move || {
-        let status = consumer.borrow().clone();
-        let detail = json!({"reached": status.reached, "partitions": status.partitions,
-                            "stuck": status.stuck, "stopped": status.stopped});
-        async move { Finding::new(status.is_consuming(), detail) }
-    };
-    let publishing = move || {
-        let status = relay.borrow().clone();
-        let detail = json!({"leading": status.leading, "refused": status.refused,
-                            "stalled": status.stalled});
-        async move { Finding::new(status.refused.is_none() && !status.stalled, detail) }
-    };
     Health::default()
         .ready("database", database)
-        .consuming("consumer", consuming)
-        .consuming("relay", publishing)
+        .consuming("consumer", move || ready(consuming(&consumer.borrow())))
+        .consuming("relay", move || ready(publishing(&relay.borrow())))
+}
+
+fn consuming(status: &ConsumerStatus) -> Finding {
+    let detail = json!({"reached": status.reached, "partitions": status.partitions,
+                        "stuck": status.stuck, "stopped": status.stopped});
+    Finding::new(status.is_consuming(), detail)
+}
+
+fn publishing(status: &RelayStatus) -> Finding {
+    let detail = json!({"leading": status.leading, "refused": status.refused, "stalled": status.stalled});
+    Finding::new(status.refused.is_none() && !status.stalled, detail)
 }

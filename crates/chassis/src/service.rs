@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use broker::{Compacted, Outbox, Subscription};
 use broker_ops::{History, HistorySource, Waits};
-use clap::{ArgMatches, Args};
+use clap::{ArgMatches, Args, Parser};
 use envelope::Topic;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
@@ -44,20 +44,32 @@ impl<C> Service<C> {
     }
 }
 
+/// The settings of a service, from the command line and the environment.
+#[derive(Debug, Parser)]
+pub(crate) struct Cli<C: Args> {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) config: C,
+}
+
+impl<C: Args + Clone> Cli<C> {
+    pub(crate) fn context(&self, outbox: Outbox) -> Context<C> {
+        Context { config: self.config.clone(), common: self.common.clone(), outbox }
+    }
+}
+
 /// The values from which a service creates its parts.
 pub struct Context<C> {
     /// The service's own settings.
     pub config: C,
-    /// The settings that all services share.
     pub common: Common,
     /// The outbox, which begins transactions and has the pool.
     pub outbox: Outbox,
 }
 
-/// A service's parts.
 #[derive(Default)]
 pub struct Parts {
-    /// The HTTP API.
     pub api: OpenApiRouter,
     /// The topics that the service consumes, each with its handler.
     pub subscriptions: Vec<Subscription>,
@@ -71,7 +83,6 @@ pub struct Parts {
     pub histories: Vec<History>,
     /// The aggregates that wait for an event of a consumed topic.
     pub waits: Vec<Waits>,
-    /// The workers.
     pub tasks: Vec<Task>,
 }
 
@@ -89,7 +100,7 @@ pub struct Command<C> {
     pub(crate) run: Run<C>,
 }
 
-pub(crate) type Run<C> =
+type Run<C> =
     Box<dyn Fn(Context<C>, &ArgMatches) -> clap::error::Result<BoxFuture<'static, anyhow::Result<()>>>>;
 
 impl<C> Command<C> {

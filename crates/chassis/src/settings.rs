@@ -15,7 +15,7 @@ use web::{AdminToken, Origins, TrustedProxies};
 
 pub use secrets::complete;
 pub use token_key::{TokenKey, TokenKeys};
-pub use values::{LONGEST, Retention, duration, moment, secret};
+pub use values::{LONGEST, Retention, duration, moment};
 
 const SHORTEST_SECRET: usize = 16;
 
@@ -26,18 +26,18 @@ const SHORTEST_SECRET: usize = 16;
 pub struct Common {
     /// The service's own Postgres database, with the rights of the running service: postgres://role:password@host:port/database;
     /// with ?sslmode=verify-full&sslrootcert=FILE the service checks the server's certificate
-    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "URL")]
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<SecretString>,
 
     /// The same database with the rights to change its schema; `migrate` alone needs it
-    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "URL")]
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub migrate_database_url: Option<SecretString>,
 
     /// Bootstrap servers of Kafka, comma-separated
     #[arg(long, env, default_value = "127.0.0.1:19092", value_name = "HOST:PORT,…")]
     pub kafka_brokers: String,
 
-    #[expect(missing_docs, reason = "a comment here would be a heading's text in --help")]
+    // A doc comment here would be the text of a heading in --help.
     #[command(flatten)]
     pub kafka: connection::Options,
 
@@ -85,16 +85,16 @@ pub struct Common {
 
     /// Token of the operator for Authorization: Bearer, at least 16 characters. Without it operators' requests are refused. The
     /// log names this operator admin
-    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env, hide_env_values = true, value_name = "TOKEN")]
     pub admin_token: Option<SecretString>,
 
     /// Previous ADMIN_TOKEN, which stays valid while it is set
-    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env, hide_env_values = true, value_name = "TOKEN")]
     pub admin_token_previous: Option<SecretString>,
 
     /// Tokens of operators whom the log names: ada:token,bob:token, or one per line. A name can have two tokens while its token
     /// is being changed
-    #[arg(long, env, value_parser = secret, hide_env_values = true, value_name = "NAME:TOKEN,…")]
+    #[arg(long, env, hide_env_values = true, value_name = "NAME:TOKEN,…")]
     pub operator_tokens: Option<SecretString>,
 
     /// URL of this service from outside, for links [default: http:// and LISTEN]
@@ -197,57 +197,24 @@ fn long_enough<'a>(name: &'static str, secret: &'a SecretString) -> Result<&'a s
     if secret.chars().count() < SHORTEST_SECRET { Err(SettingError::Short { name }) } else { Ok(secret) }
 }
 
-/// An error of the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
-    /// The settings of the connection to Kafka are wrong.
     #[error(transparent)]
     Kafka(#[from] connection::ConnectionError),
-    /// A setting that this command needs is not set.
     #[error("{name} is not set (nor {name}_FILE); --help explains it")]
-    Missing {
-        /// The environment variable.
-        name: &'static str,
-    },
-    /// A secret that could be guessed.
+    Missing { name: &'static str },
     #[error("{name} must have at least {SHORTEST_SECRET} characters: openssl rand -hex 32 makes one")]
-    Short {
-        /// The environment variable.
-        name: &'static str,
-    },
-    /// An invalid entry of `OPERATOR_TOKENS`, named by its number, because its text contains a token.
+    Short { name: &'static str },
+    /// An invalid entry of `OPERATOR_TOKENS`, named by its number, from 1, because its text contains a token.
     #[error(
         "OPERATOR_TOKENS: entry {number} {problem}; NAME:TOKEN is expected, with a name of 1 to 64 letters, digits, '.', \
          '_' and '-', and a token of at least {SHORTEST_SECRET} characters: openssl rand -hex 32 makes one"
     )]
-    Operator {
-        /// The number of the entry, from 1.
-        number: usize,
-        /// The problem of the entry.
-        problem: &'static str,
-    },
-    /// A secret is set twice.
+    Operator { number: usize, problem: &'static str },
     #[error("both {name} and {name}_FILE are set: set one of them")]
-    Twice {
-        /// The environment variable.
-        name: String,
-    },
-    /// A secret's file cannot be read.
+    Twice { name: String },
     #[error("{name}_FILE: cannot read {}: {cause}", path.display())]
-    Unreadable {
-        /// The environment variable.
-        name: String,
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        cause: std::io::Error,
-    },
-    /// A secret's file is empty.
+    Unreadable { name: String, path: PathBuf, cause: std::io::Error },
     #[error("{name}_FILE: {} is empty", path.display())]
-    Empty {
-        /// The environment variable.
-        name: String,
-        /// The file.
-        path: PathBuf,
-    },
+    Empty { name: String, path: PathBuf },
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use broker::{Failure, Outbox, Tx};
 use futures::future::BoxFuture;
 
-/// The most attempts of a batch that fails because of another transaction.
-const ATTEMPTS: u32 = 5;
-/// The pause between two attempts.
+/// The most further attempts of a batch that fails because of another transaction.
+const RETRIES: usize = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The upgrade of one kind of rows.
@@ -19,7 +19,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Upgrade {
     /// The name in the log.
     pub name: &'static str,
-    /// Applies one batch.
     pub batch: Batch,
 }
 
@@ -29,7 +28,6 @@ pub type Batch =
     for<'a> fn(tx: &'a mut Tx, after: Option<&'a str>) -> BoxFuture<'a, Result<Option<String>, Failure>>;
 
 impl Upgrade {
-    /// Applies all batches.
     pub async fn run(&self, outbox: &Outbox) -> Result<(), Failure> {
         let mut after = None;
         while let Some(last) = self.with_retries(outbox, after.as_deref()).await? {
@@ -39,17 +37,11 @@ impl Upgrade {
     }
 
     async fn with_retries(&self, outbox: &Outbox, after: Option<&str>) -> Result<Option<String>, Failure> {
-        let mut attempt = 1;
-        loop {
-            match self.once(outbox, after).await {
-                Err(error) if attempt < ATTEMPTS => {
-                    tracing::warn!(upgrade = self.name, %error, "a batch of the upgrade failed; retrying in 1 s");
-                    tokio::time::sleep(PAUSE).await;
-                    attempt += 1;
-                }
-                ended => return ended,
-            }
-        }
+        let failed = |error: &Failure, _| {
+            tracing::warn!(upgrade = self.name, %error, "a batch of the upgrade failed; retrying in 1 s");
+        };
+        let pauses = ConstantBuilder::default().with_delay(PAUSE).with_max_times(RETRIES);
+        (|| self.once(outbox, after)).retry(pauses).notify(failed).await
     }
 
     async fn once(&self, outbox: &Outbox, after: Option<&str>) -> Result<Option<String>, Failure> {

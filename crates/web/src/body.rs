@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -34,7 +34,8 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
         return Err(unsupported("The body must be sent as it is, without a Content-Encoding."));
     }
-    let announced = announced_length(request.headers());
+    // The Content-Length, or 0 for a chunked body.
+    let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     if announced > DRAIN {
         return Err(too_large());
     }
@@ -42,7 +43,9 @@ pub(crate) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     let body = async {
         tokio::select! {
             body = collect(request.into_body(), &share) => body,
-            () = share.given_up() => Err(given_up()),
+            () = share.given_up() => {
+                Err(Problem::unavailable("The body took too long while many others arrived; send it again."))
+            }
         }
     };
     match tokio::time::timeout(TIMEOUT, body).await {
@@ -81,17 +84,8 @@ pub(crate) fn empty() -> Problem {
     Problem::bad_request("The body is empty; JSON is expected.")
 }
 
-fn given_up() -> Problem {
-    Problem::unavailable("The body took too long while many others arrived; send it again.")
-}
-
 fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.")
-}
-
-fn announced_length(headers: &HeaderMap) -> usize {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
 /// Whether the media type is `application/json`. Its parameters are ignored, as they have no meaning (RFC 8259).

@@ -88,7 +88,6 @@ impl Drop for Share<'_> {
     }
 }
 
-/// Describes this module's metrics to the installed recorder.
 pub(crate) fn describe() {
     metrics::describe_counter!(
         "http_bodies_given_up_total",

@@ -8,7 +8,6 @@
 
 mod forwarded;
 mod proxies;
-mod unnamed;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,6 +17,7 @@ use axum::http::request::Parts;
 
 use crate::Problem;
 
+pub(crate) use proxies::describe;
 pub use proxies::{NoNetwork, TrustedProxies};
 
 /// The address at the other end of the connection; the server adds it to each request's extensions.
@@ -80,9 +80,4 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
         parts.extensions.insert(client);
         Ok(client)
     }
-}
-
-/// Describes this module's metrics to the installed recorder.
-pub(crate) fn describe() {
-    unnamed::describe();
 }

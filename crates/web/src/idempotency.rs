@@ -33,9 +33,7 @@ pub struct Key {
 /// A request's body with its idempotency key, if the client gave one.
 #[derive(Debug, Clone)]
 pub struct Idempotent<T> {
-    /// The body.
     pub value: T,
-    /// The key.
     pub key: Option<Key>,
 }
 

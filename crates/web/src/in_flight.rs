@@ -32,7 +32,6 @@ impl InFlight {
     }
 }
 
-/// A request in flight.
 pub(crate) struct Guard {
     all: InFlight,
     client: ClientAddress,

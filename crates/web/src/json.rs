@@ -1,15 +1,19 @@
 //! JSON bodies. [`Json`] parses a body into a type. A body that is not JSON is a 400; JSON of another shape is a
 //! 422 with a pointer to the place. The types have `deny_unknown_fields`.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
 
-pub use crate::pointer::pointer;
-use crate::pointer::{of_path, push};
+use crate::problem::{pointer, push};
 use crate::unique::Unique;
 use crate::{Problem, body};
 
@@ -31,6 +35,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
+    }
+}
+
+/// A struct that is read from a JSON object only. Serde's derive also reads a struct from an array, field by field in the
+/// order of declaration, so `["MUG", 1]` would pass for `{"sku": "MUG", "quantity": 1}`, an undocumented format. A whole
+/// body needs no wrapper: the extractors refuse arrays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        reader.deserialize_map(Members(PhantomData))
     }
 }
 
@@ -65,13 +95,24 @@ fn malformed(error: &serde_json::Error) -> Problem {
 
 /// Returns the 400 or 422 for `error`.
 fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    let pointer = of_path(error.path());
+    let pointer = place(error.path());
     let error = error.into_inner();
     let message = message(&error);
     if message.starts_with("number out of range") {
         return Problem::invalid(pointer, "is a number out of range");
     }
     if error.classify() == Category::Data { wrong_shape(pointer, &message) } else { malformed(&error) }
+}
+
+/// Returns the pointer to the place where serde stopped.
+fn place(path: &Path) -> String {
+    let segments = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    });
+    pointer(segments)
 }
 
 /// Returns the 422. Serde names a missing, unknown or repeated member only in its message.
@@ -115,10 +156,8 @@ fn shorten(text: String) -> String {
 mod tests {
     use axum::body::Body;
     use axum::http::StatusCode;
-    use serde::Deserialize;
 
     use super::*;
-    use crate::Object;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

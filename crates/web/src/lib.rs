@@ -2,6 +2,11 @@
 //! pointer to it, the operators' and other bearer tokens, idempotency keys, paged lists, limits per client, and
 //! the server with its timeouts. A service passes its routes to [`api`].
 
+#![allow(
+    missing_docs,
+    reason = "the crate is of this workspace alone; a name that says all needs no comment"
+)]
+
 mod body;
 mod budget;
 pub mod client;
@@ -12,12 +17,10 @@ mod in_flight;
 pub mod json;
 pub mod limit;
 mod middleware;
-mod object;
 pub mod openapi;
 pub mod operator;
 pub mod page;
 mod params;
-mod pointer;
 pub mod problem;
 pub mod server;
 mod sql;
@@ -27,9 +30,8 @@ mod unique;
 pub use client::{ClientAddress, TrustedProxies};
 pub use cors::Origins;
 pub use idempotency::Idempotent;
-pub use json::Json;
+pub use json::{Json, Object};
 pub use limit::Limit;
-pub use object::Object;
 pub use openapi::About;
 pub use operator::{AdminToken, Operator, bearer};
 pub use page::{Page, Paging, PagingParams};

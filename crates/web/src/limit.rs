@@ -18,27 +18,20 @@ const SWEEP: u32 = 4096;
 /// A limit per `K`, such as a [`crate::ClientAddress`].
 pub struct Limit<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, DefaultClock>,
-    clock: DefaultClock,
     checks: AtomicU32,
 }
 
 impl<K: Hash + Eq + Clone> Limit<K> {
-    /// A limit of `count` per minute.
     pub fn per_minute(count: NonZeroU32) -> Self {
         Self::new(Quota::per_minute(count))
     }
 
-    /// A limit of `count` per hour.
     pub fn per_hour(count: NonZeroU32) -> Self {
         Self::new(Quota::per_hour(count))
     }
 
     fn new(quota: Quota) -> Self {
-        Self {
-            limiter: RateLimiter::dashmap(quota),
-            clock: DefaultClock::default(),
-            checks: AtomicU32::new(0),
-        }
+        Self { limiter: RateLimiter::dashmap(quota), checks: AtomicU32::new(0) }
     }
 
     /// Counts a request of `key`, or refuses it with 429 over the limit.
@@ -48,7 +41,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
             self.limiter.shrink_to_fit();
         }
         self.limiter.check_key(key).map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now()) + Duration::from_millis(999);
+            let wait = until.wait_time_from(self.limiter.clock().now()) + Duration::from_millis(999);
             Problem::too_many_requests(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1))
         })
     }

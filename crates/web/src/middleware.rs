@@ -12,7 +12,6 @@ use tracing::Instrument;
 use crate::client::{ClientAddress, Peer, TrustedProxies};
 use crate::in_flight::InFlight;
 use crate::operator::Act;
-use crate::server::Refused;
 use crate::{Problem, Traceparent, trace};
 
 /// The time after which a request is answered with 503. Callers are promised an answer within three seconds.
@@ -25,7 +24,14 @@ const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Describes this module's metrics to the installed recorder.
+/// The methods that metrics name.
+static METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
+
+/// The problem of a request that the server refuses; the middleware answers with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused(pub(crate) Problem);
+
 pub(crate) fn describe() {
     metrics::describe_counter!("http_requests_total", "Requests answered, by method, route and status.");
     metrics::describe_histogram!(
@@ -106,14 +112,5 @@ fn record(method: &'static str, route: String, status: u16, took: Duration) {
 
 /// Returns the method as a metrics label. Callers may make up methods; the metrics must not grow with them.
 fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::PATCH => "PATCH",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
+    METHODS.iter().find(|known| *known == method).map_or("other", Method::as_str)
 }

@@ -19,67 +19,48 @@ pub struct About {
     pub service: &'static str,
     /// The service's purpose, in a few sentences (Markdown).
     pub description: &'static str,
-    /// The crate's version.
     pub version: &'static str,
     /// The crate's license, as an SPDX expression.
     pub license: &'static str,
 }
 
-/// A shared answer: its name in `#/components/responses/`, its status, its description, and a header.
-type Shared = (&'static str, StatusCode, &'static str, Option<(&'static str, &'static str)>);
+/// A shared answer: its status, its name in `#/components/responses/`, its description, and a header.
+type Shared = (u16, &'static str, &'static str, Option<(&'static str, &'static str)>);
 
-const BAD_REQUEST: Shared =
-    ("BadRequest", StatusCode::BAD_REQUEST, "The body is empty or not JSON, or a header is malformed.", None);
-const UNAUTHORIZED: Shared = (
-    "Unauthorized",
-    StatusCode::UNAUTHORIZED,
-    "The token is missing or wrong.",
-    Some(("WWW-Authenticate", "`Bearer`")),
-);
-const NOT_FOUND: Shared =
-    ("NotFound", StatusCode::NOT_FOUND, "There is nothing at this path, or its id is malformed.", None);
-const REQUEST_TIMEOUT: Shared =
-    ("RequestTimeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.", None);
 const CONFLICT: Shared = (
+    409,
     "Conflict",
-    StatusCode::CONFLICT,
     "Not possible in the present state, or a request with the same Idempotency-Key is still being handled.",
     None,
 );
-const TOO_LARGE: Shared =
-    ("ContentTooLarge", StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.", None);
-const MEDIA: Shared =
-    ("UnsupportedMediaType", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not `application/json`.", None);
-const UNPROCESSABLE: Shared = (
-    "UnprocessableContent",
-    StatusCode::UNPROCESSABLE_ENTITY,
-    "A field or parameter is missing, unknown or out of range; `errors` says where. \
-     Or the Idempotency-Key was used for another request.",
-    None,
-);
 const TOO_MANY: Shared = (
+    429,
     "TooManyRequests",
-    StatusCode::TOO_MANY_REQUESTS,
     "Too many requests or wrong tokens from this client, or too many requests for this address.",
     Some(("Retry-After", "Seconds until the next request is allowed.")),
 );
-const UNAVAILABLE: Shared = (
-    "ServiceUnavailable",
-    StatusCode::SERVICE_UNAVAILABLE,
-    "The database does not answer, or too much work is waiting. Try again; with an Idempotency-Key nothing happens twice.",
-    Some(("Retry-After", "Seconds to wait.")),
-);
 const ALL: [Shared; 10] = [
-    BAD_REQUEST,
-    UNAUTHORIZED,
-    NOT_FOUND,
-    REQUEST_TIMEOUT,
+    (400, "BadRequest", "The body is empty or not JSON, or a header is malformed.", None),
+    (401, "Unauthorized", "The token is missing or wrong.", Some(("WWW-Authenticate", "`Bearer`"))),
+    (404, "NotFound", "There is nothing at this path, or its id is malformed.", None),
+    (408, "RequestTimeout", "The body did not arrive in time.", None),
     CONFLICT,
-    TOO_LARGE,
-    MEDIA,
-    UNPROCESSABLE,
+    (413, "ContentTooLarge", "The body is larger than 64 KiB.", None),
+    (415, "UnsupportedMediaType", "The body is not `application/json`.", None),
+    (
+        422,
+        "UnprocessableContent",
+        "A field or parameter is missing, unknown or out of range; `errors` says where. \
+         Or the Idempotency-Key was used for another request.",
+        None,
+    ),
     TOO_MANY,
-    UNAVAILABLE,
+    (
+        503,
+        "ServiceUnavailable",
+        "The database does not answer, or too much work is waiting. Try again; with an Idempotency-Key nothing happens twice.",
+        Some(("Retry-After", "Seconds to wait.")),
+    ),
 ];
 
 /// The 409 for a handler's description: `(status = 409, response = Conflict)`.
@@ -87,16 +68,15 @@ pub struct Conflict;
 
 impl<'r> ToResponse<'r> for Conflict {
     fn response() -> (&'r str, RefOr<Response>) {
-        (CONFLICT.0, RefOr::T(response(&CONFLICT)))
+        (CONFLICT.1, RefOr::T(response(&CONFLICT)))
     }
 }
 
-/// The 429 for a handler's description.
 pub struct TooManyRequests;
 
 impl<'r> ToResponse<'r> for TooManyRequests {
     fn response() -> (&'r str, RefOr<Response>) {
-        (TOO_MANY.0, RefOr::T(response(&TOO_MANY)))
+        (TOO_MANY.1, RefOr::T(response(&TOO_MANY)))
     }
 }
 
@@ -117,7 +97,7 @@ pub(crate) fn complete(about: &About, api: &mut OpenApi) {
     for (name, schema) in [(Problem::name(), Problem::schema()), (FieldError::name(), FieldError::schema())] {
         components.schemas.insert(name.into_owned(), schema);
     }
-    components.responses.extend(ALL.map(|shared| (shared.0.to_owned(), RefOr::T(response(&shared)))));
+    components.responses.extend(ALL.map(|shared| (shared.1.to_owned(), RefOr::T(response(&shared)))));
     for item in api.paths.paths.values_mut() {
         operations(item).for_each(|operation| {
             add_errors(operation);
@@ -152,26 +132,26 @@ fn describe(operation: &mut Operation) {
 }
 
 fn add_errors(operation: &mut Operation) {
-    let mut errors = vec![UNAVAILABLE];
+    let mut errors = vec![503];
     if operation.request_body.is_some() {
-        errors.extend([BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, MEDIA, UNPROCESSABLE]);
+        errors.extend([400, 408, 413, 415, 422]);
     }
     for parameter in operation.parameters.iter().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
         match parameter.parameter_in {
-            ParameterIn::Path => errors.push(NOT_FOUND),
-            ParameterIn::Query => errors.push(UNPROCESSABLE),
+            ParameterIn::Path => errors.push(404),
+            ParameterIn::Query => errors.push(422),
             ParameterIn::Header if parameter.name.eq_ignore_ascii_case(idempotency::HEADER) => {
-                errors.extend([BAD_REQUEST, CONFLICT, UNPROCESSABLE]);
+                errors.extend([400, 409, 422]);
             }
             _ => {}
         }
     }
     if operation.security.as_ref().is_some_and(|schemes| !schemes.is_empty()) {
-        errors.extend([UNAUTHORIZED, TOO_MANY]);
+        errors.extend([401, 429]);
     }
-    for (name, status, ..) in errors {
-        let shared = RefOr::Ref(Ref::from_response_name(name));
-        operation.responses.responses.entry(status.as_str().to_owned()).or_insert(shared);
+    for (status, name, ..) in ALL.iter().filter(|shared| errors.contains(&shared.0)) {
+        let shared = RefOr::Ref(Ref::from_response_name(*name));
+        operation.responses.responses.entry(status.to_string()).or_insert(shared);
     }
 }

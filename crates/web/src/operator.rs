@@ -2,18 +2,40 @@
 //! compared by their digests and in constant time, so neither content nor length leaks. Each operator request is a
 //! line in the log with the target [`AUDIT`].
 
-mod act;
 mod tokens;
+
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, request::Parts};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, request::Parts};
 
 use crate::Problem;
 
-pub use act::AUDIT;
-pub(crate) use act::Act;
 pub use tokens::{AdminToken, token_matches};
+
+/// The log target of operator requests; `RUST_LOG=audit=off` turns them off.
+pub const AUDIT: &str = "audit";
+
+/// The operator who makes a request, known once the token has been checked. The middleware adds it to each request and
+/// logs it with the answer's status.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Act(Arc<OnceLock<Arc<str>>>);
+
+impl Act {
+    fn by(&self, operator: &Arc<str>) {
+        // A second extractor finds the same operator, so a value that is already set is right.
+        let _ = self.0.set(Arc::clone(operator));
+    }
+
+    /// Logs an operator's request: operator, method, path and status. No query and no body, so no address.
+    pub(crate) fn log(&self, method: &Method, target: &Uri, status: StatusCode) {
+        if let Some(operator) = self.0.get() {
+            let (method, path, status) = (method.as_str(), target.path(), status.as_u16());
+            tracing::info!(target: AUDIT, operator = &**operator, method, path, status, "an operator's request");
+        }
+    }
+}
 
 /// Returns the token of `Authorization: Bearer …` (RFC 6750); none when the header is absent, repeated or of another
 /// scheme.

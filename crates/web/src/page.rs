@@ -25,7 +25,6 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Maps the items, as from database rows to the items of an answer.
     pub fn map<U>(self, view: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(view).collect(), next: self.next }
     }

@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 
 use crate::Problem;
 
-/// The parameters of the path.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 

@@ -9,10 +9,19 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::pointer::pointer;
-
 /// The media type of every error answer.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Returns the JSON pointer (RFC 6901) to a place: `pointer(["items", "0", "sku"])` is `/items/0/sku`.
+pub(crate) fn pointer<S: AsRef<str>>(segments: impl IntoIterator<Item = S>) -> String {
+    segments.into_iter().fold(String::new(), |pointer, segment| push(pointer, segment.as_ref()))
+}
+
+pub(crate) fn push(mut pointer: String, segment: &str) -> String {
+    pointer.push('/');
+    pointer.push_str(&segment.replace('~', "~0").replace('/', "~1"));
+    pointer
+}
 
 /// An error in a request's body or query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,7 +35,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// An error at `pointer`, a JSON pointer as [`crate::json::pointer`] returns it.
+    /// An error at `pointer`, a JSON pointer.
     pub fn new(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
@@ -134,7 +143,6 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged.")
     }
 
-    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -163,6 +171,12 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn segments_are_escaped() {
+        assert_eq!(pointer(["items", "0", "a/b~c"]), "/items/0/a~1b~0c");
+        assert_eq!(pointer::<&str>([]), "");
+    }
 
     #[test]
     fn a_422_names_the_place_in_its_detail_and_in_its_errors() {

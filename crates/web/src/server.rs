@@ -25,7 +25,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use bounds::Bounds;
-pub(crate) use request::Refused;
 pub use slots::Occupancy;
 
 use crate::in_flight::InFlight;
@@ -84,32 +83,18 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
 
 /// The reason why a port could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another program listens on the address.
-    #[error("{address} is in use by another program: stop that program, or set {setting} to another address")]
-    Taken {
-        /// The address asked for.
-        address: SocketAddr,
-        /// The setting that says which.
-        setting: &'static str,
-    },
-    /// The system does not allow it, or the machine has no such address.
-    #[error("cannot listen on {address} ({setting}): {cause}")]
-    Refused {
-        /// The address asked for.
-        address: SocketAddr,
-        /// The setting that says which.
-        setting: &'static str,
-        /// Why not.
-        cause: std::io::Error,
-    },
-}
+#[error("{0}")]
+pub struct BindError(String);
 
 /// Opens a port; an error names `setting`, the setting to change.
 pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    listen(address).map_err(|cause| match cause.kind() {
-        ErrorKind::AddrInUse => BindError::Taken { address, setting },
-        _ => BindError::Refused { address, setting, cause },
+    listen(address).map_err(|cause| {
+        BindError(match cause.kind() {
+            ErrorKind::AddrInUse => format!(
+                "{address} is in use by another program: stop that program, or set {setting} to another address"
+            ),
+            _ => format!("cannot listen on {address} ({setting}): {cause}"),
+        })
     })
 }
 
@@ -173,7 +158,6 @@ impl Server {
     }
 }
 
-/// Accepts the next connection.
 async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {

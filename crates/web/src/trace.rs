@@ -5,11 +5,12 @@
 use std::collections::HashMap;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
 use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tracing::Span;
@@ -19,7 +20,6 @@ use crate::Problem;
 
 /// The target of the spans that are recorded when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, and not created otherwise.
 pub const TARGET: &str = "traced";
-/// The header of W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
 
 /// The `traceparent` of the current request, for the events that it causes.
@@ -31,7 +31,7 @@ impl Traceparent {
     /// and the parent of all that follows. If spans are not recorded, the caller's `traceparent` is passed on.
     pub(crate) fn of(headers: &HeaderMap, span: &Span) -> Self {
         let propagator = TraceContextPropagator::new();
-        let mut context = propagator.extract_with_context(&Context::new(), &Carrier(headers));
+        let mut context = propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers));
         // Fails only where spans are not recorded; then there is no parent to set.
         let _ = span.set_parent(context.clone());
         let own = span.context();
@@ -60,19 +60,6 @@ fn begin() -> SpanContext {
     let ids = RandomIdGenerator::default();
     let (trace, span) = (ids.new_trace_id(), ids.new_span_id());
     SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, false, TraceState::NONE)
-}
-
-/// The headers that the propagator reads.
-struct Carrier<'a>(&'a HeaderMap);
-
-impl Extractor for Carrier<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
 }
 
 #[cfg(test)]

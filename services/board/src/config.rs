@@ -45,7 +45,7 @@ pub struct Config {
     pub control_url: Option<Url>,
 
     /// Token for `CONTROL_URL`
-    #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env, hide_env_values = true, value_name = "TOKEN")]
     pub control_token: Option<SecretString>,
 }
 

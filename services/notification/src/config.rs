@@ -22,7 +22,7 @@ pub struct Config {
     pub token_key: TokenKey,
 
     /// The mail server, as `smtp://user:password@host:587?tls=required` or `smtps://…`; without it messages go only to the log
-    #[arg(long, env, value_parser = chassis::settings::secret, hide_env_values = true, value_name = "URL")]
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,
 
     /// Mails sent at the same time, each over its own connection; at most this many can be sent twice after a crash

@@ -3,9 +3,9 @@
 use broker_ops::acls;
 use clap::{Args, ValueEnum};
 
-use super::Cli;
 use crate::parts;
 use crate::service::Service;
+use crate::settings::Common;
 
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
@@ -27,17 +27,17 @@ enum Format {
     Strimzi,
 }
 
-pub(super) fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>, options: &Options) {
-    let settings = parts::broker_settings(service.name, &cli.common);
+pub(super) fn run<C>(service: &Service<C>, common: &Common, options: &Options) {
+    let settings = parts::broker_settings(service.name, common);
     let needed = if options.migrate {
         acls::of_migration(&settings, service.topics)
     } else {
         acls::of_service(&settings, service.topics, service.shows)
     };
-    let given = options.user.as_ref().or(cli.common.kafka.kafka_sasl_username.as_ref());
+    let given = options.user.as_ref().or(common.kafka.kafka_sasl_username.as_ref());
     let user = given.map_or(service.name, String::as_str);
     let text = match options.format {
-        Format::KafkaAcls => acls::kafka_acls(&needed, user, &cli.common.kafka_brokers),
+        Format::KafkaAcls => acls::kafka_acls(&needed, user, &common.kafka_brokers),
         Format::Strimzi => acls::strimzi(&needed, user),
     };
     program::print(text.trim_end());

@@ -8,10 +8,8 @@ use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Cli;
-use crate::service::Service;
-use crate::settings::Common;
-use crate::{parts, settings};
+use crate::parts::Wired;
+use crate::settings::{self, Common};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -23,12 +21,8 @@ pub(crate) struct Options {
     older_than: Duration,
 }
 
-pub(super) async fn run<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    options: Options,
-) -> anyhow::Result<()> {
-    let (parts, outbox, broker) = parts::without_running(service, cli).await?;
+pub(super) async fn run(wired: Wired, common: &Common, options: Options) -> anyhow::Result<()> {
+    let Wired { parts, outbox, settings } = wired;
     let Options { dry_run, older_than } = options;
     let unchanged_since = OffsetDateTime::now_utc()
         .checked_sub(older_than.try_into().context("--older-than")?)
@@ -37,12 +31,12 @@ pub(super) async fn run<C: Args + Clone>(
     let report = |finding: Finding| {
         found += 1;
         left += u32::from(finding.is_open());
-        for line in lines(&finding, service.name, &cli.common) {
+        for line in lines(&finding, &settings.service, common) {
             super::report(dry_run, line);
         }
     };
     broker_ops::reconcile(
-        &broker,
+        &settings,
         &outbox,
         &parts.subscriptions,
         &parts.waits,

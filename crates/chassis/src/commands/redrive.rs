@@ -5,9 +5,8 @@ use broker_ops::{DeadLetterFilter, Redrive, Redriven, Report};
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::Cli;
-use crate::service::Service;
-use crate::{parts, settings};
+use crate::parts::Wired;
+use crate::settings;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -32,12 +31,8 @@ pub(crate) struct Options {
     since: Option<OffsetDateTime>,
 }
 
-pub(super) async fn run<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    options: Options,
-) -> anyhow::Result<()> {
-    let (parts, outbox, broker) = parts::without_running(service, cli).await?;
+pub(super) async fn run(wired: Wired, options: Options) -> anyhow::Result<()> {
+    let Wired { parts, outbox, settings } = wired;
     // Dead letters of a topic that the service no longer consumes can still be discarded.
     if let Some(topic) = options.topic.as_deref().filter(|_| !options.discard) {
         parts.expect_consumed(topic)?;
@@ -59,7 +54,7 @@ pub(super) async fn run<C: Args + Clone>(
         left += u32::from(report.result.is_dead());
         super::report(options.dry_run, line(&report));
     };
-    broker_ops::redrive(&broker, &outbox, &parts.subscriptions, &wanted, action, report)
+    broker_ops::redrive(&settings, &outbox, &parts.subscriptions, &wanted, action, report)
         .await
         .context("the lines above are done; run the command again for the rest")?;
     let letters = if found == 1 { "dead letter" } else { "dead letters" };

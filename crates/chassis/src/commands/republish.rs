@@ -9,9 +9,8 @@ use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Cli;
-use crate::service::Service;
-use crate::{parts, settings};
+use crate::parts::{self, Wired};
+use crate::settings;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -44,20 +43,16 @@ impl Options {
     }
 }
 
-pub(super) async fn run<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    options: Options,
-) -> anyhow::Result<()> {
-    let (parts, outbox, _) = parts::without_running(service, cli).await?;
+pub(super) async fn run(wired: Wired, options: &Options) -> anyhow::Result<()> {
+    let Wired { parts, outbox, settings } = wired;
     let owned = parts.histories.iter().map(History::topic);
     let owned = owned.chain(parts.compacted.iter().map(|owner| owner.topic())).map(|topic| topic.name);
     parts::expect_one_of(&options.topic, "is not a topic that this service owns", owned)?;
     for owner in parts.compacted.iter().filter(|owner| owner.topic().name == options.topic) {
-        state(owner.as_ref(), &outbox, &options, service.name).await?;
+        state(owner.as_ref(), &outbox, options, &settings.service).await?;
     }
     for history in parts.histories.iter().filter(|history| history.topic().name == options.topic) {
-        events(history, &outbox, &options, service.name).await?;
+        events(history, &outbox, options, &settings.service).await?;
     }
     Ok(())
 }

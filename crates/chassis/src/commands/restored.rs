@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use broker_ops::{Forwarded, RestoreOptions, RestoreStep};
 use clap::Args;
 
-use super::Cli;
-use crate::parts;
-use crate::service::Service;
+use crate::parts::Wired;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -22,18 +20,14 @@ pub(crate) struct Options {
     unverified: bool,
 }
 
-pub(super) async fn run<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    options: Options,
-) -> anyhow::Result<()> {
-    let (parts, outbox, settings) = parts::without_running(service, cli).await?;
+pub(super) async fn run(wired: Wired, options: Options) -> anyhow::Result<()> {
+    let Wired { parts, outbox, settings } = wired;
+    let (service, program) = (settings.service.clone(), settings.program.clone());
     let source = parts.history_source(settings, outbox);
     let Options { dry_run, unverified } = options;
     let restore = RestoreOptions { dry_run, unverified };
     let show = |step: RestoreStep| program::say(line(&step));
     broker_ops::restore(&source, &parts.compacted, restore, show).await?;
-    let (service, program) = (service.name, cli.common.program(service.name));
     if dry_run {
         let again = if unverified { " --unverified" } else { "" };
         program::say(format_args!("Nothing was changed. To repair the database: {program} restored{again}"));

@@ -5,9 +5,7 @@ use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Cli;
-use crate::parts;
-use crate::service::Service;
+use crate::parts::Wired;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -33,16 +31,12 @@ fn target(text: &str) -> Result<RewindTo, String> {
     }
 }
 
-pub(super) async fn run<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    options: Options,
-) -> anyhow::Result<()> {
-    let (parts, outbox, broker) = parts::without_running(service, cli).await?;
+pub(super) async fn run(wired: Wired, options: &Options) -> anyhow::Result<()> {
+    let Wired { parts, outbox, settings } = wired;
     parts.expect_consumed(&options.topic)?;
     let place = |offset: i64| if offset < 0 { "beginning".to_owned() } else { offset.to_string() };
-    let Options { topic, to, partition } = &options;
-    for moved in broker_ops::rewind(&broker, outbox.pool(), topic, *partition, *to).await? {
+    let Options { topic, to, partition } = options;
+    for moved in broker_ops::rewind(&settings, outbox.pool(), topic, *partition, *to).await? {
         let (from, to) = (place(moved.from), place(moved.to));
         program::say(format_args!("{topic}/{} {from} -> {to}", moved.partition));
     }

@@ -70,10 +70,6 @@ impl Visit for Fields {
         }
     }
 
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field, value.to_string());
-    }
-
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.put(field, value);
     }

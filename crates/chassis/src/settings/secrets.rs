@@ -39,7 +39,8 @@ fn from_environment(arg: Arg, environment: Environment) -> Result<Arg, SettingEr
     let given = set(&name).is_some();
     let secret = arg.is_hide_env_values_set();
     let arg = if secret { mention_file(arg, &name) } else { arg };
-    let arg = if given { arg } else { forget_empty(arg, &name, environment) };
+    // An empty variable would be an empty value to clap.
+    let arg = if !given && environment(&name).is_some() { arg.env(Resettable::Reset) } else { arg };
     match set(&format!("{name}_FILE")).filter(|_| secret) {
         Some(_) if given => Err(SettingError::Twice { name }),
         Some(path) => Ok(arg.default_value(read(name, path.into())?).hide_default_value(true)),
@@ -50,11 +51,6 @@ fn from_environment(arg: Arg, environment: Environment) -> Result<Arg, SettingEr
 fn mention_file(arg: Arg, name: &str) -> Arg {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     arg.help(format!("{help} [file: {name}_FILE]"))
-}
-
-/// An empty variable would be an empty value to clap.
-fn forget_empty(arg: Arg, name: &str, environment: Environment) -> Arg {
-    if environment(name).is_some() { arg.env(Resettable::Reset) } else { arg }
 }
 
 fn read(name: String, path: PathBuf) -> Result<String, SettingError> {

@@ -10,20 +10,18 @@ use super::{SettingError, long_enough};
 #[derive(Debug, Clone, Args)]
 pub struct TokenKey {
     /// Key of the tokens in links and answers: at least 16 characters, the same for all instances
-    #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
     token_key: Option<SecretString>,
 
     /// Previous `TOKEN_KEY`: its links and cancel tokens stay valid while it is set
-    #[arg(long, env, value_parser = super::secret, hide_env_values = true, value_name = "KEY")]
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
     token_key_previous: Option<SecretString>,
 }
 
 /// The keys of tokens: new tokens use the current key, and both keys are accepted.
 #[derive(Clone, Copy)]
 pub struct TokenKeys<'a> {
-    /// `TOKEN_KEY`.
     pub current: &'a [u8],
-    /// `TOKEN_KEY_PREVIOUS`.
     pub previous: Option<&'a [u8]>,
 }
 

@@ -1,19 +1,14 @@
 //! Parsers of the settings' values.
 
-use std::convert::Infallible;
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The retention of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// Older records are deleted.
     For(Duration),
-    /// All records are kept.
     Forever,
 }
 
@@ -60,11 +55,6 @@ pub fn moment(text: &str) -> Result<OffsetDateTime, String> {
     moment.or_else(|| duration(text).ok().and_then(ago)).ok_or_else(|| {
         "a duration such as 2h, or a time such as 2026-11-25T08:00:00Z, is expected".to_owned()
     })
-}
-
-/// Wraps a secret; for `value_parser`, together with `hide_env_values`.
-pub fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(text.into())
 }
 
 /// Parses a number of replicas.

@@ -14,7 +14,6 @@ const LONGEST: usize = 128;
 /// A client or proxy as the next proxy names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Hop {
-    /// An address.
     Address(IpAddr),
     /// A name that the proxy made up and keeps using (RFC 7239, section 6.3).
     Pseudonym(String),

@@ -1,15 +1,29 @@
 //! The setting `TRUSTED_PROXIES`, and the client behind trusted proxies.
+//!
+//! With one budget for all clients that a trusted proxy does not name, a hundred sign-ups would stop a shop's sign-ups for
+//! an hour. So their requests take turns at the budgets of many clients, which still bounds them, and the log warns the
+//! operator.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-use super::forwarded::{Hop, hops};
-use super::{ClientAddress, Name, unnamed};
+use super::forwarded::{Hop, Shape, hops};
+use super::{ClientAddress, Name};
+
+/// The number of budgets that unnamed clients share.
+const SHARES: u8 = 64;
+/// The shortest time between two warnings in the log.
+const QUIET: Duration = Duration::from_mins(10);
+
+static TURN: AtomicU8 = AtomicU8::new(0);
+static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The networks of proxies whose forwarding headers are trusted: a comma-separated list such as `10.0.0.0/8,::1`.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +48,7 @@ impl TrustedProxies {
             match hop {
                 Hop::Address(address) => nearest = address,
                 Hop::Pseudonym(name) => return ClientAddress(Name::Pseudonym(digest(nearest, &name))),
-                Hop::Unreadable(shape) => return unnamed::client(header, shape),
+                Hop::Unreadable(shape) => return unnamed(header, shape),
             }
             if !self.contain(nearest) {
                 break;
@@ -49,6 +63,37 @@ fn digest(proxy: IpAddr, name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (proxy, name).hash(&mut hasher);
     hasher.finish()
+}
+
+/// Returns the client of a request whose proxy names none.
+fn unnamed(header: &'static str, shape: Shape) -> ClientAddress {
+    let shape = <&str>::from(shape);
+    metrics::counter!("clients_unnamed_total", "header" => header, "shape" => shape).increment(1);
+    if is_time_to_warn() {
+        tracing::warn!(
+            header,
+            shape,
+            "a trusted proxy sends no valid client address; its requests share the limits of {SHARES} clients; see \
+             TRUSTED_PROXIES in --help"
+        );
+    }
+    ClientAddress(Name::Unnamed(TURN.fetch_add(1, Ordering::Relaxed) % SHARES))
+}
+
+fn is_time_to_warn() -> bool {
+    let Ok(mut last) = LAST_WARNING.lock() else { return false };
+    let due = last.is_none_or(|last| last.elapsed() > QUIET);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
+pub(crate) fn describe() {
+    metrics::describe_counter!(
+        "clients_unnamed_total",
+        "Requests whose trusted proxy names no readable client, by header and shape."
+    );
 }
 
 /// An entry of `TRUSTED_PROXIES` that is neither an address nor a network.

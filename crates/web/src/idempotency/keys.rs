@@ -35,7 +35,7 @@ pub async fn claim(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result
     let stored = insert(connection, first.values().map(|&index| keys[index])).await?;
     let claim = |(index, key): (usize, &&Key)| {
         let name = (key.operation.as_str(), key.value.as_str());
-        match stored.get(&(key.operation.clone(), key.value.clone())) {
+        match stored.get(&name_of(key)) {
             Some((fingerprint, _)) if fingerprint != &key.fingerprint => Claim::OtherBody,
             Some((_, Some(answer))) => Claim::Replay(answer.clone()),
             _ if first[&name] == index => Claim::New,
@@ -43,6 +43,10 @@ pub async fn claim(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result
         }
     };
     Ok(keys.iter().enumerate().map(claim).collect())
+}
+
+fn name_of(key: &Key) -> (String, String) {
+    (key.operation.clone(), key.value.clone())
 }
 
 type Stored = HashMap<(String, String), (Vec<u8>, Option<Answer>)>;
@@ -54,8 +58,7 @@ async fn insert(
     connection: &mut PgConnection,
     keys: impl Iterator<Item = &Key> + Clone,
 ) -> sqlx::Result<Stored> {
-    let operations: Vec<String> = keys.clone().map(|key| key.operation.clone()).collect();
-    let values: Vec<String> = keys.clone().map(|key| key.value.clone()).collect();
+    let (operations, values): (Vec<_>, Vec<_>) = keys.clone().map(name_of).unzip();
     let fingerprints: Vec<Vec<u8>> = keys.map(|key| key.fingerprint.to_vec()).collect();
     let rows = sqlx::query!(
         "INSERT INTO idempotency_keys AS held (operation, key, fingerprint)
@@ -79,8 +82,7 @@ async fn insert(
 
 /// Stores the answers of claimed keys; call it in the transaction that claimed them.
 pub async fn answer(connection: &mut PgConnection, answers: &[(&Key, &Answer)]) -> sqlx::Result<()> {
-    let operations: Vec<String> = answers.iter().map(|(key, _)| key.operation.clone()).collect();
-    let values: Vec<String> = answers.iter().map(|(key, _)| key.value.clone()).collect();
+    let (operations, values): (Vec<_>, Vec<_>) = answers.iter().map(|(key, _)| name_of(key)).unzip();
     let statuses: Vec<i16> = answers.iter().map(|(_, answer)| answer.status.cast_signed()).collect();
     let locations: Vec<Option<String>> = answers.iter().map(|(_, answer)| answer.location.clone()).collect();
     let bodies: Vec<Vec<u8>> = answers.iter().map(|(_, answer)| answer.body.clone()).collect();
@@ -104,8 +106,7 @@ pub async fn answer(connection: &mut PgConnection, answers: &[(&Key, &Answer)]) 
 /// Releases claimed keys whose request was refused, so that a client may repeat it; call it in the transaction that
 /// claimed them.
 pub async fn release(connection: &mut PgConnection, keys: &[&Key]) -> sqlx::Result<()> {
-    let operations: Vec<String> = keys.iter().map(|key| key.operation.clone()).collect();
-    let values: Vec<String> = keys.iter().map(|key| key.value.clone()).collect();
+    let (operations, values): (Vec<_>, Vec<_>) = keys.iter().map(|key| name_of(key)).unzip();
     sqlx::query!(
         "DELETE FROM idempotency_keys AS held USING unnest($1::text[], $2::text[]) AS given (operation, key)
          WHERE held.operation = given.operation AND held.key = given.key",

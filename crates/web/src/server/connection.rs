@@ -19,13 +19,14 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::Bounds;
+use super::bounds::Bounds;
 use super::head::Heads;
-use super::request::{self, Refused, Watched};
+use super::request::{self, Watched};
 use super::slots::{Activity, Slot};
 use super::stream::{GaveUp, Stream};
 use crate::Problem;
 use crate::client::Peer;
+use crate::middleware::Refused;
 
 /// A connection that was accepted and has a slot.
 pub(super) struct Connection {
@@ -107,7 +108,9 @@ impl Requests {
         mut request: hyper::Request<Incoming>,
     ) -> Result<Response, Infallible> {
         self.activity.waits();
-        let mut is_last = !request::has_known_length(request.headers()) || Instant::now() > self.until;
+        // The head of a chunked request does not say where the request ends.
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let mut is_last = is_chunked || Instant::now() > self.until;
         if let Err(problem) = self.check(&mut request) {
             is_last = true;
             request.extensions_mut().insert(Refused(problem));

@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::header::HOST;
 use axum::http::uri::{Authority, PathAndQuery};
 use axum::http::{HeaderMap, Method, Uri, Version};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
 use super::slots::Activity;
 use crate::Problem;
-
-/// The problem of a request that the server refuses; the middleware around all routes answers with it.
-#[derive(Debug, Clone)]
-pub(crate) struct Refused(pub(crate) Problem);
 
 /// Refuses requests that no correct client sends, and turns an absolute target into a path.
 pub(super) fn check(request: &mut hyper::Request<Incoming>) -> Result<(), Problem> {
@@ -49,11 +45,6 @@ fn host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
             sound.then_some(()).ok_or_else(|| Problem::bad_request("The Host header is not a valid host."))
         }
     }
-}
-
-/// Whether the head alone determines where the request ends.
-pub(super) fn has_known_length(headers: &HeaderMap) -> bool {
-    !headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// A request's body that reports when all of it has arrived.

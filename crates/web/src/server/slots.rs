@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Bounds;
+use super::bounds::Bounds;
 use crate::ClientAddress;
 
 /// The divisor of the slots that are freed at once (one in 16), so that a flood of connections does not search for

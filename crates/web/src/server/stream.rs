@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::Bounds;
+use super::bounds::Bounds;
 use super::head::Heads;
 use super::slots::Activity;
 
