@@ -2,14 +2,13 @@
 
 use crate::error::Result;
 use crate::topics::{self, Bounds};
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection};
 
 /// The position of a service in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The topic's name without the system's prefix.
     pub topic: String,
-    /// The partition's number.
     pub partition: i32,
     /// The offset of the next record to read; below 0 for the beginning of the log.
     pub next: i64,
@@ -106,16 +105,12 @@ pub async fn topics(database_url: &str) -> Result<Vec<String>> {
 pub async fn positions(database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Vec<Position>> {
     let mut connection = PgConnection::connect(database_url).await?;
     let rows =
-        sqlx::query("SELECT topic, partition, next_offset FROM broker.positions ORDER BY topic, partition");
-    let rows = rows.fetch_all(&mut connection).await?;
+        sqlx::query_as("SELECT topic, partition, next_offset FROM broker.positions ORDER BY topic, partition");
+    let rows: Vec<(String, i32, i64)> = rows.fetch_all(&mut connection).await?;
     connection.close().await?;
-    let rows: Vec<(String, i32, i64)> = rows
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-        .collect::<Result<_>>()?;
     let wanted: Vec<(String, i32)> =
         rows.iter().map(|(topic, partition, _)| (format!("{topic_prefix}{topic}"), *partition)).collect();
-    let logs = topics::bounds(brokers, wanted).await?;
+    let logs = topics::bounds(brokers, &wanted).await?;
     let position = |((topic, partition, next), log)| Position { topic, partition, next, log };
     Ok(rows.into_iter().zip(logs).map(position).collect())
 }

@@ -22,7 +22,7 @@ const BASICS: [&str; 11] = [
 const MAVEN: [&str; 4] = ["JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS", "M2_HOME"];
 
 /// Variables for every program.
-pub(crate) fn basics() -> Vec<(String, OsString)> {
+pub fn basics() -> Vec<(String, OsString)> {
     taken(&BASICS)
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn postgres() -> Vec<(String, OsString)> {
 
 /// Variables for Kafka and its tools: no Java options, UTF-8 file names and a fixed locale (under a Turkish one, Java writes
 /// `classic` in capitals with a dotted İ, which Kafka does not know).
-pub fn kafka() -> Vec<(String, OsString)> {
+pub(crate) fn kafka() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
 }
 

@@ -19,7 +19,6 @@ pub struct Guard {
     pub login: Login,
 }
 
-/// How clients log in.
 #[derive(Debug, Clone, Default)]
 pub enum Login {
     /// With a name and a password (PLAIN), without TLS.
@@ -38,6 +37,17 @@ pub struct Certificate {
     keystore: PathBuf,
     /// The authority's certificate (PEM), for clients.
     pub authority: PathBuf,
+}
+
+/// Returns the settings with which a client logs in as this user (PLAIN, without TLS).
+pub fn login_settings(user: &str, password: String) -> [(String, String); 4] {
+    [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT".to_owned()),
+        ("KAFKA_SASL_MECHANISM", "PLAIN".to_owned()),
+        ("KAFKA_SASL_USERNAME", user.to_owned()),
+        ("KAFKA_SASL_PASSWORD", password),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// The module that checks names and passwords in the clear, with its flag.
@@ -79,7 +89,7 @@ impl Certificate {
     /// Returns the properties of a listener with SCRAM over TLS.
     fn properties(&self) -> Result<String> {
         let keystore = self.keystore.to_str();
-        let keystore = keystore.ok_or_else(|| Error::Machine("a path is not valid Unicode".to_owned()))?;
+        let keystore = keystore.ok_or_else(|| Error::Failed("a path is not valid Unicode".to_owned()))?;
         Ok(format!(
             "listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
              listener.name.client.scram-sha-512.sasl.jaas.config=\
@@ -99,6 +109,8 @@ const TOKENS: &str = "listener.name.client.sasl.enabled.mechanisms=OAUTHBEARER\n
 impl Guard {
     /// The administrator's name.
     pub const ADMIN: &'static str = "admin";
+    /// The user that migrates all services.
+    pub const MIGRATOR: &'static str = "migrator";
 
     /// Returns the options of Kafka's `StorageTool` that create the users of SCRAM.
     pub(crate) fn format_options(&self) -> Vec<String> {
@@ -117,16 +129,6 @@ impl Guard {
             "broker.KafkaServer {{\n  {PLAIN} {admin}{users};\n}};\ncontroller.KafkaServer {{\n  {PLAIN} {admin};\n}};\n",
             admin = self.admin_options(),
             users = self.user_options(),
-        )
-    }
-
-    /// Returns the properties with which Kafka's own tools log in as the administrator (PLAIN, without TLS).
-    pub fn admin_properties(&self) -> String {
-        format!(
-            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
-             sasl.jaas.config={PLAIN} username=\"{}\" password=\"{}\";\n",
-            Self::ADMIN,
-            self.admin_password,
         )
     }
 

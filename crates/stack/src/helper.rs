@@ -1,7 +1,7 @@
 //! Runs a helper program to its end (Maven, `initdb`, a migration) and keeps its output for the error message.
 
 use crate::error::{During, Error, Result};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use tokio::process::Command;
 
 /// The number of output lines that the error message of a failed program shows.
@@ -9,21 +9,25 @@ const TAIL_LINES: usize = 25;
 
 /// Runs a command; an error contains the last lines of its output. Dropping the future kills the process.
 pub async fn run(what: &str, command: &mut Command) -> Result<()> {
+    output(what, command).await.map(drop)
+}
+
+/// Runs a command and returns its standard output.
+pub(crate) async fn output(what: &str, command: &mut Command) -> Result<String> {
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .during(|| format!("{what}: starting {}", command.as_std().get_program().display()))?;
+    let output = command.output().await;
+    let starting = || format!("{what}: starting {}", command.as_std().get_program().display());
+    successful(what, &output.during(starting)?)
+}
+
+/// Returns the standard output of a program that has ended; an error when it failed.
+pub(crate) fn successful(what: &str, output: &Output) -> Result<String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(());
+        return Ok(text);
     }
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Err(Error::Program {
-        program: what.to_owned(),
-        status: output.status.to_string(),
-        output: tail(&text, TAIL_LINES),
-    })
+    let all = text + &String::from_utf8_lossy(&output.stderr);
+    Err(Error::Failed(format!("{what} failed ({}):\n{}", output.status, tail(&all, TAIL_LINES))))
 }
 
 /// Returns the last `lines` lines of a text.

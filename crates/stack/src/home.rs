@@ -44,7 +44,7 @@ impl Home {
             ["CHECKOUT", "CARGO_MANIFEST_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
         let root = named.chain([program, built_in]).find_map(|place| checkout_above(&place));
-        let missing = || Error::Machine("the checkout of this program does not exist any more".to_owned());
+        let missing = || Error::Failed("the checkout of this program does not exist any more".to_owned());
         let root = root.ok_or_else(missing)?;
         let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
         let data = folder("STACK_DATA").unwrap_or_else(|| root.join(".data"));
@@ -60,7 +60,6 @@ impl Home {
         Self { data: self.root.join(".data"), ..self.clone() }
     }
 
-    /// The checkout.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -104,7 +103,7 @@ impl Home {
     /// Returns a path that the user of Postgres can reach: `dir` (within `.data/`) itself, else a substitute under
     /// `/var/tmp`. Creates the parent folders with a passable mode.
     pub fn reachable(&self, dir: &Path) -> Result<PathBuf> {
-        if crate::user::unprivileged()?.is_none() {
+        if crate::process::unprivileged()?.is_none() {
             return Ok(dir.to_path_buf());
         }
         let base =
@@ -125,7 +124,7 @@ impl Home {
         create_dir(&dir)?;
         let meta = fs::symlink_metadata(&dir).during(|| format!("looking at {}", dir.display()))?;
         if !meta.is_dir() || meta.uid() != 0 {
-            return Err(Error::Machine(format!("{} belongs to another user; remove it", dir.display())));
+            return Err(Error::Failed(format!("{} belongs to another user; remove it", dir.display())));
         }
         set_mode(&dir, PASSABLE)?;
         Ok(dir)
@@ -145,28 +144,25 @@ pub fn create_private_dir(dir: &Path) -> Result<()> {
 
 /// Closes the data folder to other users. When Postgres runs as another user, the folder stays passable.
 fn close(data: &Path) -> Result<()> {
-    let mode = if crate::user::unprivileged()?.is_some() { PASSABLE } else { 0o700 };
+    let mode = if crate::process::unprivileged()?.is_some() { PASSABLE } else { 0o700 };
     let meta = fs::metadata(data).during(|| format!("looking at {}", data.display()))?;
     if meta.permissions().mode() & 0o777 == mode { Ok(()) } else { set_mode(data, mode) }
 }
 
 /// Removes a folder and its contents if it exists.
 pub fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { what: format!("removing {}", dir.display()), source: error })
-        }
-        _ => Ok(()),
-    }
+    removed(dir, fs::remove_dir_all(dir))
 }
 
 /// Removes a file if it exists.
 pub fn remove_file(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { what: format!("removing {}", file.display()), source: error })
-        }
-        _ => Ok(()),
+    removed(file, fs::remove_file(file))
+}
+
+fn removed(path: &Path, result: std::io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.during(|| format!("removing {}", path.display())),
     }
 }
 

@@ -43,7 +43,7 @@ impl Ports {
             Ok(base) if BASES.contains(&base) => Self { base }.outside(&ephemeral()),
             _ => {
                 let (first, last) = (BASES.start(), BASES.end());
-                Err(Error::Machine(format!(
+                Err(Error::Failed(format!(
                     "PORT_BASE must be a number from {first} to {last}, not `{given}`"
                 )))
             }
@@ -59,7 +59,7 @@ impl Ports {
         // When the range covers every base, the default is no better.
         good.map_or(Ok(self), |good| {
             let (base, first, last) = (self.base, ephemeral.start(), ephemeral.end());
-            Err(Error::Machine(format!(
+            Err(Error::Failed(format!(
                 "PORT_BASE={base} needs port {port}, but this system uses {first} to {last} for outgoing connections; \
                  the nearest usable value: PORT_BASE={good}"
             )))
@@ -88,7 +88,6 @@ impl Ports {
         self.base + KAFKA + 2 * (node - 1)
     }
 
-    /// The port of a node's controller.
     pub fn controller(self, node: u16) -> u16 {
         self.base + CONTROLLER + 2 * (node - 1)
     }
@@ -98,7 +97,6 @@ impl Ports {
         self.base + CONTROL
     }
 
-    /// The port of Postgres.
     pub fn postgres(self) -> u16 {
         self.base + POSTGRES
     }
@@ -120,7 +118,9 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
                 continue;
             }
         };
-        return Err(Error::PortTaken { port, wanted_for: wanted_for.to_owned(), holder });
+        return Err(Error::Failed(format!(
+            "port {port}, needed for {wanted_for}, is taken by {holder}; stop that process, or move all ports with PORT_BASE"
+        )));
     }
     Ok(())
 }
@@ -133,14 +133,14 @@ pub fn free() -> Result<u16> {
     let last = if first > 12_000 { first.min(32_000) } else { 32_000 };
     for _ in 0..1000 {
         let random =
-            getrandom::u32().map_err(|error| Error::Machine(format!("no random numbers: {error}")))?;
+            getrandom::u32().map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
         let port = 10_000 + u16::try_from(random % u32::from(last - 10_000)).unwrap_or_default();
         if !given.contains(&port) && is_free(port) {
             given.push(port);
             return Ok(port);
         }
     }
-    Err(Error::Machine(format!("no free port between 10000 and {last}")))
+    Err(Error::Failed(format!("no free port between 10000 and {last}")))
 }
 
 /// Returns the range of ports that the system uses for outgoing connections.

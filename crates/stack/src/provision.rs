@@ -88,7 +88,7 @@ fn login(url: &str, user: &str, password: &str, database: &str) -> Result<String
     let mut url = parse(url)?;
     without_socket(&mut url);
     url.set_path(database);
-    let no_host = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
+    let no_host = |()| crate::Error::Failed("POSTGRES_URL names no host".to_owned());
     url.set_username(user).and_then(|()| url.set_password(Some(password))).map_err(no_host)?;
     Ok(url.into())
 }

@@ -1,12 +1,13 @@
 //! A service and its instances: the binary has the service's name, and environment variables hold all settings.
 
+use crate::acls::{self, Acl};
 use crate::daemon::Daemon;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::helper;
 use crate::home::Home;
 use crate::manual::Manual;
-use crate::process::Launch;
+use crate::process::{Launch, instance_name};
 use crate::provision::Access;
 use crate::ready::Ready;
 use std::ffi::OsString;
@@ -33,11 +34,9 @@ pub const OWN: [&str; 9] = [
 /// The common configuration of all instances of one service.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// The name of the service, of its folder and of its binary.
+    /// Also that of its folder and of its binary.
     pub name: String,
-    /// The URLs of the database.
     pub access: Access,
-    /// Kafka's bootstrap servers.
     pub brokers: String,
     /// Settings that override those in this process's environment.
     pub settings: Vec<(String, String)>,
@@ -55,7 +54,6 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The base URL of the API.
     pub fn url(self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }
@@ -65,7 +63,6 @@ impl Endpoints {
         [("LISTEN", format!("127.0.0.1:{}", self.http)), ("OPS_LISTEN", format!("127.0.0.1:{}", self.ops))]
     }
 
-    /// The base URL of health and metrics.
     pub fn ops_url(self) -> String {
         format!("http://127.0.0.1:{}", self.ops)
     }
@@ -78,12 +75,19 @@ impl Service {
         command.arg("migrate").args(options).env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
         let migration = tokio::time::timeout(MIGRATION_TIMEOUT, helper::run(&what, &mut command));
-        migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
+        migration.await.map_err(|_| Error::Failed(format!("{what} has not ended after two minutes")))?
     }
 
     /// Runs `SERVICE check`, which fails when the settings are invalid.
     pub async fn check(&self, home: &Home) -> Result<()> {
         helper::run(&format!("{} check", self.name), self.command(home).arg("check")).await
+    }
+
+    /// Runs `SERVICE acls`, and returns the rights that it prints.
+    pub async fn rights(&self, home: &Home, options: &[&str]) -> Result<Vec<Acl>> {
+        let mut command = self.command(home);
+        command.arg("acls").args(options);
+        acls::parse(&helper::output(&format!("{} acls", self.name), &mut command).await?)
     }
 
     /// Returns a command of the service (`redrive`, `rewind`, …) with its settings; the caller starts it.
@@ -116,13 +120,7 @@ impl Service {
         let mut environment = self.environment();
         environment.extend(endpoints.settings().map(|(name, value)| (name.to_owned(), value.into())));
         environment.extend(static_id.map(|(name, value)| (name, value.into())));
-        let launch = Launch {
-            program: home.binary(&self.name),
-            arguments: Vec::new(),
-            environment,
-            folder: None,
-            user: None,
-        };
+        let launch = Launch::new(home.binary(&self.name), Vec::new(), environment);
         let ready = Ready::Http(format!("{}/health/ready", endpoints.ops_url()));
         Daemon::new(name, run, launch, ready)
     }
@@ -140,11 +138,6 @@ impl Service {
         variables.push(("DATABASE_URL".to_owned(), (&self.access.database_url).into()));
         variables
     }
-}
-
-/// Returns the name of an instance and of its files.
-pub fn instance_name(service: &str, number: usize) -> String {
-    if number == 1 { service.to_owned() } else { format!("{service}-{number}") }
 }
 
 /// Waits until an instance consumes all its topics, at most for `limit`. An error is the last answer.

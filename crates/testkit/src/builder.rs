@@ -3,9 +3,9 @@
 use crate::system::{Member, System};
 use crate::users;
 use stack::manual::Manual;
-use stack::secrets::Secrets;
+use stack::secrets::{Secrets, hex};
 use stack::service::{self, Endpoints, Service};
-use stack::{Error, Home, Result, Scratch, Servers, helper, ports, provision, random};
+use stack::{Guard, Home, Result, Scratch, Servers, helper, login_settings, ports, provision};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -33,7 +33,7 @@ pub struct Builder {
 
 impl Builder {
     /// Uses these servers instead of the shared ones. On those of [`Servers::guarded`], each service connects as a user of its
-    /// own with the rights that `SERVICE acls` prints; the user [`MIGRATOR`](users::MIGRATOR) migrates.
+    /// own with the rights that `SERVICE acls` prints; the user [`Guard::MIGRATOR`] migrates.
     #[must_use]
     pub fn servers(mut self, servers: Arc<Servers>) -> Self {
         self.servers = Some(servers);
@@ -47,21 +47,18 @@ impl Builder {
         self
     }
 
-    /// Sets the number of instances of a service.
     #[must_use]
     pub fn instances(mut self, service: &str, count: usize) -> Self {
         self.instances.insert(service.to_owned(), count);
         self
     }
 
-    /// Sets the number of instances of each service.
     #[must_use]
     pub fn instances_of_all(mut self, count: usize) -> Self {
         self.instances_of_all = Some(count);
         self
     }
 
-    /// Sets an environment variable of one service.
     #[must_use]
     pub fn env(mut self, service: &str, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((Some(service.to_owned()), name.to_owned(), value.into()));
@@ -107,7 +104,7 @@ impl Builder {
             (None, true) => Servers::private().await?,
             (None, false) => Servers::shared().await?,
         };
-        let mark = random::hex(4)?;
+        let mark = hex(4)?;
         let mut secrets = Secrets::default();
         let mut system = System {
             database_prefix: format!("t_{mark}"),
@@ -175,7 +172,7 @@ impl Builder {
         let mut settings: HashMap<String, String> =
             usual.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if system.has_users() {
-            settings.extend(users::login(service));
+            settings.extend(login_settings(service, users::password(service)));
         }
         let own =
             self.settings.iter().filter(|(target, ..)| target.as_deref().is_none_or(|name| name == service));
@@ -192,13 +189,7 @@ impl Builder {
         }
         for (endpoints, daemon) in instances() {
             let joined = service::wait_consuming(*endpoints, JOINING).await;
-            joined.map_err(|last| Error::NotReady {
-                name: daemon.name().to_owned(),
-                seconds: JOINING.as_secs(),
-                last,
-                log: daemon.log(),
-                tail: daemon.log_tail(),
-            })?;
+            joined.map_err(|last| daemon.timed_out(JOINING, &last))?;
         }
         Ok(())
     }

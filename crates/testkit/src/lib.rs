@@ -4,15 +4,18 @@
 //! The processes and servers come from `stack`, as in `./scripts/up`. The library prints nothing, except the logs of a
 //! failed test.
 
+#![allow(missing_docs, reason = "no other repository uses this crate, and most names say enough")]
+
 mod backup;
 mod builder;
+pub mod cluster;
 mod system;
 pub mod topics;
 pub mod users;
 
 pub use builder::Builder;
 pub use stack::kafka::client as kafka_client;
-pub use stack::{Certificate, Daemon, Home, Login, Place, Scratch, Servers, ports};
+pub use stack::{Certificate, Daemon, Home, Login, Place, Plan, Scratch, Servers, ports};
 pub use system::System;
 
 use tokio::signal::unix::{SignalKind, signal};

@@ -5,7 +5,7 @@ use crate::backup;
 use crate::builder::Builder;
 use stack::backlog::{self, Look};
 use stack::service::{Endpoints, Service};
-use stack::{Daemon, Error, Home, Result, Scratch, Servers, provision, topics};
+use stack::{Daemon, During as _, Error, Home, Result, Scratch, Servers, provision, topics};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +42,6 @@ impl System {
         Self::builder().start().await
     }
 
-    /// Returns a builder for a system with other settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -52,12 +51,12 @@ impl System {
         self.members.iter().map(|member| member.service.name.as_str())
     }
 
-    /// The base URL of the first instance of a service.
+    /// The base URL of the first instance.
     pub fn url(&self, service: &str) -> String {
         self.endpoints(service, 1).url()
     }
 
-    /// The base URL of instance `number` (from 1) of a service.
+    /// The base URL of instance `number` (from 1).
     pub fn instance_url(&self, service: &str, number: usize) -> String {
         self.endpoints(service, number).url()
     }
@@ -72,7 +71,6 @@ impl System {
         self.instance(service, 1)
     }
 
-    /// Instance `number` (from 1) of a service.
     pub fn instance(&self, service: &str, number: usize) -> &Daemon {
         &self.member_instance(service, number).1
     }
@@ -98,12 +96,10 @@ impl System {
         private(self.servers.postgres())
     }
 
-    /// The operator's token.
     pub fn admin_token(&self) -> &str {
         &self.admin_token
     }
 
-    /// Kafka's bootstrap servers.
     pub fn brokers(&self) -> &str {
         self.servers.brokers()
     }
@@ -118,7 +114,6 @@ impl System {
         &self.topic_prefix
     }
 
-    /// The full name of a topic.
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.topic_prefix)
     }
@@ -171,7 +166,8 @@ impl System {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Error::NotIdle { seconds: IDLE_TIMEOUT.as_secs(), what: waiting(looked?) });
+                let (seconds, what) = (IDLE_TIMEOUT.as_secs(), waiting(looked?));
+                return Err(Error::Failed(format!("the system is not idle after {seconds} s: {what}")));
             }
             // A server that is just restarting may refuse a query.
             before = looked.ok();
@@ -192,7 +188,7 @@ impl System {
         self.leave_queues.store(true, Ordering::Relaxed);
     }
 
-    fn member(&self, service: &str) -> &Member {
+    pub(crate) fn member(&self, service: &str) -> &Member {
         let found = self.members.iter().find(|member| member.service.name == service);
         found.unwrap_or_else(|| panic!("this system has no service `{service}`"))
     }
@@ -267,11 +263,9 @@ fn finish<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> 
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime
-                .map_err(|source| Error::Io { what: "starting a runtime".to_owned(), source })?
-                .block_on(future)
+            runtime.during(|| "starting a runtime".to_owned())?.block_on(future)
         });
-        thread.join().unwrap_or_else(|_| Err(Error::Machine("the cleanup of a system panicked".to_owned())))
+        thread.join().unwrap_or_else(|_| Err(Error::Failed("the cleanup of a system panicked".to_owned())))
     })
 }
 

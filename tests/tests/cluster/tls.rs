@@ -16,7 +16,7 @@ fn with_tls(servers: &Arc<Servers>, authority: &Path) -> Builder {
 async fn servers(folder: &Scratch, is_expired: bool) -> (Arc<Servers>, Certificate) {
     let certificate = Certificate::create(folder.dir(), is_expired).await.unwrap();
     let servers =
-        Servers::guarded_with(users::all(&[]).unwrap(), Login::Scram(certificate.clone())).await.unwrap();
+        Servers::guarded(users::all(&[]).unwrap(), Login::Scram(certificate.clone())).await.unwrap();
     (servers, certificate)
 }
 

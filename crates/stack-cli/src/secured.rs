@@ -1,15 +1,12 @@
 //! The users of a Kafka that `up --secure` or the profile `secure` of docker-compose.yml started, and their rights.
 
-use std::collections::BTreeMap;
-
 use crate::local::{Local, secrets};
-use stack::{Error, Guard, Home, Login, acls, home, kafka};
+use crate::tool_properties;
+use stack::{Guard, Home, Login, acls, home, kafka, login_settings};
+use std::collections::BTreeMap;
 
 /// The file with which Kafka's own tools log in as the administrator.
 pub(crate) const ADMIN_PROPERTIES: &str = "kafka-admin.properties";
-
-/// The user that migrates.
-const MIGRATOR: &str = "migrator";
 
 impl Local {
     /// Returns the users of this system's Kafka; `None` when it has no users.
@@ -18,7 +15,7 @@ impl Local {
             return Ok(None);
         }
         let mut users = Vec::new();
-        for name in home.services()?.into_iter().chain([MIGRATOR.to_owned()]) {
+        for name in home.services()?.into_iter().chain([Guard::MIGRATOR.to_owned()]) {
             let password = password(home, &name)?;
             users.push((name, password));
         }
@@ -35,13 +32,7 @@ impl Local {
         if !self.secure {
             return Ok(Vec::new());
         }
-        let settings = [
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT".to_owned()),
-            ("KAFKA_SASL_MECHANISM", "PLAIN".to_owned()),
-            ("KAFKA_SASL_USERNAME", user.to_owned()),
-            ("KAFKA_SASL_PASSWORD", password(home, user)?),
-        ];
-        Ok(settings.map(|(name, value)| (name.to_owned(), value)).to_vec())
+        Ok(login_settings(user, password(home, user)?).to_vec())
     }
 
     /// Lets the clients of this process log in as the administrator, or as the settings of `up` say.
@@ -51,13 +42,12 @@ impl Local {
             variables.extend(kafka::environment_variables());
             variables.extend(self.settings.clone());
         }
-        kafka::connect_with(kafka::connection(variables.into_iter())?);
-        Ok(())
+        Ok(kafka::connect_with(variables.into_iter())?)
     }
 
     /// Returns the settings of a service's `migrate`.
     pub(crate) fn migrator(&self, home: &Home) -> anyhow::Result<Vec<(String, String)>> {
-        self.login(home, MIGRATOR)
+        self.login(home, Guard::MIGRATOR)
     }
 
     /// Grants each service's user, and the migrator, the rights that `SERVICE acls` prints. Writes the administrator's
@@ -67,17 +57,14 @@ impl Local {
         let brokers = self.brokers();
         let broker = brokers.split(',').next().unwrap_or_default();
         for name in home.services()? {
-            for more in [&["--user", name.as_str()][..], &["--migrate", "--user", MIGRATOR]] {
-                let output = self.service(home, &name)?.command(home).arg("acls").args(more).output().await?;
-                if !output.status.success() {
-                    let text = String::from_utf8_lossy(&output.stderr);
-                    return Err(Error::Machine(format!("{name} acls: {}", text.trim())).into());
-                }
-                let rights = acls::parse(&String::from_utf8_lossy(&output.stdout))?;
+            let service = self.service(home, &name)?;
+            for more in [&["--user", name.as_str()][..], &["--migrate", "--user", Guard::MIGRATOR]] {
+                let rights = service.rights(home, more).await?;
                 acls::create(broker, Some((Guard::ADMIN, &guard.admin_password)), &rights).await?;
             }
         }
-        Ok(home::write_private(&home.data(ADMIN_PROPERTIES), &guard.admin_properties())?)
+        let properties = tool_properties::of_this_process()?.unwrap_or_default();
+        Ok(home::write_private(&home.data(ADMIN_PROPERTIES), &properties)?)
     }
 }
 

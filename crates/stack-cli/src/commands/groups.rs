@@ -3,7 +3,6 @@
 
 use crate::local::Local;
 use crate::screen::{Palette, complain, print};
-use rdkafka::consumer::BaseConsumer;
 use stack::backlog::{self, Position};
 use stack::{Home, kafka};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,16 +65,13 @@ async fn show(
 type Members = BTreeMap<(String, i32), String>;
 
 async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
-    let (brokers, group) = (local.brokers(), group.to_owned());
-    let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
-        let mut members = Members::new();
-        for member in groups::members(&consumer, &group, TIMEOUT)? {
-            members.extend(member.assigned.into_iter().map(|partition| (partition, member.name.clone())));
-        }
-        anyhow::Ok(members)
-    });
-    asking.await?
+    let group = group.to_owned();
+    let asking = kafka::ask(&local.brokers(), move |consumer| Ok(groups::members(consumer, &group, TIMEOUT)?));
+    let mut members = Members::new();
+    for member in asking.await? {
+        members.extend(member.assigned.into_iter().map(|partition| (partition, member.name.clone())));
+    }
+    Ok(members)
 }
 
 fn rows(positions: Vec<Position>, members: &Members, prefix: &str) -> Rows {

@@ -1,7 +1,7 @@
 //! The trial order: placed, followed to its mail, and cancelled. The order's state shows which service holds it.
 
 use super::{Doctor, fine, shortened};
-use reqwest::header::AUTHORIZATION;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -67,8 +67,7 @@ impl Doctor {
     /// Cancels the trial order, so that neither money nor stock remains bound.
     async fn cancel(&mut self, placed: &Value) -> anyhow::Result<()> {
         let url = format!("{}/orders/{}/cancel", self.url("order")?, text(&placed["id"]));
-        let token = format!("Bearer {}", text(&placed["cancel_token"]));
-        let answer = self.client.post(&url).header(AUTHORIZATION, token).send().await?;
+        let answer = self.client.post(&url).bearer_auth(text(&placed["cancel_token"])).send().await?;
         if !answer.status().is_success() {
             self.wrong(format_args!("the trial order could not be cancelled: {}", answer.status()));
             return Ok(());
@@ -105,16 +104,9 @@ impl Doctor {
     }
 
     async fn look(&self, id: &str) -> anyhow::Result<Progress> {
-        let order = self.client.get(format!("{}/orders/{id}", self.url("order")?)).send().await;
-        let order = match order {
-            Ok(answer) => answer.json().await.unwrap_or_default(),
-            Err(_) => Value::Null,
-        };
+        let order = answer(self.client.get(format!("{}/orders/{id}", self.url("order")?))).await;
         let mails = format!("{}/notifications?order_id={id}", self.url("notification")?);
-        let mails: Value = match self.client.get(mails).bearer_auth(&self.token).send().await {
-            Ok(answer) => answer.json().await.unwrap_or_default(),
-            Err(_) => Value::Null,
-        };
+        let mails = answer(self.client.get(mails).bearer_auth(&self.token)).await;
         let rows = mails["items"].as_array().cloned().unwrap_or_default();
         Ok(Progress { order, mailed: !rows.is_empty() && rows.iter().all(|row| row["status"] == "sent") })
     }
@@ -143,6 +135,14 @@ impl Doctor {
              ./scripts/run order reconcile --dry-run when a record may be lost"
         ));
         Ok(())
+    }
+}
+
+/// Returns the JSON with which a service answers; null when there is none.
+async fn answer(request: RequestBuilder) -> Value {
+    match request.send().await {
+        Ok(answer) => answer.json().await.unwrap_or_default(),
+        Err(_) => Value::Null,
     }
 }
 

@@ -1,11 +1,12 @@
 //! The output of `up` once everything is ready: the merged logs of the services, and a line for each process that ends.
 
 use crate::chronology::in_order;
+use crate::commands::buttons;
 use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, say};
-use stack::process::{self, Process};
-use stack::{Daemon, Home, buttons, running};
+use stack::process::{self, Process, service_of};
+use stack::{Daemon, Home, running};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(crate) async fn logs_and_exits(home: &Home, daemons: Vec<Daemon>) -> anyhow:
             say(labelled(&palette, &name, &line));
         }
         for (name, how) in watch.ended() {
-            let service = name.split_once('-').map_or(name.as_str(), |(service, _)| service);
+            let service = service_of(&name);
             let command = if service == buttons::NAME { "up" } else { &format!("start {service}") };
             say(format_args!("{name} {how}; ./scripts/{command}"));
         }
@@ -31,7 +32,7 @@ pub(crate) async fn logs_and_exits(home: &Home, daemons: Vec<Daemon>) -> anyhow:
 /// Labels a log line with the name of its service. A pretty line already has the name after the time: the name is
 /// coloured, or the whole text when the line is a message to a customer. Other lines get a prefix: `order        | …`.
 pub(crate) fn labelled(palette: &Palette, name: &str, line: &str) -> String {
-    let service = name.split_once('-').map_or(name, |(service, _)| service);
+    let service = service_of(name);
     if line.starts_with(' ') {
         return palette.paint_bold(name, line);
     }

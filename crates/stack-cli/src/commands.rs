@@ -10,6 +10,5 @@ pub(crate) mod kafka_users;
 pub(crate) mod logs;
 pub(crate) mod provision;
 pub(crate) mod run;
-pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod with_servers;

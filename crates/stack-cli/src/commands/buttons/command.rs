@@ -102,11 +102,8 @@ fn known<'a>(home: &Home, name: &'a str) -> anyhow::Result<&'a str> {
 
 /// Returns the number of the last running instance of a service.
 fn instances(running: &[String], service: &str) -> u16 {
-    let number = |name: &String| match name.strip_prefix(service)? {
-        "" => Some(1),
-        rest => rest.strip_prefix('-')?.parse().ok(),
-    };
-    running.iter().filter_map(number).max().unwrap_or(0)
+    let numbers = running.iter().filter_map(|name| process::instance_number(name, service));
+    numbers.max().and_then(|number| u16::try_from(number).ok()).unwrap_or(0)
 }
 
 async fn program(arguments: &[String]) -> anyhow::Result<String> {

@@ -13,11 +13,20 @@ use axum::{Json, Router};
 use command::{Asked, Command};
 use serde::Serialize;
 use serde_json::json;
-use stack::{Home, running};
+use stack::process::Launch;
+use stack::ready::Ready;
+use stack::{Daemon, Home, environment, running};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq as _;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The name of the process: this program itself, which serves `stack buttons` until it is stopped.
+pub(crate) const NAME: &str = "buttons";
+
+/// The variables that say where the system of this checkout is, and those of Java, which it may start.
+const PLACES: [&str; 5] = ["CHECKOUT", "STACK_DATA", "JAVA_HOME", "MAVEN_OPTS", "M2_HOME"];
 
 /// The number of commands whose output is kept.
 const KEPT: usize = 20;
@@ -40,6 +49,15 @@ struct Done {
     typed: String,
     /// Its output; null while it runs.
     output: Option<String>,
+}
+
+/// Returns the daemon, which answers on this port of the loopback address.
+pub(crate) fn daemon(port: u16, run: &Path) -> anyhow::Result<Daemon> {
+    let mut environment = environment::basics();
+    let place = |name: &str| Some((name.to_owned(), std::env::var_os(name)?));
+    environment.extend(PLACES.into_iter().filter_map(place));
+    let launch = Launch::new(std::env::current_exe()?, vec![NAME.into()], environment);
+    Ok(Daemon::new(NAME, run, launch, Ready::Http(format!("http://127.0.0.1:{port}/live"))))
 }
 
 pub(crate) async fn run() -> anyhow::Result<()> {

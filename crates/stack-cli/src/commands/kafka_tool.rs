@@ -4,10 +4,9 @@ use crate::local::Local;
 use crate::screen::complain;
 use crate::secured::ADMIN_PROPERTIES;
 use crate::tool_properties;
-use stack::{Home, environment, home, java, kafka, maven};
+use stack::{Home, home, kafka, maven};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The main class of each tool, by the name of Kafka's script without `kafka-` and `.sh`.
 const TOOLS: [(&str, &str); 21] = [
@@ -55,10 +54,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         anyhow::bail!("there is no tool `{}`; the tools are {}", arguments.tool, names.join(", "));
     };
     let installed = maven::install(&home, |what| complain(what)).await?;
-    let mut command = Command::new(java::find()?);
-    command.env_clear().envs(environment::kafka());
-    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
-    command.arg(installed.kafka.join("*")).arg(class);
+    let mut command = kafka::tool(&installed, class)?;
     let needs_no_address =
         arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
     if !needs_no_address && !WITHOUT_SERVER.contains(&name) {
@@ -69,7 +65,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             command.args(login(&home, &local)?.iter().flat_map(|file| [Path::new("--command-config"), file]));
         }
     }
-    Err(command.args(&arguments.arguments).exec().into())
+    Err(command.as_std_mut().args(&arguments.arguments).exec().into())
 }
 
 /// Returns the file with which a tool logs in; `None`: this Kafka asks for no login.
@@ -77,7 +73,7 @@ fn login(home: &Home, local: &Local) -> anyhow::Result<Option<PathBuf>> {
     if local.secure {
         return Ok(Some(home.data(ADMIN_PROPERTIES)));
     }
-    let Some(properties) = tool_properties::of(&kafka::client(&local.brokers()))? else { return Ok(None) };
+    let Some(properties) = tool_properties::of_this_process()? else { return Ok(None) };
     let file = home.data("kafka-client.properties");
     home::write_private(&file, &properties)?;
     Ok(Some(file))

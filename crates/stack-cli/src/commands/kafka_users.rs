@@ -3,6 +3,7 @@
 
 use crate::local::Local;
 use crate::secured::ADMIN_PROPERTIES;
+use crate::tool_properties;
 use stack::{Home, home};
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,12 +17,15 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
-    let Some(guard) = Local::from_env(&home)?.guard(&home)? else {
+    let local = Local::from_env(&home)?;
+    let Some(guard) = local.guard(&home)? else {
         anyhow::bail!(
             "SECURE is not set to true, as in compose/secure.env: run COMPOSE_PROFILES=secure docker compose up"
         );
     };
-    for (name, text) in [("jaas.conf", guard.jaas()), (ADMIN_PROPERTIES, guard.admin_properties())] {
+    local.connect(&home)?;
+    let properties = tool_properties::of_this_process()?.unwrap_or_default();
+    for (name, text) in [("jaas.conf", guard.jaas()), (ADMIN_PROPERTIES, properties)] {
         let file = arguments.folder.join(name);
         home::write_private(&file, &text)?;
         // Kafka runs as another user, who is a member of this program's group.

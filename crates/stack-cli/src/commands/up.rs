@@ -1,11 +1,12 @@
 //! `up`: starts the servers, applies the migrations, starts the services, creates the sample catalogue; then shows the
 //! logs until Ctrl-C.
 
+use crate::commands::buttons;
 use crate::local::{self, Local, run_dir};
 use crate::screen::{Step, say};
 use crate::{env_file, follow, lock, prepare, seed, tour};
 use stack::ports::NODES;
-use stack::{Daemon, Home, buttons, home, running};
+use stack::{Daemon, Home, home, running};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,9 @@
 use crate::local::{Local, NOTHING_RUNS, run_dir};
 use crate::lock;
 use crate::screen::say;
-use stack::service::{Endpoints, instance_name};
-use stack::{Daemon, Home, maven, ports, process, running};
+use stack::process::{instance_name, instance_number};
+use stack::service::Endpoints;
+use stack::{Daemon, Home, kafka, maven, ports, process, running};
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,7 @@ async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<
     ports::require_free(port, name)?;
     let installed = maven::install(home, |what| say(what)).await?;
     let daemon = match node {
-        Some(id) => local.kafka(home, &installed, id).await?,
+        Some(id) => kafka::prepare(&installed, &local.kafka_node(home, id)?).await?,
         None => local.postgres(home, &installed).await?,
     };
     started(&daemon, &format!("127.0.0.1:{port}")).await
@@ -172,12 +173,6 @@ fn target(home: &Home, arguments: &Arguments) -> anyhow::Result<Target> {
         return Ok(Target::Instance(service.clone(), number));
     }
     anyhow::bail!("there is no `{name}`; the names are {}, kafka, postgres", services.join(", "))
-}
-
-/// Returns the number of an instance: `payment` → 1, `payment-3` → 3.
-fn instance_number(name: &str, service: &str) -> Option<usize> {
-    let rest = name.strip_prefix(service)?;
-    if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 0) }
 }
 
 /// Returns the names of all processes that have a log.

@@ -1,12 +1,18 @@
 //! The connection to a given Kafka as properties of Kafka's own tools, which are Java programs.
 
 use rdkafka::ClientConfig;
+use stack::kafka;
 
 const ITS_OWN: &str = "write a properties file for Kafka's tools, and name it with --command-config FILE";
 
+/// Returns the properties with which the clients of this process connect (see [`of`]).
+pub(crate) fn of_this_process() -> anyhow::Result<Option<String>> {
+    of(&kafka::client(""))
+}
+
 /// Converts the settings of a client; `None` when this Kafka asks for no login and no TLS. Fails for settings that have no such
 /// form.
-pub(crate) fn of(client: &ClientConfig) -> anyhow::Result<Option<String>> {
+fn of(client: &ClientConfig) -> anyhow::Result<Option<String>> {
     let get = |name: &str| client.get(name).unwrap_or_default();
     let protocol = get("security.protocol").to_uppercase();
     if protocol.is_empty() || protocol == "PLAINTEXT" {

@@ -16,14 +16,15 @@ mod tour;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    buttons, control, doctor, events, groups, kafka_tool, kafka_users, logs, provision, run, token, up,
-    with_servers,
+    buttons, control, doctor, events, groups, kafka_tool, kafka_users, logs, provision, run, up, with_servers,
 };
+use local::Local;
 use nix::sys::stat::{Mode, umask};
+use stack::Home;
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
-#[command(about, version)]
+#[command(name = "stack", about, version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -117,7 +118,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Groups => return groups::run().await,
         Command::Doctor(arguments) => return doctor::run(&arguments).await,
         Command::Logs(arguments) => logs::run(&arguments).await?,
-        Command::Token => token::run()?,
+        Command::Token => token()?,
         Command::Kafka(arguments) => kafka_tool::run(&arguments).await?,
         Command::Run(arguments) => run::run(&arguments)?,
         Command::KafkaUsers(arguments) => kafka_users::run(&arguments)?,
@@ -126,4 +127,11 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::WithServers(arguments) => return with_servers::run(&arguments).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints only the operator's token, for `$(./scripts/token)`.
+fn token() -> anyhow::Result<()> {
+    let home = Home::find()?;
+    screen::print(Local::load(&home)?.admin_token(&home)?);
+    Ok(())
 }

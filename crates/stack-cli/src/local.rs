@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use stack::manual::Manual;
 use stack::ports::Ports;
+use stack::process::instance_name;
 use stack::secrets::Secrets;
 use stack::service::{Endpoints, Service};
 use stack::{Daemon, Home, home, kafka, maven, postgres, provision, running, service};
@@ -215,28 +216,19 @@ impl Local {
         given.map_or_else(|| Ok(secrets(home)?.get("ADMIN_TOKEN")?), Ok)
     }
 
-    /// Prepares a node of the private Kafka.
-    pub(crate) async fn kafka(
-        &self,
-        home: &Home,
-        installed: &maven::Installed,
-        id: u16,
-    ) -> anyhow::Result<Daemon> {
-        let member = kafka::Member {
+    /// Returns the settings of a node of the private Kafka.
+    pub(crate) fn kafka_node(&self, home: &Home, id: u16) -> anyhow::Result<kafka::Settings> {
+        Ok(kafka::Settings {
             id: usize::from(id),
-            controllers: self.node_ids().map(|id| self.ports.controller(id)).collect(),
-            cluster_id: secrets(home)?.get("kafka cluster")?,
-        };
-        let settings = kafka::Settings {
             port: self.ports.kafka(id),
             advertised_port: self.ports.kafka(id),
             controller_port: self.ports.controller(id),
-            data: home.data(&service::instance_name("kafka", usize::from(id))),
-            run: &run_dir(home),
-            member: (self.nodes > 1).then_some(member),
+            controllers: self.node_ids().map(|id| self.ports.controller(id)).collect(),
+            cluster_id: secrets(home)?.get("kafka cluster")?,
+            data: home.data(&instance_name("kafka", usize::from(id))),
+            run: run_dir(home),
             guard: self.guard(home)?,
-        };
-        Ok(kafka::prepare(installed, &settings).await?)
+        })
     }
 
     /// Prepares the private Postgres.

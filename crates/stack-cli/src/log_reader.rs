@@ -89,9 +89,7 @@ impl LogReader {
 
     fn is_wanted(&self, path: &Path) -> bool {
         let name = stem(path);
-        let of = |service: &str| {
-            name == *service || name.strip_prefix(service).is_some_and(|rest| rest.starts_with('-'))
-        };
+        let of = |service: &str| process::instance_number(&name, service).is_some();
         path.extension().is_some_and(|extension| extension == "log")
             && self.only.as_deref().map_or_else(|| !process::is_server(&name), of)
     }

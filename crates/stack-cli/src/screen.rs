@@ -1,5 +1,6 @@
 //! The output of the commands: lines, one colour per service on a terminal, and steps with their duration.
 
+use stack::process::service_of;
 use std::fmt::Display;
 use std::time::Instant;
 
@@ -44,8 +45,7 @@ impl Palette {
     }
 
     fn painted(&self, weight: &str, name: &str, text: impl Display) -> String {
-        let base = name.split_once('-').map_or(name, |(service, _)| service);
-        let place = self.services.iter().position(|service| service == base || service == name);
+        let place = self.services.iter().position(|service| service == service_of(name));
         match place {
             Some(place) if self.on => {
                 format!("\x1b[{weight}{}m{text}\x1b[0m", COLOURS[place % COLOURS.len()])

@@ -3,7 +3,8 @@
 use crate::local::{Local, run_dir, secrets};
 use crate::screen::{Step, say};
 use stack::ready::Ready;
-use stack::service::{self, wait_consuming};
+use stack::process::instance_name;
+use stack::service::wait_consuming;
 use stack::{Daemon, Home, home, kafka, maven, ports, provision, topics};
 use std::time::Duration;
 
@@ -54,18 +55,10 @@ pub(crate) async fn servers(home: &Home, local: &Local) -> anyhow::Result<Vec<Da
     let installed = maven::install(home, |what| say(format_args!("  … {what}"))).await?;
     let kafka = async {
         let step = Step::begin("starting Kafka");
-        let mut daemons = Vec::new();
-        // All at once, because each node waits for a majority.
-        for node in local.node_ids() {
-            let daemon = local.kafka(home, &installed, node).await?;
-            daemon.spawn()?;
-            daemons.push(daemon);
-        }
-        for daemon in &daemons {
-            daemon.wait_ready().await?;
-        }
-        kafka::wait_for_brokers(&local.brokers(), daemons.len()).await?;
-        step.done(format_args!("Kafka is ready on {}", local.brokers()));
+        let nodes = local.node_ids().map(|id| local.kafka_node(home, id));
+        let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
+        let (brokers, daemons) = kafka::start(&installed, &nodes).await?;
+        step.done(format_args!("Kafka is ready on {brokers}"));
         anyhow::Ok(daemons)
     };
     let postgres = async {
@@ -119,7 +112,7 @@ pub(crate) fn delete_data(home: &Home, local: &Local) -> anyhow::Result<()> {
     say("  … deleting the data of earlier runs");
     if local.given_brokers.is_none() {
         for node in 1..=ports::NODES {
-            home::remove_dir(&home.data(&service::instance_name("kafka", usize::from(node))))?;
+            home::remove_dir(&home.data(&instance_name("kafka", usize::from(node))))?;
         }
     }
     // With an external Kafka, the private Postgres is needed first: it knows which topics belong to this system.
