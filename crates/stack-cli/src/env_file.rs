@@ -1,34 +1,30 @@
 //! `.data/env`: the addresses and secrets of the running system for other tools: `. .data/env; kcat -b $KAFKA_BROKERS`.
 
-use crate::local::{Local, secrets};
-use stack::{Home, home};
+use crate::local::Local;
+use stack::{Guard, home};
 use std::fmt::Write as _;
 
 /// Writes the file, readable by its owner only. The variables are not exported: a later `up` in the same shell must not
 /// mistake them for external servers.
-pub(crate) fn write(home: &Home, local: &Local) -> anyhow::Result<()> {
-    let token_key = local.settings.get("TOKEN_KEY").cloned();
+pub(crate) fn write(local: &Local) -> anyhow::Result<()> {
     let mut variables = vec![
         ("KAFKA_BROKERS".to_owned(), local.brokers()),
         ("TOPIC_PREFIX".to_owned(), local.topic_prefix.clone()),
-        ("POSTGRES_URL".to_owned(), local.postgres_url(home)?),
-        ("ADMIN_TOKEN".to_owned(), local.admin_token(home)?),
-        (
-            "TOKEN_KEY".to_owned(),
-            token_key.map_or_else(|| secrets(home)?.get("TOKEN_KEY").map_err(Into::into), anyhow::Ok)?,
-        ),
+        ("POSTGRES_URL".to_owned(), local.postgres_url()?),
+        ("ADMIN_TOKEN".to_owned(), local.secret("ADMIN_TOKEN")?),
+        ("TOKEN_KEY".to_owned(), local.secret("TOKEN_KEY")?),
     ];
-    variables.extend(local.login(home, stack::Guard::ADMIN)?);
-    for name in home.services()? {
+    variables.extend(local.login(Guard::ADMIN)?);
+    for name in local.home.services()? {
         let upper = name.to_uppercase();
-        variables.push((format!("{upper}_DATABASE_URL"), local.service(home, &name)?.access.database_url));
-        variables.push((format!("{upper}_URL"), local.endpoints(home, &name)?.url()));
+        variables.push((format!("{upper}_DATABASE_URL"), local.service(&name)?.access.database_url));
+        variables.push((format!("{upper}_URL"), local.endpoints(&name)?.url()));
     }
     let mut text = String::new();
     for (name, value) in variables {
         _ = writeln!(text, "{name}={}", quoted(&value));
     }
-    Ok(home::write_private(&home.data("env"), &text)?)
+    Ok(home::write_private(&local.home.data("env"), &text)?)
 }
 
 /// Quotes a value so that a shell reads it as one word.

@@ -2,7 +2,6 @@
 
 use crate::chronology::in_order;
 use crate::commands::buttons;
-use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, say};
 use stack::process::{self, Process, service_of};
@@ -13,7 +12,7 @@ use std::time::Duration;
 /// Prints log lines and process exits until the future is dropped.
 pub(crate) async fn logs_and_exits(home: &Home, daemons: Vec<Daemon>) -> anyhow::Result<()> {
     let palette = Palette::new(home.services()?);
-    let mut logs = LogReader::from_now_on(&run_dir(home));
+    let mut logs = LogReader::from_now_on(&home.run());
     let mut watch = Watch::new(home, daemons);
     loop {
         let lines = logs.new_lines();
@@ -56,23 +55,16 @@ struct Watch {
 impl Watch {
     fn new(home: &Home, daemons: Vec<Daemon>) -> Self {
         let daemons = daemons.into_iter().map(|daemon| (daemon.name().to_owned(), daemon)).collect();
-        Self { dir: run_dir(home), daemons, others: BTreeMap::new() }
+        Self { dir: home.run(), daemons, others: BTreeMap::new() }
     }
 
     /// Returns the names of the processes that ended since the last call, and how they ended.
     fn ended(&mut self) -> Vec<(String, String)> {
         let names = process::names(&self.dir);
-        let mut ended = Vec::new();
-        self.daemons.retain(|name, daemon| {
-            let Some(how) = daemon.end() else { return true };
-            ended.push((name.clone(), how));
-            false
-        });
-        self.others.retain(|name, process| {
-            let Some(how) = process.end() else { return true };
-            ended.push((name.clone(), how));
-            false
-        });
+        let daemons = self.daemons.extract_if(.., |_, daemon| daemon.end().is_some());
+        let mut ended: Vec<_> = daemons.filter_map(|(name, daemon)| Some((name, daemon.end()?))).collect();
+        let others = self.others.extract_if(.., |_, process| process.end().is_some());
+        ended.extend(others.filter_map(|(name, mut process)| Some((name, process.end()?))));
         // A process that runs again needs no hint.
         ended.retain(|(name, _)| !running::is_running(&self.dir, name));
         for name in names {

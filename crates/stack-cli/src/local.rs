@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use stack::manual::Manual;
 use stack::ports::Ports;
-use stack::process::instance_name;
+use stack::process::{instance_name, instance_number};
 use stack::secrets::Secrets;
 use stack::service::{Endpoints, Service};
 use stack::{Daemon, Home, home, kafka, maven, postgres, provision, running, service};
@@ -24,6 +24,8 @@ const LOGIN: [&str; 3] = ["KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_"];
 /// The configuration of the system, which `up` stores for later commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Local {
+    #[serde(skip)]
+    pub(crate) home: Home,
     pub(crate) ports: Ports,
     /// `KAFKA_BROKERS`; when set, there is no private Kafka.
     pub(crate) given_brokers: Option<String>,
@@ -42,7 +44,8 @@ pub(crate) struct Local {
 
 impl Local {
     /// Reads the configuration from the environment.
-    pub(crate) fn from_env(home: &Home) -> anyhow::Result<Self> {
+    pub(crate) fn from_env() -> anyhow::Result<Self> {
+        let home = Home::find()?;
         let given = |name| program::variable(name)?.into_string().ok();
         let mut local = Self {
             ports: Ports::from_env()?,
@@ -53,11 +56,12 @@ impl Local {
             // The profile `secure` of docker-compose.yml sets the variable; for processes, the option of `up` decides.
             secure: home.is_container() && given("SECURE").is_some_and(|value| value == "true"),
             settings: BTreeMap::new(),
+            home,
         };
         // The shell exported the `.data/env` of an earlier run: the variables name our own private servers.
-        if let Ok(before) = Self::read(home)
+        if let Ok(before) = Self::read(local.home.clone())
             && before.given_postgres.is_none()
-            && local.given_postgres == Some(before.postgres_url(home)?)
+            && local.given_postgres == Some(before.postgres_url()?)
         {
             local.given_postgres = None;
             local
@@ -68,21 +72,21 @@ impl Local {
     }
 
     /// Loads the configuration that the last `up` stored, and lets the clients of this process connect to its Kafka.
-    pub(crate) fn load(home: &Home) -> anyhow::Result<Self> {
-        let local = Self::read(home)?;
-        local.connect(home)?;
+    pub(crate) fn load() -> anyhow::Result<Self> {
+        let local = Self::read(Home::find()?)?;
+        local.connect()?;
         Ok(local)
     }
 
     /// Reads the configuration that the last `up` stored.
-    pub(crate) fn read(home: &Home) -> anyhow::Result<Self> {
+    pub(crate) fn read(home: Home) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(home.data("local.json"));
         let text = text.map_err(|_| anyhow::anyhow!(NOTHING_RUNS))?;
-        Ok(serde_json::from_str(&text)?)
+        Ok(Self { home, ..serde_json::from_str(&text)? })
     }
 
-    pub(crate) fn save(&self, home: &Home) -> anyhow::Result<()> {
-        Ok(home::write_private(&home.data("local.json"), &serde_json::to_string_pretty(self)?)?)
+    pub(crate) fn save(&self) -> anyhow::Result<()> {
+        Ok(home::write_private(&self.home.data("local.json"), &serde_json::to_string_pretty(self)?)?)
     }
 
     pub(crate) fn brokers(&self) -> String {
@@ -93,19 +97,17 @@ impl Local {
         self.given_brokers.clone().unwrap_or_else(own)
     }
 
-    /// Returns the numbers of the private Kafka's nodes.
     pub(crate) fn node_ids(&self) -> std::ops::RangeInclusive<u16> {
         1..=self.nodes.max(1)
     }
 
     /// Fails with the command that helps when a private server that a command needs does not run.
-    pub(crate) fn require_running(&self, home: &Home, servers: &[&str]) -> anyhow::Result<()> {
+    pub(crate) fn require_running(&self, servers: &[&str]) -> anyhow::Result<()> {
         for name in servers {
             let given = if *name == "kafka" { &self.given_brokers } else { &self.given_postgres };
-            let living = running::names(&run_dir(home));
+            let living = running::names(&self.home.run());
             // One node of Kafka is enough for its clients.
-            let is_node = |one: &str| *name == "kafka" && one.starts_with("kafka-");
-            let running = given.is_some() || living.iter().any(|one| one == name || is_node(one));
+            let running = given.is_some() || living.iter().any(|one| instance_number(one, name).is_some());
             anyhow::ensure!(running || !living.is_empty(), NOTHING_RUNS);
             anyhow::ensure!(
                 running,
@@ -115,9 +117,13 @@ impl Local {
         Ok(())
     }
 
-    pub(crate) fn postgres_url(&self, home: &Home) -> anyhow::Result<String> {
+    pub(crate) fn secrets(&self) -> anyhow::Result<Secrets> {
+        Ok(Secrets::open(&self.home.data("secrets.json"))?)
+    }
+
+    pub(crate) fn postgres_url(&self) -> anyhow::Result<String> {
         let Some(given) = &self.given_postgres else {
-            return Ok(postgres::admin_url(self.ports.postgres(), &secrets(home)?.get("postgres")?));
+            return Ok(postgres::admin_url(self.ports.postgres(), &self.secrets()?.get("postgres")?));
         };
         Ok(given.clone())
     }
@@ -132,32 +138,33 @@ impl Local {
     }
 
     /// The file that marks that these databases have the sample catalogue.
-    pub(crate) fn seed_marker(&self, home: &Home) -> PathBuf {
+    pub(crate) fn seed_marker(&self) -> PathBuf {
         let databases = format!("{:?} {}", self.given_postgres, self.database_prefix());
-        home.data("seeded").join(home::stable_hash(databases))
+        self.home.data("seeded").join(home::stable_hash(databases))
     }
 
     /// Returns a service with its database and its settings.
-    pub(crate) fn service(&self, home: &Home, name: &str) -> anyhow::Result<Service> {
-        let url = self.postgres_url(home)?;
-        let access = provision::access(&url, &self.database_prefix(), name, &mut secrets(home)?)?;
-        let manual = Manual::of(&home.binary(name))?;
-        let mut settings = self.settings(home, name)?;
-        let login = self.login(home, name)?;
+    pub(crate) fn service(&self, name: &str) -> anyhow::Result<Service> {
+        let url = self.postgres_url()?;
+        let access = provision::access(&url, &self.database_prefix(), name, &mut self.secrets()?)?;
+        let manual = Manual::of(&self.home.binary(name))?;
+        let mut settings = self.settings(name)?;
+        let login = self.login(name)?;
         if !login.is_empty() {
             // The environment of this process may have the file of another password.
             settings.push(("KAFKA_SASL_PASSWORD_FILE".to_owned(), String::new()));
         }
         settings.extend(login);
         settings.retain(|(name, _)| manual.names(name));
-        Ok(Service { name: name.to_owned(), access, brokers: self.brokers(), settings, manual })
+        let program = self.home.binary(name);
+        Ok(Service { name: name.to_owned(), program, access, brokers: self.brokers(), settings, manual })
     }
 
     /// Returns the settings that a service gets besides the caller's environment: those of `up`, then the defaults.
-    fn settings(&self, home: &Home, service: &str) -> anyhow::Result<Vec<(String, String)>> {
-        let public_url = format!("http://localhost:{}", self.endpoints(home, service)?.http);
-        let board = self.endpoints(home, BOARD)?.http;
-        let mut secrets = secrets(home)?;
+    fn settings(&self, service: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let public_url = format!("http://localhost:{}", self.endpoints(service)?.http);
+        let board = self.endpoints(BOARD)?.http;
+        let mut secrets = self.secrets()?;
         let usual = [
             ("ADMIN_TOKEN", secrets.get("ADMIN_TOKEN")?),
             ("TOKEN_KEY", secrets.get("TOKEN_KEY")?),
@@ -168,8 +175,8 @@ impl Local {
             ("DEMO_INBOX", "true".to_owned()),
             ("SHOP_URL", format!("http://localhost:{board}/")),
             ("CORS_ORIGINS", format!("http://localhost:{board},http://127.0.0.1:{board}")),
-            ("SERVICE_URLS", self.addresses(home, |endpoints| endpoints.http)?),
-            ("SERVICE_OPS_URLS", self.addresses(home, |endpoints| endpoints.ops)?),
+            ("SERVICE_URLS", self.addresses(|endpoints| endpoints.http)?),
+            ("SERVICE_OPS_URLS", self.addresses(|endpoints| endpoints.ops)?),
             ("CONTROL_URL", format!("http://127.0.0.1:{}", self.ports.control())),
             ("CONTROL_TOKEN", secrets.get("CONTROL_TOKEN")?),
         ];
@@ -186,91 +193,76 @@ impl Local {
     }
 
     /// Returns the address of each service but the board for a browser, as `order=http://localhost:8080,…`.
-    fn addresses(&self, home: &Home, port: impl Fn(Endpoints) -> u16) -> anyhow::Result<String> {
-        let names = home.services()?.into_iter().filter(|name| name != BOARD);
+    fn addresses(&self, port: impl Fn(Endpoints) -> u16) -> anyhow::Result<String> {
+        let names = self.home.services()?.into_iter().filter(|name| name != BOARD);
         let address = |name: String| {
-            let port = port(self.endpoints(home, &name)?);
+            let port = port(self.endpoints(&name)?);
             Ok(format!("{name}=http://localhost:{port}"))
         };
         Ok(names.map(address).collect::<anyhow::Result<Vec<_>>>()?.join(","))
     }
 
     /// Returns the ports of the first instance of a service.
-    pub(crate) fn endpoints(&self, home: &Home, service: &str) -> anyhow::Result<Endpoints> {
-        let place = home.services()?.iter().position(|name| name == service);
+    pub(crate) fn endpoints(&self, service: &str) -> anyhow::Result<Endpoints> {
+        let place = self.home.services()?.iter().position(|name| name == service);
         let place = u16::try_from(place.ok_or_else(|| anyhow::anyhow!("there is no service `{service}`"))?)?;
         Ok(Endpoints { http: self.ports.service(place), ops: self.ports.ops(place) })
     }
 
-    /// Returns the daemon of the first instance of a service.
-    pub(crate) fn first_instance(&self, home: &Home, name: &str) -> anyhow::Result<Daemon> {
-        Ok(self.service(home, name)?.instance(home, 1, self.endpoints(home, name)?, &run_dir(home)))
+    pub(crate) fn first_instance(&self, name: &str) -> anyhow::Result<Daemon> {
+        Ok(self.service(name)?.instance(1, self.endpoints(name)?, &self.home.run()))
     }
 
-    /// Returns the operator's token that the services use.
-    pub(crate) fn admin_token(&self, home: &Home) -> anyhow::Result<String> {
-        if let Some(file) = self.settings.get("ADMIN_TOKEN_FILE") {
+    /// Returns the variables of this process's environment that the manual of at least one service names. A private Kafka has
+    /// its own users: the shell may still have those of another one.
+    pub(crate) fn settings_in_environment(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let services = self.home.services()?;
+        let manuals = services.iter().map(|name| Manual::of(&self.home.binary(name)));
+        let manuals = manuals.collect::<stack::Result<Vec<_>>>()?;
+        let is_setting = |name: &str| manuals.iter().any(|manual| manual.names(name));
+        let is_login = |name: &str| LOGIN.iter().any(|family| name.starts_with(family));
+        let own = |name: &str| {
+            service::OWN.contains(&name)
+                || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name)
+                || self.given_brokers.is_none() && is_login(name)
+        };
+        Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
+    }
+
+    /// Returns a secret of the services: the one that `up` received, else a generated one.
+    pub(crate) fn secret(&self, name: &str) -> anyhow::Result<String> {
+        if let Some(file) = self.settings.get(&format!("{name}_FILE")) {
             return Ok(std::fs::read_to_string(file)?.trim().to_owned());
         }
-        let given = self.settings.get("ADMIN_TOKEN").cloned();
-        given.map_or_else(|| Ok(secrets(home)?.get("ADMIN_TOKEN")?), Ok)
+        let given = self.settings.get(name).cloned();
+        given.map_or_else(|| Ok(self.secrets()?.get(name)?), Ok)
     }
 
-    /// Returns the settings of a node of the private Kafka.
-    pub(crate) fn kafka_node(&self, home: &Home, id: u16) -> anyhow::Result<kafka::Settings> {
+    pub(crate) fn kafka_node(&self, id: u16) -> anyhow::Result<kafka::Settings> {
         Ok(kafka::Settings {
             id: usize::from(id),
             port: self.ports.kafka(id),
             advertised_port: self.ports.kafka(id),
             controller_port: self.ports.controller(id),
             controllers: self.node_ids().map(|id| self.ports.controller(id)).collect(),
-            cluster_id: secrets(home)?.get("kafka cluster")?,
-            data: home.data(&instance_name("kafka", usize::from(id))),
-            run: run_dir(home),
-            guard: self.guard(home)?,
+            cluster_id: self.secrets()?.get("kafka cluster")?,
+            data: self.home.data(&instance_name("kafka", usize::from(id))),
+            run: self.home.run(),
+            guard: self.guard()?,
         })
     }
 
-    /// Prepares the private Postgres.
-    pub(crate) async fn postgres(&self, home: &Home, installed: &maven::Installed) -> anyhow::Result<Daemon> {
+    pub(crate) async fn postgres(&self, installed: &maven::Installed) -> anyhow::Result<Daemon> {
         let settings = postgres::Settings {
             port: self.ports.postgres(),
-            data: home.reachable(&home.data("postgres"))?,
-            run: &run_dir(home),
-            password: &secrets(home)?.get("postgres")?,
+            data: self.home.reachable(&self.home.data("postgres"))?,
+            run: &self.home.run(),
+            password: &self.secrets()?.get("postgres")?,
             durability: postgres::Durability::PowerCut,
             environment: &[],
         };
         Ok(postgres::prepare(installed, &settings).await?)
     }
-}
-
-/// The folder of pid and log files.
-pub(crate) fn run_dir(home: &Home) -> PathBuf {
-    home.data("run")
-}
-
-pub(crate) fn secrets(home: &Home) -> anyhow::Result<Secrets> {
-    Ok(Secrets::open(&home.data("secrets.json"))?)
-}
-
-/// Returns the variables of this process's environment that the manual of at least one service names. A private Kafka has its
-/// own users: the shell may still have those of another one.
-pub(crate) fn settings_in_environment(
-    home: &Home,
-    is_kafka_private: bool,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let manuals: stack::Result<Vec<Manual>> =
-        home.services()?.iter().map(|name| Manual::of(&home.binary(name))).collect();
-    let manuals = manuals?;
-    let is_setting = |name: &str| manuals.iter().any(|manual| manual.names(name));
-    let is_login = |name: &str| LOGIN.iter().any(|family| name.starts_with(family));
-    let own = |name: &str| {
-        service::OWN.contains(&name)
-            || ["KAFKA_BROKERS", "TOPIC_PREFIX"].contains(&name)
-            || is_kafka_private && is_login(name)
-    };
-    Ok(std::env::vars().filter(|(name, _)| is_set(name) && is_setting(name) && !own(name)).collect())
 }
 
 fn is_set(name: &str) -> bool {

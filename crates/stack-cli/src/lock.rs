@@ -31,7 +31,6 @@ pub(crate) fn start(home: &Home) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Returns the pid of the `up` that holds the lock.
 pub(crate) fn holder(home: &Home) -> Option<i32> {
     let file = File::open(path(home)).ok()?;
     file.try_lock_shared().is_err().then(|| fs::read_to_string(path(home)).ok()?.trim().parse().ok())?

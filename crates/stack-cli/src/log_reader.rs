@@ -24,7 +24,6 @@ impl LogReader {
         Self { dir: dir.to_path_buf(), only, read: BTreeMap::new() }
     }
 
-    /// Creates a reader of the lines that are written from now on.
     pub(crate) fn from_now_on(dir: &Path) -> Self {
         let mut reader = Self::from_the_beginning(dir, None);
         reader.read = reader.logs().into_iter().map(|path| (path.clone(), length(&path))).collect();
@@ -54,7 +53,6 @@ impl LogReader {
         }
     }
 
-    /// Returns the modification time of a log.
     pub(crate) fn changed(&self, name: &str) -> OffsetDateTime {
         let changed = std::fs::metadata(process::log_file(&self.dir, name)).and_then(|meta| meta.modified());
         changed.map_or_else(|_| OffsetDateTime::now_utc(), OffsetDateTime::from)

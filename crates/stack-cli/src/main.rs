@@ -20,7 +20,6 @@ use commands::{
 };
 use local::Local;
 use nix::sys::stat::{Mode, umask};
-use stack::Home;
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -131,7 +130,6 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Prints only the operator's token, for `$(./scripts/token)`.
 fn token() -> anyhow::Result<()> {
-    let home = Home::find()?;
-    screen::print(Local::load(&home)?.admin_token(&home)?);
+    screen::print(Local::load()?.secret("ADMIN_TOKEN")?);
     Ok(())
 }

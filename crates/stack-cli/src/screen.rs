@@ -39,7 +39,6 @@ impl Palette {
         self.painted("", name, text)
     }
 
-    /// Returns the text in bold and in the colour of this service or instance.
     pub(crate) fn paint_bold(&self, name: &str, text: impl Display) -> String {
         self.painted("1;", name, text)
     }

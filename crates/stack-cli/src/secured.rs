@@ -1,8 +1,8 @@
 //! The users of a Kafka that `up --secure` or the profile `secure` of docker-compose.yml started, and their rights.
 
-use crate::local::{Local, secrets};
+use crate::local::Local;
 use crate::tool_properties;
-use stack::{Guard, Home, Login, acls, home, kafka, login_settings};
+use stack::{Guard, Login, acls, home, kafka, login_settings};
 use std::collections::BTreeMap;
 
 /// The file with which Kafka's own tools log in as the administrator.
@@ -10,17 +10,17 @@ pub(crate) const ADMIN_PROPERTIES: &str = "kafka-admin.properties";
 
 impl Local {
     /// Returns the users of this system's Kafka; `None` when it has no users.
-    pub(crate) fn guard(&self, home: &Home) -> anyhow::Result<Option<Guard>> {
+    pub(crate) fn guard(&self) -> anyhow::Result<Option<Guard>> {
         if !self.secure {
             return Ok(None);
         }
         let mut users = Vec::new();
-        for name in home.services()?.into_iter().chain([Guard::MIGRATOR.to_owned()]) {
-            let password = password(home, &name)?;
+        for name in self.home.services()?.into_iter().chain([Guard::MIGRATOR.to_owned()]) {
+            let password = self.password(&name)?;
             users.push((name, password));
         }
         Ok(Some(Guard {
-            admin_password: password(home, Guard::ADMIN)?,
+            admin_password: self.password(Guard::ADMIN)?,
             users,
             port: None,
             login: Login::Password,
@@ -28,16 +28,16 @@ impl Local {
     }
 
     /// Returns the settings with which a program logs in as this user.
-    pub(crate) fn login(&self, home: &Home, user: &str) -> anyhow::Result<Vec<(String, String)>> {
+    pub(crate) fn login(&self, user: &str) -> anyhow::Result<Vec<(String, String)>> {
         if !self.secure {
             return Ok(Vec::new());
         }
-        Ok(login_settings(user, password(home, user)?).to_vec())
+        Ok(login_settings(user, self.password(user)?).to_vec())
     }
 
     /// Lets the clients of this process log in as the administrator, or as the settings of `up` say.
-    pub(crate) fn connect(&self, home: &Home) -> anyhow::Result<()> {
-        let mut variables: BTreeMap<String, String> = self.login(home, Guard::ADMIN)?.into_iter().collect();
+    pub(crate) fn connect(&self) -> anyhow::Result<()> {
+        let mut variables: BTreeMap<String, String> = self.login(Guard::ADMIN)?.into_iter().collect();
         if self.given_brokers.is_some() && !self.secure {
             variables.extend(kafka::environment_variables());
             variables.extend(self.settings.clone());
@@ -45,30 +45,24 @@ impl Local {
         Ok(kafka::connect_with(variables.into_iter())?)
     }
 
-    /// Returns the settings of a service's `migrate`.
-    pub(crate) fn migrator(&self, home: &Home) -> anyhow::Result<Vec<(String, String)>> {
-        self.login(home, Guard::MIGRATOR)
-    }
-
     /// Grants each service's user, and the migrator, the rights that `SERVICE acls` prints. Writes the administrator's
     /// properties for Kafka's own tools.
-    pub(crate) async fn grant(&self, home: &Home) -> anyhow::Result<()> {
-        let Some(guard) = self.guard(home)? else { return Ok(()) };
+    pub(crate) async fn grant(&self) -> anyhow::Result<()> {
+        let Some(guard) = self.guard()? else { return Ok(()) };
         let brokers = self.brokers();
         let broker = brokers.split(',').next().unwrap_or_default();
-        for name in home.services()? {
-            let service = self.service(home, &name)?;
+        for name in self.home.services()? {
+            let service = self.service(&name)?;
             for more in [&["--user", name.as_str()][..], &["--migrate", "--user", Guard::MIGRATOR]] {
-                let rights = service.rights(home, more).await?;
+                let rights = service.rights(more).await?;
                 acls::create(broker, Some((Guard::ADMIN, &guard.admin_password)), &rights).await?;
             }
         }
         let properties = tool_properties::of_this_process()?.unwrap_or_default();
-        Ok(home::write_private(&home.data(ADMIN_PROPERTIES), &properties)?)
+        Ok(home::write_private(&self.home.data(ADMIN_PROPERTIES), &properties)?)
     }
-}
 
-/// Returns the password of a user at this system's Kafka.
-pub(crate) fn password(home: &Home, user: &str) -> anyhow::Result<String> {
-    Ok(secrets(home)?.get(&format!("kafka {user}"))?)
+    pub(crate) fn password(&self, user: &str) -> anyhow::Result<String> {
+        Ok(self.secrets()?.get(&format!("kafka {user}"))?)
+    }
 }

@@ -4,7 +4,7 @@ use crate::local::Local;
 use crate::screen::Step;
 use reqwest::{Client, Response};
 use serde_json::json;
-use stack::{Home, backlog};
+use stack::backlog;
 use std::time::{Duration, Instant};
 
 /// SKU, name, price in cents, stock.
@@ -16,28 +16,24 @@ const CATALOGUE: [(&str, &str, u32, u32); 5] = [
     ("pen-limited", "Fountain pen, limited edition", 14900, 0),
 ];
 
-/// The product that is sold out.
 pub(crate) const SOLD_OUT: &str = "pen-limited";
-/// A product in stock.
 pub(crate) const IN_STOCK: &str = "mug-stoneware";
 
-/// The service that owns the products.
 pub(crate) const OWNER: &str = "inventory";
 
-/// Whether these databases have the catalogue.
-pub(crate) fn is_done(home: &Home, local: &Local) -> bool {
-    local.seed_marker(home).exists()
+pub(crate) fn is_done(local: &Local) -> bool {
+    local.seed_marker().exists()
 }
 
 /// Creates the catalogue unless it exists, and waits until these services have published and consumed everything: then
 /// the order service knows the prices.
-pub(crate) async fn once(home: &Home, local: &Local, services: &[String]) -> anyhow::Result<()> {
-    if is_done(home, local) {
+pub(crate) async fn once(local: &Local, services: &[String]) -> anyhow::Result<()> {
+    if is_done(local) {
         return Ok(());
     }
     let step = Step::begin("creating a sample catalogue");
     let client = Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
-    let (inventory, token) = (local.endpoints(home, OWNER)?.url(), local.admin_token(home)?);
+    let (inventory, token) = (local.endpoints(OWNER)?.url(), local.secret("ADMIN_TOKEN")?);
     for (sku, name, cents, stock) in CATALOGUE {
         let product = format!("{inventory}/products/{sku}");
         let price = json!({"name": name, "price": {"amount": cents, "currency": "EUR"}});
@@ -49,9 +45,9 @@ pub(crate) async fn once(home: &Home, local: &Local, services: &[String]) -> any
             done(restock.json(&json!({"quantity": stock})).send().await?).await?;
         }
     }
-    wait_until_read(home, local, services).await?;
-    std::fs::create_dir_all(home.data("seeded"))?;
-    std::fs::write(local.seed_marker(home), "")?;
+    wait_until_read(local, services).await?;
+    std::fs::create_dir_all(local.home.data("seeded"))?;
+    std::fs::write(local.seed_marker(), "")?;
     step.done(format_args!("{} products, {SOLD_OUT} sold out", CATALOGUE.len()));
     Ok(())
 }
@@ -63,12 +59,12 @@ async fn done(response: Response) -> anyhow::Result<()> {
 }
 
 /// Waits until the backlog of each service is empty, at most 15 s: other clients may keep publishing.
-async fn wait_until_read(home: &Home, local: &Local, services: &[String]) -> anyhow::Result<()> {
+async fn wait_until_read(local: &Local, services: &[String]) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
         let mut waiting = Vec::new();
         for name in services {
-            let service = local.service(home, name)?;
+            let service = local.service(name)?;
             let url = &service.access.migrate_database_url;
             waiting.extend(backlog::look(name, url, &service.brokers, &local.topic_prefix).await?.waiting);
         }

@@ -3,17 +3,15 @@
 use crate::local::{BOARD, Local};
 use crate::screen::say;
 use crate::seed::{IN_STOCK, SOLD_OUT};
-use stack::Home;
 
-/// Prints the URLs and the curl commands.
-pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Result<()> {
-    let board = local.endpoints(home, BOARD)?.http;
+pub(crate) fn print(local: &Local, detached: bool) -> anyhow::Result<()> {
+    let board = local.endpoints(BOARD)?.http;
     say(format_args!(
         "\nopen http://localhost:{board}   the shop, and a live board of the events with buttons that kill and start processes"
     ));
     say("\nReady:");
-    for name in home.services()? {
-        let endpoints = local.endpoints(home, &name)?;
+    for name in local.home.services()? {
+        let endpoints = local.endpoints(&name)?;
         say(format_args!(
             "  {name:<13} http://localhost:{}   manual: /docs   metrics: :{}/metrics",
             endpoints.http, endpoints.ops
@@ -24,8 +22,8 @@ pub(crate) fn print(home: &Home, local: &Local, detached: bool) -> anyhow::Resul
         "Kafka",
         local.brokers()
     ));
-    let order = format!("http://localhost:{}", local.endpoints(home, "order")?.http);
-    let inventory = format!("http://localhost:{}", local.endpoints(home, "inventory")?.http);
+    let order = format!("http://localhost:{}", local.endpoints("order")?.http);
+    let inventory = format!("http://localhost:{}", local.endpoints("inventory")?.http);
     say("\nTry, in another terminal:");
     say(format_args!("  curl -s {inventory}/products"));
     say(format_args!("  {}", place(&order, IN_STOCK, "pm_card_visa", "")));

@@ -63,7 +63,6 @@ pub struct Look {
     pub ends: i64,
 }
 
-/// Determines the backlog of one service.
 pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Look> {
     let mut connection = PgConnection::connect(database_url).await?;
     let mut look = Look::default();

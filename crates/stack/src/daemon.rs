@@ -69,7 +69,6 @@ impl Daemon {
         self.wait_ready().await
     }
 
-    /// Starts the process unless it runs, and does not wait.
     pub fn spawn(&self) -> Result<()> {
         self.spawn_with(&[])
     }

@@ -21,8 +21,7 @@ pub(crate) const PASSABLE: u32 = 0o711;
 /// The name of this program, which in a container lies beside those of the services.
 const OWN_PROGRAM: &str = "stack";
 
-/// The checkout and its data folder.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Home {
     root: PathBuf,
     data: PathBuf,
@@ -72,6 +71,11 @@ impl Home {
     /// `.data/`, or a folder or file in it.
     pub fn data(&self, name: &str) -> PathBuf {
         self.data.join(name)
+    }
+
+    /// The folder of the pid and log files of this checkout's own system.
+    pub fn run(&self) -> PathBuf {
+        self.data("run")
     }
 
     /// The path of a service's binary (or of this crate's), which `cargo build --workspace` puts beside this program.

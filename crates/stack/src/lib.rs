@@ -29,6 +29,7 @@ mod scratch;
 pub mod secrets;
 mod servers;
 pub mod service;
+mod stop;
 pub mod topics;
 
 pub use daemon::Daemon;
@@ -37,3 +38,4 @@ pub use guard::{Certificate, Guard, Login, login_settings};
 pub use home::Home;
 pub use scratch::Scratch;
 pub use servers::{Place, Plan, Servers};
+pub use stop::Stop;

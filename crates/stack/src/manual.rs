@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The prefixes of variables that the libraries of a service read and that `--help` does not list.
 const FAMILIES: [&str; 2] = ["OTEL_", "KAFKA_CLIENT_"];
 
-/// The settings of one service.
 #[derive(Debug, Clone)]
 pub struct Manual(Arc<BTreeSet<String>>);
 

@@ -10,7 +10,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// The unpacked servers.
 #[derive(Debug, Clone)]
 pub struct Installed {
     pub kafka: PathBuf,

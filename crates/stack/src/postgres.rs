@@ -29,7 +29,6 @@ pub enum Durability {
     Kill,
 }
 
-/// The settings of one private Postgres.
 #[derive(Debug)]
 pub struct Settings<'a> {
     pub port: u16,
@@ -76,7 +75,6 @@ async fn release_stale_lock(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the administrator's URL of a private server.
 pub fn admin_url(port: u16, password: &str) -> String {
     format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres")
 }

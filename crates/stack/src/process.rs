@@ -37,7 +37,6 @@ impl Launch {
     }
 }
 
-/// The user of the Postgres processes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unprivileged {
     pub(crate) uid: u32,
@@ -232,12 +231,10 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Returns the path of `NAME.log` in a run folder.
 pub fn log_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.log"))
 }
 
-/// Returns the path of `NAME.pid` in a run folder.
 pub(crate) fn pid_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.pid"))
 }

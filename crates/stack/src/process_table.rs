@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::process::Command;
 
-/// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) pid: i32,

@@ -67,7 +67,6 @@ pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String])
     Ok(())
 }
 
-/// Connects as the administrator.
 pub async fn connect(admin_url: &str) -> Result<PgConnection> {
     Ok(PgConnection::connect(admin_url).await?)
 }

@@ -83,7 +83,6 @@ impl Servers {
         Ok(servers)
     }
 
-    /// Starts a private pair for a test that breaks it.
     pub async fn private() -> Result<Arc<Self>> {
         Self::planned(Plan::default()).await.map(Arc::new)
     }
@@ -147,7 +146,7 @@ impl Servers {
                 daemon.start().await?;
                 return Ok((postgres::admin_url(postgres_place.front, &password), Some(daemon)));
             };
-            Ok((given, None))
+            Ok::<_, crate::Error>((given, None))
         };
         let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(starting_kafka, starting_postgres)?;
         let guarded = plan.guard.and_then(|guard| guard.port);
@@ -173,7 +172,6 @@ impl Servers {
         &self.kafka
     }
 
-    /// The bootstrap servers of the listener that asks for a user.
     pub fn guarded_brokers(&self) -> Option<String> {
         self.guarded.map(|port| format!("127.0.0.1:{port}"))
     }

@@ -5,13 +5,12 @@ use crate::daemon::Daemon;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::helper;
-use crate::home::Home;
 use crate::manual::Manual;
 use crate::process::{Launch, instance_name};
 use crate::provision::Access;
 use crate::ready::Ready;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -34,8 +33,9 @@ pub const OWN: [&str; 9] = [
 /// The common configuration of all instances of one service.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Also that of its folder and of its binary.
+    /// Also that of its folder.
     pub name: String,
+    pub program: PathBuf,
     pub access: Access,
     pub brokers: String,
     /// Settings that override those in this process's environment.
@@ -70,8 +70,8 @@ impl Endpoints {
 
 impl Service {
     /// Runs `SERVICE migrate`, which creates or updates schema, grants and topics.
-    pub async fn migrate(&self, home: &Home, options: &[&str]) -> Result<()> {
-        let mut command = self.command(home);
+    pub async fn migrate(&self, options: &[&str]) -> Result<()> {
+        let mut command = self.command();
         command.arg("migrate").args(options).env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
         let migration = tokio::time::timeout(MIGRATION_TIMEOUT, helper::run(&what, &mut command));
@@ -79,39 +79,38 @@ impl Service {
     }
 
     /// Runs `SERVICE check`, which fails when the settings are invalid.
-    pub async fn check(&self, home: &Home) -> Result<()> {
-        helper::run(&format!("{} check", self.name), self.command(home).arg("check")).await
+    pub async fn check(&self) -> Result<()> {
+        helper::run(&format!("{} check", self.name), self.command().arg("check")).await
     }
 
     /// Runs `SERVICE acls`, and returns the rights that it prints.
-    pub async fn rights(&self, home: &Home, options: &[&str]) -> Result<Vec<Acl>> {
-        let mut command = self.command(home);
+    pub async fn rights(&self, options: &[&str]) -> Result<Vec<Acl>> {
+        let mut command = self.command();
         command.arg("acls").args(options);
         acls::parse(&helper::output(&format!("{} acls", self.name), &mut command).await?)
     }
 
     /// Returns a command of the service (`redrive`, `rewind`, …) with its settings; the caller starts it.
-    pub fn command(&self, home: &Home) -> Command {
-        let mut command = Command::new(home.binary(&self.name));
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
         command.env_clear().envs(self.environment());
         command
     }
 
     /// Returns instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
-    pub fn instance(&self, home: &Home, number: usize, endpoints: Endpoints, run: &Path) -> Daemon {
+    pub fn instance(&self, number: usize, endpoints: Endpoints, run: &Path) -> Daemon {
         // With static membership, an instance keeps its partitions over a restart.
         let static_id = ("INSTANCE".to_owned(), format!("{}-{number}", self.name));
-        self.daemon(home, &instance_name(&self.name, number), endpoints, run, Some(static_id))
+        self.daemon(&instance_name(&self.name, number), endpoints, run, Some(static_id))
     }
 
     /// Returns an instance without static membership: later instances need not wait until its session times out.
-    pub fn temporary_instance(&self, home: &Home, endpoints: Endpoints, run: &Path) -> Daemon {
-        self.daemon(home, &self.name, endpoints, run, None)
+    pub fn temporary_instance(&self, endpoints: Endpoints, run: &Path) -> Daemon {
+        self.daemon(&self.name, endpoints, run, None)
     }
 
     fn daemon(
         &self,
-        home: &Home,
         name: &str,
         endpoints: Endpoints,
         run: &Path,
@@ -120,7 +119,7 @@ impl Service {
         let mut environment = self.environment();
         environment.extend(endpoints.settings().map(|(name, value)| (name.to_owned(), value.into())));
         environment.extend(static_id.map(|(name, value)| (name, value.into())));
-        let launch = Launch::new(home.binary(&self.name), Vec::new(), environment);
+        let launch = Launch::new(self.program.clone(), Vec::new(), environment);
         let ready = Ready::Http(format!("{}/health/ready", endpoints.ops_url()));
         Daemon::new(name, run, launch, ready)
     }

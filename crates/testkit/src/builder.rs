@@ -5,7 +5,7 @@ use crate::users;
 use stack::manual::Manual;
 use stack::secrets::{Secrets, hex};
 use stack::service::{self, Endpoints, Service};
-use stack::{Guard, Home, Result, Scratch, Servers, helper, login_settings, ports, provision};
+use stack::{Home, Result, Scratch, Servers, helper, login_settings, ports, provision};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,9 +31,20 @@ pub struct Builder {
     is_built: bool,
 }
 
+impl System {
+    /// Starts one instance of each service on the shared servers; waits until each is ready and consumes its topics.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
     /// Uses these servers instead of the shared ones. On those of [`Servers::guarded`], each service connects as a user of its
-    /// own with the rights that `SERVICE acls` prints; the user [`Guard::MIGRATOR`] migrates.
+    /// own with the rights that `SERVICE acls` prints; the user [`stack::Guard::MIGRATOR`] migrates.
     #[must_use]
     pub fn servers(mut self, servers: Arc<Servers>) -> Self {
         self.servers = Some(servers);
@@ -138,15 +149,13 @@ impl Builder {
             let manual = Manual::of(&system.home.binary(&name))?;
             let settings = self.settings_of(&name, &manual, system, &token_key);
             let brokers = system.servers.guarded_brokers().unwrap_or_else(|| system.brokers().to_owned());
-            let service = Service { name: name.clone(), access, brokers, settings, manual };
+            let program = system.home.binary(&name);
+            let service = Service { name: name.clone(), program, access, brokers, settings, manual };
             let mut instances = Vec::new();
             let count = self.instances.get(&name).copied().or(self.instances_of_all).unwrap_or(1);
             for number in 1..=count {
                 let endpoints = Endpoints { http: ports::free()?, ops: ports::free()? };
-                instances.push((
-                    endpoints,
-                    service.instance(&system.home, number, endpoints, system.scratch.dir()),
-                ));
+                instances.push((endpoints, service.instance(number, endpoints, system.scratch.dir())));
             }
             system.members.push(Member { service, instances });
         }
@@ -201,7 +210,7 @@ async fn migrate(system: &System) -> Result<()> {
         if system.has_users() {
             users::become_migrator(&mut service.settings);
         }
-        service.migrate(&system.home, &[]).await
+        service.migrate(&[]).await
     });
     futures::future::try_join_all(migrations).await.map(|_| ())
 }

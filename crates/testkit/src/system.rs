@@ -1,8 +1,7 @@
 //! A whole system for one test: real processes with their own topics, databases and ports, on servers that may be
 //! shared, and the ways to break them. Dropping the system checks that all queues are empty, then stops the processes.
 
-use crate::backup;
-use crate::builder::Builder;
+use sqlx::{AssertSqlSafe, Executor as _};
 use stack::backlog::{self, Look};
 use stack::service::{Endpoints, Service};
 use stack::{Daemon, During as _, Error, Home, Result, Scratch, Servers, provision, topics};
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 /// The time within which a system must become idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The services of one test.
 #[derive(Debug)]
 pub struct System {
     pub(crate) home: Home,
@@ -29,7 +27,6 @@ pub struct System {
     pub(crate) scratch: Scratch,
 }
 
-/// A service with its instances.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) service: Service,
@@ -37,15 +34,6 @@ pub(crate) struct Member {
 }
 
 impl System {
-    /// Starts one instance of each service on the shared servers; waits until each is ready and consumes its topics.
-    pub async fn start() -> Result<Self> {
-        Self::builder().start().await
-    }
-
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     /// The names of all services, found by their folders.
     pub fn services(&self) -> impl Iterator<Item = &str> + Clone {
         self.members.iter().map(|member| member.service.name.as_str())
@@ -131,25 +119,39 @@ impl System {
     /// Runs SQL in a service's database as the owner, to simulate the passing of time or an accident.
     pub async fn in_database(&self, service: &str, sql: &str) -> Result<()> {
         let mut connection = provision::connect(self.database_url(service)).await?;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
         Ok(())
     }
 
     /// Copies the database of a service, which must not be running.
     pub async fn back_up(&self, service: &str) -> Result<()> {
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
-        backup::take(&mut admin, &provision::database(&self.database_prefix, service)).await
+        let database = provision::database(&self.database_prefix, service);
+        // Postgres copies no database that is in use.
+        let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(disconnect).bind(&database).execute(&mut admin).await?;
+        let copy =
+            format!(r#"CREATE DATABASE "{database}_copy" OWNER "{database}_migrator" TEMPLATE "{database}""#);
+        admin.execute(AssertSqlSafe(copy)).await?;
+        Ok(())
     }
 
     /// Replaces the database of a service, which must not be running, by its copy.
     pub async fn restore(&self, service: &str) -> Result<()> {
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
-        backup::restore(&mut admin, &provision::database(&self.database_prefix, service)).await
+        let database = provision::database(&self.database_prefix, service);
+        for statement in [
+            format!(r#"DROP DATABASE "{database}" WITH (FORCE)"#),
+            format!(r#"ALTER DATABASE "{database}_copy" RENAME TO "{database}""#),
+        ] {
+            admin.execute(AssertSqlSafe(statement)).await?;
+        }
+        provision::allow_only_its_role(&mut admin, &database).await
     }
 
     /// Returns a command of a service (`redrive`, `rewind`, …) with its settings; the caller starts it.
     pub fn command(&self, service: &str) -> tokio::process::Command {
-        let mut command = self.member(service).service.command(&self.home);
+        let mut command = self.member(service).service.command();
         command.kill_on_drop(true);
         command
     }

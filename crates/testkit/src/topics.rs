@@ -10,7 +10,6 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A record of a topic.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// With the system's prefix.

@@ -33,7 +33,7 @@ pub(crate) fn become_migrator(settings: &mut Vec<(String, String)>) {
 
 /// Returns the rights of a service, as `SERVICE acls` prints them.
 pub async fn rights(system: &System, service: &str, more: &[&str]) -> Result<Vec<Acl>> {
-    system.member(service).service.rights(&system.home, more).await
+    system.member(service).service.rights(more).await
 }
 
 /// Grants each service and the migrator what they need.

@@ -3,7 +3,7 @@
 
 mod command;
 
-use crate::local::{Local, run_dir, secrets};
+use crate::local::Local;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use stack::process::Launch;
 use stack::ready::Ready;
-use stack::{Daemon, Home, environment, running};
+use stack::{Daemon, environment, running};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,13 +35,11 @@ const AT_ONCE: usize = 4;
 
 /// The state that all requests share.
 struct Shared {
-    home: Home,
     local: Local,
     token: String,
     done: Mutex<VecDeque<Done>>,
 }
 
-/// A command that was run.
 #[derive(Debug, Clone, Serialize)]
 struct Done {
     number: u64,
@@ -61,11 +59,10 @@ pub(crate) fn daemon(port: u16, run: &Path) -> anyhow::Result<Daemon> {
 }
 
 pub(crate) async fn run() -> anyhow::Result<()> {
-    let home = Home::find()?;
-    let local = Local::load(&home)?;
+    let local = Local::load()?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", local.ports.control())).await?;
-    let token = secrets(&home)?.get("CONTROL_TOKEN")?;
-    let shared = Arc::new(Shared { home, local, token, done: Mutex::default() });
+    let token = local.secrets()?.get("CONTROL_TOKEN")?;
+    let shared = Arc::new(Shared { local, token, done: Mutex::default() });
     let guarded = Router::new()
         .route("/", get(state).post(start))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), authorize))
@@ -76,7 +73,6 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(axum::serve(listener, app).with_graceful_shutdown(stop).await?)
 }
 
-/// Refuses requests without the token.
 async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
     let expected = format!("Bearer {}", shared.token);
@@ -88,13 +84,13 @@ async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Ne
 
 /// `GET /`: the running processes, and the latest commands.
 async fn state(State(shared): State<Arc<Shared>>) -> Json<serde_json::Value> {
-    let processes = running::names(&run_dir(&shared.home));
+    let processes = running::names(&shared.local.home.run());
     Json(json!({"processes": processes, "commands": *shared.done()}))
 }
 
 /// `POST /`: starts a command; its output follows in the state.
 async fn start(State(shared): State<Arc<Shared>>, Json(asked): Json<Asked>) -> Response {
-    let command = match Command::of(asked, &shared.home, &shared.local) {
+    let command = match Command::of(asked, &shared.local) {
         Ok(command) => command,
         Err(error) => return refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     };

@@ -1,6 +1,6 @@
 //! `start`, `stop` and `kill` for one service or server, and `down` for all.
 
-use crate::local::{Local, NOTHING_RUNS, run_dir};
+use crate::local::{Local, NOTHING_RUNS};
 use crate::lock;
 use crate::screen::say;
 use stack::process::{instance_name, instance_number};
@@ -25,17 +25,16 @@ enum Target {
 }
 
 pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    let home = Home::find()?;
-    let local = Local::load(&home)?;
-    let target = target(&home, arguments)?;
+    let local = Local::load()?;
+    let target = target(&local.home, arguments)?;
     // Two concurrent starts would start the same instance twice, and the pid file would name only one of them.
-    let _lock = lock::start(&home)?;
+    let _lock = lock::start(&local.home)?;
     match target {
-        Target::Server(name) => start_server(&home, &local, &name).await,
-        Target::Instance(name, number) => start_instance(&home, &local, &name, number).await,
+        Target::Server(name) => start_server(&local, &name).await,
+        Target::Instance(name, number) => start_instance(&local, &name, number).await,
         Target::Service(name) => {
             for number in 1..=usize::from(arguments.instances.unwrap_or(1)) {
-                start_instance(&home, &local, &name, number).await?;
+                start_instance(&local, &name, number).await?;
             }
             Ok(())
         }
@@ -45,14 +44,14 @@ pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<()> {
 pub(crate) async fn stop(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     let names = chosen(&home, arguments)?;
-    running::stop(&run_dir(&home), &names, |what| say(what)).await;
+    running::stop(&home.run(), &names, |what| say(what)).await;
     Ok(())
 }
 
 pub(crate) fn kill(arguments: &Arguments) -> anyhow::Result<()> {
     let home = Home::find()?;
     for name in chosen(&home, arguments)? {
-        if running::kill(&run_dir(&home), &name) {
+        if running::kill(&home.run(), &name) {
             say(format_args!("{name} killed"));
         }
     }
@@ -61,7 +60,7 @@ pub(crate) fn kill(arguments: &Arguments) -> anyhow::Result<()> {
 
 pub(crate) async fn down() -> anyhow::Result<()> {
     let home = Home::find()?;
-    let dir = run_dir(&home);
+    let dir = home.run();
     if let Some(pid) = lock::holder(&home) {
         say(format_args!("stopping the up of another terminal (pid {pid})"));
         lock::ask_to_stop(pid);
@@ -75,7 +74,7 @@ pub(crate) async fn down() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<()> {
+async fn start_server(local: &Local, name: &str) -> anyhow::Result<()> {
     let node = instance_number(name, "kafka").and_then(|id| u16::try_from(id).ok());
     let given = if node.is_some() { &local.given_brokers } else { &local.given_postgres };
     anyhow::ensure!(
@@ -88,22 +87,22 @@ async fn start_server(home: &Home, local: &Local, name: &str) -> anyhow::Result<
         exists,
         "there is no {name}: this Kafka has {nodes} node(s); with more it starts empty: ./scripts/up --fresh --brokers N"
     );
-    if running::is_running(&run_dir(home), name) {
+    if running::is_running(&local.home.run(), name) {
         say(format_args!("{name} is running already"));
         return Ok(());
     }
     let port = node.map_or(local.ports.postgres(), |id| local.ports.kafka(id));
     ports::require_free(port, name)?;
-    let installed = maven::install(home, |what| say(what)).await?;
+    let installed = maven::install(&local.home, |what| say(what)).await?;
     let daemon = match node {
-        Some(id) => kafka::prepare(&installed, &local.kafka_node(home, id)?).await?,
-        None => local.postgres(home, &installed).await?,
+        Some(id) => kafka::prepare(&installed, &local.kafka_node(id)?).await?,
+        None => local.postgres(&installed).await?,
     };
     started(&daemon, &format!("127.0.0.1:{port}")).await
 }
 
-async fn start_instance(home: &Home, local: &Local, service: &str, number: usize) -> anyhow::Result<()> {
-    let dir = run_dir(home);
+async fn start_instance(local: &Local, service: &str, number: usize) -> anyhow::Result<()> {
+    let dir = local.home.run();
     let private = [("kafka", &local.given_brokers), ("postgres", &local.given_postgres)];
     let servers = private.iter().filter(|(_, given)| given.is_none()).map(|(name, _)| *name);
     let down = servers.clone().count() > 0 && !servers.clone().any(|name| running::is_running(&dir, name));
@@ -114,12 +113,12 @@ async fn start_instance(home: &Home, local: &Local, service: &str, number: usize
         return Ok(());
     }
     let endpoints = match number {
-        1 => local.endpoints(home, service)?,
+        1 => local.endpoints(service)?,
         _ => Endpoints { http: ports::free()?, ops: ports::free()? },
     };
     ports::require_free(endpoints.http, &name)?;
     ports::require_free(endpoints.ops, &format!("{name}'s health and metrics"))?;
-    let daemon = local.service(home, service)?.instance(home, number, endpoints, &dir);
+    let daemon = local.service(service)?.instance(number, endpoints, &dir);
     started(&daemon, &endpoints.url()).await
 }
 
@@ -135,7 +134,7 @@ async fn started(daemon: &Daemon, place: &str) -> anyhow::Result<()> {
 
 /// Returns the running processes that a `stop` or `kill` means, the latest instances first.
 fn chosen(home: &Home, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
-    let dir = run_dir(home);
+    let dir = home.run();
     let living = running::names(&dir);
     let mut names: Vec<String> = match target(home, arguments)? {
         Target::Server(name) => vec![name],
@@ -180,6 +179,6 @@ pub(crate) fn logged(home: &Home) -> anyhow::Result<Vec<String>> {
     let mut names = home.services()?;
     names.extend(process::SERVERS.map(str::to_owned));
     let usual = names.clone();
-    names.extend(process::names(&run_dir(home)).into_iter().filter(|name| !usual.contains(name)));
+    names.extend(process::names(&home.run()).into_iter().filter(|name| !usual.contains(name)));
     Ok(names)
 }

@@ -7,7 +7,6 @@ mod trial;
 use crate::local::Local;
 use crate::screen::print;
 use reqwest::Client;
-use stack::Home;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,11 +22,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let home = Home::find()?;
-    let local = Local::load(&home)?;
+    let local = Local::load()?;
     let client = Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-    let token = local.admin_token(&home)?;
-    let mut doctor = Doctor { home, local, client, token, complaints: 0 };
+    let token = local.secret("ADMIN_TOKEN")?;
+    let mut doctor = Doctor { local, client, token, complaints: 0 };
     if doctor.check_up().await? {
         doctor.try_an_order(&arguments.email).await?;
     } else {
@@ -57,10 +55,8 @@ fn shortened(mut lines: Vec<String>) -> Vec<String> {
 }
 
 struct Doctor {
-    home: Home,
     local: Local,
     client: Client,
-    /// The operator's token.
     token: String,
     complaints: usize,
 }
@@ -72,16 +68,16 @@ impl Doctor {
     }
 
     fn url(&self, service: &str) -> anyhow::Result<String> {
-        if self.home.is_container() {
+        if self.local.home.is_container() {
             return Ok(format!("http://{service}:8080"));
         }
-        Ok(self.local.endpoints(&self.home, service)?.url())
+        Ok(self.local.endpoints(service)?.url())
     }
 
     fn ops_url(&self, service: &str) -> anyhow::Result<String> {
-        if self.home.is_container() {
+        if self.local.home.is_container() {
             return Ok(format!("http://{service}:9080"));
         }
-        Ok(self.local.endpoints(&self.home, service)?.ops_url())
+        Ok(self.local.endpoints(service)?.ops_url())
     }
 }

@@ -6,7 +6,7 @@ use crate::screen::{Palette, complain, print};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use stack::{Home, kafka};
+use stack::kafka;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use time::macros::format_description;
@@ -27,10 +27,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let home = Home::find()?;
-    let local = Local::load(&home)?;
-    local.require_running(&home, &["kafka"])?;
-    let palette = Palette::new(home.services()?);
+    let local = Local::load()?;
+    local.require_running(&["kafka"])?;
+    let palette = Palette::new(local.home.services()?);
     tokio::task::spawn_blocking(move || read(&local, &palette, &arguments)).await?
 }
 

@@ -4,7 +4,7 @@
 use crate::local::Local;
 use crate::screen::{Palette, complain, print};
 use stack::backlog::{self, Position};
-use stack::{Home, kafka};
+use stack::kafka;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,15 +15,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 type Rows = BTreeMap<(String, String), Vec<Position>>;
 
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
-    let home = Home::find()?;
-    let local = Local::load(&home)?;
-    local.require_running(&home, &["kafka", "postgres"])?;
-    let palette = Palette::new(home.services()?);
+    let local = Local::load()?;
+    local.require_running(&["kafka", "postgres"])?;
+    let palette = Palette::new(local.home.services()?);
     print(format_args!("{:<14} {:<24} {:<14} {:<12} LAG", "GROUP", "MEMBER", "TOPIC", "PARTITIONS"));
     let mut complaints = BTreeSet::new();
-    for service in home.services()? {
+    for service in local.home.services()? {
         // A failure of one service must not hide those of the others.
-        match show(&home, &local, &palette, &service).await {
+        match show(&local, &palette, &service).await {
             Ok(found) => complaints.extend(found),
             Err(error) => _ = complaints.insert(format!("{service}: {error}")),
         }
@@ -35,14 +34,9 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
 }
 
 /// Prints the lines of one group; returns the reasons why the group cannot continue to read.
-async fn show(
-    home: &Home,
-    local: &Local,
-    palette: &Palette,
-    service: &str,
-) -> anyhow::Result<BTreeSet<String>> {
+async fn show(local: &Local, palette: &Palette, service: &str) -> anyhow::Result<BTreeSet<String>> {
     let group = format!("{}{service}", local.topic_prefix);
-    let url = local.service(home, service)?.access.database_url;
+    let url = local.service(service)?.access.database_url;
     let positions = backlog::positions(&url, &local.brokers(), &local.topic_prefix).await?;
     let members = members(local, &group).await?;
     let mut complaints = BTreeSet::new();

@@ -58,23 +58,23 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let needs_no_address =
         arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
     if !needs_no_address && !WITHOUT_SERVER.contains(&name) {
-        let local = Local::load(&home)?;
-        local.require_running(&home, &["kafka"])?;
+        let local = Local::load()?;
+        local.require_running(&["kafka"])?;
         command.arg("--bootstrap-server").arg(local.brokers());
         if !arguments.arguments.iter().any(|word| word.starts_with("--command-config")) {
-            command.args(login(&home, &local)?.iter().flat_map(|file| [Path::new("--command-config"), file]));
+            command.args(login(&local)?.iter().flat_map(|file| [Path::new("--command-config"), file]));
         }
     }
     Err(command.as_std_mut().args(&arguments.arguments).exec().into())
 }
 
 /// Returns the file with which a tool logs in; `None`: this Kafka asks for no login.
-fn login(home: &Home, local: &Local) -> anyhow::Result<Option<PathBuf>> {
+fn login(local: &Local) -> anyhow::Result<Option<PathBuf>> {
     if local.secure {
-        return Ok(Some(home.data(ADMIN_PROPERTIES)));
+        return Ok(Some(local.home.data(ADMIN_PROPERTIES)));
     }
     let Some(properties) = tool_properties::of_this_process()? else { return Ok(None) };
-    let file = home.data("kafka-client.properties");
+    let file = local.home.data("kafka-client.properties");
     home::write_private(&file, &properties)?;
     Ok(Some(file))
 }

@@ -4,7 +4,7 @@
 use crate::local::Local;
 use crate::secured::ADMIN_PROPERTIES;
 use crate::tool_properties;
-use stack::{Home, home};
+use stack::home;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -16,14 +16,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let home = Home::find()?;
-    let local = Local::from_env(&home)?;
-    let Some(guard) = local.guard(&home)? else {
+    let local = Local::from_env()?;
+    let Some(guard) = local.guard()? else {
         anyhow::bail!(
             "SECURE is not set to true, as in compose/secure.env: run COMPOSE_PROFILES=secure docker compose up"
         );
     };
-    local.connect(&home)?;
+    local.connect()?;
     let properties = tool_properties::of_this_process()?.unwrap_or_default();
     for (name, text) in [("jaas.conf", guard.jaas()), (ADMIN_PROPERTIES, properties)] {
         let file = arguments.folder.join(name);

@@ -4,7 +4,6 @@
 use crate::chronology::in_order;
 use crate::commands::control::logged;
 use crate::follow::labelled;
-use crate::local::run_dir;
 use crate::log_reader::LogReader;
 use crate::screen::{Palette, print};
 use stack::Home;
@@ -33,7 +32,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.stdin {
         return show_input(&palette);
     }
-    let mut reader = LogReader::from_the_beginning(&run_dir(&home), arguments.name.clone());
+    let mut reader = LogReader::from_the_beginning(&home.run(), arguments.name.clone());
     let show = |name: &str, line: &str| match &arguments.name {
         Some(_) => print(line),
         None => print(labelled(&palette, name, line)),

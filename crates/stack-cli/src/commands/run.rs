@@ -2,7 +2,7 @@
 //! settings of the running instance.
 
 use crate::local::Local;
-use stack::Home;
+use stack::{Guard, Home};
 use std::os::unix::process::CommandExt as _;
 
 #[derive(Debug, clap::Args)]
@@ -23,18 +23,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "there is no service `{name}`; the services are {}",
         services.join(", ")
     );
-    let local = Local::load(&home)?;
+    let local = Local::load()?;
     let asks = |words: &[&str]| arguments.arguments.iter().any(|word| words.contains(&word.as_str()));
     if !asks(&["check", "health", "help", "--help", "-h"]) {
-        local.require_running(&home, &["postgres"])?;
+        local.require_running(&["postgres"])?;
     }
-    let service = local.service(&home, name)?;
-    let mut command = service.command(&home);
+    let service = local.service(name)?;
+    let mut command = service.command();
     // `health` queries the running instance at its ports.
-    command.envs(local.endpoints(&home, name)?.settings());
+    command.envs(local.endpoints(name)?.settings());
     if asks(&["migrate"]) {
         command.env("MIGRATE_DATABASE_URL", &service.access.migrate_database_url);
-        command.envs(local.migrator(&home)?);
+        command.envs(local.login(Guard::MIGRATOR)?);
     }
     Err(command.as_std_mut().args(&arguments.arguments).exec().into())
 }

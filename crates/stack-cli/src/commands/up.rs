@@ -2,12 +2,11 @@
 //! logs until Ctrl-C.
 
 use crate::commands::buttons;
-use crate::local::{self, Local, run_dir};
+use crate::local::Local;
 use crate::screen::{Step, say};
 use crate::{env_file, follow, lock, prepare, seed, tour};
 use stack::ports::NODES;
-use stack::{Daemon, Home, home, running};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use stack::{Daemon, Home, Stop, home, running};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "the flags of a command line")]
@@ -30,8 +29,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let home = Home::find()?;
-    let mut local = Local::from_env(&home)?;
+    let mut local = Local::from_env()?;
+    let home = local.home.clone();
     (local.nodes, local.secure) = (arguments.brokers, arguments.secure);
     let adds_to_given = local.given_brokers.is_some() && (local.nodes > 1 || local.secure);
     anyhow::ensure!(
@@ -44,21 +43,21 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "KAFKA_SECURITY_PROTOCOL is set, but KAFKA_BROKERS is not: it applies to an external cluster only; for a private Kafka \
          with users: ./scripts/up --secure"
     );
-    let nodes = Local::read(&home).map_or(local.nodes, |before| *before.node_ids().end());
-    let keeps_data = home.data("kafka").exists() && !arguments.fresh && local.given_brokers.is_none();
+    let nodes = Local::read(home.clone()).map_or(local.nodes, |before| *before.node_ids().end());
+    let keeps_data = local.home.data("kafka").exists() && !arguments.fresh && local.given_brokers.is_none();
     anyhow::ensure!(
         nodes == local.nodes || !keeps_data,
         "the data are those of a Kafka with {nodes} node(s): ./scripts/up --brokers {nodes}, or add --fresh, which deletes them"
     );
-    home::create_private_dir(&run_dir(&home))?;
+    home::create_private_dir(&local.home.run())?;
     let _lock = lock::hold(&home)?;
     // A setting that is refused leaves a running system alone.
-    local.settings = local::settings_in_environment(&home, local.given_brokers.is_none())?;
-    local.connect(&home)?;
-    prepare::check_settings(&home, &local).await?;
+    local.settings = local.settings_in_environment()?;
+    local.connect()?;
+    prepare::check_settings(&local).await?;
     let mut stop = Stop::new()?;
     let started = tokio::select! {
-        started = Box::pin(start(&home, local, arguments)) => started,
+        started = Box::pin(start(local, arguments)) => started,
         which = stop.asked() => Err(anyhow::anyhow!("stopped by {which}")),
     };
     let (local, daemons) = match started {
@@ -68,7 +67,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    tour::print(&home, &local, arguments.detach)?;
+    tour::print(&local, arguments.detach)?;
     if arguments.detach {
         return Ok(());
     }
@@ -80,82 +79,56 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ended
 }
 
-async fn start(home: &Home, local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
-    let left = running::names(&run_dir(home));
+async fn start(local: Local, arguments: &Arguments) -> anyhow::Result<(Local, Vec<Daemon>)> {
+    let left = running::names(&local.home.run());
     if !left.is_empty() {
         say(format_args!("  … stopping processes of an earlier up: {}", left.join(", ")));
-        running::stop_all(&run_dir(home), |_| ()).await;
+        running::stop_all(&local.home.run(), |_| ()).await;
     }
-    prepare::require_ports(home, &local)?;
+    prepare::require_ports(&local)?;
     if arguments.fresh {
-        prepare::delete_data(home, &local)?;
+        prepare::delete_data(&local)?;
     }
-    local.save(home)?;
-    let mut daemons = Box::pin(prepare::servers(home, &local)).await?;
+    local.save()?;
+    let mut daemons = Box::pin(prepare::servers(&local)).await?;
     if arguments.fresh {
-        prepare::delete_on_given_servers(home, &local).await?;
+        prepare::delete_on_given_servers(&local).await?;
     }
-    prepare::databases(home, &local, arguments.accept_differences).await?;
-    env_file::write(home, &local)?;
-    daemons.extend(services(home, &local).await?);
-    let buttons = buttons::daemon(local.ports.control(), &run_dir(home))?;
+    prepare::databases(&local, arguments.accept_differences).await?;
+    env_file::write(&local)?;
+    daemons.extend(services(&local).await?);
+    let buttons = buttons::daemon(local.ports.control(), &local.home.run())?;
     buttons.start().await?;
     daemons.push(buttons);
-    seed::once(home, &local, &home.services()?).await?;
+    seed::once(&local, &local.home.services()?).await?;
     Ok((local, daemons))
 }
 
 /// Starts all services at once, then waits until each is ready and consumes its topics.
-async fn services(home: &Home, local: &Local) -> anyhow::Result<Vec<Daemon>> {
-    let names = home.services()?;
+async fn services(local: &Local) -> anyhow::Result<Vec<Daemon>> {
+    let names = local.home.services()?;
     let step = Step::begin(format_args!("starting {}", names.join(", ")));
     let mut daemons = Vec::new();
     for name in &names {
-        let daemon = local.first_instance(home, name)?;
+        let daemon = local.first_instance(name)?;
         daemon.spawn()?;
         daemons.push(daemon);
     }
     for (name, daemon) in names.iter().zip(&daemons) {
         daemon.wait_ready().await?;
-        step.done(format_args!("{name} is ready on {}", local.endpoints(home, name)?.url()));
+        step.done(format_args!("{name} is ready on {}", local.endpoints(name)?.url()));
     }
     for name in &names {
-        prepare::consuming(home, local, name).await?;
+        prepare::consuming(local, name).await?;
     }
     Ok(daemons)
 }
 
 /// Stops everything; a second Ctrl-C kills what still runs.
 async fn end(home: &Home, stop: &mut Stop, report: impl Fn(&str)) {
-    let dir = run_dir(home);
+    let dir = home.run();
     tokio::select! {
         () = running::stop_all(&dir, report) => {}
         _ = stop.asked() => running::kill_all(&dir),
-    }
-}
-
-/// The signals that stop `up`: Ctrl-C, `kill`, a closed terminal.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            interrupt,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn asked(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "Ctrl-C",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hang_up.recv() => "SIGHUP",
-        }
     }
 }

@@ -3,10 +3,9 @@
 use crate::screen::Step;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use stack::{Home, Servers, postgres};
+use stack::{Home, Servers, Stop, postgres};
 use std::process::ExitCode;
 use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,13 +18,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut stop = Stop::new()?;
     let step = Step::begin("starting private servers");
     let (servers, variables) = tokio::select! {
         started = start(arguments.databases) => started?,
-        _ = interrupt.recv() => anyhow::bail!("stopped by Ctrl-C"),
-        _ = terminate.recv() => anyhow::bail!("stopped by SIGTERM"),
+        which = stop.asked() => anyhow::bail!("stopped by {which}"),
     };
     step.done(format_args!("Postgres{}", if arguments.databases { "" } else { " and Kafka" }));
     let (program, rest) = arguments.command.split_first().ok_or_else(|| anyhow::anyhow!("no command"))?;
@@ -38,9 +35,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .spawn()?;
     let status = tokio::select! {
         status = child.wait() => status?,
-        // The terminal sends Ctrl-C to the command as well: the servers stay until the command has ended.
-        _ = interrupt.recv() => child.wait().await?,
-        _ = terminate.recv() => anyhow::bail!("stopped by SIGTERM"),
+        which = stop.asked() => {
+            anyhow::ensure!(which == "Ctrl-C", "stopped by {which}");
+            // The terminal sends it to the command as well: the servers stay until the command has ended.
+            child.wait().await?
+        }
     };
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }

@@ -1,6 +1,6 @@
 //! The commands behind the buttons.
 
-use crate::local::{BOARD, Local, run_dir};
+use crate::local::{BOARD, Local};
 use serde::Deserialize;
 use stack::{Home, process, running};
 use std::time::Duration;
@@ -46,24 +46,24 @@ enum How {
 
 impl Command {
     /// Returns the command; an error for a name that no button has.
-    pub(super) fn of(asked: Asked, home: &Home, local: &Local) -> anyhow::Result<Self> {
+    pub(super) fn of(asked: Asked, local: &Local) -> anyhow::Result<Self> {
         Ok(match asked {
-            Asked::Kill { name } => Self::program(&["kill", known(home, &name)?]),
-            Asked::Start { name, instances: None } => Self::program(&["start", known(home, &name)?]),
-            Asked::Start { name, instances: Some(count) } => Self::start(known(home, &name)?, count),
+            Asked::Kill { name } => Self::program(&["kill", known(&local.home, &name)?]),
+            Asked::Start { name, instances: None } => Self::program(&["start", known(&local.home, &name)?]),
+            Asked::Start { name, instances: Some(count) } => Self::start(known(&local.home, &name)?, count),
             Asked::More { name } => {
-                let name = known(home, &name)?;
-                Self::start(name, instances(&running::names(&run_dir(home)), name) + 1)
+                let name = known(&local.home, &name)?;
+                Self::start(name, instances(&running::names(&local.home.run()), name) + 1)
             }
             Asked::Rewind => Self::program(&["run", "notification", "rewind", "orders", "--to", "beginning"]),
             Asked::Quorum => Self::program(&["kafka", "metadata-quorum", "describe", "--status"]),
             Asked::Gateway { latency_ms, outage } => {
-                let url = format!("{}/gateway", local.endpoints(home, "payment")?.url());
+                let url = format!("{}/gateway", local.endpoints("payment")?.url());
                 let body = serde_json::json!({"latency_ms": latency_ms, "outage": outage});
                 let typed = format!(
                     "curl -X PUT {url} -H 'content-type: application/json' -H \"authorization: Bearer $(./scripts/token)\" -d '{body}'"
                 );
-                Self { typed, how: How::Gateway { url, token: local.admin_token(home)?, body } }
+                Self { typed, how: How::Gateway { url, token: local.secret("ADMIN_TOKEN")?, body } }
             }
         })
     }

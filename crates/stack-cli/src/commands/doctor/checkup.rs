@@ -21,7 +21,7 @@ impl Doctor {
         self.disk()?;
         let postgres = self.postgres().await?;
         let kafka = self.kafka().await;
-        for service in self.home.services()? {
+        for service in self.local.home.services()? {
             self.service(&service).await?;
             if postgres && kafka {
                 // A failure of one service must not hide those of the others.
@@ -34,7 +34,7 @@ impl Doctor {
     }
 
     fn disk(&mut self) -> anyhow::Result<()> {
-        let free = stack::home::free_mib(&self.home.data(""))?;
+        let free = stack::home::free_mib(&self.local.home.data(""))?;
         if free < DISK_MIB {
             self.wrong(format_args!("only {free} MiB are free on the disk; at least {DISK_MIB} are needed"));
         } else {
@@ -44,7 +44,7 @@ impl Doctor {
     }
 
     async fn postgres(&mut self) -> anyhow::Result<bool> {
-        let url = self.local.postgres_url(&self.home)?;
+        let url = self.local.postgres_url()?;
         if let Err(why) = Ready::Postgres(url.clone()).ask().await {
             self.wrong(format_args!("Postgres does not answer: {why}; ./scripts/start postgres"));
             return Ok(false);
@@ -133,7 +133,7 @@ impl Doctor {
 
     /// Reports the topics that the service cannot continue to read, with the command that helps. Returns the reasons.
     async fn obstacles(&mut self, service: &str) -> anyhow::Result<BTreeSet<&'static str>> {
-        let url = self.local.service(&self.home, service)?.access.migrate_database_url;
+        let url = self.local.service(service)?.access.migrate_database_url;
         let positions = backlog::positions(&url, &self.local.brokers(), &self.local.topic_prefix).await?;
         let found = positions.iter().filter_map(|position| Some((&position.topic, position.obstacle()?)));
         let mut reported = BTreeSet::new();
@@ -146,7 +146,7 @@ impl Doctor {
     }
 
     pub(super) async fn waiting(&self, service: &str) -> anyhow::Result<Vec<String>> {
-        let url = self.local.service(&self.home, service)?.access.migrate_database_url;
+        let url = self.local.service(service)?.access.migrate_database_url;
         Ok(backlog::look(service, &url, &self.local.brokers(), &self.local.topic_prefix).await?.waiting)
     }
 }
