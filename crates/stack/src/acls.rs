@@ -14,7 +14,6 @@ const SASL_AUTHENTICATE: u16 = 36;
 /// All versions used here are the first that Kafka 4 supports, which have no tagged fields.
 const VERSION: u16 = 1;
 
-/// The time within which Kafka must answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 const ALLOW: u8 = 3;
@@ -30,7 +29,6 @@ const OPERATIONS: [(&str, u8); 6] = [
     ("AlterConfigs", 11),
 ];
 
-/// A right of one user on one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl {
     principal: String,
@@ -129,7 +127,6 @@ async fn send_now(broker: &str, login: Login<'_>, request: u16, acls: &[Acl]) ->
     if acls.is_empty() { Ok(()) } else { refuse_error(&answer, 8) }
 }
 
-/// Sends a request and returns the answer's body.
 async fn ask(stream: &mut TcpStream, request: u16, body: &[u8]) -> Result<Vec<u8>> {
     let mut message = Vec::new();
     message.extend(request.to_be_bytes());

@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::topics::{self, Bounds};
 use sqlx::{Connection as _, PgConnection};
 
-/// The position of a service in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The topic's name without the system's prefix.
@@ -32,7 +31,6 @@ impl Position {
         self.log.map_or(0, |log| log.end - from(log))
     }
 
-    /// The reason why the service cannot continue to read, if there is one.
     pub fn obstacle(&self) -> Option<Obstacle> {
         match self.log {
             None => Some(Obstacle::Missing),
@@ -54,7 +52,6 @@ impl Obstacle {
     }
 }
 
-/// The backlog of one service at one moment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Look {
     /// One description per part of the backlog; empty when the service is idle.

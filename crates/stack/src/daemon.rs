@@ -10,12 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The number of log lines that an error message shows.
 const TAIL_LINES: usize = 15;
-/// The time within which a process must be ready.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A program, its readiness and, while it runs, its process.
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
@@ -37,7 +34,6 @@ impl Daemon {
         }
     }
 
-    /// The name, as in `NAME.log`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -56,7 +52,6 @@ impl Daemon {
         read(&process::rotated(&self.log())) + &self.output()
     }
 
-    /// The process id; `None` when the process does not run.
     pub fn pid(&self) -> Option<i32> {
         let mut process = self.process();
         let running = process.as_mut()?;

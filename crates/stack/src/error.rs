@@ -1,6 +1,5 @@
 //! The errors of this crate, with messages that a person can act on: each says what to do or where to look.
 
-/// A failure to start, stop or query the system.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is the whole message.

@@ -5,7 +5,6 @@ use crate::{environment, helper, java};
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// The users of a guarded Kafka.
 #[derive(Debug, Clone)]
 pub struct Guard {
     /// The password of the user [`ADMIN`](Self::ADMIN), who may do everything.
@@ -24,13 +23,11 @@ pub enum Login {
     /// With a name and a password (PLAIN), without TLS.
     #[default]
     Password,
-    /// With SCRAM-SHA-512 over TLS.
     Scram(Certificate),
     /// With a token (OAUTHBEARER), without TLS. Kafka accepts tokens without a signature: for a test of the clients.
     Token,
 }
 
-/// A certificate for 127.0.0.1 and its authority.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     /// Key and certificate (PKCS #12), with the password [`STORE_PASSWORD`].
@@ -86,7 +83,6 @@ impl Certificate {
         Ok(Self { keystore, authority })
     }
 
-    /// Returns the properties of a listener with SCRAM over TLS.
     fn properties(&self) -> Result<String> {
         let keystore = self.keystore.to_str();
         let keystore = keystore.ok_or_else(|| Error::Failed("a path is not valid Unicode".to_owned()))?;
@@ -107,7 +103,6 @@ const TOKENS: &str = "listener.name.client.sasl.enabled.mechanisms=OAUTHBEARER\n
      org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"none\";\n";
 
 impl Guard {
-    /// The administrator's name.
     pub const ADMIN: &'static str = "admin";
     /// The user that migrates all services.
     pub const MIGRATOR: &'static str = "migrator";
@@ -137,7 +132,6 @@ impl Guard {
         format!("username=\"{0}\" password=\"{1}\" user_{0}=\"{1}\"", Self::ADMIN, self.admin_password)
     }
 
-    /// Returns the options of PLAIN's module for the other users.
     fn user_options(&self) -> String {
         let option = |(name, password): &(String, String)| format!(" user_{name}=\"{password}\"");
         self.users.iter().map(option).collect()

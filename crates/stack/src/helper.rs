@@ -4,7 +4,6 @@ use crate::error::{During, Error, Result};
 use std::process::{Output, Stdio};
 use tokio::process::Command;
 
-/// The number of output lines that the error message of a failed program shows.
 const TAIL_LINES: usize = 25;
 
 /// Runs a command; an error contains the last lines of its output. Dropping the future kills the process.
@@ -12,7 +11,6 @@ pub async fn run(what: &str, command: &mut Command) -> Result<()> {
     output(what, command).await.map(drop)
 }
 
-/// Runs a command and returns its standard output.
 pub(crate) async fn output(what: &str, command: &mut Command) -> Result<String> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await;
@@ -20,7 +18,6 @@ pub(crate) async fn output(what: &str, command: &mut Command) -> Result<String> 
     successful(what, &output.during(starting)?)
 }
 
-/// Returns the standard output of a program that has ended; an error when it failed.
 pub(crate) fn successful(what: &str, output: &Output) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
@@ -30,7 +27,6 @@ pub(crate) fn successful(what: &str, output: &Output) -> Result<String> {
     Err(Error::Failed(format!("{what} failed ({}):\n{}", output.status, tail(&all, TAIL_LINES))))
 }
 
-/// Returns the last `lines` lines of a text.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.trim_end().lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")

@@ -26,7 +26,6 @@ pub struct Home {
     root: PathBuf,
     data: PathBuf,
     is_container: bool,
-    /// The folder of the built programs.
     built: PathBuf,
 }
 
@@ -135,7 +134,6 @@ impl Home {
     }
 }
 
-/// Creates a folder and its parents unless they exist.
 pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).during(|| format!("creating {}", dir.display()))
 }
@@ -153,12 +151,10 @@ fn close(data: &Path) -> Result<()> {
     if meta.permissions().mode() & 0o777 == mode { Ok(()) } else { set_mode(data, mode) }
 }
 
-/// Removes a folder and its contents if it exists.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     removed(dir, fs::remove_dir_all(dir))
 }
 
-/// Removes a file if it exists.
 pub fn remove_file(file: &Path) -> Result<()> {
     removed(file, fs::remove_file(file))
 }

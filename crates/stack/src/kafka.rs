@@ -39,7 +39,6 @@ const PROPERTIES: &str = include_str!("../servers/kafka.properties");
 pub struct Settings {
     /// The number of this node, from 1.
     pub id: usize,
-    /// The port for clients.
     pub port: u16,
     /// The port that Kafka names to its clients: `port`, or that of a proxy of a test.
     pub advertised_port: u16,
@@ -49,7 +48,6 @@ pub struct Settings {
     pub controllers: Vec<u16>,
     /// The id that all nodes share; a leading dash would be parsed as an option.
     pub cluster_id: String,
-    /// The folder of configuration and log.
     pub data: PathBuf,
     /// The folder of the pid file and the log file of the process.
     pub run: PathBuf,
@@ -152,7 +150,6 @@ pub fn tool(installed: &Installed, class: &str) -> Result<Command> {
     Ok(tool)
 }
 
-/// Returns the JVM arguments of one of Kafka's own programs, up to the main class.
 fn jvm(jars: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> =
         ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]

@@ -36,7 +36,6 @@ impl Manual {
         Self(Arc::new(after("[env: ").chain(after("[file: ")).map(str::to_owned).collect()))
     }
 
-    /// Whether the service reads this variable.
     pub fn names(&self, variable: &str) -> bool {
         self.0.contains(variable) || FAMILIES.iter().any(|family| variable.starts_with(family))
     }

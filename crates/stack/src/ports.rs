@@ -13,11 +13,8 @@ const OPS: u16 = 9080 - BASE;
 const KAFKA: u16 = 19092 - BASE;
 const CONTROLLER: u16 = 19093 - BASE;
 const POSTGRES: u16 = 15432 - BASE;
-/// The port behind the board's buttons.
 const CONTROL: u16 = 10080 - BASE;
-/// The maximum number of services.
 const PLACES: u16 = 10;
-/// The largest number of Kafka's nodes.
 pub const NODES: u16 = 5;
 const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER - 2 * (NODES - 1);
 /// The default range of ephemeral ports (RFC 6335 and macOS).
@@ -27,7 +24,6 @@ const DOCKER: &str = "docker-proxy";
 /// The maximum time for which a killed process may still hold its port.
 const PORT_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The fixed ports of one system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ports {
     base: u16,
@@ -66,14 +62,12 @@ impl Ports {
         })
     }
 
-    /// Returns the first of the ports that lies in this range.
     fn taken_from(self, range: &RangeInclusive<u16>) -> Option<u16> {
         let endpoints = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
         let servers = [self.postgres(), self.kafka(1), self.controller(1), self.control()];
         endpoints.chain(servers).find(|port| range.contains(port))
     }
 
-    /// The HTTP port of the service at this index of the list.
     pub fn service(self, place: u16) -> u16 {
         self.base + place
     }

@@ -79,7 +79,6 @@ pub fn admin_url(port: u16, password: &str) -> String {
     format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres")
 }
 
-/// Returns the same URL with another database.
 pub fn with_database(url: &str, database: &str) -> Result<String> {
     let mut url = parse(url)?;
     url.set_path(database);

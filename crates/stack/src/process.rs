@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 /// The size beyond which a log is rotated when its process starts.
 const LOG_LIMIT: u64 = 16 << 20;
 
-/// The command that starts a process.
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub(crate) program: PathBuf,
@@ -119,7 +118,6 @@ impl Process {
         Ok(process)
     }
 
-    /// Returns the process that a pid file names, if it runs.
     pub fn adopt(dir: &Path, name: &str) -> Option<Self> {
         let pid_file = pid_file(dir, name);
         let text = fs::read_to_string(&pid_file).ok()?;
@@ -212,7 +210,6 @@ impl Process {
         }
     }
 
-    /// Notes in the pid file why the process is about to end.
     fn note(&self, why: &str) {
         _ = fs::write(&self.pid_file, format!("{} {} {why}\n", self.pid, self.started));
     }

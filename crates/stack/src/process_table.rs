@@ -14,7 +14,6 @@ pub(crate) struct Entry {
     pub(crate) zombie: bool,
 }
 
-/// Returns the process with this id, if it exists.
 pub(crate) fn look_up(pid: i32) -> Option<Entry> {
     if cfg!(target_os = "linux") {
         return parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);

@@ -6,7 +6,6 @@ use crate::postgres::parse;
 use crate::secrets::Secrets;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-/// The two URLs of a service's database.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// The URL of the service role, which has the least rights.

@@ -5,9 +5,7 @@ use futures::future::join_all;
 use std::path::Path;
 use std::time::Duration;
 
-/// The time after which a service that does not stop is killed.
 const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// The time after which a server that does not stop is killed.
 const SERVER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub fn names(dir: &Path) -> Vec<String> {

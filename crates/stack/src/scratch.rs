@@ -32,7 +32,6 @@ impl Scratch {
         Ok(Self { dir, reachable, _lock: file })
     }
 
-    /// The folder of pid files and logs.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Named secrets, each generated on first use.
 #[derive(Debug, Default)]
 pub struct Secrets {
     values: BTreeMap<String, String>,

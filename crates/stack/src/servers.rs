@@ -19,7 +19,6 @@ use tokio::sync::Mutex;
 pub struct Servers {
     brokers: String,
     postgres_url: String,
-    /// The nodes of a private Kafka.
     kafka: Vec<Daemon>,
     /// The port of the private Kafka's listener that asks for a user.
     guarded: Option<u16>,
@@ -33,7 +32,6 @@ pub struct Servers {
 pub struct Place {
     /// The port to which clients connect: the server's own, or that of a proxy of a test.
     pub front: u16,
-    /// The port on which the server listens.
     pub back: u16,
     /// The folder of the server's data; `None` for a folder that is removed with the server.
     pub data: Option<PathBuf>,
@@ -54,9 +52,8 @@ impl Place {
 /// What private servers are like.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    /// A given Kafka, instead of a private one.
+    /// A given Kafka and a given Postgres, instead of private ones.
     pub brokers: Option<String>,
-    /// A given Postgres, instead of a private one.
     pub postgres_url: Option<String>,
     /// The places of the two listeners of each of Kafka's nodes: that of clients and other brokers, and that of the controllers.
     /// Empty for one node on free ports.
@@ -157,7 +154,6 @@ impl Servers {
         &self.brokers
     }
 
-    /// The administrator's.
     pub fn postgres_url(&self) -> &str {
         &self.postgres_url
     }
@@ -193,7 +189,6 @@ impl Servers {
     }
 }
 
-/// Returns the settings of the nodes of a private Kafka.
 fn nodes(scratch: &Scratch, plan: &Plan<'_>) -> Result<Vec<kafka::Settings>> {
     let controllers: Vec<u16> = plan.nodes.iter().map(|[_, controller]| controller.front).collect();
     let cluster_id = hex(16)?;

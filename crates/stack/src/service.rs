@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The time after which a migration counts as stuck.
 const MIGRATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The variables that an instance never inherits: its own, and those that it must not see.
@@ -44,7 +43,6 @@ pub struct Service {
     pub manual: Manual,
 }
 
-/// The ports of one instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints {
     /// The port for customers and operators.

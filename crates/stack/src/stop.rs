@@ -3,16 +3,21 @@
 use futures::future::select_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C, `kill` and a closed terminal, which no longer end this process by themselves.
-pub struct Stop([(&'static str, Signal); 3]);
+/// Ctrl-C and `kill`, which no longer end this process by themselves.
+pub struct Stop(Vec<(&'static str, Signal)>);
 
 impl Stop {
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self([
+        Ok(Self(vec![
             ("Ctrl-C", signal(SignalKind::interrupt())?),
             ("SIGTERM", signal(SignalKind::terminate())?),
-            ("SIGHUP", signal(SignalKind::hangup())?),
         ]))
+    }
+
+    /// Adds a closed terminal, also for a process that `nohup` started.
+    pub fn or_hang_up(mut self) -> std::io::Result<Self> {
+        self.0.push(("SIGHUP", signal(SignalKind::hangup())?));
+        Ok(self)
     }
 
     /// Waits for one of the signals, and returns its name.

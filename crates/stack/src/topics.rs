@@ -24,7 +24,6 @@ pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
     asking.await
 }
 
-/// The bounds of a partition's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     pub start: i64,

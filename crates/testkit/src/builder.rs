@@ -15,7 +15,6 @@ use tokio::sync::OnceCell;
 
 /// The service that a test's system has only on demand.
 const BOARD: &str = "board";
-/// The time within which a service must consume its topics.
 const JOINING: Duration = Duration::from_secs(30);
 
 /// The options of a test's system. The default: one instance of each service, default settings, shared servers.
@@ -76,7 +75,6 @@ impl Builder {
         self
     }
 
-    /// Sets an environment variable of all services.
     #[must_use]
     pub fn env_all(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((None, name.to_owned(), value.into()));

@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The time within which replicas must have caught up.
 const CATCHING_UP: Duration = Duration::from_mins(2);
 const STOPPING: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Returns the node that is the active controller.
 pub async fn controller(servers: &Servers) -> Result<&Daemon> {
     let text =
         tool(servers, "org.apache.kafka.tools.MetadataQuorumCommand", &["describe", "--status"]).await?;
@@ -72,7 +70,6 @@ pub async fn change_password(servers: &Servers, user: &str, old: &str, new: &str
     kafka.start().await
 }
 
-/// Runs one of Kafka's tools, and returns its output.
 async fn tool(servers: &Servers, class: &str, arguments: &[&str]) -> Result<String> {
     let installed = maven::install(&Home::find()?, |_| ()).await?;
     let mut tool = kafka::tool(&installed, class)?;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The time within which a system must become idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -39,7 +38,6 @@ impl System {
         self.members.iter().map(|member| member.service.name.as_str())
     }
 
-    /// The base URL of the first instance.
     pub fn url(&self, service: &str) -> String {
         self.endpoints(service, 1).url()
     }
@@ -63,7 +61,6 @@ impl System {
         &self.member_instance(service, number).1
     }
 
-    /// The number of instances of a service, running or not.
     pub fn instances(&self, service: &str) -> usize {
         self.member(service).instances.len()
     }
@@ -97,7 +94,6 @@ impl System {
         self.servers.guarded_brokers().is_some()
     }
 
-    /// The prefix of the names of this system's topics and groups.
     pub fn topic_prefix(&self) -> &str {
         &self.topic_prefix
     }

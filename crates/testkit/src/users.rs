@@ -21,7 +21,6 @@ pub fn password(user: &str) -> String {
     format!("password-of-{user}")
 }
 
-/// Replaces the user in the settings of a service by the migrator.
 pub(crate) fn become_migrator(settings: &mut Vec<(String, String)>) {
     settings.retain(|(name, _)| !name.starts_with("KAFKA_SASL_PASSWORD") && name != "KAFKA_SASL_USERNAME");
     settings.push(("KAFKA_SASL_USERNAME".to_owned(), MIGRATOR.to_owned()));

@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     local.settings = local.settings_in_environment()?;
     local.connect()?;
     prepare::check_settings(&local).await?;
-    let mut stop = Stop::new()?;
+    let mut stop = Stop::new()?.or_hang_up()?;
     let started = tokio::select! {
         started = Box::pin(start(local, arguments)) => started,
         which = stop.asked() => Err(anyhow::anyhow!("stopped by {which}")),
