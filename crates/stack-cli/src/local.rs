@@ -7,7 +7,7 @@ use stack::ports::Ports;
 use stack::process::{instance_name, instance_number};
 use stack::secrets::Secrets;
 use stack::service::{Endpoints, Service};
-use stack::{Daemon, Home, home, kafka, maven, postgres, provision, running, service};
+use stack::{Daemon, Home, backlog, home, kafka, maven, postgres, provision, running, service};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -101,13 +101,17 @@ impl Local {
         1..=self.nodes.max(1)
     }
 
+    /// Returns whether Kafka or a node of it, or Postgres, is an external server.
+    pub(crate) fn is_given(&self, server: &str) -> bool {
+        if server == "postgres" { self.given_postgres.is_some() } else { self.given_brokers.is_some() }
+    }
+
     /// Fails with the command that helps when a private server that a command needs does not run.
     pub(crate) fn require_running(&self, servers: &[&str]) -> anyhow::Result<()> {
         for name in servers {
-            let given = if *name == "kafka" { &self.given_brokers } else { &self.given_postgres };
             let living = running::names(&self.home.run());
             // One node of Kafka is enough for its clients.
-            let running = given.is_some() || living.iter().any(|one| instance_number(one, name).is_some());
+            let running = self.is_given(name) || living.iter().any(|one| instance_number(one, name).is_some());
             anyhow::ensure!(running || !living.is_empty(), NOTHING_RUNS);
             anyhow::ensure!(
                 running,
@@ -141,6 +145,12 @@ impl Local {
     pub(crate) fn seed_marker(&self) -> PathBuf {
         let databases = format!("{:?} {}", self.given_postgres, self.database_prefix());
         self.home.data("seeded").join(home::stable_hash(databases))
+    }
+
+    /// Returns the backlog of a service, one description per part; empty when the service is idle.
+    pub(crate) async fn waiting(&self, service: &str) -> anyhow::Result<Vec<String>> {
+        let url = self.service(service)?.access.migrate_database_url;
+        Ok(backlog::look(service, &url, &self.brokers(), &self.topic_prefix).await?.waiting)
     }
 
     /// Returns a service with its database and its settings.

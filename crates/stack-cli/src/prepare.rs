@@ -54,6 +54,9 @@ pub(crate) async fn servers(local: &Local) -> anyhow::Result<Vec<Daemon>> {
     }
     let installed = maven::install(&local.home, |what| say(format_args!("  … {what}"))).await?;
     let kafka = async {
+        if local.is_given("kafka") {
+            return Ok(Vec::new());
+        }
         let step = Step::begin("starting Kafka");
         let nodes = local.node_ids().map(|id| local.kafka_node(id));
         let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
@@ -62,21 +65,18 @@ pub(crate) async fn servers(local: &Local) -> anyhow::Result<Vec<Daemon>> {
         anyhow::Ok(daemons)
     };
     let postgres = async {
+        if local.is_given("postgres") {
+            return Ok(None);
+        }
         let step = Step::begin("starting Postgres");
         let daemon = local.postgres(&installed).await?;
         daemon.start().await?;
         step.done(format_args!("Postgres is ready on 127.0.0.1:{}", local.ports.postgres()));
-        anyhow::Ok(daemon)
+        anyhow::Ok(Some(daemon))
     };
-    match (&local.given_brokers, &local.given_postgres) {
-        (None, None) => {
-            let (mut daemons, postgres) = tokio::try_join!(kafka, postgres)?;
-            daemons.push(postgres);
-            Ok(daemons)
-        }
-        (None, _) => kafka.await,
-        _ => Ok(vec![postgres.await?]),
-    }
+    let (mut daemons, postgres) = tokio::try_join!(kafka, postgres)?;
+    daemons.extend(postgres);
+    Ok(daemons)
 }
 
 /// Creates databases and roles, then runs the migrations of every service.

@@ -4,7 +4,6 @@ use crate::local::Local;
 use crate::screen::Step;
 use reqwest::{Client, Response};
 use serde_json::json;
-use stack::backlog;
 use std::time::{Duration, Instant};
 
 /// SKU, name, price in cents, stock.
@@ -64,9 +63,7 @@ async fn wait_until_read(local: &Local, services: &[String]) -> anyhow::Result<(
     loop {
         let mut waiting = Vec::new();
         for name in services {
-            let service = local.service(name)?;
-            let url = &service.access.migrate_database_url;
-            waiting.extend(backlog::look(name, url, &service.brokers, &local.topic_prefix).await?.waiting);
+            waiting.extend(local.waiting(name).await?);
         }
         if waiting.is_empty() || Instant::now() > deadline {
             return Ok(());

@@ -76,9 +76,8 @@ pub(crate) async fn down() -> anyhow::Result<()> {
 
 async fn start_server(local: &Local, name: &str) -> anyhow::Result<()> {
     let node = instance_number(name, "kafka").and_then(|id| u16::try_from(id).ok());
-    let given = if node.is_some() { &local.given_brokers } else { &local.given_postgres };
     anyhow::ensure!(
-        given.is_none(),
+        !local.is_given(name),
         "./scripts/up uses an external {name}, which is not started or stopped here"
     );
     let exists = node.is_none_or(|id| local.node_ids().contains(&id));
@@ -103,10 +102,9 @@ async fn start_server(local: &Local, name: &str) -> anyhow::Result<()> {
 
 async fn start_instance(local: &Local, service: &str, number: usize) -> anyhow::Result<()> {
     let dir = local.home.run();
-    let private = [("kafka", &local.given_brokers), ("postgres", &local.given_postgres)];
-    let servers = private.iter().filter(|(_, given)| given.is_none()).map(|(name, _)| *name);
-    let down = servers.clone().count() > 0 && !servers.clone().any(|name| running::is_running(&dir, name));
-    anyhow::ensure!(!down, NOTHING_RUNS);
+    let private: Vec<&str> = process::SERVERS.into_iter().filter(|name| !local.is_given(name)).collect();
+    let is_down = !private.is_empty() && !private.iter().any(|name| running::is_running(&dir, name));
+    anyhow::ensure!(!is_down, NOTHING_RUNS);
     let name = instance_name(service, number);
     if running::is_running(&dir, &name) {
         say(format_args!("{name} is running already"));

@@ -112,12 +112,12 @@ impl Doctor {
     async fn queues(&mut self, service: &str) -> anyhow::Result<()> {
         let obstacles = self.obstacles(service).await?;
         // Compares two looks 1 s apart: an event in flight is no problem.
-        let before = self.waiting(service).await?;
+        let before = self.local.waiting(service).await?;
         if before.is_empty() {
             return Ok(());
         }
         tokio::time::sleep(TIMEOUT / 5).await;
-        let stuck = self.waiting(service).await?.into_iter().filter(|what| before.contains(what));
+        let stuck = self.local.waiting(service).await?.into_iter().filter(|what| before.contains(what));
         let stuck = stuck.filter(|what| !obstacles.iter().any(|reported| what.ends_with(reported)));
         let (dead, unread): (Vec<_>, Vec<_>) = stuck.partition(|what| what.contains("dead letter"));
         for what in dead {
@@ -143,11 +143,6 @@ impl Doctor {
             self.wrong(format_args!("{service}: topic {topic} {what}; ./scripts/run {command}"));
         }
         Ok(reported)
-    }
-
-    pub(super) async fn waiting(&self, service: &str) -> anyhow::Result<Vec<String>> {
-        let url = self.local.service(service)?.access.migrate_database_url;
-        Ok(backlog::look(service, &url, &self.local.brokers(), &self.local.topic_prefix).await?.waiting)
     }
 }
 

@@ -114,12 +114,12 @@ impl Doctor {
     /// Reports the service that holds the order, with its backlog.
     async fn explain(&mut self, id: &str, what: &str, progress: &Progress) -> anyhow::Result<()> {
         let (service, waits) = holder(&progress.order).unwrap_or(("notification", "the mail is not sent"));
-        let mut known = match self.waiting(service).await {
+        let mut known = match self.local.waiting(service).await {
             Ok(waiting) => shortened(waiting),
             Err(error) => vec![error.to_string()],
         };
         if service != "order" {
-            let unpublished = self.waiting("order").await.unwrap_or_default();
+            let unpublished = self.local.waiting("order").await.unwrap_or_default();
             known.extend(unpublished.into_iter().filter(|what| what.contains("outbox")));
         }
         if service == "payment" {
