@@ -23,7 +23,7 @@ impl Local {
             admin_password: self.password(Guard::ADMIN)?,
             users,
             port: None,
-            login: Login::Password,
+            login: Login::default(),
         }))
     }
 

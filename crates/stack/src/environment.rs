@@ -32,7 +32,7 @@ pub(crate) fn postgres() -> Vec<(String, OsString)> {
 
 /// Variables for Kafka and its tools: no Java options, UTF-8 file names and a fixed locale (under a Turkish one, Java writes
 /// `classic` in capitals with a dotted İ, which Kafka does not know).
-pub(crate) fn kafka() -> Vec<(String, OsString)> {
+pub fn kafka() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
 }
 

@@ -91,7 +91,7 @@ pub async fn prepare(installed: &Installed, settings: &Settings) -> Result<Daemo
     let java = java::find()?;
     let data = &settings.data;
     create_private_dir(data)?;
-    write(&data.join(CONFIGURATION), &configuration(settings)?)?;
+    write(&data.join(CONFIGURATION), &configuration(settings))?;
     write(&data.join(LOGGING_CONFIGURATION), LOGGING)?;
     let jars = relative(data, &installed.kafka)?;
     if !data.join(LOG).join("meta.properties").exists() {
@@ -161,20 +161,20 @@ fn jvm(jars: &Path) -> Vec<OsString> {
     arguments
 }
 
-fn configuration(settings: &Settings) -> Result<String> {
+fn configuration(settings: &Settings) -> String {
     let Settings { id, port, advertised_port, controller_port, controllers, guard, .. } = settings;
     let advertised_controller = controllers.get(id - 1).unwrap_or(controller_port);
     let guard = guard.as_ref().map(|guard| guard.properties(*port, *advertised_port, *controller_port));
     // A later line overrides an earlier one.
-    Ok(format!(
+    format!(
         "{PROPERTIES}\n\
          listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
          advertised.listeners=BROKER://127.0.0.1:{advertised_port},CONTROLLER://127.0.0.1:{advertised_controller}\n\
          log.dirs={LOG}\n\
          {}{}",
         settings.quorum(),
-        guard.transpose()?.unwrap_or_default(),
-    ))
+        guard.unwrap_or_default(),
+    )
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

@@ -14,7 +14,7 @@ mod error;
 mod guard;
 pub mod helper;
 pub mod home;
-mod java;
+pub mod java;
 pub mod kafka;
 pub mod manual;
 pub mod maven;
@@ -34,7 +34,7 @@ pub mod topics;
 
 pub use daemon::Daemon;
 pub use error::{During, Error, Result};
-pub use guard::{Certificate, Guard, Login, login_settings};
+pub use guard::{Guard, Login, login_settings};
 pub use home::Home;
 pub use scratch::Scratch;
 pub use servers::{Place, Plan, Servers};

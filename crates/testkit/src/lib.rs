@@ -8,13 +8,15 @@
 
 mod builder;
 pub mod cluster;
+mod login;
 mod system;
 pub mod topics;
 pub mod users;
 
 pub use builder::Builder;
+pub use login::{Certificate, tokens};
 pub use stack::kafka::client as kafka_client;
-pub use stack::{Certificate, Daemon, Home, Login, Place, Plan, Scratch, Servers, ports};
+pub use stack::{Daemon, Home, Login, Place, Plan, Scratch, Servers, ports};
 pub use system::System;
 
 use stack::Stop;

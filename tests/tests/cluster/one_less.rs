@@ -103,7 +103,7 @@ async fn needless_rights(servers: &Arc<Servers>, service: &str, poison: Poison) 
 #[tokio::test]
 #[ignore = "takes minutes: ./scripts/test-cluster"]
 async fn without_any_one_of_its_rights_a_service_says_so() {
-    let servers = Servers::guarded(users::all(&[]).unwrap(), Login::Password).await.unwrap();
+    let servers = Servers::guarded(users::all(&[]).unwrap(), Login::default()).await.unwrap();
     let services = [
         ("order", BROKEN_PAYMENT),
         ("payment", BROKEN_ORDER),

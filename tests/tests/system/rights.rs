@@ -15,7 +15,7 @@ const STRANGER: &str = "stranger";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 async fn guarded() -> Arc<Servers> {
-    Servers::guarded(users::all(&[STRANGER]).unwrap(), Login::Password).await.unwrap()
+    Servers::guarded(users::all(&[STRANGER]).unwrap(), Login::default()).await.unwrap()
 }
 
 /// Returns the configuration of a client that logs in with the user's password.
