@@ -111,7 +111,8 @@ impl Local {
         for name in servers {
             let living = running::names(&self.home.run());
             // One node of Kafka is enough for its clients.
-            let running = self.is_given(name) || living.iter().any(|one| instance_number(one, name).is_some());
+            let running =
+                self.is_given(name) || living.iter().any(|one| instance_number(one, name).is_some());
             anyhow::ensure!(running || !living.is_empty(), NOTHING_RUNS);
             anyhow::ensure!(
                 running,

@@ -100,8 +100,9 @@ pub async fn topics(database_url: &str) -> Result<Vec<String>> {
 /// Returns the position of a service in each of its partitions, with the bounds of the partition's log.
 pub async fn positions(database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Vec<Position>> {
     let mut connection = PgConnection::connect(database_url).await?;
-    let rows =
-        sqlx::query_as("SELECT topic, partition, next_offset FROM broker.positions ORDER BY topic, partition");
+    let rows = sqlx::query_as(
+        "SELECT topic, partition, next_offset FROM broker.positions ORDER BY topic, partition",
+    );
     let rows: Vec<(String, i32, i64)> = rows.fetch_all(&mut connection).await?;
     connection.close().await?;
     let wanted: Vec<(String, i32)> =

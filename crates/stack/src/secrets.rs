@@ -20,8 +20,7 @@ impl Secrets {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),
             read => read.during(|| format!("reading {}", file.display()))?,
         };
-        let unreadable =
-            |error| Error::Failed(format!("{} is damaged ({error}); remove it", file.display()));
+        let unreadable = |error| Error::Failed(format!("{} is damaged ({error}); remove it", file.display()));
         Ok(Self { values: serde_json::from_str(&text).map_err(unreadable)?, file: Some(file.to_path_buf()) })
     }
 

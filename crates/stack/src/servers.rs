@@ -145,7 +145,8 @@ impl Servers {
             };
             Ok::<_, crate::Error>((given, None))
         };
-        let ((brokers, kafka), (postgres_url, postgres)) = tokio::try_join!(starting_kafka, starting_postgres)?;
+        let ((brokers, kafka), (postgres_url, postgres)) =
+            tokio::try_join!(starting_kafka, starting_postgres)?;
         let guarded = plan.guard.and_then(|guard| guard.port);
         Ok(Self { brokers, postgres_url, kafka, guarded, postgres, scratch: Some(scratch) })
     }

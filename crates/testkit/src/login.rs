@@ -19,7 +19,8 @@ pub struct Certificate {
 impl Certificate {
     /// Creates an authority and a certificate with Java's keytool. An expired certificate ended yesterday.
     pub async fn create(folder: &Path, is_expired: bool) -> Result<Self> {
-        let folder = folder.to_str().ok_or_else(|| Error::Failed("a path is not valid Unicode".to_owned()))?;
+        let folder =
+            folder.to_str().ok_or_else(|| Error::Failed("a path is not valid Unicode".to_owned()))?;
         let (keystore, authority) = (format!("{folder}/kafka.p12"), format!("{folder}/ca.pem"));
         let key = ["-genkeypair", "-keyalg", "RSA", "-alias"];
         let validity: &[&str] =

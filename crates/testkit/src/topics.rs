@@ -99,6 +99,5 @@ pub async fn configure(brokers: &str, topic: &str, settings: &[(&str, &str)]) ->
     let config = settings.iter().fold(config, |config, (name, value)| config.set(name, value));
     let done = admin.alter_configs(&[config], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
     let refused = done.into_iter().find_map(std::result::Result::err);
-    refused
-        .map_or(Ok(()), |(_, code)| Err(Error::Failed(format!("Kafka refuses to change {topic}: {code}"))))
+    refused.map_or(Ok(()), |(_, code)| Err(Error::Failed(format!("Kafka refuses to change {topic}: {code}"))))
 }

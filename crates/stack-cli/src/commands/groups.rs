@@ -59,10 +59,10 @@ async fn show(local: &Local, palette: &Palette, service: &str) -> anyhow::Result
 type Members = BTreeMap<(String, i32), String>;
 
 async fn members(local: &Local, group: &str) -> anyhow::Result<Members> {
-    let group = group.to_owned();
-    let asking = kafka::ask(&local.brokers(), move |consumer| Ok(groups::members(consumer, &group, TIMEOUT)?));
+    let (brokers, group) = (local.brokers(), group.to_owned());
+    let asked = kafka::ask(&brokers, move |consumer| Ok(groups::members(consumer, &group, TIMEOUT)?)).await;
     let mut members = Members::new();
-    for member in asking.await? {
+    for member in asked? {
         members.extend(member.assigned.into_iter().map(|partition| (partition, member.name.clone())));
     }
     Ok(members)

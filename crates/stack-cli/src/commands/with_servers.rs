@@ -18,11 +18,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut stop = Stop::new()?;
+    let mut signals = Stop::new()?;
     let step = Step::begin("starting private servers");
     let (servers, variables) = tokio::select! {
         started = start(arguments.databases) => started?,
-        which = stop.asked() => anyhow::bail!("stopped by {which}"),
+        which = signals.asked() => anyhow::bail!("stopped by {which}"),
     };
     step.done(format_args!("Postgres{}", if arguments.databases { "" } else { " and Kafka" }));
     let (program, rest) = arguments.command.split_first().ok_or_else(|| anyhow::anyhow!("no command"))?;
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .spawn()?;
     let status = tokio::select! {
         status = child.wait() => status?,
-        which = stop.asked() => {
+        which = signals.asked() => {
             anyhow::ensure!(which == "Ctrl-C", "stopped by {which}");
             // The terminal sends it to the command as well: the servers stay until the command has ended.
             child.wait().await?
