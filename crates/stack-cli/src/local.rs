@@ -24,6 +24,7 @@ const LOGIN: [&str; 3] = ["KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_"];
 /// The configuration of the system, which `up` stores for later commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Local {
+    /// Not stored: [`read`](Self::read) sets it.
     #[serde(skip)]
     pub(crate) home: Home,
     pub(crate) ports: Ports,

@@ -5,9 +5,10 @@ use crate::screen::say;
 use crate::seed::{IN_STOCK, SOLD_OUT};
 
 pub(crate) fn print(local: &Local, detached: bool) -> anyhow::Result<()> {
-    let board = local.endpoints(BOARD)?.http;
+    let address = |name| anyhow::Ok(format!("http://localhost:{}", local.endpoints(name)?.http));
+    let (board, order, inventory) = (address(BOARD)?, address("order")?, address("inventory")?);
     say(format_args!(
-        "\nopen http://localhost:{board}   the shop, and a live board of the events with buttons that kill and start processes"
+        "\nopen {board}   the shop, and a live board of the events with buttons that kill and start processes"
     ));
     say("\nReady:");
     for name in local.home.services()? {
@@ -22,8 +23,6 @@ pub(crate) fn print(local: &Local, detached: bool) -> anyhow::Result<()> {
         "Kafka",
         local.brokers()
     ));
-    let order = format!("http://localhost:{}", local.endpoints("order")?.http);
-    let inventory = format!("http://localhost:{}", local.endpoints("inventory")?.http);
     say("\nTry, in another terminal:");
     say(format_args!("  curl -s {inventory}/products"));
     say(format_args!("  {}", place(&order, IN_STOCK, "pm_card_visa", "")));

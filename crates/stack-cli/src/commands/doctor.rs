@@ -2,17 +2,14 @@
 //! each problem with a remedy; the exit status is 1 when there is a problem.
 
 mod checkup;
+mod findings;
 mod trial;
 
 use crate::local::Local;
 use crate::screen::print;
+use findings::{Doctor, TIMEOUT};
 use reqwest::Client;
-use std::fmt::Display;
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// The timeout of a request; a service answers within 3 s even when its own dependencies do not.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -37,47 +34,4 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         many => print(format_args!("\nsomething is wrong: {many} problems")),
     }
     Ok(ExitCode::FAILURE)
-}
-
-fn fine(what: impl Display) {
-    print(format_args!("✓ {what}"));
-}
-
-/// Returns the first 3 lines and the number of the others: a stopped service has a lag on each of its partitions.
-fn shortened(mut lines: Vec<String>) -> Vec<String> {
-    const FEW: usize = 3;
-    let more = lines.len().saturating_sub(FEW);
-    lines.truncate(FEW);
-    if more > 0 {
-        lines.push(format!("and {more} more"));
-    }
-    lines
-}
-
-struct Doctor {
-    local: Local,
-    client: Client,
-    token: String,
-    complaints: usize,
-}
-
-impl Doctor {
-    fn wrong(&mut self, what: impl Display) {
-        self.complaints += 1;
-        print(format_args!("✗ {what}"));
-    }
-
-    fn url(&self, service: &str) -> anyhow::Result<String> {
-        if self.local.home.is_container() {
-            return Ok(format!("http://{service}:8080"));
-        }
-        Ok(self.local.endpoints(service)?.url())
-    }
-
-    fn ops_url(&self, service: &str) -> anyhow::Result<String> {
-        if self.local.home.is_container() {
-            return Ok(format!("http://{service}:9080"));
-        }
-        Ok(self.local.endpoints(service)?.ops_url())
-    }
 }

@@ -1,6 +1,6 @@
 //! The checks without an order: the machine, the servers, the health of each service and its backlog.
 
-use super::{Doctor, TIMEOUT, fine, shortened};
+use super::findings::{Doctor, TIMEOUT, fine, shortened};
 use crate::screen::print;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};

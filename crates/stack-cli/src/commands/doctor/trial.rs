@@ -1,6 +1,6 @@
 //! The trial order: placed, followed to its mail, and cancelled. The order's state shows which service holds it.
 
-use super::{Doctor, fine, shortened};
+use super::findings::{Doctor, fine, shortened};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
