@@ -78,7 +78,7 @@ runs_here() {
 
 # Builds the programs: that of the scripts and one per service. Tests need more crates, but the same features of these.
 build() {
-  local service packages=(--package stack)
+  local service packages=(--package stack-cli)
   printf '  … building (the first time takes some minutes)\n'
   for service in "$root"/services/*/; do
     packages+=(--package "$(basename "$service")")

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use checker::{Call, Location, Request};
 use reqwest::RequestBuilder;
 use system_tests::{Inbox, Random, Shop, mailing};
-use testkit::{Daemon, Place, Servers, System};
+use testkit::{Daemon, Place, Plan, Servers, System};
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::disk::Disk;
@@ -76,7 +76,9 @@ impl Site {
         let data = |number: usize| disks.as_ref().map(|disks| disks[number].data());
         let (at_kafka, at_postgres) = (Place::behind_a_proxy(data(0))?, Place::behind_a_proxy(data(1))?);
         let proxies = [Proxy::open(&at_kafka).await?, Proxy::open(&at_postgres).await?];
-        let servers = Arc::new(Servers::private_through(at_kafka, at_postgres).await?);
+        let nodes = vec![[at_kafka, Place::direct()?]];
+        let plan = Plan { nodes, postgres: Some(at_postgres), ..Plan::default() };
+        let servers = Arc::new(Servers::planned(plan).await?);
         Ok(Self { proxies: Some(proxies), disks, kind, ..Self::on(servers, customers).await? })
     }
 

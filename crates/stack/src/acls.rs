@@ -3,6 +3,7 @@
 //! Kafka's own tool needs a JVM per line, and rdkafka has no call for it; so this module sends the two requests itself.
 
 use crate::error::{Error, Result};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -12,6 +13,8 @@ const SASL_HANDSHAKE: u16 = 17;
 const SASL_AUTHENTICATE: u16 = 36;
 /// All versions used here are the first that Kafka 4 supports, which have no tagged fields.
 const VERSION: u16 = 1;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 const ALLOW: u8 = 3;
 const LITERAL: u8 = 3;
@@ -26,7 +29,6 @@ const OPERATIONS: [(&str, u8); 6] = [
     ("AlterConfigs", 11),
 ];
 
-/// A right of one user on one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl {
     principal: String,
@@ -52,7 +54,7 @@ pub fn parse(lines: &str) -> Result<Vec<Acl>> {
             words.windows(2).filter(move |pair| pair[0] == option).map(|pair| pair[1].to_owned())
         };
         let principal = values("--allow-principal").next();
-        let principal = principal.ok_or_else(|| Error::Machine(format!("no line of kafka-acls: {line}")))?;
+        let principal = principal.ok_or_else(|| Error::Failed(format!("no line of kafka-acls: {line}")))?;
         for operation in values("--operation") {
             for resource in ["--topic", "--group"] {
                 acls.extend(values(resource).map(|name| Acl {
@@ -75,7 +77,6 @@ pub async fn create(broker: &str, login: Login<'_>, acls: &[Acl]) -> Result<()> 
     send(broker, login, CREATE_ACLS, acls).await
 }
 
-/// Deletes these rights.
 pub async fn delete(broker: &str, login: Login<'_>, acls: &[Acl]) -> Result<()> {
     send(broker, login, DELETE_ACLS, acls).await
 }
@@ -102,6 +103,11 @@ impl Acl {
 }
 
 async fn send(broker: &str, login: Login<'_>, request: u16, acls: &[Acl]) -> Result<()> {
+    let sending = tokio::time::timeout(TIMEOUT, send_now(broker, login, request, acls));
+    sending.await.unwrap_or_else(|_| Err(failed(&format!("no answer within {} s", TIMEOUT.as_secs()))))
+}
+
+async fn send_now(broker: &str, login: Login<'_>, request: u16, acls: &[Acl]) -> Result<()> {
     let mut stream = TcpStream::connect(broker).await.map_err(|error| failed(&error))?;
     if let Some((name, password)) = login {
         let mut handshake = Vec::new();
@@ -121,7 +127,6 @@ async fn send(broker: &str, login: Login<'_>, request: u16, acls: &[Acl]) -> Res
     if acls.is_empty() { Ok(()) } else { refuse_error(&answer, 8) }
 }
 
-/// Sends a request and returns the answer's body.
 async fn ask(stream: &mut TcpStream, request: u16, body: &[u8]) -> Result<Vec<u8>> {
     let mut message = Vec::new();
     message.extend(request.to_be_bytes());
@@ -148,7 +153,7 @@ fn refuse_error(answer: &[u8], at: usize) -> Result<()> {
 }
 
 fn failed(why: &dyn std::fmt::Display) -> Error {
-    Error::Machine(format!("Kafka does not change the ACLs: {why}"))
+    Error::Failed(format!("Kafka does not change the ACLs: {why}"))
 }
 
 fn string(body: &mut Vec<u8>, text: &str) {

@@ -2,14 +2,12 @@
 
 use crate::error::Result;
 use crate::topics::{self, Bounds};
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection};
 
-/// The position of a service in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The topic's name without the system's prefix.
     pub topic: String,
-    /// The partition's number.
     pub partition: i32,
     /// The offset of the next record to read; below 0 for the beginning of the log.
     pub next: i64,
@@ -33,7 +31,6 @@ impl Position {
         self.log.map_or(0, |log| log.end - from(log))
     }
 
-    /// The reason why the service cannot continue to read, if there is one.
     pub fn obstacle(&self) -> Option<Obstacle> {
         match self.log {
             None => Some(Obstacle::Missing),
@@ -55,7 +52,6 @@ impl Obstacle {
     }
 }
 
-/// The backlog of one service at one moment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Look {
     /// One description per part of the backlog; empty when the service is idle.
@@ -64,7 +60,6 @@ pub struct Look {
     pub ends: i64,
 }
 
-/// Determines the backlog of one service.
 pub async fn look(service: &str, database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Look> {
     let mut connection = PgConnection::connect(database_url).await?;
     let mut look = Look::default();
@@ -105,17 +100,14 @@ pub async fn topics(database_url: &str) -> Result<Vec<String>> {
 /// Returns the position of a service in each of its partitions, with the bounds of the partition's log.
 pub async fn positions(database_url: &str, brokers: &str, topic_prefix: &str) -> Result<Vec<Position>> {
     let mut connection = PgConnection::connect(database_url).await?;
-    let rows =
-        sqlx::query("SELECT topic, partition, next_offset FROM broker.positions ORDER BY topic, partition");
-    let rows = rows.fetch_all(&mut connection).await?;
+    let rows = sqlx::query_as(
+        "SELECT topic, partition, next_offset FROM broker.positions ORDER BY topic, partition",
+    );
+    let rows: Vec<(String, i32, i64)> = rows.fetch_all(&mut connection).await?;
     connection.close().await?;
-    let rows: Vec<(String, i32, i64)> = rows
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-        .collect::<Result<_>>()?;
     let wanted: Vec<(String, i32)> =
         rows.iter().map(|(topic, partition, _)| (format!("{topic_prefix}{topic}"), *partition)).collect();
-    let logs = topics::bounds(brokers, wanted).await?;
+    let logs = topics::bounds(brokers, &wanted).await?;
     let position = |((topic, partition, next), log)| Position { topic, partition, next, log };
     Ok(rows.into_iter().zip(logs).map(position).collect())
 }

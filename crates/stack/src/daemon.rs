@@ -10,34 +10,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The number of log lines that an error message shows.
 const TAIL_LINES: usize = 15;
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A program, its readiness and, while it runs, its process.
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
     dir: PathBuf,
     launch: Launch,
     ready: Ready,
-    timeout: Duration,
     process: Mutex<Option<Process>>,
 }
 
 impl Daemon {
     /// Creates a daemon with its pid and log files in `dir`. Adopts a process that an earlier command left running.
-    pub(crate) fn new(name: &str, dir: &Path, launch: Launch, ready: Ready) -> Self {
+    pub fn new(name: &str, dir: &Path, launch: Launch, ready: Ready) -> Self {
         Self {
             name: name.to_owned(),
             dir: dir.to_path_buf(),
             launch,
             ready,
-            timeout: Duration::from_mins(2),
             process: Mutex::new(Process::adopt(dir, name)),
         }
     }
 
-    /// The name, as in `NAME.log`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -47,7 +43,6 @@ impl Daemon {
         process::log_file(&self.dir, &self.name)
     }
 
-    /// The whole content of the log file.
     pub fn output(&self) -> String {
         read(&self.log())
     }
@@ -57,7 +52,6 @@ impl Daemon {
         read(&process::rotated(&self.log())) + &self.output()
     }
 
-    /// The process id; `None` when the process does not run.
     pub fn pid(&self) -> Option<i32> {
         let mut process = self.process();
         let running = process.as_mut()?;
@@ -70,7 +64,6 @@ impl Daemon {
         self.wait_ready().await
     }
 
-    /// Starts the process unless it runs, and does not wait.
     pub fn spawn(&self) -> Result<()> {
         self.spawn_with(&[])
     }
@@ -90,25 +83,29 @@ impl Daemon {
 
     /// Waits until the process is ready. When it ends, or after two minutes, fails with the last lines of the log.
     pub async fn wait_ready(&self) -> Result<()> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(how) = self.end() {
-                return Err(Error::Died {
-                    name: self.name.clone(),
-                    how,
-                    log: self.log(),
-                    tail: self.log_tail(),
-                });
+                return Err(self.not_ready(&format!("{how} before it was ready")));
             }
             let Err(last) = self.ready.ask().await else {
                 return Ok(());
             };
             if Instant::now() > deadline {
-                let (name, seconds) = (self.name.clone(), self.timeout.as_secs());
-                return Err(Error::NotReady { name, seconds, last, log: self.log(), tail: self.log_tail() });
+                return Err(self.timed_out(TIMEOUT, &last));
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
+    }
+
+    /// Returns the error for a process that runs but is not ready: `last` is the last answer to the readiness check.
+    pub fn timed_out(&self, limit: Duration, last: &str) -> Error {
+        self.not_ready(&format!("is not ready after {} s ({last})", limit.as_secs()))
+    }
+
+    fn not_ready(&self, how: &str) -> Error {
+        let (name, log, tail) = (&self.name, self.log(), self.log_tail());
+        Error::Failed(format!("{name} {how}; the end of {}:\n{tail}", log.display()))
     }
 
     /// Returns how the process ended, for example `died (signal 9)`; `None` while it runs.
@@ -125,7 +122,6 @@ impl Daemon {
         }
     }
 
-    /// Sends the stop signal and does not wait.
     pub fn ask_to_stop(&self) {
         if let Some(process) = self.process().as_ref() {
             process.ask_to_stop();
@@ -156,7 +152,6 @@ impl Daemon {
         }
     }
 
-    /// The last lines of the log.
     pub fn log_tail(&self) -> String {
         tail(&self.output(), TAIL_LINES)
     }

@@ -21,8 +21,7 @@ const BASICS: [&str; 11] = [
 /// Maven's own options, which hold proxies and trust stores.
 const MAVEN: [&str; 4] = ["JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS", "M2_HOME"];
 
-/// Variables for every program.
-pub(crate) fn basics() -> Vec<(String, OsString)> {
+pub fn basics() -> Vec<(String, OsString)> {
     taken(&BASICS)
 }
 
@@ -37,7 +36,6 @@ pub fn kafka() -> Vec<(String, OsString)> {
     with(basics(), &[("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
 }
 
-/// Variables for Maven.
 pub(crate) fn maven() -> Vec<(String, OsString)> {
     let mut variables = with(basics(), &[("LC_ALL", "C.UTF-8")]);
     variables.extend(taken(&MAVEN));

@@ -21,13 +21,11 @@ pub(crate) const PASSABLE: u32 = 0o711;
 /// The name of this program, which in a container lies beside those of the services.
 const OWN_PROGRAM: &str = "stack";
 
-/// The checkout and its data folder.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Home {
     root: PathBuf,
     data: PathBuf,
     is_container: bool,
-    /// The folder of the built programs.
     built: PathBuf,
 }
 
@@ -44,7 +42,7 @@ impl Home {
             ["CHECKOUT", "CARGO_MANIFEST_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
         let root = named.chain([program, built_in]).find_map(|place| checkout_above(&place));
-        let missing = || Error::Machine("the checkout of this program does not exist any more".to_owned());
+        let missing = || Error::Failed("the checkout of this program does not exist any more".to_owned());
         let root = root.ok_or_else(missing)?;
         let root = root.canonicalize().during(|| format!("looking at {}", root.display()))?;
         let data = folder("STACK_DATA").unwrap_or_else(|| root.join(".data"));
@@ -60,7 +58,6 @@ impl Home {
         Self { data: self.root.join(".data"), ..self.clone() }
     }
 
-    /// The checkout.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -73,6 +70,11 @@ impl Home {
     /// `.data/`, or a folder or file in it.
     pub fn data(&self, name: &str) -> PathBuf {
         self.data.join(name)
+    }
+
+    /// The folder of the pid and log files of this checkout's own system.
+    pub fn run(&self) -> PathBuf {
+        self.data("run")
     }
 
     /// The path of a service's binary (or of this crate's), which `cargo build --workspace` puts beside this program.
@@ -104,7 +106,7 @@ impl Home {
     /// Returns a path that the user of Postgres can reach: `dir` (within `.data/`) itself, else a substitute under
     /// `/var/tmp`. Creates the parent folders with a passable mode.
     pub fn reachable(&self, dir: &Path) -> Result<PathBuf> {
-        if crate::user::unprivileged()?.is_none() {
+        if crate::process::unprivileged()?.is_none() {
             return Ok(dir.to_path_buf());
         }
         let base =
@@ -125,14 +127,13 @@ impl Home {
         create_dir(&dir)?;
         let meta = fs::symlink_metadata(&dir).during(|| format!("looking at {}", dir.display()))?;
         if !meta.is_dir() || meta.uid() != 0 {
-            return Err(Error::Machine(format!("{} belongs to another user; remove it", dir.display())));
+            return Err(Error::Failed(format!("{} belongs to another user; remove it", dir.display())));
         }
         set_mode(&dir, PASSABLE)?;
         Ok(dir)
     }
 }
 
-/// Creates a folder and its parents unless they exist.
 pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).during(|| format!("creating {}", dir.display()))
 }
@@ -145,28 +146,23 @@ pub fn create_private_dir(dir: &Path) -> Result<()> {
 
 /// Closes the data folder to other users. When Postgres runs as another user, the folder stays passable.
 fn close(data: &Path) -> Result<()> {
-    let mode = if crate::user::unprivileged()?.is_some() { PASSABLE } else { 0o700 };
+    let mode = if crate::process::unprivileged()?.is_some() { PASSABLE } else { 0o700 };
     let meta = fs::metadata(data).during(|| format!("looking at {}", data.display()))?;
     if meta.permissions().mode() & 0o777 == mode { Ok(()) } else { set_mode(data, mode) }
 }
 
-/// Removes a folder and its contents if it exists.
 pub fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { what: format!("removing {}", dir.display()), source: error })
-        }
-        _ => Ok(()),
-    }
+    removed(dir, fs::remove_dir_all(dir))
 }
 
-/// Removes a file if it exists.
 pub fn remove_file(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { what: format!("removing {}", file.display()), source: error })
-        }
-        _ => Ok(()),
+    removed(file, fs::remove_file(file))
+}
+
+fn removed(path: &Path, result: std::io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.during(|| format!("removing {}", path.display())),
     }
 }
 

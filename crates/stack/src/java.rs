@@ -21,7 +21,7 @@ pub fn find() -> Result<PathBuf> {
     }
     let has =
         found.first().map_or("none".to_owned(), |(java, version)| format!("{} is {version}", java.display()));
-    Err(Error::Machine(format!(
+    Err(Error::Failed(format!(
         "Kafka needs Java {NEEDED} or newer; {has}. Install a Java runtime (see ./scripts/up)"
     )))
 }

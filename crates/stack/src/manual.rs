@@ -1,8 +1,8 @@
 //! The settings of a service, read from the output of `SERVICE --help`, which names the environment variable of each. A
 //! service thus gets only its own settings, and this crate keeps no list of them.
 
-use crate::environment;
-use crate::error::{During, Error, Result};
+use crate::error::{During, Result};
+use crate::{environment, helper};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The prefixes of variables that the libraries of a service read and that `--help` does not list.
 const FAMILIES: [&str; 2] = ["OTEL_", "KAFKA_CLIENT_"];
 
-/// The settings of one service.
 #[derive(Debug, Clone)]
 pub struct Manual(Arc<BTreeSet<String>>);
 
@@ -26,15 +25,7 @@ impl Manual {
         let mut command = Command::new(program);
         command.env_clear().envs(environment::basics()).arg("--help");
         let output = command.output().during(|| format!("asking {} for its settings", program.display()))?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(Error::Program {
-                program: format!("{} --help", program.display()),
-                status: output.status.to_string(),
-                output: text,
-            });
-        }
-        let manual = Self::parse(&String::from_utf8_lossy(&output.stdout));
+        let manual = Self::parse(&helper::successful(&format!("{} --help", program.display()), &output)?);
         asked.insert(program.to_path_buf(), manual.clone());
         Ok(manual)
     }
@@ -45,7 +36,6 @@ impl Manual {
         Self(Arc::new(after("[env: ").chain(after("[file: ")).map(str::to_owned).collect()))
     }
 
-    /// Whether the service reads this variable.
     pub fn names(&self, variable: &str) -> bool {
         self.0.contains(variable) || FAMILIES.iter().any(|family| variable.starts_with(family))
     }

@@ -3,16 +3,15 @@
 
 use crate::error::{During, Error, Result};
 use crate::home::{Home, PASSABLE, create_dir, create_private_dir, remove_dir, remove_file, set_mode};
-use crate::{environment, helper, random};
+use crate::secrets::hex;
+use crate::{environment, helper};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// The unpacked servers.
 #[derive(Debug, Clone)]
 pub struct Installed {
-    /// The folder of Kafka's jars.
     pub kafka: PathBuf,
     /// The folder that contains the `bin/` of Postgres.
     pub postgres: PathBuf,
@@ -47,7 +46,7 @@ pub async fn install(home: &Home, note: impl Fn(&str)) -> Result<Installed> {
 async fn fetch(pom: &Path, jars: &Path, binaries: &Path) -> Result<()> {
     remove_dir(jars)?;
     create_dir(jars)?;
-    let plain = std::env::temp_dir().join(format!("notifyme-{}", random::hex(8)?));
+    let plain = std::env::temp_dir().join(format!("notifyme-{}", hex(8)?));
     create_private_dir(&plain)?;
     let fetched = package(pom, jars, &plain).await;
     remove_dir(&plain)?;
@@ -75,7 +74,7 @@ async fn unpack(archive: &Path, into: &Path) -> Result<()> {
     let listing = fs::read_dir(archive).during(|| format!("listing {}", archive.display()))?;
     let is_txz = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "txz");
     let file = listing.filter_map(std::result::Result::ok).map(|entry| entry.path()).find(is_txz);
-    let file = file.ok_or_else(|| Error::Machine("the Postgres artifact contains no .txz".into()))?;
+    let file = file.ok_or_else(|| Error::Failed("the Postgres artifact contains no .txz".into()))?;
     remove_dir(into)?;
     create_dir(into)?;
     // Under a plain name in the current folder: GNU tar reads a backslash in a path as the start of an escape.
@@ -99,7 +98,7 @@ fn platform() -> Result<&'static str> {
         ("macos", "aarch64") => Ok("darwin-arm64v8"),
         (os, arch) => {
             let hint = "start a Postgres yourself and set POSTGRES_URL";
-            Err(Error::Machine(format!("there are no Postgres binaries for {os} on {arch}; {hint}")))
+            Err(Error::Failed(format!("there are no Postgres binaries for {os} on {arch}; {hint}")))
         }
     }
 }

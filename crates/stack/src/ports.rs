@@ -13,11 +13,8 @@ const OPS: u16 = 9080 - BASE;
 const KAFKA: u16 = 19092 - BASE;
 const CONTROLLER: u16 = 19093 - BASE;
 const POSTGRES: u16 = 15432 - BASE;
-/// The port behind the board's buttons.
 const CONTROL: u16 = 10080 - BASE;
-/// The maximum number of services.
 const PLACES: u16 = 10;
-/// The largest number of Kafka's nodes.
 pub const NODES: u16 = 5;
 const BASES: RangeInclusive<u16> = 1024..=u16::MAX - CONTROLLER - 2 * (NODES - 1);
 /// The default range of ephemeral ports (RFC 6335 and macOS).
@@ -27,7 +24,6 @@ const DOCKER: &str = "docker-proxy";
 /// The maximum time for which a killed process may still hold its port.
 const PORT_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The fixed ports of one system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ports {
     base: u16,
@@ -43,7 +39,7 @@ impl Ports {
             Ok(base) if BASES.contains(&base) => Self { base }.outside(&ephemeral()),
             _ => {
                 let (first, last) = (BASES.start(), BASES.end());
-                Err(Error::Machine(format!(
+                Err(Error::Failed(format!(
                     "PORT_BASE must be a number from {first} to {last}, not `{given}`"
                 )))
             }
@@ -59,21 +55,19 @@ impl Ports {
         // When the range covers every base, the default is no better.
         good.map_or(Ok(self), |good| {
             let (base, first, last) = (self.base, ephemeral.start(), ephemeral.end());
-            Err(Error::Machine(format!(
+            Err(Error::Failed(format!(
                 "PORT_BASE={base} needs port {port}, but this system uses {first} to {last} for outgoing connections; \
                  the nearest usable value: PORT_BASE={good}"
             )))
         })
     }
 
-    /// Returns the first of the ports that lies in this range.
     fn taken_from(self, range: &RangeInclusive<u16>) -> Option<u16> {
         let endpoints = (0..PLACES).flat_map(|place| [self.service(place), self.ops(place)]);
         let servers = [self.postgres(), self.kafka(1), self.controller(1), self.control()];
         endpoints.chain(servers).find(|port| range.contains(port))
     }
 
-    /// The HTTP port of the service at this index of the list.
     pub fn service(self, place: u16) -> u16 {
         self.base + place
     }
@@ -88,7 +82,6 @@ impl Ports {
         self.base + KAFKA + 2 * (node - 1)
     }
 
-    /// The port of a node's controller.
     pub fn controller(self, node: u16) -> u16 {
         self.base + CONTROLLER + 2 * (node - 1)
     }
@@ -98,7 +91,6 @@ impl Ports {
         self.base + CONTROL
     }
 
-    /// The port of Postgres.
     pub fn postgres(self) -> u16 {
         self.base + POSTGRES
     }
@@ -120,7 +112,9 @@ pub fn require_free(port: u16, wanted_for: &str) -> Result<()> {
                 continue;
             }
         };
-        return Err(Error::PortTaken { port, wanted_for: wanted_for.to_owned(), holder });
+        return Err(Error::Failed(format!(
+            "port {port}, needed for {wanted_for}, is taken by {holder}; stop that process, or move all ports with PORT_BASE"
+        )));
     }
     Ok(())
 }
@@ -133,14 +127,14 @@ pub fn free() -> Result<u16> {
     let last = if first > 12_000 { first.min(32_000) } else { 32_000 };
     for _ in 0..1000 {
         let random =
-            getrandom::u32().map_err(|error| Error::Machine(format!("no random numbers: {error}")))?;
+            getrandom::u32().map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
         let port = 10_000 + u16::try_from(random % u32::from(last - 10_000)).unwrap_or_default();
         if !given.contains(&port) && is_free(port) {
             given.push(port);
             return Ok(port);
         }
     }
-    Err(Error::Machine(format!("no free port between 10000 and {last}")))
+    Err(Error::Failed(format!("no free port between 10000 and {last}")))
 }
 
 /// Returns the range of ports that the system uses for outgoing connections.

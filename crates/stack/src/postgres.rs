@@ -4,10 +4,9 @@ use crate::daemon::Daemon;
 use crate::error::{During, Error, Result};
 use crate::home::{create_dir, remove_dir, remove_file, set_mode, write_private};
 use crate::maven::Installed;
-use crate::process::Launch;
+use crate::process::{Launch, Unprivileged, unprivileged};
 use crate::process_table::{any_process_works_in, look_up};
 use crate::ready::Ready;
-use crate::user::{Unprivileged, unprivileged};
 use crate::{environment, helper};
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-/// The administrator's name.
 const ADMIN: &str = "postgres";
 
 /// The time within which the parent of a killed process must have reaped it.
@@ -31,18 +29,14 @@ pub enum Durability {
     Kill,
 }
 
-/// The settings of one private Postgres.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// The port.
     pub port: u16,
     /// The cluster's folder, which the user of Postgres must be able to reach.
     pub data: PathBuf,
     /// The folder of the pid file and the log file of the process.
     pub run: &'a Path,
-    /// The administrator's password.
     pub password: &'a str,
-    /// The failure that committed data must survive.
     pub durability: Durability,
     /// Environment variables of the server, in addition to the usual ones.
     pub environment: &'a [(&'a str, String)],
@@ -57,13 +51,9 @@ pub async fn prepare(installed: &Installed, settings: &Settings<'_>) -> Result<D
         init(installed, settings, user).await?;
     }
     let more = settings.environment.iter().map(|(name, value)| ((*name).to_owned(), value.into()));
-    let launch = Launch {
-        program: installed.postgres.join("bin/postgres"),
-        arguments: arguments(settings),
-        environment: environment::postgres().into_iter().chain(more).collect(),
-        folder: None,
-        user,
-    };
+    let environment = environment::postgres().into_iter().chain(more).collect();
+    let program = installed.postgres.join("bin/postgres");
+    let launch = Launch { user, ..Launch::new(program, arguments(settings), environment) };
     let url = admin_url(settings.port, settings.password);
     Ok(Daemon::new("postgres", settings.run, launch, Ready::Postgres(url)))
 }
@@ -85,23 +75,20 @@ async fn release_stale_lock(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the administrator's URL of a private server.
 pub fn admin_url(port: u16, password: &str) -> String {
     format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres")
 }
 
-/// Returns the same URL with another database.
 pub fn with_database(url: &str, database: &str) -> Result<String> {
     let mut url = parse(url)?;
     url.set_path(database);
     Ok(url.into())
 }
 
-/// Parses a Postgres URL.
-pub fn parse(url: &str) -> Result<reqwest::Url> {
+pub(crate) fn parse(url: &str) -> Result<reqwest::Url> {
     // The message must not show the URL, which contains a password.
     let refused = |error| {
-        Error::Machine(format!("a Postgres URL has the form postgres://user:password@host/db: {error}"))
+        Error::Failed(format!("a Postgres URL has the form postgres://user:password@host/db: {error}"))
     };
     reqwest::Url::parse(url).map_err(refused)
 }

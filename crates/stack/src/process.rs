@@ -2,9 +2,8 @@
 //! process, so that a later command finds the process. The file contains the start time too, which distinguishes the
 //! process from a later one with the same pid.
 
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
 use crate::process_table::{self, look_up};
-use crate::user::Unprivileged;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -18,9 +17,8 @@ use std::time::{Duration, Instant};
 /// The size beyond which a log is rotated when its process starts.
 const LOG_LIMIT: u64 = 16 << 20;
 
-/// The command that starts a process.
 #[derive(Debug, Clone)]
-pub(crate) struct Launch {
+pub struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     /// The whole environment; the process inherits no other variable.
@@ -31,12 +29,55 @@ pub(crate) struct Launch {
     pub(crate) user: Option<Unprivileged>,
 }
 
+impl Launch {
+    /// Returns a command that runs in the folder and as the user of this process.
+    pub fn new(program: PathBuf, arguments: Vec<OsString>, environment: Vec<(String, OsString)>) -> Self {
+        Self { program, arguments, environment, folder: None, user: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unprivileged {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Returns `nobody` when this program runs as root, since Postgres refuses to run as root; else `None`, which means this
+/// program's own user.
+pub(crate) fn unprivileged() -> Result<Option<Unprivileged>> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(None);
+    }
+    match nix::unistd::User::from_name("nobody") {
+        Ok(Some(user)) => Ok(Some(Unprivileged { uid: user.uid.as_raw(), gid: user.gid.as_raw() })),
+        _ => Err(Error::Failed(
+            "Postgres does not run as root, and there is no user `nobody` to run it as".into(),
+        )),
+    }
+}
+
 /// The names of the private servers; every other name is an instance of a service.
 pub const SERVERS: [&str; 2] = ["kafka", "postgres"];
 
 /// Returns whether a name is that of a server: `postgres`, `kafka`, or a further node of Kafka such as `kafka-2`.
 pub fn is_server(name: &str) -> bool {
-    SERVERS.contains(&name) || name.starts_with("kafka-")
+    name == "postgres" || instance_number(name, "kafka").is_some()
+}
+
+/// Returns the name of an instance of a service, or of a node of Kafka, and of its files: `payment`, `payment-2`, …
+pub fn instance_name(service: &str, number: usize) -> String {
+    if number == 1 { service.to_owned() } else { format!("{service}-{number}") }
+}
+
+/// Returns the number of an instance of this service: `payment` → 1, `payment-3` → 3; `None` for any other name.
+pub fn instance_number(name: &str, service: &str) -> Option<usize> {
+    let rest = name.strip_prefix(service)?;
+    if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 0) }
+}
+
+/// Returns the service of an instance: `payment-3` → `payment`.
+pub fn service_of(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(service, _)| service)
 }
 
 /// A process that this program started, or that an earlier command started and left its pid file.
@@ -67,12 +108,16 @@ impl Process {
         let pid = child.id().cast_signed();
         let started = look_up(pid).map(|entry| entry.started).unwrap_or_default();
         let pid_file = pid_file(dir, name);
-        fs::write(&pid_file, format!("{pid} {started}\n"))
-            .during(|| format!("writing {}", pid_file.display()))?;
-        Ok(Self { name: name.to_owned(), pid, started, child: Some(child), pid_file })
+        let mut process = Self { name: name.to_owned(), pid, started, child: Some(child), pid_file };
+        let noted = fs::write(&process.pid_file, format!("{pid} {}\n", process.started));
+        if noted.is_err() {
+            // No command would find it.
+            process.kill();
+        }
+        noted.during(|| format!("writing {}", process.pid_file.display()))?;
+        Ok(process)
     }
 
-    /// Returns the process that a pid file names, if it runs.
     pub fn adopt(dir: &Path, name: &str) -> Option<Self> {
         let pid_file = pid_file(dir, name);
         let text = fs::read_to_string(&pid_file).ok()?;
@@ -83,7 +128,6 @@ impl Process {
         process.is_there().then_some(process)
     }
 
-    /// The process id.
     pub fn pid(&self) -> i32 {
         self.pid
     }
@@ -166,7 +210,6 @@ impl Process {
         }
     }
 
-    /// Notes in the pid file why the process is about to end.
     fn note(&self, why: &str) {
         _ = fs::write(&self.pid_file, format!("{} {} {why}\n", self.pid, self.started));
     }
@@ -185,12 +228,10 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Returns the path of `NAME.log` in a run folder.
 pub fn log_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.log"))
 }
 
-/// Returns the path of `NAME.pid` in a run folder.
 pub(crate) fn pid_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.pid"))
 }

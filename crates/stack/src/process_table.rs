@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::process::Command;
 
-/// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) pid: i32,
@@ -15,7 +14,6 @@ pub(crate) struct Entry {
     pub(crate) zombie: bool,
 }
 
-/// Returns the process with this id, if it exists.
 pub(crate) fn look_up(pid: i32) -> Option<Entry> {
     if cfg!(target_os = "linux") {
         return parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);

@@ -6,7 +6,6 @@ use crate::postgres::parse;
 use crate::secrets::Secrets;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-/// The two URLs of a service's database.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// The URL of the service role, which has the least rights.
@@ -67,7 +66,6 @@ pub async fn remove(admin: &mut PgConnection, prefix: &str, services: &[String])
     Ok(())
 }
 
-/// Connects as the administrator.
 pub async fn connect(admin_url: &str) -> Result<PgConnection> {
     Ok(PgConnection::connect(admin_url).await?)
 }
@@ -88,7 +86,7 @@ fn login(url: &str, user: &str, password: &str, database: &str) -> Result<String
     let mut url = parse(url)?;
     without_socket(&mut url);
     url.set_path(database);
-    let no_host = |()| crate::Error::Machine("POSTGRES_URL names no host".to_owned());
+    let no_host = |()| crate::Error::Failed("POSTGRES_URL names no host".to_owned());
     url.set_username(user).and_then(|()| url.set_password(Some(password))).map_err(no_host)?;
     Ok(url.into())
 }

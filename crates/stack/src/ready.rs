@@ -3,10 +3,8 @@
 use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
-/// The timeout of one check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A readiness check.
 #[derive(Debug, Clone)]
 pub enum Ready {
     /// This URL answers with a 2xx status.
@@ -60,7 +58,7 @@ async fn kafka(brokers: &str) -> Result<(), String> {
 }
 
 async fn metadata(brokers: String) -> Result<(), String> {
-    match tokio::task::spawn_blocking(move || crate::kafka::count_brokers(&brokers, TIMEOUT)).await {
+    match tokio::task::spawn_blocking(move || crate::kafka::clients::count_brokers(&brokers, TIMEOUT)).await {
         Ok(Ok(0)) => Err("no broker is registered yet".to_owned()),
         Ok(Ok(_)) => Ok(()),
         Ok(Err(why)) => Err(why),

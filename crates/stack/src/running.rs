@@ -5,17 +5,13 @@ use futures::future::join_all;
 use std::path::Path;
 use std::time::Duration;
 
-/// The time after which a service that does not stop is killed.
 const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// The time after which a server that does not stop is killed.
 const SERVER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Returns the names of the running processes.
 pub fn names(dir: &Path) -> Vec<String> {
     process::names(dir).into_iter().filter(|name| is_running(dir, name)).collect()
 }
 
-/// Returns whether this process runs.
 pub fn is_running(dir: &Path, name: &str) -> bool {
     Process::adopt(dir, name).is_some()
 }
@@ -49,7 +45,6 @@ pub fn kill(dir: &Path, name: &str) -> bool {
     process.map(|mut process| process.kill()).is_some()
 }
 
-/// Kills everything.
 pub fn kill_all(dir: &Path) {
     for name in process::names(dir) {
         kill(dir, &name);

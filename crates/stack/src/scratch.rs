@@ -3,7 +3,8 @@
 
 use crate::error::{During, Result};
 use crate::home::{Home, PASSABLE, create_dir, remove_dir, set_mode};
-use crate::{random, running};
+use crate::running;
+use crate::secrets::hex;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ impl Scratch {
         let all = home.data("scratch");
         create_dir(&all)?;
         sweep(home, &all);
-        let dir = all.join(random::hex(4)?);
+        let dir = all.join(hex(4)?);
         create_dir(&dir)?;
         let file = File::create(dir.join("lock")).during(|| "creating a scratch folder's lock".into())?;
         file.lock().during(|| "locking a scratch folder".into())?;
@@ -31,7 +32,6 @@ impl Scratch {
         Ok(Self { dir, reachable, _lock: file })
     }
 
-    /// The folder of pid files and logs.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -2,12 +2,11 @@
 
 use crate::error::{During, Error, Result};
 use crate::home::write_private;
-use crate::random;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Named secrets, each generated on first use.
 #[derive(Debug, Default)]
 pub struct Secrets {
     values: BTreeMap<String, String>,
@@ -21,8 +20,7 @@ impl Secrets {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),
             read => read.during(|| format!("reading {}", file.display()))?,
         };
-        let unreadable =
-            |error| Error::Machine(format!("{} is damaged ({error}); remove it", file.display()));
+        let unreadable = |error| Error::Failed(format!("{} is damaged ({error}); remove it", file.display()));
         Ok(Self { values: serde_json::from_str(&text).map_err(unreadable)?, file: Some(file.to_path_buf()) })
     }
 
@@ -31,13 +29,23 @@ impl Secrets {
         if let Some(value) = self.values.get(name) {
             return Ok(value.clone());
         }
-        let value = random::hex(32)?;
+        let value = hex(32)?;
         self.values.insert(name.to_owned(), value.clone());
         if let Some(file) = &self.file {
             let text = serde_json::to_string_pretty(&self.values)
-                .map_err(|error| Error::Machine(error.to_string()))?;
+                .map_err(|error| Error::Failed(error.to_string()))?;
             write_private(file, &text)?;
         }
         Ok(value)
     }
+}
+
+/// Returns this many random bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: usize) -> Result<String> {
+    let mut buffer = vec![0; bytes];
+    getrandom::fill(&mut buffer).map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
+    Ok(buffer.iter().fold(String::new(), |mut text, byte| {
+        _ = write!(text, "{byte:02x}");
+        text
+    }))
 }

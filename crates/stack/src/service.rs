@@ -1,20 +1,19 @@
 //! A service and its instances: the binary has the service's name, and environment variables hold all settings.
 
+use crate::acls::{self, Acl};
 use crate::daemon::Daemon;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::helper;
-use crate::home::Home;
 use crate::manual::Manual;
-use crate::process::Launch;
+use crate::process::{Launch, instance_name};
 use crate::provision::Access;
 use crate::ready::Ready;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The time after which a migration counts as stuck.
 const MIGRATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The variables that an instance never inherits: its own, and those that it must not see.
@@ -33,11 +32,10 @@ pub const OWN: [&str; 9] = [
 /// The common configuration of all instances of one service.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// The name of the service, of its folder and of its binary.
+    /// Also that of its folder.
     pub name: String,
-    /// The URLs of the database.
+    pub program: PathBuf,
     pub access: Access,
-    /// Kafka's bootstrap servers.
     pub brokers: String,
     /// Settings that override those in this process's environment.
     pub settings: Vec<(String, String)>,
@@ -45,7 +43,6 @@ pub struct Service {
     pub manual: Manual,
 }
 
-/// The ports of one instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints {
     /// The port for customers and operators.
@@ -55,7 +52,6 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The base URL of the API.
     pub fn url(self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }
@@ -65,7 +61,6 @@ impl Endpoints {
         [("LISTEN", format!("127.0.0.1:{}", self.http)), ("OPS_LISTEN", format!("127.0.0.1:{}", self.ops))]
     }
 
-    /// The base URL of health and metrics.
     pub fn ops_url(self) -> String {
         format!("http://127.0.0.1:{}", self.ops)
     }
@@ -73,41 +68,47 @@ impl Endpoints {
 
 impl Service {
     /// Runs `SERVICE migrate`, which creates or updates schema, grants and topics.
-    pub async fn migrate(&self, home: &Home, options: &[&str]) -> Result<()> {
-        let mut command = self.command(home);
+    pub async fn migrate(&self, options: &[&str]) -> Result<()> {
+        let mut command = self.command();
         command.arg("migrate").args(options).env("MIGRATE_DATABASE_URL", &self.access.migrate_database_url);
         let what = format!("{} migrate", self.name);
         let migration = tokio::time::timeout(MIGRATION_TIMEOUT, helper::run(&what, &mut command));
-        migration.await.map_err(|_| Error::Machine(format!("{what} has not ended after two minutes")))?
+        migration.await.map_err(|_| Error::Failed(format!("{what} has not ended after two minutes")))?
     }
 
     /// Runs `SERVICE check`, which fails when the settings are invalid.
-    pub async fn check(&self, home: &Home) -> Result<()> {
-        helper::run(&format!("{} check", self.name), self.command(home).arg("check")).await
+    pub async fn check(&self) -> Result<()> {
+        helper::run(&format!("{} check", self.name), self.command().arg("check")).await
+    }
+
+    /// Runs `SERVICE acls`, and returns the rights that it prints.
+    pub async fn rights(&self, options: &[&str]) -> Result<Vec<Acl>> {
+        let mut command = self.command();
+        command.arg("acls").args(options);
+        acls::parse(&helper::output(&format!("{} acls", self.name), &mut command).await?)
     }
 
     /// Returns a command of the service (`redrive`, `rewind`, …) with its settings; the caller starts it.
-    pub fn command(&self, home: &Home) -> Command {
-        let mut command = Command::new(home.binary(&self.name));
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
         command.env_clear().envs(self.environment());
         command
     }
 
     /// Returns instance `number` (from 1), with its pid and log files in `run`: `order`, `order-2`, …
-    pub fn instance(&self, home: &Home, number: usize, endpoints: Endpoints, run: &Path) -> Daemon {
+    pub fn instance(&self, number: usize, endpoints: Endpoints, run: &Path) -> Daemon {
         // With static membership, an instance keeps its partitions over a restart.
         let static_id = ("INSTANCE".to_owned(), format!("{}-{number}", self.name));
-        self.daemon(home, &instance_name(&self.name, number), endpoints, run, Some(static_id))
+        self.daemon(&instance_name(&self.name, number), endpoints, run, Some(static_id))
     }
 
     /// Returns an instance without static membership: later instances need not wait until its session times out.
-    pub fn temporary_instance(&self, home: &Home, endpoints: Endpoints, run: &Path) -> Daemon {
-        self.daemon(home, &self.name, endpoints, run, None)
+    pub fn temporary_instance(&self, endpoints: Endpoints, run: &Path) -> Daemon {
+        self.daemon(&self.name, endpoints, run, None)
     }
 
     fn daemon(
         &self,
-        home: &Home,
         name: &str,
         endpoints: Endpoints,
         run: &Path,
@@ -116,13 +117,7 @@ impl Service {
         let mut environment = self.environment();
         environment.extend(endpoints.settings().map(|(name, value)| (name.to_owned(), value.into())));
         environment.extend(static_id.map(|(name, value)| (name, value.into())));
-        let launch = Launch {
-            program: home.binary(&self.name),
-            arguments: Vec::new(),
-            environment,
-            folder: None,
-            user: None,
-        };
+        let launch = Launch::new(self.program.clone(), Vec::new(), environment);
         let ready = Ready::Http(format!("{}/health/ready", endpoints.ops_url()));
         Daemon::new(name, run, launch, ready)
     }
@@ -140,11 +135,6 @@ impl Service {
         variables.push(("DATABASE_URL".to_owned(), (&self.access.database_url).into()));
         variables
     }
-}
-
-/// Returns the name of an instance and of its files.
-pub fn instance_name(service: &str, number: usize) -> String {
-    if number == 1 { service.to_owned() } else { format!("{service}-{number}") }
 }
 
 /// Waits until an instance consumes all its topics, at most for `limit`. An error is the last answer.

@@ -14,52 +14,43 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 /// Returns the full names of the topics with this prefix, without Kafka's internal topics.
 pub async fn list(brokers: &str, prefix: &str) -> Result<Vec<String>> {
-    let (brokers, prefix) = (brokers.to_owned(), prefix.to_owned());
-    let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = kafka::client(&brokers).create()?;
+    let prefix = prefix.to_owned();
+    let asking = kafka::ask(brokers, move |consumer| {
         let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
         let names = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name);
-        Ok(names
-            .filter(|name| name.starts_with(&prefix) && !name.starts_with("__"))
-            .map(str::to_owned)
-            .collect())
+        let names = names.filter(|name| name.starts_with(&prefix) && !name.starts_with("__"));
+        Ok(names.map(str::to_owned).collect())
     });
-    asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
+    asking.await
 }
 
-/// The bounds of a partition's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The oldest offset.
     pub start: i64,
     /// The offset of the next record to be written.
     pub end: i64,
 }
 
 /// Returns the bounds of these partitions, in their order; `None` for a partition that does not exist.
-pub async fn bounds(brokers: &str, partitions: Vec<(String, i32)>) -> Result<Vec<Option<Bounds>>> {
+pub async fn bounds(brokers: &str, partitions: &[(String, i32)]) -> Result<Vec<Option<Bounds>>> {
     // Kafka refuses a request without partitions.
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let brokers = brokers.to_owned();
-    let asking = tokio::task::spawn_blocking(move || {
-        let started = Instant::now();
-        loop {
-            match bounds_now(&brokers, &partitions) {
-                // A broker that was just started answers before it knows all topics and the partitions that it leads.
-                Err(_) if started.elapsed() < TIMEOUT => {}
-                Ok(found) if found.contains(&None) && started.elapsed() < APPEARING => {}
-                answer => return answer,
-            }
-            std::thread::sleep(AGAIN);
+    let started = Instant::now();
+    loop {
+        let wanted = partitions.to_vec();
+        match kafka::ask(brokers, move |consumer| bounds_now(consumer, &wanted)).await {
+            // A broker that was just started answers before it knows all topics and the partitions that it leads.
+            Err(_) if started.elapsed() < TIMEOUT => {}
+            Ok(found) if found.contains(&None) && started.elapsed() < APPEARING => {}
+            answer => return answer,
         }
-    });
-    asking.await.map_err(|error| crate::Error::Machine(error.to_string()))?
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
-fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<Vec<Option<Bounds>>> {
-    let consumer: BaseConsumer = kafka::client(brokers).create()?;
+fn bounds_now(consumer: &BaseConsumer, partitions: &[(String, i32)]) -> Result<Vec<Option<Bounds>>> {
     let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
     let exists = |(topic, partition): &(String, i32)| {
         let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -69,8 +60,8 @@ fn bounds_now(brokers: &str, partitions: &[(String, i32)]) -> Result<Vec<Option<
     if existing.is_empty() {
         return Ok(vec![None; partitions.len()]);
     }
-    let starts = offsets(&consumer, &existing, Offset::Beginning)?;
-    let ends = offsets(&consumer, &existing, Offset::End)?;
+    let starts = offsets(consumer, &existing, Offset::Beginning)?;
+    let ends = offsets(consumer, &existing, Offset::End)?;
     let mut bounds = starts.into_iter().zip(ends).map(|(start, end)| Bounds { start, end });
     Ok(partitions.iter().map(|one| if exists(one) { bounds.next() } else { None }).collect())
 }
@@ -85,7 +76,7 @@ fn offsets(consumer: &BaseConsumer, partitions: &[(String, i32)], end: Offset) -
     let answer = consumer.offsets_for_times(asked, TIMEOUT)?;
     let offset = |(topic, partition): &(String, i32)| {
         let element = answer.find_partition(topic, *partition);
-        let unknown = || crate::Error::Machine(format!("Kafka does not know {topic} [{partition}]"));
+        let unknown = || crate::Error::Failed(format!("Kafka does not know {topic} [{partition}]"));
         let element = element.ok_or_else(unknown)?;
         element.error()?;
         element.offset().to_raw().ok_or_else(unknown)

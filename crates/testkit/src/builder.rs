@@ -3,9 +3,9 @@
 use crate::system::{Member, System};
 use crate::users;
 use stack::manual::Manual;
-use stack::secrets::Secrets;
+use stack::secrets::{Secrets, hex};
 use stack::service::{self, Endpoints, Service};
-use stack::{Error, Home, Result, Scratch, Servers, helper, ports, provision, random};
+use stack::{Home, Result, Scratch, Servers, helper, login_settings, ports, provision};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +15,6 @@ use tokio::sync::OnceCell;
 
 /// The service that a test's system has only on demand.
 const BOARD: &str = "board";
-/// The time within which a service must consume its topics.
 const JOINING: Duration = Duration::from_secs(30);
 
 /// The options of a test's system. The default: one instance of each service, default settings, shared servers.
@@ -31,9 +30,20 @@ pub struct Builder {
     is_built: bool,
 }
 
+impl System {
+    /// Starts one instance of each service on the shared servers; waits until each is ready and consumes its topics.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
     /// Uses these servers instead of the shared ones. On those of [`Servers::guarded`], each service connects as a user of its
-    /// own with the rights that `SERVICE acls` prints; the user [`MIGRATOR`](users::MIGRATOR) migrates.
+    /// own with the rights that `SERVICE acls` prints; the user [`stack::Guard::MIGRATOR`] migrates.
     #[must_use]
     pub fn servers(mut self, servers: Arc<Servers>) -> Self {
         self.servers = Some(servers);
@@ -47,28 +57,24 @@ impl Builder {
         self
     }
 
-    /// Sets the number of instances of a service.
     #[must_use]
     pub fn instances(mut self, service: &str, count: usize) -> Self {
         self.instances.insert(service.to_owned(), count);
         self
     }
 
-    /// Sets the number of instances of each service.
     #[must_use]
     pub fn instances_of_all(mut self, count: usize) -> Self {
         self.instances_of_all = Some(count);
         self
     }
 
-    /// Sets an environment variable of one service.
     #[must_use]
     pub fn env(mut self, service: &str, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((Some(service.to_owned()), name.to_owned(), value.into()));
         self
     }
 
-    /// Sets an environment variable of all services.
     #[must_use]
     pub fn env_all(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((None, name.to_owned(), value.into()));
@@ -107,7 +113,7 @@ impl Builder {
             (None, true) => Servers::private().await?,
             (None, false) => Servers::shared().await?,
         };
-        let mark = random::hex(4)?;
+        let mark = hex(4)?;
         let mut secrets = Secrets::default();
         let mut system = System {
             database_prefix: format!("t_{mark}"),
@@ -141,15 +147,13 @@ impl Builder {
             let manual = Manual::of(&system.home.binary(&name))?;
             let settings = self.settings_of(&name, &manual, system, &token_key);
             let brokers = system.servers.guarded_brokers().unwrap_or_else(|| system.brokers().to_owned());
-            let service = Service { name: name.clone(), access, brokers, settings, manual };
+            let program = system.home.binary(&name);
+            let service = Service { name: name.clone(), program, access, brokers, settings, manual };
             let mut instances = Vec::new();
             let count = self.instances.get(&name).copied().or(self.instances_of_all).unwrap_or(1);
             for number in 1..=count {
                 let endpoints = Endpoints { http: ports::free()?, ops: ports::free()? };
-                instances.push((
-                    endpoints,
-                    service.instance(&system.home, number, endpoints, system.scratch.dir()),
-                ));
+                instances.push((endpoints, service.instance(number, endpoints, system.scratch.dir())));
             }
             system.members.push(Member { service, instances });
         }
@@ -175,7 +179,7 @@ impl Builder {
         let mut settings: HashMap<String, String> =
             usual.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if system.has_users() {
-            settings.extend(users::login(service));
+            settings.extend(login_settings(service, users::password(service)));
         }
         let own =
             self.settings.iter().filter(|(target, ..)| target.as_deref().is_none_or(|name| name == service));
@@ -192,13 +196,7 @@ impl Builder {
         }
         for (endpoints, daemon) in instances() {
             let joined = service::wait_consuming(*endpoints, JOINING).await;
-            joined.map_err(|last| Error::NotReady {
-                name: daemon.name().to_owned(),
-                seconds: JOINING.as_secs(),
-                last,
-                log: daemon.log(),
-                tail: daemon.log_tail(),
-            })?;
+            joined.map_err(|last| daemon.timed_out(JOINING, &last))?;
         }
         Ok(())
     }
@@ -210,7 +208,7 @@ async fn migrate(system: &System) -> Result<()> {
         if system.has_users() {
             users::become_migrator(&mut service.settings);
         }
-        service.migrate(&system.home, &[]).await
+        service.migrate(&[]).await
     });
     futures::future::try_join_all(migrations).await.map(|_| ())
 }

@@ -4,30 +4,31 @@
 //! The processes and servers come from `stack`, as in `./scripts/up`. The library prints nothing, except the logs of a
 //! failed test.
 
-mod backup;
+#![allow(missing_docs, reason = "no other repository uses this crate, and most names say enough")]
+
 mod builder;
+pub mod cluster;
+mod login;
 mod system;
 pub mod topics;
 pub mod users;
 
 pub use builder::Builder;
+pub use login::{Certificate, tokens};
 pub use stack::kafka::client as kafka_client;
-pub use stack::{Certificate, Daemon, Home, Login, Place, Scratch, Servers, ports};
+pub use stack::{Daemon, Home, Login, Place, Plan, Scratch, Servers, ports};
 pub use system::System;
 
-use tokio::signal::unix::{SignalKind, signal};
+use stack::Stop;
 
-/// Runs something until it ends or a signal stops the program (SIGINT, SIGTERM). In both cases everything that it started is
+/// Runs something until it ends or a signal stops the program. In both cases everything that it started is
 /// dropped, and so stopped.
 pub async fn until_stopped<T, E: From<std::io::Error>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let which = tokio::select! {
-        result = work => return result,
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    Err(std::io::Error::other(format!("stopped by {which}")).into())
+    let mut stop = Stop::new()?;
+    tokio::select! {
+        result = work => result,
+        which = stop.asked() => Err(std::io::Error::other(format!("stopped by {which}")).into()),
+    }
 }

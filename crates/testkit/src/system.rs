@@ -1,20 +1,17 @@
 //! A whole system for one test: real processes with their own topics, databases and ports, on servers that may be
 //! shared, and the ways to break them. Dropping the system checks that all queues are empty, then stops the processes.
 
-use crate::backup;
-use crate::builder::Builder;
+use sqlx::{AssertSqlSafe, Executor as _};
 use stack::backlog::{self, Look};
 use stack::service::{Endpoints, Service};
-use stack::{Daemon, Error, Home, Result, Scratch, Servers, provision, topics};
+use stack::{Daemon, During as _, Error, Home, Result, Scratch, Servers, provision, topics};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The time within which a system must become idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The services of one test.
 #[derive(Debug)]
 pub struct System {
     pub(crate) home: Home,
@@ -29,7 +26,6 @@ pub struct System {
     pub(crate) scratch: Scratch,
 }
 
-/// A service with its instances.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) service: Service,
@@ -37,27 +33,16 @@ pub(crate) struct Member {
 }
 
 impl System {
-    /// Starts one instance of each service on the shared servers; waits until each is ready and consumes its topics.
-    pub async fn start() -> Result<Self> {
-        Self::builder().start().await
-    }
-
-    /// Returns a builder for a system with other settings.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     /// The names of all services, found by their folders.
     pub fn services(&self) -> impl Iterator<Item = &str> + Clone {
         self.members.iter().map(|member| member.service.name.as_str())
     }
 
-    /// The base URL of the first instance of a service.
     pub fn url(&self, service: &str) -> String {
         self.endpoints(service, 1).url()
     }
 
-    /// The base URL of instance `number` (from 1) of a service.
+    /// The base URL of instance `number` (from 1).
     pub fn instance_url(&self, service: &str, number: usize) -> String {
         self.endpoints(service, number).url()
     }
@@ -72,12 +57,10 @@ impl System {
         self.instance(service, 1)
     }
 
-    /// Instance `number` (from 1) of a service.
     pub fn instance(&self, service: &str, number: usize) -> &Daemon {
         &self.member_instance(service, number).1
     }
 
-    /// The number of instances of a service, running or not.
     pub fn instances(&self, service: &str) -> usize {
         self.member(service).instances.len()
     }
@@ -98,12 +81,10 @@ impl System {
         private(self.servers.postgres())
     }
 
-    /// The operator's token.
     pub fn admin_token(&self) -> &str {
         &self.admin_token
     }
 
-    /// Kafka's bootstrap servers.
     pub fn brokers(&self) -> &str {
         self.servers.brokers()
     }
@@ -113,12 +94,10 @@ impl System {
         self.servers.guarded_brokers().is_some()
     }
 
-    /// The prefix of the names of this system's topics and groups.
     pub fn topic_prefix(&self) -> &str {
         &self.topic_prefix
     }
 
-    /// The full name of a topic.
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.topic_prefix)
     }
@@ -136,25 +115,39 @@ impl System {
     /// Runs SQL in a service's database as the owner, to simulate the passing of time or an accident.
     pub async fn in_database(&self, service: &str, sql: &str) -> Result<()> {
         let mut connection = provision::connect(self.database_url(service)).await?;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
         Ok(())
     }
 
     /// Copies the database of a service, which must not be running.
     pub async fn back_up(&self, service: &str) -> Result<()> {
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
-        backup::take(&mut admin, &provision::database(&self.database_prefix, service)).await
+        let database = provision::database(&self.database_prefix, service);
+        // Postgres copies no database that is in use.
+        let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(disconnect).bind(&database).execute(&mut admin).await?;
+        let copy =
+            format!(r#"CREATE DATABASE "{database}_copy" OWNER "{database}_migrator" TEMPLATE "{database}""#);
+        admin.execute(AssertSqlSafe(copy)).await?;
+        Ok(())
     }
 
     /// Replaces the database of a service, which must not be running, by its copy.
     pub async fn restore(&self, service: &str) -> Result<()> {
         let mut admin = provision::connect(self.servers.postgres_url()).await?;
-        backup::restore(&mut admin, &provision::database(&self.database_prefix, service)).await
+        let database = provision::database(&self.database_prefix, service);
+        for statement in [
+            format!(r#"DROP DATABASE "{database}" WITH (FORCE)"#),
+            format!(r#"ALTER DATABASE "{database}_copy" RENAME TO "{database}""#),
+        ] {
+            admin.execute(AssertSqlSafe(statement)).await?;
+        }
+        provision::allow_only_its_role(&mut admin, &database).await
     }
 
     /// Returns a command of a service (`redrive`, `rewind`, …) with its settings; the caller starts it.
     pub fn command(&self, service: &str) -> tokio::process::Command {
-        let mut command = self.member(service).service.command(&self.home);
+        let mut command = self.member(service).service.command();
         command.kill_on_drop(true);
         command
     }
@@ -171,7 +164,8 @@ impl System {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Error::NotIdle { seconds: IDLE_TIMEOUT.as_secs(), what: waiting(looked?) });
+                let (seconds, what) = (IDLE_TIMEOUT.as_secs(), waiting(looked?));
+                return Err(Error::Failed(format!("the system is not idle after {seconds} s: {what}")));
             }
             // A server that is just restarting may refuse a query.
             before = looked.ok();
@@ -192,7 +186,7 @@ impl System {
         self.leave_queues.store(true, Ordering::Relaxed);
     }
 
-    fn member(&self, service: &str) -> &Member {
+    pub(crate) fn member(&self, service: &str) -> &Member {
         let found = self.members.iter().find(|member| member.service.name == service);
         found.unwrap_or_else(|| panic!("this system has no service `{service}`"))
     }
@@ -267,11 +261,9 @@ fn finish<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> 
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime
-                .map_err(|source| Error::Io { what: "starting a runtime".to_owned(), source })?
-                .block_on(future)
+            runtime.during(|| "starting a runtime".to_owned())?.block_on(future)
         });
-        thread.join().unwrap_or_else(|_| Err(Error::Machine("the cleanup of a system panicked".to_owned())))
+        thread.join().unwrap_or_else(|_| Err(Error::Failed("the cleanup of a system panicked".to_owned())))
     })
 }
 

@@ -10,16 +10,12 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A record of a topic.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The topic's full name.
+    /// With the system's prefix.
     pub topic: String,
-    /// The partition.
     pub partition: i32,
-    /// The offset.
     pub offset: i64,
-    /// The key.
     pub key: Vec<u8>,
     /// The value; empty for a tombstone.
     pub value: Vec<u8>,
@@ -52,15 +48,14 @@ pub async fn read(brokers: &str, prefix: &str) -> Result<Vec<Record>> {
                 Some(Ok(message)) => records.push(record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
                 Some(Err(error)) => return Err(error.into()),
-                None => return Err(Error::Machine("Kafka did not return its log in time".to_owned())),
+                None => return Err(Error::Failed("Kafka did not return its log in time".to_owned())),
             }
         }
         Ok(records)
     });
-    reading.await.map_err(|error| Error::Machine(error.to_string()))?
+    reading.await.map_err(|error| Error::Failed(error.to_string()))?
 }
 
-/// The number of a topic's partitions.
 fn partitions(client: &BaseConsumer, topic: &str) -> Result<i32> {
     let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
     let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
@@ -104,6 +99,5 @@ pub async fn configure(brokers: &str, topic: &str, settings: &[(&str, &str)]) ->
     let config = settings.iter().fold(config, |config, (name, value)| config.set(name, value));
     let done = admin.alter_configs(&[config], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
     let refused = done.into_iter().find_map(std::result::Result::err);
-    refused
-        .map_or(Ok(()), |(_, code)| Err(Error::Machine(format!("Kafka refuses to change {topic}: {code}"))))
+    refused.map_or(Ok(()), |(_, code)| Err(Error::Failed(format!("Kafka refuses to change {topic}: {code}"))))
 }

@@ -3,10 +3,9 @@
 use crate::system::System;
 use stack::acls;
 pub use stack::acls::Acl;
-use stack::{Error, Home, Result};
+use stack::{Guard, Home, Result};
 
-/// The user that migrates.
-pub const MIGRATOR: &str = "migrator";
+const MIGRATOR: &str = Guard::MIGRATOR;
 
 /// The setting that names the user at an identity provider.
 pub const CLIENT_ID: &str = "KAFKA_CLIENT_SASL_OAUTHBEARER_CLIENT_ID";
@@ -18,23 +17,10 @@ pub fn all(strangers: &[&str]) -> Result<Vec<(String, String)>> {
     Ok(names.map(|name| (name.to_owned(), password(name))).collect())
 }
 
-/// Returns the password of a user.
 pub fn password(user: &str) -> String {
     format!("password-of-{user}")
 }
 
-/// Returns the settings with which a client logs in as this user.
-pub fn login(user: &str) -> [(String, String); 4] {
-    [
-        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT".to_owned()),
-        ("KAFKA_SASL_MECHANISM", "PLAIN".to_owned()),
-        ("KAFKA_SASL_USERNAME", user.to_owned()),
-        ("KAFKA_SASL_PASSWORD", password(user)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-}
-
-/// Replaces the user in the settings of a service by the migrator.
 pub(crate) fn become_migrator(settings: &mut Vec<(String, String)>) {
     settings.retain(|(name, _)| !name.starts_with("KAFKA_SASL_PASSWORD") && name != "KAFKA_SASL_USERNAME");
     settings.push(("KAFKA_SASL_USERNAME".to_owned(), MIGRATOR.to_owned()));
@@ -46,12 +32,7 @@ pub(crate) fn become_migrator(settings: &mut Vec<(String, String)>) {
 
 /// Returns the rights of a service, as `SERVICE acls` prints them.
 pub async fn rights(system: &System, service: &str, more: &[&str]) -> Result<Vec<Acl>> {
-    let output = system.command(service).arg("acls").args(more).output().await;
-    let output = output.map_err(|error| Error::Machine(error.to_string()))?;
-    if !output.status.success() {
-        return Err(Error::Machine(String::from_utf8_lossy(&output.stderr).into_owned()));
-    }
-    acls::parse(&String::from_utf8_lossy(&output.stdout))
+    system.member(service).service.rights(more).await
 }
 
 /// Grants each service and the migrator what they need.
@@ -64,12 +45,10 @@ pub(crate) async fn grant(system: &System) -> Result<()> {
     Ok(())
 }
 
-/// Withdraws these rights.
 pub async fn withdraw(system: &System, rights: &[Acl]) -> Result<()> {
     acls::delete(system.brokers(), None, rights).await
 }
 
-/// Grants these rights.
 pub async fn restore(system: &System, rights: &[Acl]) -> Result<()> {
     acls::create(system.brokers(), None, rights).await
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use testkit::{Daemon, Place, Servers};
+use testkit::{Daemon, Place, Plan, Servers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,7 +32,8 @@ impl Network {
                 tokio::spawn(serve(listener, *back, node, watched.clone()));
             }
         }
-        (Self { cut }, Servers::three_brokers_at(places).await.unwrap())
+        let plan = Plan { nodes: places.to_vec(), ..Plan::default() };
+        (Self { cut }, Arc::new(Servers::planned(plan).await.unwrap()))
     }
 
     /// Holds all bytes between these nodes, also those of new connections.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use system_tests::{Shop, eventually};
-use testkit::Servers;
+use testkit::{Servers, cluster};
 
 use crate::load::under_load_on;
 use crate::network::Network;
@@ -27,18 +27,18 @@ async fn cut(
     let held = tokio::time::sleep(time);
     let (topic, id) = (shop.system.topic("orders"), i32::try_from(away + 1).unwrap());
     eventually("the cut broker leads nothing", async || {
-        let leaders = servers.leaders(&topic).await.ok()?;
+        let leaders = cluster::leaders(servers, &topic).await.ok()?;
         (!leaders.is_empty() && leaders.values().all(|leader| *leader != id)).then_some(())
     })
     .await;
     held.await;
     network.heal();
-    servers.wait_in_sync().await.unwrap();
+    cluster::wait_in_sync(servers).await.unwrap();
 }
 
 /// Returns the index of the node that is the controller.
 async fn controller(servers: &Servers) -> usize {
-    let name = servers.controller().await.unwrap().name();
+    let name = cluster::controller(servers).await.unwrap().name();
     servers.nodes().iter().position(|node| node.name() == name).unwrap()
 }
 

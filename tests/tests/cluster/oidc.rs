@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use system_tests::Shop;
-use testkit::{Login, Servers, System, users};
+use testkit::{Servers, System, tokens, users};
 use tokio::net::TcpListener;
 
 /// The secret of every client.
@@ -51,7 +51,7 @@ fn client(request: &Request) -> Option<(String, String)> {
 #[ignore = "needs --features broker/oidc: ./scripts/test-cluster"]
 async fn each_service_logs_in_with_tokens_of_an_identity_provider() {
     let provider = provider().await;
-    let servers = Servers::guarded_with(users::all(&[]).unwrap(), Login::Token).await.unwrap();
+    let servers = Servers::guarded(users::all(&[]).unwrap(), tokens()).await.unwrap();
     let all = [
         ("KAFKA_SASL_MECHANISM", "OAUTHBEARER"),
         ("KAFKA_CLIENT_SASL_OAUTHBEARER_METHOD", "oidc"),

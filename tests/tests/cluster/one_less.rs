@@ -7,7 +7,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use system_tests::{Forged, Shop, eventually};
 use testkit::users::{self, Acl};
-use testkit::{Servers, System};
+use testkit::{Login, Servers, System};
 
 const GRACE: Duration = Duration::from_secs(10);
 /// The time after which a service that has all rights no longer complains. It looks at topics for ten seconds before it says that
@@ -101,7 +101,7 @@ async fn needless_rights(servers: &Arc<Servers>, service: &str, poison: Poison) 
 #[tokio::test]
 #[ignore = "takes minutes: ./scripts/test-cluster"]
 async fn without_any_one_of_its_rights_a_service_says_so() {
-    let servers = Servers::guarded(users::all(&[]).unwrap()).await.unwrap();
+    let servers = Servers::guarded(users::all(&[]).unwrap(), Login::default()).await.unwrap();
     let services = [
         ("order", BROKEN_PAYMENT),
         ("payment", BROKEN_ORDER),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Daemon, Servers};
+use testkit::{Daemon, Servers, cluster};
 
 use crate::load::under_load;
 
@@ -44,7 +44,7 @@ async fn broker_3_is_killed() {
 #[ignore = "takes minutes: ./scripts/test-cluster"]
 async fn the_controller_is_killed() {
     under_load("kill -9 of the controller", async |_, servers: &Servers| {
-        let leader = servers.controller().await.unwrap();
+        let leader = cluster::controller(servers).await.unwrap();
         kill_and_start(leader).await;
     })
     .await;
@@ -56,7 +56,7 @@ async fn two_brokers_are_killed_one_after_the_other() {
     under_load("kill -9 of two brokers, one after the other", async |_, servers: &Servers| {
         for node in &servers.nodes()[..2] {
             kill_and_start(node).await;
-            servers.wait_in_sync().await.unwrap();
+            cluster::wait_in_sync(servers).await.unwrap();
         }
     })
     .await;
@@ -69,7 +69,7 @@ async fn all_brokers_restart_one_by_one() {
         for node in servers.nodes() {
             node.stop(Duration::from_mins(1)).await;
             node.start().await.unwrap();
-            servers.wait_in_sync().await.unwrap();
+            cluster::wait_in_sync(servers).await.unwrap();
         }
     })
     .await;
@@ -88,7 +88,7 @@ async fn two_brokers_are_away_at_once() {
         for node in others.iter().chain(first) {
             node.wait_ready().await.unwrap();
         }
-        servers.wait_in_sync().await.unwrap();
+        cluster::wait_in_sync(servers).await.unwrap();
     })
     .await;
 }
@@ -101,7 +101,7 @@ async fn a_broker_stands_still() {
         node.freeze();
         tokio::time::sleep(2 * AWAY).await;
         node.thaw();
-        servers.wait_in_sync().await.unwrap();
+        cluster::wait_in_sync(servers).await.unwrap();
     })
     .await;
 }
@@ -110,7 +110,7 @@ async fn a_broker_stands_still() {
 #[ignore = "takes minutes: ./scripts/test-cluster"]
 async fn the_leaders_of_a_topic_move() {
     under_load("all leaders of `orders` move to other brokers", async |shop, servers: &Servers| {
-        servers.move_leaders(&shop.system.topic("orders"), PARTITIONS).await.unwrap();
+        cluster::move_leaders(servers, &shop.system.topic("orders"), PARTITIONS).await.unwrap();
     })
     .await;
 }
@@ -131,7 +131,7 @@ async fn a_broker_cannot_write_to_its_disk() {
             }
             assert!(node.end().is_some(), "Kafka ends a node that cannot write");
             node.start().await.unwrap();
-            servers.wait_in_sync().await.unwrap();
+            cluster::wait_in_sync(servers).await.unwrap();
         },
     )
     .await;

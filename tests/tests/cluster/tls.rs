@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use system_tests::Shop;
-use testkit::{Builder, Certificate, Home, Login, Scratch, Servers, System, users};
+use testkit::{Builder, Certificate, Home, Scratch, Servers, System, users};
 
 fn with_tls(servers: &Arc<Servers>, authority: &Path) -> Builder {
     let builder = System::builder().built().servers(Arc::clone(servers));
@@ -15,8 +15,7 @@ fn with_tls(servers: &Arc<Servers>, authority: &Path) -> Builder {
 
 async fn servers(folder: &Scratch, is_expired: bool) -> (Arc<Servers>, Certificate) {
     let certificate = Certificate::create(folder.dir(), is_expired).await.unwrap();
-    let servers =
-        Servers::guarded_with(users::all(&[]).unwrap(), Login::Scram(certificate.clone())).await.unwrap();
+    let servers = Servers::guarded(users::all(&[]).unwrap(), certificate.login()).await.unwrap();
     (servers, certificate)
 }
 

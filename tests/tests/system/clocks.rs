@@ -4,7 +4,7 @@
 use serde_json::json;
 use std::sync::Arc;
 use system_tests::{BACK, Inbox, Placed, Shop, WrongClock, eventually, mailing};
-use testkit::{Servers, System};
+use testkit::{Plan, Servers, System};
 
 const HOUR: i64 = 60 * 60;
 const CONFIRM: &str = "/subscriptions/confirm";
@@ -107,7 +107,8 @@ async fn a_confirmation_link_ends_by_the_clock_of_the_database() {
 async fn what_is_due_does_not_wait_until_the_clock_of_postgres_has_caught_up_with_a_jump() {
     let inbox = Inbox::open();
     let clock = WrongClock::ahead_by(0);
-    let servers = Arc::new(Servers::private_with(&clock.environment()).await.unwrap());
+    let plan = Plan { environment: &clock.environment(), ..Plan::default() };
+    let servers = Arc::new(Servers::planned(plan).await.unwrap());
     let shop =
         Shop::with(mailing(System::builder().servers(servers), &inbox, &[("WAVE_INTERVAL", "1s")])).await;
     shop.stock("MUG", 9).await;

@@ -9,13 +9,13 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::Value;
 use system_tests::{Shop, eventually};
-use testkit::{Home, Scratch, Servers, System, users};
+use testkit::{Home, Login, Scratch, Servers, System, cluster, users};
 
 const STRANGER: &str = "stranger";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 async fn guarded() -> Arc<Servers> {
-    Servers::guarded(users::all(&[STRANGER]).unwrap()).await.unwrap()
+    Servers::guarded(users::all(&[STRANGER]).unwrap(), Login::default()).await.unwrap()
 }
 
 /// Returns the configuration of a client that logs in with the user's password.
@@ -148,7 +148,7 @@ async fn running_clients_take_a_changed_password_from_its_file() {
 
     for user in ["payment", "board"] {
         std::fs::write(folder.dir().join(user), "rotated").unwrap();
-        servers.change_password(user, &users::password(user), "rotated").await.unwrap();
+        cluster::change_password(&servers, user, &users::password(user), "rotated").await.unwrap();
     }
     let order = shop.order("MUG", 1, "pm_card_visa").await;
     shop.confirmed(&order.id).await;
