@@ -128,7 +128,8 @@ pub struct Tx {
 type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl Tx {
-    /// Appends `event`, the `sequence`-th of its topic and key (the aggregate's version), and returns its id.
+    /// Appends `event`, the `sequence`-th of its topic and key (see [`Incoming::append`](crate::Incoming::append)), and returns
+    /// its id.
     pub fn append<E: Event>(
         &mut self,
         cause: Cause,

@@ -11,6 +11,10 @@ use serde::de::{
 };
 use serde::{Serialize, forward_to_deserialize_any};
 
+type Json<'a> = serde_json::Deserializer<serde_json::de::SliceRead<'a>>;
+
+const NOT_AN_EVENT: &str = "an event is an enum whose variants hold data";
+
 /// The error of [`decode`].
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -19,7 +23,7 @@ pub(crate) enum Error {
     Data(serde_json::Error),
 }
 
-/// Returns the variant's name and its content as JSON. Serde writes a newtype variant as `{"name":content}`; event types
+/// Returns the variant's name and its content as JSON. Serde writes a variant as `{"name":content}`; event types
 /// need no escaping, so the name ends at the first `":`.
 pub(crate) fn encode(event: &(impl Serialize + ?Sized)) -> Result<(String, Vec<u8>), serde_json::Error> {
     let tagged = serde_json::to_string(event)?;
@@ -27,7 +31,7 @@ pub(crate) fn encode(event: &(impl Serialize + ?Sized)) -> Result<(String, Vec<u
     inner
         .and_then(|inner| inner.split_once("\":"))
         .map(|(name, data)| (name.to_owned(), data.as_bytes().to_vec()))
-        .ok_or_else(|| serde::ser::Error::custom("an event is an enum of newtype variants"))
+        .ok_or_else(|| serde::ser::Error::custom(NOT_AN_EVENT))
 }
 
 /// Decodes the variant called `ce_type`, with its content from `data`.
@@ -35,7 +39,7 @@ pub(crate) fn decode<E: DeserializeOwned>(ce_type: &str, data: &[u8]) -> Result<
     E::deserialize(Tagged { ce_type, data })
 }
 
-/// Returns the name of the event's variant; empty for a value that is not a newtype variant.
+/// Returns the name of the event's variant; empty for a value that is not an event.
 pub(crate) fn name<E: Serialize + DeserializeOwned>(event: &E) -> &'static str {
     // No variant has an empty name, so the error lists those that there are.
     let (Ok((name, _)), Err(Error::UnknownType(names))) = (encode(event), decode::<E>("", b"")) else {
@@ -48,6 +52,16 @@ pub(crate) fn name<E: Serialize + DeserializeOwned>(event: &E) -> &'static str {
 struct Tagged<'a> {
     ce_type: &'a str,
     data: &'a [u8],
+}
+
+impl<'a> Tagged<'a> {
+    /// Reads the content, which is the whole of the data.
+    fn content<T>(self, read: impl FnOnce(&mut Json<'a>) -> serde_json::Result<T>) -> Result<T, Error> {
+        let mut json = Json::from_slice(self.data);
+        let value = read(&mut json).map_err(Error::Data)?;
+        json.end().map_err(Error::Data)?;
+        Ok(value)
+    }
 }
 
 impl<'de> Deserializer<'de> for Tagged<'de> {
@@ -66,7 +80,7 @@ impl<'de> Deserializer<'de> for Tagged<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
-        Err(serde::de::Error::custom("an event is an enum of newtype variants"))
+        Err(serde::de::Error::custom(NOT_AN_EVENT))
     }
 
     forward_to_deserialize_any! {
@@ -89,26 +103,23 @@ impl<'de> VariantAccess<'de> for Tagged<'de> {
     type Error = Error;
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        let mut json = serde_json::Deserializer::from_slice(self.data);
-        let value = seed.deserialize(&mut json).map_err(Error::Data)?;
-        json.end().map_err(Error::Data)?;
-        Ok(value)
+        self.content(|json| seed.deserialize(json))
     }
 
     fn unit_variant(self) -> Result<(), Error> {
-        Err(serde::de::Error::custom("an event has data"))
+        Err(serde::de::Error::custom(NOT_AN_EVENT))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value, Error> {
-        Err(serde::de::Error::custom("an event is a newtype variant"))
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.content(|json| json.deserialize_tuple(len, visitor))
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
-        _visitor: V,
+        fields: &'static [&'static str],
+        visitor: V,
     ) -> Result<V::Value, Error> {
-        Err(serde::de::Error::custom("an event is a newtype variant"))
+        self.content(|json| json.deserialize_struct("", fields, visitor))
     }
 }
 
@@ -141,7 +152,9 @@ mod tests {
         #[serde(rename = "parcel.sent.v1")]
         Sent(Sent),
         #[serde(rename = "parcel.lost.v1")]
-        Lost(Sent),
+        Lost { by: String },
+        #[serde(rename = "parcel.moved.v1")]
+        Moved(String, u8),
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -151,8 +164,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_encoded_event_decodes_to_itself(by in any::<String>(), lost in any::<bool>()) {
-            let event = if lost { Parcel::Lost(Sent { by }) } else { Parcel::Sent(Sent { by }) };
+        fn an_encoded_event_decodes_to_itself(by in any::<String>(), kind in 0..3_u8) {
+            let event = match kind {
+                0 => Parcel::Sent(Sent { by }),
+                1 => Parcel::Lost { by },
+                _ => Parcel::Moved(by, kind),
+            };
             let (ce_type, data) = encode(&event).unwrap();
             prop_assert_eq!(name(&event), &ce_type);
             prop_assert_eq!(decode::<Parcel>(&ce_type, &data).unwrap(), event);
@@ -168,7 +185,9 @@ mod tests {
     fn an_unknown_type_and_a_value_that_does_not_parse_are_different_errors() {
         assert!(matches!(decode::<Parcel>("parcel.painted.v1", b"{}"), Err(Error::UnknownType(_))));
         for broken in [&b"{}"[..], b"", b"{\"by\":1}", b"{\"by\":\"x\"} trailing", b"[[[["] {
-            assert!(matches!(decode::<Parcel>("parcel.sent.v1", broken), Err(Error::Data(_))));
+            for ce_type in ["parcel.sent.v1", "parcel.lost.v1", "parcel.moved.v1"] {
+                assert!(matches!(decode::<Parcel>(ce_type, broken), Err(Error::Data(_))));
+            }
         }
         let deep = "[".repeat(100_000);
         assert!(matches!(decode::<Parcel>("parcel.sent.v1", deep.as_bytes()), Err(Error::Data(_))));

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::codec;
 use crate::topic::Topic;
 
-/// The events of one topic: an enum with one newtype variant per type, each renamed to its `ce_type`.
+/// The events of one topic: an enum with one variant per type, each renamed to its `ce_type` and with data.
 ///
 /// ```
 /// use envelope::{Cleanup, Event, Topic};

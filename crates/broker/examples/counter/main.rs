@@ -1,7 +1,5 @@
 //! The service of the README: counts the visits of pages. Run it with `DATABASE_URL` and `KAFKA_BROKERS`.
 
-#![expect(clippy::expect_used, reason = "the README's example is short")]
-
 include!("handler.rs");
 
 use broker::{Consumer, Outbox, Policy, Relay, Settings, Subscription};
@@ -9,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().init();
     let settings = Settings::new("counter", &std::env::var("KAFKA_BROKERS")?);
     let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
 
@@ -22,15 +21,19 @@ async fn main() -> anyhow::Result<()> {
     broker_ops::topics::create(&settings, &[Visit::TOPIC]).await?;
 
     // 3. The relay publishes what the service appends: events, and dead letters. Every instance runs one.
-    let (outbox, stop) = (Outbox::new(pool, &settings), CancellationToken::new());
-    let relay = Relay::new(settings.clone(), outbox.clone(), Vec::new()).run(stop.clone());
-    tokio::spawn(async { relay.await.expect("the relay's settings are valid") });
+    let outbox = Outbox::new(pool, &settings);
+    let relay = Relay::new(settings.clone(), outbox.clone(), Vec::new());
 
     // 4. The consumer, with one subscription per topic.
     let subscription = Subscription::new(Counter).with_policy(Policy::default());
-    let consumer = Consumer::new(settings, outbox, vec![subscription]).run(stop.clone());
+    let consumer = Consumer::new(settings, outbox, vec![subscription]);
+
+    let stop = CancellationToken::new();
+    let (relay, consumer) = (relay.run(stop.clone()), consumer.run(stop.clone()));
     tokio::spawn(async move { tokio::signal::ctrl_c().await.map(|()| stop.cancel()) });
-    Ok(consumer.await?)
+    let (relay, consumer) = tokio::join!(relay, consumer);
+    relay?;
+    Ok(consumer?)
 }
 
 /// The other side, which publishes the visits.

@@ -49,7 +49,9 @@ impl<'a, E> Incoming<'a, E> {
         Self { received, now, appends }
     }
 
-    /// Appends `event` to the outbox, caused by the one that is handled. `sequence` is the aggregate's new version.
+    /// Appends `event` to the outbox, caused by the one that is handled. `sequence` is the number of `event` among the events of
+    /// its own topic and key: from 1 without gaps, or only rising on a compacted topic. Where each version of an aggregate
+    /// publishes one event, it is the version.
     pub fn append<A: Event>(&mut self, sequence: Sequence, event: &A) -> Result<Uuid, AppendError> {
         self.appends.append(sequence, event)
     }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use envelope::names;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use sqlx::PgPool;
-use stack::Servers;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
 use self::ledger::{Ledger, SCHEMA};
 use super::{Batch, Guard, Outcome, Subscription};
@@ -109,17 +109,29 @@ fn last_states(rows: Vec<Row>) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
     rows.into_iter().map(|row| (row.key.unwrap_or_default(), row.value)).collect()
 }
 
+fn administrator() -> String {
+    std::env::var("POSTGRES_URL")
+        .expect("POSTGRES_URL, an administrator's (target/debug/stack with-servers sets it)")
+}
+
+/// Creates a database with the tables of the broker and the ledger, and returns its name and its pool.
+async fn database() -> (String, PgPool) {
+    let name = format!("t_{}", uuid::Uuid::new_v4().simple());
+    let mut admin = PgConnection::connect(&administrator()).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    let pool = PgPool::connect_with(administrator().parse::<PgConnectOptions>().unwrap().database(&name))
+        .await
+        .unwrap();
+    crate::MIGRATIONS.run(&pool).await.unwrap();
+    sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
+    (name, pool)
+}
+
 #[test]
 fn a_batch_has_the_same_effects_as_its_records_one_by_one() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    // Kafka is not needed.
-    let servers = runtime.block_on(Servers::start(Some(String::new()), None)).unwrap();
-    let outbox = runtime.block_on(async {
-        let pool = PgPool::connect(servers.postgres_url()).await.unwrap();
-        crate::MIGRATIONS.run(&pool).await.unwrap();
-        sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
-        Outbox::new(pool, &Settings::new("ledger", ""))
-    });
+    let (database, pool) = runtime.block_on(database());
+    let outbox = Outbox::new(pool, &Settings::new("ledger", ""));
     let histories = prop::collection::vec(step(), 1..60);
     let sizes = prop::collection::vec(1..20_usize, 1..6);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
@@ -132,6 +144,11 @@ fn a_batch_has_the_same_effects_as_its_records_one_by_one() {
             prop_assert_eq!(&apply(&outbox, &records, &[records.len()]).await, &one_by_one);
             Ok(())
         })
+    });
+    runtime.block_on(async {
+        outbox.pool().close().await;
+        let mut admin = PgConnection::connect(&administrator()).await.unwrap();
+        admin.execute(AssertSqlSafe(format!("DROP DATABASE {database}"))).await.unwrap();
     });
     ran.unwrap();
 }

@@ -25,6 +25,7 @@ mod out_of_range;
 mod poison;
 mod policy;
 mod progress;
+mod readme;
 mod redrive;
 mod relays;
 mod republish;

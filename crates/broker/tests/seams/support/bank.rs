@@ -153,7 +153,7 @@ impl Bank {
         self.relay_with(service, Settings { brokers: "127.0.0.1:1".to_owned(), ..self.settings(service) });
     }
 
-    fn relay_with(&mut self, service: &str, settings: Settings) {
+    pub(crate) fn relay_with(&mut self, service: &str, settings: Settings) {
         let compacted: Vec<Arc<dyn broker::Compacted>> = match service {
             "ledger" => vec![Arc::new(ledger::Ledger)],
             _ => Vec::new(),
@@ -164,7 +164,15 @@ impl Bank {
     }
 
     pub(crate) fn consume(&mut self, settings: Settings) -> watch::Receiver<ConsumerStatus> {
-        let consumer = Consumer::new(settings, self.ledger.clone(), vec![Subscription::new(ledger::Ledger)]);
+        self.consume_with(settings, Subscription::new(ledger::Ledger))
+    }
+
+    pub(crate) fn consume_with(
+        &mut self,
+        settings: Settings,
+        subscription: Subscription,
+    ) -> watch::Receiver<ConsumerStatus> {
+        let consumer = Consumer::new(settings, self.ledger.clone(), vec![subscription]);
         let (status, stop) = (consumer.status(), self.stop.clone());
         self.tasks.push(tokio::spawn(async move { consumer.run(stop).await.unwrap() }));
         status

@@ -74,7 +74,10 @@ impl Raw {
 
 impl Bank {
     pub(crate) fn client(&self) -> ClientConfig {
-        stack::kafka::client(&self.servers.kafka)
+        let properties = self.settings("till").connection.properties();
+        let mut config: ClientConfig = properties.into_iter().collect();
+        config.set("bootstrap.servers", &self.servers.kafka);
+        config
     }
 
     /// Writes these records, in order, to one partition.
