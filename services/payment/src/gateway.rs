@@ -4,18 +4,19 @@
 //! gateway answers a repeated idempotency key as it did the first time, without a time limit, and knows Stripe's test
 //! payment methods.
 
+mod batches;
 mod calls;
 mod ledger;
 mod methods;
 mod restored;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::{Failure, Outcome, Request};
+use self::batches::{Answered, Pending};
+use crate::domain::{Outcome, Request};
 
 pub(crate) use ledger::{LedgerEntry, Switch};
 pub(crate) use restored::enter;
@@ -38,35 +39,33 @@ pub(crate) fn allowed_latency(latency: Duration) -> Result<Duration, String> {
     ))
 }
 
-/// The most calls that use the ledger at once: a part of the service's pool of connections, which they share.
-const CONNECTIONS: usize = 8;
-
 /// The client of the gateway.
 #[derive(Debug, Clone)]
 pub(crate) struct Gateway {
     pool: PgPool,
     /// The latency of each answer, unless the switch sets another.
     latency: Duration,
-    connections: Arc<Semaphore>,
+    calls: mpsc::Sender<Pending>,
 }
 
 impl Gateway {
-    /// A gateway whose ledger is in the database of `pool`.
+    /// A gateway whose ledger is in the database of `pool`. It works until the last client is dropped.
     pub(crate) fn new(pool: PgPool, latency: Duration) -> Self {
         metrics::describe_counter!(
             "gateway_calls_total",
             "Calls to the gateway, by operation and outcome; timed_out: no answer in time, unknown: the connection broke."
         );
-        Self { pool, latency, connections: Arc::new(Semaphore::new(CONNECTIONS)) }
+        let (calls, waiting) = mpsc::channel(batches::LARGEST);
+        tokio::spawn(batches::run(pool.clone(), waiting));
+        Self { pool, latency, calls }
     }
 
     /// Makes a call. A caller that drops it earlier does not know whether it takes effect.
     pub(crate) async fn call(&self, request: Request) -> Outcome {
         let mut counted = Counted { operation: <&str>::from(&request.call), outcome: TIMED_OUT };
-        let (outcome, latency) = self.answer(&request).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the simulated gateway cannot reach its ledger; the call is not answered");
-            (Err(Failure::Unknown), None)
-        });
+        let (reply, answer) = oneshot::channel();
+        let _ = self.calls.send(Pending { request, reply }).await;
+        let Answered { outcome, latency } = answer.await.unwrap_or(Answered::UNKNOWN);
         // The effect precedes the answer, as with any remote system: a crash during this wait leaves the outcome unknown.
         tokio::time::sleep(latency.unwrap_or(self.latency)).await;
         counted.outcome = match &outcome {
@@ -74,19 +73,6 @@ impl Gateway {
             Err(failure) => <&str>::from(failure),
         };
         outcome
-    }
-
-    /// Returns the answer, and its latency if an operator has set one.
-    async fn answer(&self, request: &Request) -> sqlx::Result<(Outcome, Option<Duration>)> {
-        // The semaphore is never closed.
-        let _permit = self.connections.acquire().await;
-        let switch = ledger::switch(&self.pool).await?;
-        let outcome = if switch.outage {
-            Err(Failure::Unavailable)
-        } else {
-            calls::perform(&self.pool, request).await?
-        };
-        Ok((outcome, switch.latency))
     }
 }
 
