@@ -49,7 +49,7 @@ impl Place {
     }
 }
 
-/// What private servers are like.
+/// The description of the servers to start: addresses of given ones, places and settings of private ones.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     /// A given Kafka and a given Postgres, instead of private ones.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use broker::Tx;
 use tokio::sync::Notify;
 
-/// What each worker waits for.
+/// One signal per worker.
 #[derive(Clone, Default)]
 pub(crate) struct Wakes {
     /// The senders; that of a channel that is off is never waited for.

@@ -1,4 +1,4 @@
-//! What remembers a service's history, and the records that the service has published itself.
+//! The tables and topics that remember a service's history, and the records that the service has published itself.
 
 use broker::maintenance::{Lineage, Record};
 use broker::{Failure, KafkaError, Outbox, Settings, Subscription};

@@ -31,9 +31,8 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let (relay, consumer) = (relay.run(stop.clone()), consumer.run(stop.clone()));
     tokio::spawn(async move { tokio::signal::ctrl_c().await.map(|()| stop.cancel()) });
-    let (relay, consumer) = tokio::join!(relay, consumer);
-    relay?;
-    Ok(consumer?)
+    tokio::try_join!(async { anyhow::Ok(relay.await?) }, async { anyhow::Ok(consumer.await?) })?;
+    Ok(())
 }
 
 /// The other side, which publishes the visits.

@@ -16,8 +16,8 @@ pub(crate) struct Outcome {
     sku: Sku,
     /// The restock that the message announces.
     restocks: i64,
-    /// What the outcome is for the subscriber; `None`: the stock was gone before, so the subscriber is back on the waitlist, at
-    /// the old place.
+    /// The event of the subscription's life cycle; `None`: the stock was gone before, so the subscriber is back on the waitlist,
+    /// at the old place.
     event: Option<Event>,
 }
 

@@ -1,4 +1,4 @@
-//! What `doctor` finds, and where it looks.
+//! The findings of `doctor`, and the places that it looks at.
 
 use crate::local::Local;
 use crate::screen::print;
