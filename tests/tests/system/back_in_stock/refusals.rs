@@ -27,14 +27,15 @@ async fn ask(shop: &Shop, email: &str, sku: &str, quantity: i64) {
     assert_eq!((status, answer), (202, json!({"status": "accepted"})));
 }
 
-/// Orders a sold-out product with `notify_me`, from a client that is not local.
-async fn remote_order_sold_out(shop: &Shop, email: &str) {
+/// Orders a sold-out product with `notify_me`, from a client that is not local, and waits for the mail that tells its outcome.
+async fn remote_order_sold_out(shop: &Shop, inbox: &Inbox, email: &str) {
     let order = json!({"email": email, "payment_method": "pm_card_visa", "notify_me": true,
                        "items": [{"sku": "PEN", "quantity": 1}]});
     // A trusted proxy names the client; local clients have no limits.
     let post = shop.http().post(shop.at("order", "/orders")).header("x-forwarded-for", "192.0.2.1");
     let placed: Value = post.json(&order).send().await.unwrap().json().await.unwrap();
     shop.ends(&Placed::from_answer(&placed).id, ["cancelled", "voided", "rejected"]).await;
+    inbox.mail(email, "cancelled").await;
 }
 
 /// Returns the link of a page's form.
@@ -57,7 +58,7 @@ async fn a_refusal_of_a_product_stops_all_mails_about_it_until_the_owners_link_l
     for (email, quantity) in [("a@example.com", 1), ("A@example.com", 7), ("a+shop@example.com", 1)] {
         ask(&shop, email, "PEN", quantity).await;
     }
-    remote_order_sold_out(&shop, "a@example.com").await;
+    remote_order_sold_out(&shop, &inbox, "a@example.com").await;
     all_processed(&shop, &inbox, "probe-1@example.com").await;
     // The order's mail offers the subscription by a link, which only its reader can use.
     let cancelled = inbox.mail("a@example.com", "cancelled").await;
@@ -140,7 +141,7 @@ async fn subscriptions_by_order_are_notified_after_confirmed_ones() {
     let shop = Shop::with_mail(&inbox, &[("WAVE_FACTOR", "1"), ("WAVE_INTERVAL", "1h")]).await;
     shop.stock("PEN", 0).await;
     for email in ["fake@example.com", "b@example.com"] {
-        remote_order_sold_out(&shop, email).await;
+        remote_order_sold_out(&shop, &inbox, email).await;
     }
     shop.queue(&inbox, &["c"], "PEN").await;
     // b confirms the subscription of the order, which then keeps the order's position.
@@ -161,9 +162,9 @@ async fn subscriptions_by_order_are_limited_per_client_and_per_mailbox() {
     let builder = builder.env("order", "TRUSTED_PROXIES", "127.0.0.1");
     let shop = Shop::with(system_tests::mailing(builder, &inbox, &limits)).await;
     shop.stock("PEN", 0).await;
-    // One subscription per mailbox, whatever follows the plus sign.
+    // One subscription per mailbox, whatever follows the plus sign; the first that notification reads.
     for email in ["a@example.com", "a+1@example.com", "b@example.com", "c@example.com", "d@example.com"] {
-        remote_order_sold_out(&shop, email).await;
+        remote_order_sold_out(&shop, &inbox, email).await;
     }
     shop.reports("PEN", &json!({"waiting": 3})).await;
     for email in ["a+1@example.com", "d@example.com"] {
