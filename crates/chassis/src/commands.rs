@@ -7,11 +7,11 @@ mod republish;
 mod restored;
 mod rewind;
 
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use connection::Connection;
 
 use crate::service::{Cli, Service};
-use crate::settings::{self, SettingError};
+use crate::settings::{self, Common, SettingError};
 use crate::{migrate, parts, probe};
 
 /// The command that the operator gave.
@@ -63,9 +63,9 @@ pub(crate) enum Command {
 }
 
 /// Reads the settings and the command, if there is one; ends the process on a usage error, on `--help` and on `--version`.
-pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<(Cli<C>, Option<Asked>), SettingError> {
-    let command = Cli::<C>::command()
-        .name(service.name)
+pub(crate) fn parse(service: &Service) -> Result<(Cli, Option<Asked>), SettingError> {
+    let command = Common::augment_args(clap::Command::new(service.name)).next_help_heading(None);
+    let command = (service.wire.add_settings)(command)
         .about(service.about)
         .version(env!("CARGO_PKG_VERSION"))
         .long_about(format!(
@@ -76,13 +76,13 @@ pub(crate) fn parse<C: Args>(service: &Service<C>) -> Result<(Cli<C>, Option<Ask
     let command = Command::augment_subcommands(command).subcommands(own);
     let command = settings::complete(command, service.port)?;
     let matches = command.get_matches();
-    let read = || Ok((Cli::from_arg_matches(&matches)?, asked(service, &matches)?));
-    let (mut cli, asked): (Cli<C>, _) = read().unwrap_or_else(|error: clap::Error| error.exit());
-    cli.common.connection = Connection::new(&cli.common.kafka, service.name)?;
-    Ok((cli, asked))
+    let read = || Ok((Common::from_arg_matches(&matches)?, asked(service, &matches)?));
+    let (mut common, asked) = read().unwrap_or_else(|error: clap::Error| error.exit());
+    common.connection = Connection::new(&common.kafka, service.name)?;
+    Ok((Cli { common, matches }, asked))
 }
 
-fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>, clap::Error> {
+fn asked(service: &Service, matches: &ArgMatches) -> Result<Option<Asked>, clap::Error> {
     let Some((name, options)) = matches.subcommand() else { return Ok(None) };
     let is_own = service.commands.iter().any(|command| command.name() == name);
     Ok(Some(if is_own {
@@ -93,11 +93,7 @@ fn asked<C>(service: &Service<C>, matches: &ArgMatches) -> Result<Option<Asked>,
 }
 
 /// Runs a command. Its error names a refusal of Kafka, of which the command itself sees only that Kafka does not answer.
-pub(crate) async fn execute<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    asked: Asked,
-) -> anyhow::Result<()> {
+pub(crate) async fn execute(service: &Service, cli: &Cli, asked: Asked) -> anyhow::Result<()> {
     let done = match asked {
         Asked::Common(command) => common(service, cli, command).await,
         Asked::Own(name, options) => own(service, cli, &name, &options).await,
@@ -108,7 +104,7 @@ pub(crate) async fn execute<C: Args + Clone>(
     })
 }
 
-async fn common<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>, command: Command) -> anyhow::Result<()> {
+async fn common(service: &Service, cli: &Cli, command: Command) -> anyhow::Result<()> {
     let wired = || parts::without_running(service, cli);
     match command {
         Command::Acls(options) => {
@@ -129,15 +125,10 @@ async fn common<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>, command: Co
     }
 }
 
-async fn own<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-    name: &str,
-    options: &ArgMatches,
-) -> anyhow::Result<()> {
-    let context = cli.context(parts::without_running(service, cli).await?.outbox);
+async fn own(service: &Service, cli: &Cli, name: &str, options: &ArgMatches) -> anyhow::Result<()> {
+    let outbox = parts::without_running(service, cli).await?.outbox;
     match service.commands.iter().find(|command| command.name() == name) {
-        Some(command) => (command.run)(context, options).unwrap_or_else(|error| error.exit()).await,
+        Some(command) => (command.run)(cli, outbox, options).unwrap_or_else(|error| error.exit()).await,
         None => Ok(()),
     }
 }

@@ -30,14 +30,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
 
-pub use service::{Command, Context, Parts, Service, Task};
+pub use service::{Command, Context, Parts, Service, Task, Wire};
 pub use settings::{Common, duration, moment};
 pub use upgrade::{Batch, Upgrade};
 
 /// Runs the service, or the command on the command line.
-pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
+pub fn run(service: &Service) -> ExitCode {
     let done = program::ignore_libpq_variables().context("cannot start without libpq's variables (PG…)");
     match done.and_then(|()| start(service)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,7 +47,7 @@ pub fn run<C: Args + Clone>(service: &Service<C>) -> ExitCode {
     }
 }
 
-fn start<C: Args + Clone>(service: &Service<C>) -> anyhow::Result<()> {
+fn start(service: &Service) -> anyhow::Result<()> {
     let (cli, command) = commands::parse(service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let result = runtime.block_on(async {

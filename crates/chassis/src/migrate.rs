@@ -17,11 +17,7 @@ pub(crate) struct Options {
     accept_differences: bool,
 }
 
-pub(crate) async fn migrate<C>(
-    service: &Service<C>,
-    common: &Common,
-    options: &Options,
-) -> anyhow::Result<()> {
+pub(crate) async fn migrate(service: &Service, common: &Common, options: &Options) -> anyhow::Result<()> {
     let owner = Database::new("MIGRATE_DATABASE_URL", common.migrate_database_url()?, service.name)?;
     let own = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
     database::migrate(&service.migrators(), &owner, &own)

@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, bail};
 use broker::Outbox;
-use clap::Args;
 
 use crate::database::{self, Database};
 use crate::service::{Cli, Parts, Service};
@@ -33,10 +32,7 @@ pub(crate) struct Wired {
 }
 
 /// Creates the parts for a command; fails when the database cannot be used now.
-pub(crate) async fn without_running<C: Args + Clone>(
-    service: &Service<C>,
-    cli: &Cli<C>,
-) -> anyhow::Result<Wired> {
+pub(crate) async fn without_running(service: &Service, cli: &Cli) -> anyhow::Result<Wired> {
     let wired = lazily(service, cli)?;
     database::verify(&wired.settings.program, &service.migrators(), wired.outbox.pool())
         .await
@@ -45,11 +41,11 @@ pub(crate) async fn without_running<C: Args + Clone>(
 }
 
 /// Creates the parts; connects to nothing.
-pub(crate) fn lazily<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<Wired> {
+pub(crate) fn lazily(service: &Service, cli: &Cli) -> anyhow::Result<Wired> {
     let settings = broker_settings(service.name, &cli.common);
     let database = Database::new("DATABASE_URL", cli.common.database_url()?, service.name)?;
     let outbox = Outbox::new(database.command_pool(), &settings);
-    Ok(Wired { parts: (service.wire)(cli.context(outbox.clone()))?, outbox, settings })
+    Ok(Wired { parts: (service.wire.create)(cli, outbox.clone())?, outbox, settings })
 }
 
 impl Parts {

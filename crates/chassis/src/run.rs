@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use broker::{Consumer, ConsumerStatus, Outbox, Relay, RelayStatus};
 use broker_ops::DatabaseAge;
 use broker_ops::topics::Difference;
-use clap::Args;
 use connection::Connection;
 use futures::FutureExt as _;
 use serde_json::json;
@@ -37,7 +36,7 @@ const FILES: u64 = 4096;
 type Running = JoinSet<anyhow::Result<()>>;
 
 /// Runs `service` until SIGTERM or Ctrl-C, or until one of its parts fails.
-pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> anyhow::Result<()> {
+pub(crate) async fn run(service: &Service, cli: &Cli) -> anyhow::Result<()> {
     let common = &cli.common;
     let stop = stop_on_signal()?;
     // Both ports first: an operator learns at once that one is taken, not only when Postgres answers.
@@ -49,7 +48,7 @@ pub(crate) async fn run<C: Args + Clone>(service: &Service<C>, cli: &Cli<C>) -> 
     let database = Database::new("DATABASE_URL", common.database_url()?, service.name)?;
     let pool = database.pool();
     let outbox = Outbox::new(pool.clone(), &settings);
-    let parts = (service.wire)(cli.context(outbox.clone()))?;
+    let parts = (service.wire.create)(cli, outbox.clone())?;
     let source = parts.history_source(settings.clone(), outbox.clone());
     let Parts { api, subscriptions, compacted, tasks, .. } = parts;
     let consumer = Consumer::new(settings.clone(), outbox.clone(), subscriptions);

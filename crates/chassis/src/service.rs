@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use broker::{Compacted, Outbox, Subscription};
 use broker_ops::{History, HistorySource, Waits};
-use clap::{ArgMatches, Args, Parser};
+use clap::{ArgMatches, Args};
 use envelope::Topic;
 use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
@@ -16,7 +16,7 @@ use crate::settings::Common;
 use crate::upgrade::Upgrade;
 
 /// A service for [`crate::run`].
-pub struct Service<C> {
+pub struct Service {
     /// The name, such as `order`: of the program, of its consumer group, and of the source of its events.
     pub name: &'static str,
     /// The description, one line for `--help`.
@@ -31,13 +31,12 @@ pub struct Service<C> {
     pub topics: &'static [Topic],
     /// The services whose consumer group and dead letters the service shows; only the rights at Kafka need them.
     pub shows: &'static [&'static str],
-    /// Creates the parts; nothing runs yet.
-    pub wire: fn(Context<C>) -> anyhow::Result<Parts>,
+    pub wire: Wire,
     /// The operator's commands that this service alone has.
-    pub commands: Vec<Command<C>>,
+    pub commands: Vec<Command>,
 }
 
-impl<C> Service<C> {
+impl Service {
     /// The migrations of the service's database, in the order in which they are applied.
     pub(crate) fn migrators(&self) -> [&'static Migrator; 3] {
         [&broker::MIGRATIONS, &web::MIGRATIONS, self.migrations]
@@ -45,17 +44,26 @@ impl<C> Service<C> {
 }
 
 /// The settings of a service, from the command line and the environment.
-#[derive(Debug, Parser)]
-pub(crate) struct Cli<C: Args> {
-    #[command(flatten)]
+#[derive(Debug)]
+pub(crate) struct Cli {
     pub(crate) common: Common,
-    #[command(flatten)]
-    pub(crate) config: C,
+    /// Everything that was given; the service's own settings are read from it.
+    pub(crate) matches: ArgMatches,
 }
 
-impl<C: Args + Clone> Cli<C> {
-    pub(crate) fn context(&self, outbox: Outbox) -> Context<C> {
-        Context { config: self.config.clone(), common: self.common.clone(), outbox }
+/// The function that creates a service's parts, and the settings of its own that it needs. Nothing runs yet.
+pub struct Wire {
+    pub(crate) add_settings: fn(clap::Command) -> clap::Command,
+    pub(crate) create: Box<dyn Fn(&Cli, Outbox) -> anyhow::Result<Parts>>,
+}
+
+impl Wire {
+    /// Creates it from a function that takes the own settings `C`. Their comments are the manual in `--help`.
+    pub fn new<C: Args + 'static>(wire: fn(Context<C>) -> anyhow::Result<Parts>) -> Self {
+        Self {
+            add_settings: C::augment_args,
+            create: Box::new(move |cli, outbox| wire(Context::new(cli, outbox)?)),
+        }
     }
 }
 
@@ -66,6 +74,13 @@ pub struct Context<C> {
     pub common: Common,
     /// The outbox, which begins transactions and has the pool.
     pub outbox: Outbox,
+}
+
+impl<C: Args> Context<C> {
+    fn new(cli: &Cli, outbox: Outbox) -> clap::error::Result<Self> {
+        let config = C::from_arg_matches(&cli.matches)?;
+        Ok(Self { config, common: cli.common.clone(), outbox })
+    }
 }
 
 #[derive(Default)]
@@ -95,25 +110,27 @@ impl Parts {
 }
 
 /// An operator's command of one service, as `SERVICE NAME [OPTIONS]`.
-pub struct Command<C> {
+pub struct Command {
     pub(crate) definition: clap::Command,
-    pub(crate) run: Run<C>,
+    pub(crate) run: Run,
 }
 
-type Run<C> =
-    Box<dyn Fn(Context<C>, &ArgMatches) -> clap::error::Result<BoxFuture<'static, anyhow::Result<()>>>>;
+/// Takes the service's settings and the command's options.
+type Run =
+    Box<dyn Fn(&Cli, Outbox, &ArgMatches) -> clap::error::Result<BoxFuture<'static, anyhow::Result<()>>>>;
 
-impl<C> Command<C> {
+impl Command {
     /// Creates a command called `name`; the comments of its options `A` are its manual. The service may be running while the
     /// command runs. The database is verified before.
-    pub fn new<A, F>(name: &'static str, about: &'static str, run: fn(Context<C>, A) -> F) -> Self
+    pub fn new<C, A, F>(name: &'static str, about: &'static str, run: fn(Context<C>, A) -> F) -> Self
     where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-        C: 'static,
+        C: Args + 'static,
         A: Args + 'static,
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let run: Run<C> = Box::new(move |context, matches| {
-            Ok(Box::pin(run(context, A::from_arg_matches(matches)?)) as BoxFuture<'static, _>)
+        let run: Run = Box::new(move |cli, outbox, options| {
+            let done = run(Context::new(cli, outbox)?, A::from_arg_matches(options)?);
+            Ok(Box::pin(done) as BoxFuture<'static, _>)
         });
         Self { definition: A::augment_args(clap::Command::new(name).about(about)), run }
     }

@@ -14,7 +14,7 @@ mod live;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use chassis::{Context, Parts, Service, Task};
+use chassis::{Context, Parts, Service, Task, Wire};
 
 use api::{App, Control, Pages, Site};
 pub use config::Config;
@@ -24,7 +24,7 @@ use live::Live;
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/board");
 
 /// The service as a value.
-pub fn service() -> Service<Config> {
+pub fn service() -> Service {
     Service {
         name: "board",
         about: "A storefront, and a live board of the topics and consumer groups, for a browser",
@@ -33,7 +33,7 @@ pub fn service() -> Service<Config> {
         upgrades: &[],
         topics: &domain::TOPICS,
         shows: &domain::SERVICES,
-        wire,
+        wire: Wire::new(wire),
         commands: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use broker::Subscription;
 use broker_ops::{History, Waits};
-use chassis::{Context, Parts, Service};
+use chassis::{Context, Parts, Service, Wire};
 use events::{ORDERS, PRODUCTS, RESERVATIONS, STOCK};
 
 #[cfg(fuzzing)]
@@ -25,7 +25,7 @@ pub use api::fuzzing;
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/inventory");
 
 /// The service as a value; it has no settings of its own.
-pub fn service() -> Service<()> {
+pub fn service() -> Service {
     Service {
         name: "inventory",
         about: "Keeps the catalogue and the stock, and reserves goods for orders",
@@ -34,7 +34,7 @@ pub fn service() -> Service<()> {
         upgrades: &[],
         topics: &[ORDERS, RESERVATIONS, STOCK, PRODUCTS],
         shows: &[],
-        wire,
+        wire: Wire::new(wire),
         commands: Vec::new(),
     }
 }

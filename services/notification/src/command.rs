@@ -12,7 +12,7 @@ use crate::delivery::resend::{Outcome, next_chunk};
 use crate::store::failed::{Failed, Filter};
 
 /// The command, for the service's command line.
-pub(crate) fn command() -> Command<Config> {
+pub(crate) fn command() -> Command {
     Command::new("resend", "Send failed messages again, after the cause of the failure is repaired", run)
 }
 

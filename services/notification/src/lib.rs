@@ -27,7 +27,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use broker::Subscription;
 use broker_ops::{History, Waits};
-use chassis::{Context, Parts, Service};
+use chassis::{Context, Parts, Service, Wire};
 use sqlx::migrate::Migrator;
 
 use crate::api::app::{App, Limits};
@@ -49,7 +49,7 @@ pub use config::{Config, OrderConsent};
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/notification");
 
 /// The service as a value.
-pub fn service() -> Service<Config> {
+pub fn service() -> Service {
     Service {
         name: "notification",
         about: "Tells customers the outcome of their orders, and when a sold-out product is back in stock",
@@ -65,7 +65,7 @@ pub fn service() -> Service<Config> {
             events::NOTIFICATIONS,
         ],
         shows: &[],
-        wire,
+        wire: Wire::new(wire),
         commands: vec![command::command()],
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use broker::Subscription;
 use broker_ops::{History, Waits};
-use chassis::{Context, Parts, Service, Task};
+use chassis::{Context, Parts, Service, Task, Wire};
 use events::{CUSTOMERS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS};
 use sqlx::migrate::Migrator;
 use web::Limit;
@@ -37,7 +37,7 @@ pub use domain::machine;
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
 
 /// The service as a value.
-pub fn service() -> Service<Config> {
+pub fn service() -> Service {
     Service {
         name: "order",
         about: "Takes orders, decides when payment and inventory have answered, and keeps the customers' contacts",
@@ -46,7 +46,7 @@ pub fn service() -> Service<Config> {
         upgrades: &[spellings::UPGRADE],
         topics: &[ORDERS, CUSTOMERS, PAYMENTS, RESERVATIONS, PRODUCTS],
         shows: &[],
-        wire,
+        wire: Wire::new(wire),
         commands: Vec::new(),
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use broker::Subscription;
 use broker_ops::{History, Waits};
-use chassis::{Context, Parts, Service, Task};
+use chassis::{Context, Parts, Service, Task, Wire};
 use events::{ORDERS, PAYMENTS};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
@@ -35,7 +35,7 @@ pub use config::Config;
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
 
 /// The service as a value.
-pub fn service() -> Service<Config> {
+pub fn service() -> Service {
     Service {
         name: "payment",
         about: "Authorizes, captures and reverses the payments of orders",
@@ -44,7 +44,7 @@ pub fn service() -> Service<Config> {
         upgrades: &[],
         topics: &[ORDERS, PAYMENTS],
         shows: &[],
-        wire,
+        wire: Wire::new(wire),
         commands: Vec::new(),
     }
 }

@@ -27,7 +27,7 @@ enum Format {
     Strimzi,
 }
 
-pub(super) fn run<C>(service: &Service<C>, common: &Common, options: &Options) {
+pub(super) fn run(service: &Service, common: &Common, options: &Options) {
     let settings = parts::broker_settings(service.name, common);
     let needed = if options.migrate {
         acls::of_migration(&settings, service.topics)
