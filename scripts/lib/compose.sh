@@ -1,5 +1,5 @@
 # The commands for a system that runs in the containers of docker-compose.yml; sourced by common.sh. Names and output
-# are those of crates/stack for processes: `payment` is the first instance of a service, `payment-2` the second. A label
+# are those of crates/stack-cli for processes: `payment` is the first instance of a service, `payment-2` the second. A label
 # on each container holds the instance's number, since Compose may number containers otherwise.
 
 # The time within which a container must be healthy.
@@ -261,6 +261,7 @@ kafka_in_containers() {
     }
     case " $name $*" in
       *" --help"* | *" --bootstrap-"* | " dump-log "* | " storage "*) ;;
+      " cluster "*) set -- "$@" --bootstrap-server "$brokers" ;;
       *) set -- --bootstrap-server "$brokers" "$@" ;;
     esac
     case " ,$COMPOSE_PROFILES, $*" in

@@ -72,16 +72,31 @@ pub(crate) fn partitions(settings: &Settings, topic: &str) -> Vec<Partition> {
     (0..settings.partitions).map(|number| (topic.to_owned(), number)).collect()
 }
 
-/// See [`LogReader::bounds`]. Blocks.
+/// See [`LogReader::bounds`]. Blocks. A partition without a leader has no bounds now, which is an error: it may hold records.
 pub(crate) fn of_topic(reader: &Reader, topic: &str, timeout: Duration) -> Result<Option<Logs>, KafkaError> {
-    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    use RDKafkaErrorCode::{LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
     let partitions = partitions(reader.settings(), topic);
-    match bounds(reader.client(), reader.settings(), &partitions, timeout) {
+    let logs = match bounds(reader.client(), reader.settings(), &partitions, timeout) {
         Err(ClientError::MetadataFetch(UnknownPartition | UnknownTopic | UnknownTopicOrPartition)) => {
-            Ok(None)
+            Logs::new()
         }
-        logs => Ok(Some(logs?).filter(|logs| logs.len() == partitions.len())),
+        logs => logs?,
+    };
+    if logs.len() == partitions.len() {
+        Ok(Some(logs))
+    } else if has_partitions(reader, topic, partitions.len(), timeout)? {
+        Err(ClientError::OffsetFetch(LeaderNotAvailable).into())
+    } else {
+        Ok(None)
     }
+}
+
+/// Returns whether Kafka has the topic with at least `count` partitions, each with or without a leader.
+fn has_partitions(reader: &Reader, topic: &str, count: usize, timeout: Duration) -> Result<bool, KafkaError> {
+    let name = reader.settings().topic_name(topic);
+    let metadata = reader.client().client().fetch_metadata(Some(&name), timeout)?;
+    let found = metadata.topics().iter().find(|found| found.name() == name);
+    Ok(found.is_some_and(|found| found.partitions().len() >= count))
 }
 
 /// See [`LogReader::offsets_at`]. Blocks.

@@ -160,15 +160,22 @@ async fn on_thread<S: Send + 'static, T: Send + 'static>(
 }
 
 fn read_to_end(reader: &Reader, unread: &mut Logs) -> Result<Vec<Record>, KafkaError> {
-    let (mut records, mut bytes) = (Vec::new(), 0);
+    let (mut records, mut bytes, mut deadline) = (Vec::new(), 0, Instant::now() + TIMEOUT);
     while !unread.is_empty() && records.len() < SCANNED && bytes < BYTES {
-        let message = match reader.client().poll(TIMEOUT).unwrap_or(Err(ClientError::Canceled)) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let message = match reader.client().poll(left).unwrap_or(Err(ClientError::Canceled)) {
             Err(ClientError::PartitionEOF(number)) => {
                 unread.retain(|(_, unread), _| *unread != number);
                 continue;
             }
+            // The connection to one broker of several, for example: the others may have the records.
+            Err(error) if is_passing(reader, &error) && Instant::now() < deadline => {
+                tracing::debug!(%error, "Kafka");
+                continue;
+            }
             message => message?,
         };
+        deadline = Instant::now() + TIMEOUT;
         let Some(record) = reader.copy(&message) else { continue };
         let partition = (record.topic.clone(), record.partition);
         let Some(end) = unread.get(&partition).map(|log| log.end) else { continue };
@@ -181,6 +188,14 @@ fn read_to_end(reader: &Reader, unread: &mut Logs) -> Result<Vec<Record>, KafkaE
         }
     }
     Ok(records)
+}
+
+/// Whether the client continues by itself after this error.
+fn is_passing(reader: &Reader, error: &ClientError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+    let is_of_a_connection =
+        matches!(error, ClientError::MessageConsumption(BrokerTransportFailure | AllBrokersDown | Resolve));
+    is_of_a_connection && reader.settings().connection.refusal().is_none()
 }
 
 fn read_arrived(reader: &Reader, wait: Duration) -> Result<Vec<Record>, KafkaError> {

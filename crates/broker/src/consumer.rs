@@ -19,7 +19,7 @@ mod rebalance;
 mod session;
 mod shared;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use envelope::Topic;
@@ -70,7 +70,8 @@ impl Consumer {
         let by_topic = |subscription: Subscription| (subscription.topic().name.to_owned(), subscription);
         let subscriptions = subscriptions.into_iter().map(by_topic).collect();
         let status = watch::Sender::default();
-        Self { shared: Arc::new(Shared { settings, outbox, subscriptions, status }) }
+        let gauged = Mutex::default();
+        Self { shared: Arc::new(Shared { settings, outbox, subscriptions, status, gauged }) }
     }
 
     /// Returns a receiver of the consumer's state.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::in_flight::InFlight;
 use self::late::Late;
@@ -126,9 +127,9 @@ impl Relay {
         allowed: impl Future<Output = bool>,
         stop: CancellationToken,
     ) -> Result<(), KafkaError> {
-        let counting = tokio::spawn(depth::watch(self.outbox.clone(), self.status.clone(), stop.clone()));
+        let counting = depth::watch(self.outbox.clone(), self.status.clone(), stop.clone());
+        let _counting = AbortOnDropHandle::new(tokio::spawn(counting));
         if !allowed.await {
-            counting.abort();
             return Ok(());
         }
         let mut producer = self.producer()?;
@@ -156,7 +157,6 @@ impl Relay {
                 }
             }
         }
-        counting.abort();
         self.finish(producer).await;
         Ok(())
     }

@@ -65,15 +65,13 @@ pub(crate) enum Command {
 /// Reads the settings and the command, if there is one; ends the process on a usage error, on `--help` and on `--version`.
 pub(crate) fn parse(service: &Service) -> Result<(Cli, Option<Asked>), SettingError> {
     let command = Common::augment_args(clap::Command::new(service.name)).next_help_heading(None);
-    let command = (service.wire.add_settings)(command)
-        .about(service.about)
-        .version(env!("CARGO_PKG_VERSION"))
-        .long_about(format!(
-            "{}\n\nWithout a command, the service starts. Every setting is an environment variable or an option.",
-            service.about
-        ));
     let own = service.commands.iter().map(|command| command.definition.clone());
-    let command = Command::augment_subcommands(command).subcommands(own);
+    let command = Command::augment_subcommands((service.wire.add_settings)(command)).subcommands(own);
+    // Last: the comments of the settings and commands would be the description otherwise.
+    let command = command.about(service.about).version(env!("CARGO_PKG_VERSION")).long_about(format!(
+        "{}\n\nWithout a command, the service starts. Every setting is an environment variable or an option.",
+        service.about
+    ));
     let command = settings::complete(command, service.port)?;
     let matches = command.get_matches();
     let read = || Ok((Common::from_arg_matches(&matches)?, asked(service, &matches)?));

@@ -37,10 +37,6 @@ pub struct Common {
     #[arg(long, env, default_value = "127.0.0.1:19092", value_name = "HOST:PORT,…")]
     pub kafka_brokers: String,
 
-    // A doc comment here would be the text of a heading in --help.
-    #[command(flatten)]
-    pub kafka: connection::Options,
-
     /// The connection of these options; `commands::parse` sets it.
     #[arg(skip)]
     pub connection: connection::Connection,
@@ -138,6 +134,10 @@ pub struct Common {
     /// OTLP collector for traces (over HTTP), such as http://127.0.0.1:4318; without it no spans are created
     #[arg(long, env, value_parser = values::public_url, value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
+
+    // Last: its heading in --help would be that of the settings after it. A doc comment here would be a text under that heading.
+    #[command(flatten)]
+    pub kafka: connection::Options,
 }
 
 /// The creator of the topics.

@@ -116,9 +116,14 @@ impl Headers {
                 .and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok())
                 .unwrap_or(OffsetDateTime::UNIX_EPOCH),
             causation: text(names::CAUSATION).and_then(|id| id.parse().ok()),
-            traceparent: text(names::TRACEPARENT).map(str::to_owned),
+            traceparent: text(names::TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned),
         })
     }
+}
+
+/// Whether `text` has the shape of W3C's `traceparent`: four hexadecimal numbers. It is copied into the events that follow.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -164,5 +169,11 @@ mod tests {
         pairs.push((names::GENERATION, "9999999".into()));
         assert_eq!(read(&pairs), Err(HeadersError::Number(names::GENERATION, OutOfRange::Generation)));
         assert!(read(&without(names::TRACEPARENT)).unwrap().traceparent.is_none());
+        let mut pairs = without(names::TRACEPARENT);
+        pairs.push((names::TRACEPARENT, "a\0b".into()));
+        assert!(
+            read(&pairs).unwrap().traceparent.is_none(),
+            "diagnosis only: an invalid one counts as missing"
+        );
     }
 }

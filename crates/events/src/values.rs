@@ -15,7 +15,7 @@ pub use claim::ClaimHash;
 pub use email::EmailAddress;
 pub use given::{Give, Given, Invalid};
 pub use ids::{CustomerId, DeliveryId, OrderId, SubscriptionId};
-pub use money::{Currency, Money};
+pub use money::{Currency, GivenMoney, Money};
 pub use text::{DisplayName, PaymentMethod, ProductName, Sku};
 
 /// A quantity of a product, from 1 to 1,000,000.

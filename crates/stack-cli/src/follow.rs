@@ -20,8 +20,7 @@ pub(crate) async fn logs_and_exits(home: &Home, daemons: Vec<Daemon>) -> anyhow:
             say(labelled(&palette, &name, &line));
         }
         for (name, how) in watch.ended() {
-            let service = service_of(&name);
-            let command = if service == buttons::NAME { "up" } else { &format!("start {service}") };
+            let command = if name == buttons::NAME { "up" } else { &format!("start {name}") };
             say(format_args!("{name} {how}; ./scripts/{command}"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

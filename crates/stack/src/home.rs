@@ -18,7 +18,7 @@ const FLOW: [&str; 5] = ["order", "payment", "inventory", "notification", "board
 /// The mode of a folder that other users may pass through but not list, since the user of Postgres has files in it.
 pub(crate) const PASSABLE: u32 = 0o711;
 
-/// The name of this program, which in a container lies beside those of the services.
+/// The program of `stack-cli`, which in a container lies beside those of the services.
 const OWN_PROGRAM: &str = "stack";
 
 #[derive(Debug, Clone, Default)]
@@ -77,7 +77,7 @@ impl Home {
         self.data("run")
     }
 
-    /// The path of a service's binary (or of this crate's), which `cargo build --workspace` puts beside this program.
+    /// The path of a service's binary or of another program of the workspace, which Cargo puts beside this one.
     pub fn binary(&self, name: &str) -> PathBuf {
         self.built.join(name)
     }

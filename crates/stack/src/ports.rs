@@ -32,9 +32,10 @@ pub struct Ports {
 impl Ports {
     /// Returns 8080, 9080, 19092, 19093 and 15432, or the same ports shifted so that the first is `PORT_BASE`.
     pub fn from_env() -> Result<Self> {
-        let Ok(given) = std::env::var("PORT_BASE") else {
+        let Some(given) = program::variable("PORT_BASE") else {
             return Ok(Self { base: BASE });
         };
+        let given = given.to_string_lossy();
         match given.parse() {
             Ok(base) if BASES.contains(&base) => Self { base }.outside(&ephemeral()),
             _ => {

@@ -75,7 +75,9 @@ impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for Paging<C> {
             return Err(Problem::parameter("limit", "must be from 1 to 200"));
         }
         let unknown = || Problem::parameter("cursor", "must be the next of an earlier page");
-        let after = asked.cursor.map(|cursor| read(&cursor).ok_or_else(unknown)).transpose()?;
+        // An empty one asks for the first page, as a loop over pages may begin.
+        let given = asked.cursor.filter(|cursor| !cursor.is_empty());
+        let after = given.map(|cursor| read(&cursor).ok_or_else(unknown)).transpose()?;
         Ok(Self { after, limit })
     }
 }
@@ -108,6 +110,7 @@ mod tests {
         assert_eq!(second.after, Some((2, "sku-2".to_owned())));
         let page = second.page(vec![3, 4], key).map(|row| row * 10);
         assert_eq!((page.items, page.next), (vec![30, 40], None));
+        assert_eq!(paging("cursor=").await.unwrap().after, None);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::{Context, Parts, Service, Task, Wire};
+use tokio::sync::watch;
 
 use api::{App, Control, Pages, Site};
 pub use config::Config;
@@ -47,11 +48,14 @@ fn wire(context: Context<Config>) -> anyhow::Result<Parts> {
     let control = Control::new(&config).context("CONTROL_URL and CONTROL_TOKEN")?;
     let (feed, groups, frames) = (Arc::clone(&live), Arc::clone(&live), Arc::clone(&live));
     let (shown, looked) = (Arc::clone(&pages), settings.clone());
+    let (stalled, is_stalled) = watch::channel(true);
     Ok(Parts {
         api: api::routes(App { live, pages, control }),
         tasks: vec![
             Task::new("feed", |stop| consumer::feed(settings, feed, stop)).serving(),
-            Task::new("groups", |stop| consumer::watch_groups(looked, groups, stop)).serving(),
+            Task::new("groups", |stop| consumer::watch_groups(looked, groups, stalled, stop))
+                .serving()
+                .watched_by(is_stalled),
             Task::new("frames", |stop| api::send_frames(frames, shown, stop)).serving(),
         ],
         ..Parts::default()

@@ -1,4 +1,5 @@
-//! The SQL. Transactions lock in the order stock, contact, mailbox and product (an advisory lock), refusal, subscription, count of
+//! The SQL. Transactions lock in the order contacts against subscriptions of orders (an advisory lock, `addressing`), stock, contact,
+//! mailbox (an advisory lock), refusal, subscription, count of
 //! confirmation mails, delivery, here and everywhere. An erasure in a batch of `customers` is the exception; the consumer retries a
 //! deadlock, an API answers 503. The clock of the database writes and compares leases, due times and
 //! expiries. Other times come from the process's clock (invariant 13 in ARCHITECTURE.md).
@@ -31,26 +32,9 @@ pub(crate) mod retention;
 pub(crate) mod stock;
 pub(crate) mod subscriptions;
 
-use std::error::Error;
-
+pub(crate) use broker::columns::{column, sequence, undecodable};
 use broker::{Cause, Tx};
-use envelope::Sequence;
 use events::NotificationEvent;
-
-/// One value per row, as an array parameter of a statement.
-pub(crate) fn column<R, T>(rows: impl IntoIterator<Item = R>, value: impl FnMut(R) -> T) -> Vec<T> {
-    rows.into_iter().map(value).collect()
-}
-
-/// Reports a stored value that this version cannot read.
-pub(crate) fn undecodable(error: impl Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
-}
-
-/// Reads a sequence from its column.
-pub(crate) fn sequence(number: i64) -> Sequence {
-    Sequence::from_i64(number).unwrap_or_default()
-}
 
 /// Appends an event whose sequence is the row's new `version`.
 pub(crate) fn append(tx: &mut Tx, cause: Cause, version: i64, event: &NotificationEvent) -> sqlx::Result<()> {

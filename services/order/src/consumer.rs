@@ -56,7 +56,7 @@ impl<E: Event> Handler for Answers<E> {
     /// Applies an event to its order, and publishes the decision if there is one.
     fn handle(&self, orders: &mut Orders, mut incoming: Incoming<'_, E>) -> Result<(), Rejected> {
         let order = orders.by_id.get_mut(&(self.order_id)(&incoming.event));
-        let order = order.ok_or_else(|| Rejected("unrows order".to_owned()))?;
+        let order = order.ok_or_else(|| Rejected("unknown order".to_owned()))?;
         if let Some(decision) = (self.apply)(order, &incoming.event, incoming.now) {
             incoming.append(order.version, &decision)?;
             orders.changes.push(StatusChange::new(order, &decision, incoming.traceparent.clone()));

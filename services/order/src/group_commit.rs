@@ -103,11 +103,11 @@ impl Writer {
     }
 
     /// Writes a group and replies to every request of it.
-    async fn process(&self, mut group: Vec<Pending>) {
-        // A caller that is gone got a 503 and tries again, so its order now would be a second one.
-        group.retain(|pending| !pending.reply.is_closed());
+    async fn process(&self, group: Vec<Pending>) {
         let mut open = vec![group];
         while let Some(mut group) = open.pop() {
+            // A caller that is gone got a 503 and tries again, so its order now would be a second one.
+            group.retain(|pending| !pending.reply.is_closed());
             match self.write(&group).await {
                 Ok(replies) => send(group, replies),
                 Err(Failure::Record { .. } | Failure::SomeRecord(_)) if group.len() > 1 => {
@@ -125,6 +125,9 @@ impl Writer {
     }
 
     async fn process_single(&self, pending: Pending) {
+        if pending.reply.is_closed() {
+            return;
+        }
         let single = vec![pending];
         match self.write(&single).await {
             Ok(replies) => send(single, replies),

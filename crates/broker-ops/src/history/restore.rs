@@ -116,7 +116,7 @@ pub async fn restore(
     // A new outbox: the source's has read the generation before it was raised.
     let outbox = Outbox::new(pool.clone(), &source.settings);
     for owner in compacted {
-        lease.hold(pool).await?;
+        keep_lease(&mut lease, source).await?;
         // It appends even when the outbox is full: no relay empties it before the repair has ended.
         let keys = append_all(&outbox, owner.as_ref(), KEYS, async |_| {
             lease.hold(pool).await?;
@@ -136,6 +136,14 @@ async fn take_lease(lease: &mut Lease, source: &HistorySource) -> Result<(), His
             return Ok(());
         }
         tokio::time::sleep(LEASE_PAUSE).await;
+    }
+    Err(HistoryError::Running { service: source.settings.service.clone() })
+}
+
+/// Renews the lease; fails when an instance of the service, which stood still before, has taken it.
+async fn keep_lease(lease: &mut Lease, source: &HistorySource) -> Result<(), HistoryError> {
+    if lease.hold(source.outbox.pool()).await? {
+        return Ok(());
     }
     Err(HistoryError::Running { service: source.settings.service.clone() })
 }
@@ -161,7 +169,7 @@ async fn roll_forward(
         let outcomes = if let Some(tx) = &mut dry {
             apply::forward(tx, own, &mut records).await?
         } else {
-            lease.hold(source.outbox.pool()).await?;
+            keep_lease(lease, source).await?;
             apply_and_commit(&source.outbox, own, &mut records).await?
         };
         let reported = forwarded.records / PROGRESS;

@@ -67,7 +67,11 @@ impl Applier {
                     backoff = Backoff::new(policy.pauses);
                     continue;
                 }
-                Ok(Attempt::Stale) => return BatchResult::Stale,
+                Ok(Attempt::Stale) => {
+                    // An attempt whose answer was lost may have committed.
+                    self.shared.status.send_if_modified(|status| status.stuck.take().is_some());
+                    return BatchResult::Stale;
+                }
                 Ok(Attempt::TooManyDeadLetters) => {
                     self.report_stuck(subscription, TOO_MANY);
                     parts.put_back(part);

@@ -3,7 +3,7 @@
 //! stays true.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
@@ -95,7 +95,7 @@ impl Monitor {
 
     fn compare(&mut self, positions: &Positions, logs: &Logs, suspected: bool) {
         let settings = &self.shared.settings;
-        gauge_lag(positions, logs);
+        self.gauge_lag(positions, logs);
         self.assignment.judge(positions, logs, suspected);
         let out_of_range = self.assignment.out_of_range();
         self.alarms.report_out_of_range(&out_of_range, settings, &self.shared.topics());
@@ -107,6 +107,24 @@ impl Monitor {
             self.consumer.context().has_fetched(&settings.topic_name(topic), *number, end)
         });
         self.alarms.watch_progress(&self.assignment, &behind, &ends, &settings.service);
+    }
+
+    /// Publishes the lag of each partition. One that another member has now gets 0, so that a sum over the members is right.
+    fn gauge_lag(&self, positions: &Positions, logs: &Logs) {
+        let mut gauged = self.shared.gauged.lock().unwrap_or_else(PoisonError::into_inner);
+        gauged.retain(|partition| {
+            let is_own = positions.contains_key(partition);
+            if !is_own {
+                gauge_lag(partition, 0);
+            }
+            is_own
+        });
+        for (partition, position) in positions {
+            if let Some(log) = logs.get(partition) {
+                gauge_lag(partition, (log.end - position.next.max(log.start)).max(0));
+                gauged.insert(partition.clone());
+            }
+        }
     }
 
     fn report(&mut self, found: Result<(), TopicsError>) {
@@ -135,12 +153,7 @@ fn is_answer(found: &Result<(), TopicsError>) -> bool {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-fn gauge_lag(positions: &Positions, logs: &Logs) {
-    for ((topic, number), position) in positions {
-        if let Some(log) = logs.get(&(topic.clone(), *number)) {
-            let lag = (log.end - position.next.max(log.start)).max(0);
-            metrics::gauge!("consumer_lag", "topic" => topic.clone(), "partition" => number.to_string())
-                .set(lag as f64);
-        }
-    }
+fn gauge_lag((topic, number): &Partition, lag: i64) {
+    metrics::gauge!("consumer_lag", "topic" => topic.clone(), "partition" => number.to_string())
+        .set(lag as f64);
 }

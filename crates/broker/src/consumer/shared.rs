@@ -1,11 +1,13 @@
 //! The parts of a consumer that all its sessions use, among them its state for health checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use envelope::Topic;
 use tokio::sync::watch;
 
 use crate::handler::Subscription;
+use crate::record::Partition;
 use crate::settings::Settings;
 use crate::tx::Outbox;
 
@@ -15,6 +17,8 @@ pub(super) struct Shared {
     /// By topic, without the prefix.
     pub subscriptions: BTreeMap<String, Subscription>,
     pub status: watch::Sender<ConsumerStatus>,
+    /// The partitions whose lag is published.
+    pub gauged: Mutex<BTreeSet<Partition>>,
 }
 
 impl Shared {

@@ -1,6 +1,7 @@
 //! Applies one batch of one topic with a handler: parse, load, handle each event in log order, save.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use envelope::{Arrival, Cleanup, Event, Headers, ParseError, Sequence};
 use time::OffsetDateTime;
@@ -64,6 +65,9 @@ pub struct Handled {
     pub(crate) regenerated: BTreeSet<usize>,
 }
 
+/// The cause of a dead letter whose handler panicked. The panic's own message may quote personal data.
+const PANICKED: &str = "the handler panicked; the service's log has the message";
+
 pub(super) async fn apply<H: Handler>(
     handler: &H,
     tx: &mut Tx,
@@ -106,9 +110,11 @@ pub(super) async fn apply<H: Handler>(
             }
             Arrival::Next => {}
         }
-        handler
-            .handle(&mut state, Incoming::new(received, now, tx.appends()))
-            .map_err(|Rejected(cause)| Failure::Record { index, cause })?;
+        let incoming = Incoming::new(received, now, tx.appends());
+        // The state that a panic leaves behind is dropped.
+        let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut state, incoming)));
+        let handled = handled.unwrap_or_else(|_| Err(Rejected(PANICKED.to_owned())));
+        handled.map_err(|Rejected(cause)| Failure::Record { index, cause })?;
     }
     handler.save(tx, state).await?;
     Ok(result)
@@ -161,11 +167,13 @@ fn arrival<H: Handler>(
         };
     };
     let arrival = received.sequence.arrival(*last, cleanup);
+    let is_last = received.sequence == *last;
     // It never falls, even when a redrive applies an older event.
     *last = received.sequence.max(*last);
     match arrival {
-        // An older state never replaces a newer one, not even by a redrive.
-        Arrival::Repeated if guard == Guard::Off && cleanup == Cleanup::Delete => Arrival::Next,
+        // An older state never replaces a newer one, not even by a redrive. The last event was applied: it never becomes the last
+        // one otherwise.
+        Arrival::Repeated if guard == Guard::Off && cleanup == Cleanup::Delete && !is_last => Arrival::Next,
         arrival => arrival,
     }
 }

@@ -84,7 +84,16 @@ impl Relay {
         for id in again.iter().filter(|id| !present.contains(id)) {
             self.in_flight.finish(*id);
         }
+        self.forget_outages();
         Ok(())
+    }
+
+    /// Forgets the outages that stop no row any more.
+    fn forget_outages(&mut self) {
+        if !self.outages.is_empty() {
+            self.outages.keep(&self.in_flight.refusals());
+            self.report_outages();
+        }
     }
 
     /// Returns when the next work is due that nothing announces.
@@ -163,10 +172,7 @@ impl Relay {
                 self.republish_state(&row.topic, row.key.as_deref()).await;
             }
         }
-        if !self.outages.is_empty() {
-            self.outages.keep(&self.in_flight.refusals());
-            self.report_outages();
-        }
+        self.forget_outages();
         Ok(())
     }
 

@@ -21,6 +21,8 @@ fn poison() -> Vec<(&'static str, Raw)> {
         // Kafka accepts it and the schema does not: an amount that is too large, with 900 KB around it.
         ("constraint bookings_amount_check", raw().with_value(memo("x".repeat(900_000)))),
         ("SQLSTATE 22021", raw().with_value(r#"{"account":"alice","amount":1,"memo":"\u0000"}"#)),
+        // The sum overflows.
+        ("the handler panicked", raw().with_value(format!(r#"{{"account":"alice","amount":{}}}"#, i64::MAX))),
         ("a deposit of -5", raw().with_value(r#"{"account":"alice","amount":-5}"#)),
         ("the key is not that of the event", raw().with_value(r#"{"account":"bob","amount":1}"#)),
         ("header ce_sequence is not readable", raw().with_header("ce_sequence", "two")),

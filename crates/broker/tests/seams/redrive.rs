@@ -102,6 +102,22 @@ async fn a_repaired_dead_letter_is_applied_once_and_a_bad_one_stays() {
     bank.close().await;
 }
 
+/// The relay publishes an event again when it ends between the acknowledgement and the removal of the row.
+#[tokio::test]
+async fn an_event_that_is_two_dead_letters_is_applied_once() {
+    let mut bank = Bank::open().await;
+    bank.produce("deposits", 0, &[Raw::deposit("alice", 1, TOO_MUCH), Raw::deposit("alice", 1, TOO_MUCH)])
+        .await;
+    bank.produce("deposits", 0, &[Raw::deposit("bob", 1, 1)]).await;
+    bank.run_ledger();
+    until("the good one is booked", async || bank.bookings().await == 1).await;
+    bank.repair().await;
+    let redriven = bank.redrive(DeadLetterFilter::default(), Redrive::Handle).await;
+    assert_eq!(results(&redriven), [&Redriven::Applied, &Redriven::Nothing]);
+    assert_eq!(bank.balance("alice").await, TOO_MUCH);
+    bank.close().await;
+}
+
 #[tokio::test]
 async fn only_dead_letters_that_the_filter_includes_are_redriven() {
     let bank = with_dead_letters().await;

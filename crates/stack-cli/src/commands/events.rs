@@ -15,6 +15,7 @@ use time::macros::format_description;
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3);
 /// The maximum number of records that are sorted by time at once.
 const SORT_LIMIT: usize = 2000;
+const SORT_TIME: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
@@ -73,10 +74,11 @@ fn read(local: &Local, palette: &Palette, arguments: &Arguments) -> anyhow::Resu
     }
 }
 
-/// Prints the records that are available now, sorted by time: the client returns one partition after the other.
+/// Prints the records that arrive until none is left, at most those of [`SORT_TIME`], sorted by time: the client returns one
+/// partition after the other.
 fn show(consumer: &BaseConsumer, prefix: &str, palette: &Palette) {
-    let mut lines = Vec::new();
-    while lines.len() < SORT_LIMIT {
+    let (mut lines, until) = (Vec::new(), Instant::now() + SORT_TIME);
+    while lines.len() < SORT_LIMIT && Instant::now() < until {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 lines.push((message.timestamp().to_millis(), line(&message, prefix, palette)));

@@ -35,6 +35,8 @@ const TOOLS: [(&str, &str); 21] = [
 
 /// The tools that work on files.
 const WITHOUT_SERVER: [&str; 2] = ["dump-log", "storage"];
+/// The tool whose address is an option of its subcommands, and so follows the other arguments.
+const ADDRESS_LAST: &str = "cluster";
 
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
@@ -55,6 +57,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let installed = maven::install(&home, |what| complain(what)).await?;
     let mut command = kafka::tool(&installed, class)?;
+    if name == ADDRESS_LAST {
+        command.args(&arguments.arguments);
+    }
     let needs_no_address =
         arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
     if !needs_no_address && !WITHOUT_SERVER.contains(&name) {
@@ -65,7 +70,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             command.args(login(&local)?.iter().flat_map(|file| [Path::new("--command-config"), file]));
         }
     }
-    Err(command.as_std_mut().args(&arguments.arguments).exec().into())
+    if name != ADDRESS_LAST {
+        command.args(&arguments.arguments);
+    }
+    Err(command.as_std_mut().exec().into())
 }
 
 /// Returns the file with which a tool logs in; `None`: this Kafka asks for no login.

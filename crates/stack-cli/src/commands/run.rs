@@ -24,17 +24,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         services.join(", ")
     );
     let local = Local::load()?;
-    let asks = |words: &[&str]| arguments.arguments.iter().any(|word| words.contains(&word.as_str()));
-    if !asks(&["check", "health", "help", "--help", "-h"]) {
+    let words = &arguments.arguments;
+    let command = words.first().map_or("", String::as_str);
+    let asks_for_help = command == "help" || words.iter().any(|word| word == "--help" || word == "-h");
+    if !asks_for_help && !["check", "health"].contains(&command) {
         local.require_running(&["postgres"])?;
     }
     let service = local.service(name)?;
-    let mut command = service.command();
+    let mut program = service.command();
     // `health` queries the running instance at its ports.
-    command.envs(local.endpoints(name)?.settings());
-    if asks(&["migrate"]) {
-        command.env("MIGRATE_DATABASE_URL", &service.access.migrate_database_url);
-        command.envs(local.login(Guard::MIGRATOR)?);
+    program.envs(local.endpoints(name)?.settings());
+    if command == "migrate" {
+        program.env("MIGRATE_DATABASE_URL", &service.access.migrate_database_url);
+        program.envs(local.login(Guard::MIGRATOR)?);
     }
-    Err(command.as_std_mut().args(&arguments.arguments).exec().into())
+    Err(program.as_std_mut().args(words).exec().into())
 }

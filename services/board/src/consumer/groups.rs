@@ -8,6 +8,7 @@ use broker::{KafkaError, Settings};
 use broker_ops::LogReader;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{SERVICES, SeenGroup, TOPICS};
@@ -24,8 +25,13 @@ struct Clients {
     offsets: Vec<(&'static str, LogReader)>,
 }
 
-/// Looks at the groups until `stop`.
-pub(crate) async fn watch_groups(settings: Settings, live: Arc<Live>, stop: CancellationToken) {
+/// Looks at the groups until `stop`; `stalled` is true while Kafka does not answer.
+pub(crate) async fn watch_groups(
+    settings: Settings,
+    live: Arc<Live>,
+    stalled: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
     let mut clients = match Clients::new(settings.clone()) {
         Ok(clients) => clients,
         Err(error) => return tracing::error!(%error, "the board cannot create Kafka clients"),
@@ -40,6 +46,7 @@ pub(crate) async fn watch_groups(settings: Settings, live: Arc<Live>, stop: Canc
         {
             clients = again;
         }
+        stalled.send_replace(seen.is_err());
         update(&live, seen, &settings);
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use broker::Tx;
 use envelope::{Event as _, Sequence};
-use events::values::{Given, Money, ProductName, Sku};
+use events::values::{Given, GivenMoney, Money, ProductName, Sku};
 use events::{Product, ProductEvent, StockEvent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ pub(crate) struct PutProduct {
     #[schema(value_type = ProductName)]
     name: Given<ProductName>,
     #[schema(value_type = Money)]
-    price: Object<Money>,
+    price: Object<GivenMoney>,
 }
 
 /// Read the catalogue
@@ -81,7 +81,7 @@ pub(crate) async fn put(
     State(api): State<Api>,
     Path(sku): Path<Sku>,
     Traceparent(traceparent): Traceparent,
-    Json(PutProduct { name: Given(name), price: Object(price) }): Json<PutProduct>,
+    Json(PutProduct { name: Given(name), price: Object(GivenMoney(price)) }): Json<PutProduct>,
 ) -> Result<(StatusCode, Json<ProductView>), Problem> {
     let wanted = Product { sku, name, price };
     let mut tx = api.begin().await?;

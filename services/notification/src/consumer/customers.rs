@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Consumers;
 use crate::store::contacts::{self, Contacts, Reach};
-use crate::store::{deliveries, erasure};
+use crate::store::{addressing, deliveries, erasure};
 use crate::waitlist::addressing::Trigger;
 
 pub(crate) struct Customers(pub Consumers);
@@ -30,6 +30,7 @@ impl Handler for Customers {
     type State = State;
 
     async fn load(&self, tx: &mut Tx, batch: &[Received<CustomerEvent>]) -> Result<State, Failure> {
+        addressing::lock_for_contacts(tx).await?;
         let ids: Vec<Uuid> = batch.iter().map(|received| received.event.customer_id().uuid()).collect();
         Ok(State { contacts: contacts::load(tx, &ids).await?, ..State::default() })
     }

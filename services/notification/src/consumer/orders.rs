@@ -45,6 +45,9 @@ impl Handler for Orders {
             _ => None,
         };
         let requesting: Vec<Uuid> = batch.iter().filter_map(requests).collect();
+        if !requesting.is_empty() {
+            addressing::lock_for_subscriptions(tx).await?;
+        }
         let known = addressing::known(tx, &requesting).await?;
         Ok(State { orders: orders::load(tx, &ids).await?, known, ..State::default() })
     }
@@ -72,7 +75,9 @@ impl Handler for Orders {
             OrderEvent::Cancelled(cancelled) => state.standing.cancelled(cancelled.order_id),
             OrderEvent::Placed(_) => {}
         }
-        if let Some(mut content) = announce::of_order(event) {
+        // A redriven confirmation must not be announced after the cancellation.
+        let is_stale = matches!(event, OrderEvent::Confirmed(_)) && incoming.sequence < order.last_sequence;
+        if let Some(mut content) = announce::of_order(event).filter(|_| !is_stale) {
             let trigger = Trigger { cause: incoming.cause(), at: incoming.now };
             state.requested.extend(subscriptions(&mut content, &state.known, customer, &trigger));
             let Trigger { cause, at } = trigger;

@@ -77,6 +77,20 @@ pub(crate) async fn insert(
     query.execute(&mut **tx).await.map(drop)
 }
 
+/// Waits for the transactions that make subscriptions of orders, and holds up later ones: of a contact and a subscription that are
+/// written at the same moment, the second must see the first. Taken before any other lock, by the readers of both topics.
+pub(crate) async fn lock_for_contacts(tx: &mut Tx) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock_shared(hashtext('addressing'))")
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+/// The same for the transactions that make subscriptions of orders: waits for those that write contacts.
+pub(crate) async fn lock_for_subscriptions(tx: &mut Tx) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('addressing'))").execute(&mut **tx).await.map(drop)
+}
+
 /// A subscription and the address that it is to get.
 pub(crate) struct Addressed {
     pub id: Uuid,
@@ -180,8 +194,7 @@ pub(crate) async fn merge_into(tx: &mut Tx, row: &Addressed, into: Uuid) -> sqlx
     query.execute(&mut **tx).await.map(drop)
 }
 
-/// At most 500 customers whose contact and whose subscription were written at the same moment, each invisible to the other's
-/// transaction; among them those of orders whose subscriptions a restored database has from the log, which names no customer.
+/// At most 500 customers of orders whose subscriptions a restored database has from the log, which names no customer.
 pub(crate) async fn overlooked(pool: &PgPool) -> sqlx::Result<Vec<CustomerId>> {
     sqlx::query!(
         r#"

@@ -30,7 +30,7 @@ pub(crate) async fn ask(
     now: OffsetDateTime,
 ) -> sqlx::Result<Option<ConfirmationMail>> {
     let (mailbox, sku) = (tokens.mailbox(&request.email), request.sku.as_str());
-    lock_mailbox(tx, &request.email, sku).await?;
+    lock_mailbox(tx, &request.email).await?;
     let refused = refusals::of(&mut **tx, &mailbox, sku).await?.any();
     if refused || is_confirmed(tx, request).await? {
         return Ok(None);
@@ -88,17 +88,22 @@ pub(crate) struct ConsentedRequest {
     pub consent: Consent,
 }
 
+/// Locks what [`join`] changes. Only afterwards is it certain that the address is not being erased.
+pub(crate) async fn lock(tx: &mut Tx, request: &Request) -> sqlx::Result<()> {
+    stock::make_wave_due(tx, &[request.sku.as_str()]).await?;
+    lock_mailbox(tx, &request.email).await
+}
+
 /// Makes a subscription that is on the waitlist at once; an active one goes on as it is, or is confirmed by this.
 pub(crate) async fn join(
     tx: &mut Tx,
     tokens: &Tokens,
+    cause: Cause,
     consented: &ConsentedRequest,
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let ConsentedRequest { request, order, consent } = consented;
     let (mailbox, sku) = (tokens.mailbox(&request.email), request.sku.as_str());
-    stock::make_wave_due(tx, &[sku]).await?;
-    lock_mailbox(tx, &request.email, sku).await?;
     // The owner of the mailbox wants these mails.
     refusals::lift_product(tx, &mailbox, sku).await?;
     let id = SubscriptionId::new(now);
@@ -135,7 +140,7 @@ pub(crate) async fn join(
     .fetch_optional(&mut **tx)
     .await?;
     confirmations::answered(tx, &mailbox, sku).await?;
-    row.map_or(Ok(()), |row| row.announce(tx, Cause::default()))
+    row.map_or(Ok(()), |row| row.announce(tx, cause))
 }
 
 /// The answer to a confirmation mail.
@@ -151,7 +156,7 @@ pub(crate) async fn confirm(tx: &mut Tx, tokens: &Tokens, cause: Cause, answer: 
     let Some(subscription) = find(&mut **tx, answer.subscription).await? else { return Ok(()) };
     stock::make_wave_due(tx, &[&subscription.sku]).await?;
     if let Some(email) = subscription.email() {
-        lock_mailbox(tx, &email, &subscription.sku).await?;
+        lock_mailbox(tx, &email).await?;
     }
     // In a restored database `asked_round` may be older than the mail.
     // A mail for a subscription that was merged into another confirms that one, without counting as one of its rounds.

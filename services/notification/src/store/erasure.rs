@@ -6,14 +6,25 @@
 //! erasure, but is stored before it arrives here, must be repeated. An erasure is applied once: an erased contact stays erased.
 
 use broker::Tx;
+use events::values::EmailAddress;
 use uuid::Uuid;
 
 use super::deliveries;
+use super::subscriptions::lock_mailbox;
 use crate::domain::subscription::Event;
 
 /// Erases the subscriptions and requests of these addresses and customers, and cancels the unsent messages. A subscription of
 /// another customer with the same address stays: the order service registers one only after it has erased the one before.
 pub(crate) async fn erase(tx: &mut Tx, addresses: &[&str], customers: &[Uuid]) -> sqlx::Result<()> {
+    // First the requests, then the mailboxes: waits for the transactions that are making a subscription of these addresses, and
+    // the statement after it sees what they have made.
+    sqlx::query!("DELETE FROM wishes WHERE email = ANY($1)", addresses as &[&str]).execute(&mut **tx).await?;
+    let parsed = addresses.iter().filter_map(|address| address.parse::<EmailAddress>().ok());
+    let mut mailboxes: Vec<EmailAddress> = parsed.map(|address| address.mailbox()).collect();
+    mailboxes.sort_unstable();
+    for mailbox in &mailboxes {
+        lock_mailbox(tx, mailbox).await?;
+    }
     let erased = sqlx::query_scalar!(
         r#"
         WITH hit AS (
@@ -40,6 +51,5 @@ pub(crate) async fn erase(tx: &mut Tx, addresses: &[&str], customers: &[Uuid]) -
     )
     .fetch_all(&mut **tx)
     .await?;
-    sqlx::query!("DELETE FROM wishes WHERE email = ANY($1)", addresses as &[&str]).execute(&mut **tx).await?;
     deliveries::cancel_unsent(tx, &erased).await
 }

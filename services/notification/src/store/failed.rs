@@ -102,22 +102,22 @@ pub(crate) async fn find(
 
 /// Locks what sending these messages again changes, and makes the waves of their products due.
 pub(crate) async fn lock(tx: &mut Tx, found: &[Failed]) -> sqlx::Result<()> {
-    let (mut places, mut ids) = (Vec::new(), Vec::new());
+    let (mut mailboxes, mut skus, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for row in found {
         if let Content::BackInStock { subscription_id, sku, .. } = &row.content.0 {
             ids.push(subscription_id.uuid());
-            places.extend(row.address().map(|address| (address.mailbox(), sku.as_str())));
+            skus.push(sku.as_str());
+            mailboxes.extend(row.address().map(|address| address.mailbox()));
         }
     }
     if ids.is_empty() {
         return Ok(());
     }
-    places.sort_unstable();
-    places.dedup();
-    let skus: Vec<&str> = places.iter().map(|(_, sku)| *sku).collect();
     stock::make_wave_due(tx, &skus).await?;
-    for (mailbox, sku) in places {
-        subscriptions::lock_mailbox(tx, &mailbox, sku).await?;
+    mailboxes.sort_unstable();
+    mailboxes.dedup();
+    for mailbox in &mailboxes {
+        subscriptions::lock_mailbox(tx, mailbox).await?;
     }
     subscriptions::lock(tx, &ids).await
 }

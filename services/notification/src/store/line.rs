@@ -146,6 +146,11 @@ pub(crate) async fn enqueue(
         SET restocks = $2, data = jsonb_set(data, '{restocks}', to_jsonb($2::bigint)), next_at = now(),
             caused_by = $3, traceparent = $4
         WHERE subscription_id = ANY($1) AND kind = 'back_in_stock' AND finished_at IS NULL AND next_at IS NULL
+          -- Another channel's message may have been put on hold alone, so that this restock's is there already.
+          AND NOT EXISTS (
+              SELECT FROM deliveries AS newer
+              WHERE newer.subscription_id = deliveries.subscription_id AND newer.channel = deliveries.channel
+                AND newer.restocks = $2 AND newer.id <> deliveries.id)
         "#,
         &ids,
         product.restocks,

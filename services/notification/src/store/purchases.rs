@@ -4,7 +4,7 @@ use broker::Tx;
 use envelope::Event as _;
 use events::values::{ClaimHash, OrderId};
 use events::{NotificationEvent, SubscriptionConverted};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{append, column, deliveries};
@@ -69,12 +69,15 @@ pub(crate) async fn delete_unused(pool: &PgPool, limit: i64) -> sqlx::Result<u64
 }
 
 /// The address of an order's customer, while it is known.
-pub(crate) async fn address_of(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<String>> {
+pub(crate) async fn address_of(
+    database: impl PgExecutor<'_>,
+    order: OrderId,
+) -> sqlx::Result<Option<String>> {
     let address = sqlx::query_scalar!(
         "SELECT email FROM orders JOIN contacts USING (customer_id) WHERE order_id = $1",
         order.uuid(),
     )
-    .fetch_optional(pool)
+    .fetch_optional(database)
     .await?;
     Ok(address.flatten())
 }

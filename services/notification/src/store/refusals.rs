@@ -2,11 +2,13 @@
 //! owner's own mail lifts a refusal.
 
 use broker::Tx;
+use events::values::EmailAddress;
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::deliveries;
+use super::subscriptions::lock_mailbox;
 use crate::domain::subscription::Event;
 use crate::domain::tokens::Mailbox;
 
@@ -45,10 +47,12 @@ impl Refused {
 pub(crate) async fn refuse(
     tx: &mut Tx,
     mailbox: &Mailbox,
-    email: Option<&str>,
+    email: &EmailAddress,
     scope: Scope<'_>,
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
+    // A subscription that is being made at this moment has looked for refusals already.
+    lock_mailbox(tx, email).await?;
     sqlx::query!(
         "INSERT INTO refusals (mailbox, sku, refused_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         mailbox.bytes(),
@@ -74,7 +78,7 @@ pub(crate) async fn refuse(
         &mailbox.all(),
         scope.sku(),
         now,
-        email,
+        email.expose(),
         &Event::Refused.sources() as &[&str],
         Event::Refused.target().as_str(),
     )

@@ -97,14 +97,10 @@ pub(crate) async fn click(pool: &PgPool, claim: &ClaimHash) -> sqlx::Result<()> 
     query.execute(pool).await.map(drop)
 }
 
-/// Serializes the transactions that make an active subscription of this mailbox and product, or ask for one.
-pub(crate) async fn lock_mailbox(tx: &mut Tx, address: &EmailAddress, sku: &str) -> sqlx::Result<()> {
+/// Serializes the transactions that make an active subscription of this mailbox, ask for one, refuse the mails or erase the address.
+pub(crate) async fn lock_mailbox(tx: &mut Tx, address: &EmailAddress) -> sqlx::Result<()> {
     let mailbox = address.mailbox();
-    let query = sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))",
-        sku,
-        mailbox.expose()
-    );
+    let query = sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", mailbox.expose());
     query.execute(&mut **tx).await.map(drop)
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn unite(tx: &mut Tx, id: Uuid, email: &str, sku: &str) -> sqlx
     stock::make_wave_due(tx, &[sku]).await?;
     // The upgrade has just read it.
     if let Ok(address) = email.parse() {
-        subscriptions::lock_mailbox(tx, &address, sku).await?;
+        subscriptions::lock_mailbox(tx, &address).await?;
     }
     let (own, others): (Vec<Active>, Vec<Active>) =
         active(tx, id, email, sku).await?.into_iter().partition(|row| row.id == id);

@@ -61,8 +61,12 @@ impl Addressing {
         row: &Addressed,
         trigger: &Trigger,
     ) -> sqlx::Result<Option<Message>> {
-        subscriptions::lock_mailbox(tx, &row.email, &row.sku).await?;
+        subscriptions::lock_mailbox(tx, &row.email).await?;
         let known = addressing::active_of(tx, row).await?;
+        // Another transaction gave the address while this one waited for the lock.
+        if known.is_some_and(|(id, _)| id == row.id) {
+            return Ok(None);
+        }
         let survivor = known.map(|(_, status)| survivor(row.status, status));
         let joins = survivor == Some(Survivor::Known);
         if let Some(objection) = objections::find(tx, row, joins, self.per_hour).await? {

@@ -43,7 +43,7 @@ async fn tick(outbox: &Outbox, addressing: &Addressing, wave_interval: Duration)
     Ok(())
 }
 
-/// A contact and its subscription can be written at the same moment, by two instances that read two topics.
+/// A restored database has subscriptions of orders that name no customer.
 async fn address_overlooked(outbox: &Outbox, addressing: &Addressing) -> sqlx::Result<()> {
     let customers = addressing::overlooked(outbox.pool()).await?;
     if customers.is_empty() {

@@ -99,9 +99,18 @@ async fn mark_notified(tx: &mut Tx, notified: &[&Outcome]) -> sqlx::Result<()> {
     query.execute(&mut **tx).await.map(drop)
 }
 
+/// A message that waits on another channel goes too, rather than waiting for a wave that never comes.
 async fn mark_undeliverable(tx: &mut Tx, ids: &[Uuid]) -> sqlx::Result<()> {
     let query = sqlx::query!(
-        "UPDATE subscriptions SET state = $3, queued_at = NULL, ended_at = now() WHERE id = ANY($1) AND state = ANY($2)",
+        r#"
+        WITH ended AS (
+            UPDATE subscriptions SET state = $3, queued_at = NULL, ended_at = now()
+            WHERE id = ANY($1) AND state = ANY($2)
+            RETURNING id
+        )
+        UPDATE deliveries SET next_at = now()
+        FROM ended WHERE subscription_id = ended.id AND finished_at IS NULL AND next_at IS NULL
+        "#,
         ids,
         &Event::Undeliverable.sources() as &[&str],
         Event::Undeliverable.target().as_str(),

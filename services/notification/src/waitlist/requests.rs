@@ -45,9 +45,11 @@ impl Requests {
                 return Ok(());
             }
             match self.handle(&ids).await.map_err(Failure::from) {
+                // Another instance handles them all.
+                Ok(0) => return Ok(()),
                 // Postgres will never take at least one of them, which must not block the others.
                 Err(Failure::SomeRecord(_)) => self.handle_one_by_one(&ids).await?,
-                handled => handled?,
+                handled => drop(handled?),
             }
             self.wakes.senders();
         }
@@ -60,21 +62,23 @@ impl Requests {
                     tracing::error!(cause, "the database refuses a subscription request; dropped");
                     requests::delete(self.outbox.pool(), *id).await?;
                 }
-                handled => handled?,
+                handled => drop(handled?),
             }
         }
         Ok(())
     }
 
-    /// Handles these requests in one transaction.
-    async fn handle(&self, ids: &[Uuid]) -> sqlx::Result<()> {
+    /// Handles these requests in one transaction, and returns the number of those that no other instance holds.
+    async fn handle(&self, ids: &[Uuid]) -> sqlx::Result<usize> {
         let mut tx = self.outbox.begin().await?;
-        let mut mails = Vec::new();
-        for (request, traceparent) in requests::take(&mut tx, ids).await? {
+        let (mut mails, taken) = (Vec::new(), requests::take(&mut tx, ids).await?);
+        let count = taken.len();
+        for (request, traceparent) in taken {
             mails.extend(self.ask(&mut tx, &request, Cause::traced(traceparent)).await?);
         }
         deliveries::insert(&mut tx, &mails, &self.channels).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(count)
     }
 
     /// Returns the confirmation mail to send, if the request needs one.

@@ -3,7 +3,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use events::values::SubscriptionId;
+use events::values::{EmailAddress, SubscriptionId};
 use serde::Serialize;
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
@@ -11,7 +11,7 @@ use web::{Problem, Query};
 
 use super::{Link, Product, invalid_link};
 use crate::api::app::App;
-use crate::domain::tokens::{Grant, Mailbox};
+use crate::domain::tokens::Grant;
 use crate::store::refusals::{self, Refused, Scope};
 use crate::store::subscriptions::{Subscription, find};
 
@@ -74,10 +74,10 @@ pub(super) async fn show_all(State(app): State<App>, Query(link): Query<Link>) -
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
 pub(super) async fn act_all(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some(Grant::Refuse(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
-    let Some((subscription, mailbox)) = addressed(&app, id).await? else { return invalid_link(&app) };
+    let Some((subscription, email)) = addressed(&app, id).await? else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
     let now = OffsetDateTime::now_utc();
-    refusals::refuse(&mut tx, &mailbox, subscription.email.as_deref(), Scope::All, now).await?;
+    refusals::refuse(&mut tx, &app.tokens.mailbox(&email), &email, Scope::All, now).await?;
     let refused = refused(&mut *tx, &app, &subscription).await?;
     tx.commit().await?;
     app.pages.show("unsubscribed", Page::of(&app, id, &subscription, refused))
@@ -101,16 +101,16 @@ pub(super) async fn show_lift(State(app): State<App>, Query(link): Query<Link>) 
         (status = 404, description = "The link is not valid, or not valid any more.", content_type = "text/html", body = String)))]
 pub(super) async fn act_lift(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Problem> {
     let Some(Grant::Lift(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
-    let Some((subscription, mailbox)) = addressed(&app, id).await? else { return invalid_link(&app) };
+    let Some((subscription, email)) = addressed(&app, id).await? else { return invalid_link(&app) };
     let mut tx = app.outbox.begin().await?;
-    refusals::lift(&mut tx, &mailbox, &subscription.sku).await?;
+    refusals::lift(&mut tx, &app.tokens.mailbox(&email), &subscription.sku).await?;
     tx.commit().await?;
     app.pages.show("lifted", Page::of(&app, id, &subscription, Some(Refused::default())))
 }
 
-/// The subscription and its mailbox; `None` when the address is forgotten.
-async fn addressed(app: &App, id: SubscriptionId) -> Result<Option<(Subscription, Mailbox)>, Problem> {
+/// The subscription and its address; `None` when that is forgotten.
+async fn addressed(app: &App, id: SubscriptionId) -> Result<Option<(Subscription, EmailAddress)>, Problem> {
     let Some(subscription) = find(app.outbox.pool(), id).await? else { return Ok(None) };
-    let mailbox = subscription.mailbox(&app.tokens);
-    Ok(mailbox.map(|mailbox| (subscription, mailbox)))
+    let email = subscription.email();
+    Ok(email.map(|email| (subscription, email)))
 }

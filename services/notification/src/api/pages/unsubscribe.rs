@@ -35,9 +35,9 @@ pub(super) async fn act(State(app): State<App>, Query(link): Query<Link>) -> Res
     let Some(Grant::Unsubscribe(id)) = app.tokens.read(&link.token) else { return invalid_link(&app) };
     let (now, mut tx) = (OffsetDateTime::now_utc(), app.outbox.begin().await?);
     let Some(subscription) = find(&mut *tx, id).await? else { return invalid_link(&app) };
-    if let Some(mailbox) = subscription.mailbox(&app.tokens) {
+    if let Some(email) = subscription.email() {
         let scope = Scope::Product(&subscription.sku);
-        refusals::refuse(&mut tx, &mailbox, subscription.email.as_deref(), scope, now).await?;
+        refusals::refuse(&mut tx, &app.tokens.mailbox(&email), &email, scope, now).await?;
     }
     subscriptions::unsubscribe(&mut tx, id).await?;
     let refused = refused(&mut *tx, &app, &subscription).await?;
