@@ -15,9 +15,9 @@ pub struct Policy {
     pub pauses: Pauses,
     /// The number of attempts at a record, after which it becomes a dead letter although another attempt might succeed.
     /// Only attempts that the database or the handler answered with an error count, not outages. `None` (the default): no
-    /// limit; the partition waits until the cause is repaired.
+    /// limit; the consumer waits, with all its topics, until the cause is repaired.
     pub attempts: Option<NonZeroU32>,
-    /// The number of dead letters in a row, without one success on the topic, after which the consumer stops the topic and
+    /// The number of dead letters in a row, without one success on the topic, after which the consumer stops and
     /// waits: so many bad records look like a bad deployment. `None` (the default):
     /// [`Settings::dead_letter_limit`](crate::Settings::dead_letter_limit).
     pub dead_letter_limit: Option<u64>,

@@ -54,8 +54,10 @@ pub(crate) struct Cli {
 /// The function that creates a service's parts, and the settings of its own that it needs. Nothing runs yet.
 pub struct Wire {
     pub(crate) add_settings: fn(clap::Command) -> clap::Command,
-    pub(crate) create: Box<dyn Fn(&Cli, Outbox) -> anyhow::Result<Parts>>,
+    pub(crate) create: Create,
 }
+
+type Create = Box<dyn Fn(&Cli, Outbox) -> anyhow::Result<Parts>>;
 
 impl Wire {
     /// Creates it from a function that takes the own settings `C`. Their comments are the manual in `--help`.

@@ -1,8 +1,7 @@
-//! The SQL. Transactions lock in the order contacts against subscriptions of orders (an advisory lock, `addressing`), stock, contact,
-//! mailbox (an advisory lock), refusal, subscription, count of
-//! confirmation mails, delivery, here and everywhere. An erasure in a batch of `customers` is the exception; the consumer retries a
-//! deadlock, an API answers 503. The clock of the database writes and compares leases, due times and
-//! expiries. Other times come from the process's clock (invariant 13 in ARCHITECTURE.md).
+//! The SQL. Transactions lock in this order, here and everywhere: contacts against subscriptions of orders (an advisory lock,
+//! `addressing`), stock, contact, mailbox (an advisory lock), refusal, subscription, count of confirmation mails, delivery. An erasure
+//! in a batch of `customers` is the exception; the consumer retries a deadlock, an API answers 503. The clock of the database writes
+//! and compares leases, due times and expiries. Other times come from the process's clock (invariant 13 in ARCHITECTURE.md).
 //!
 //! Copies of other services' topics: `contacts`, `orders`, `products`, `stock`, `purchases`. Messages: `deliveries` (made due,
 //! cancelled), `claims` (taken by a worker), `results` (of attempts), `list`, `failed` (sent again), `mail_counts` (limits),

@@ -112,9 +112,9 @@ pub(super) async fn apply<H: Handler>(
         }
         let incoming = Incoming::new(received, now, tx.appends());
         // The state that a panic leaves behind is dropped.
-        let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut state, incoming)));
-        let handled = handled.unwrap_or_else(|_| Err(Rejected(PANICKED.to_owned())));
-        handled.map_err(|Rejected(cause)| Failure::Record { index, cause })?;
+        let answer = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut state, incoming)));
+        let answer = answer.unwrap_or_else(|_| Err(Rejected(PANICKED.to_owned())));
+        answer.map_err(|Rejected(cause)| Failure::Record { index, cause })?;
     }
     handler.save(tx, state).await?;
     Ok(result)

@@ -10,7 +10,7 @@ use crate::domain::subscription::CONFIRM_WITHIN;
 use crate::domain::tokens::Mailbox;
 
 /// Counts the next confirmation mail and returns the time at which its link ends; `None`: the mail must wait. The caller holds
-/// the lock of mailbox and product.
+/// the lock of the mailbox.
 pub(crate) async fn may_ask(
     tx: &mut Tx,
     mailbox: &Mailbox,
