@@ -37,12 +37,12 @@ pub async fn republish_all(
 
 /// Appends the state of all keys, `step` keys per transaction. Calls `committed` after each transaction with its last key.
 /// Returns the number of keys.
-pub(crate) async fn append_all(
+pub(crate) async fn append_all<E: From<Failure> + From<sqlx::Error>>(
     outbox: &Outbox,
     owner: &dyn Compacted,
     step: i64,
-    mut committed: impl AsyncFnMut(&str) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
+    mut committed: impl AsyncFnMut(&str) -> Result<(), E>,
+) -> Result<u64, E> {
     let (mut after, mut keys): (Option<String>, u64) = (None, 0);
     loop {
         let mut tx = outbox.begin().await?;

@@ -108,6 +108,9 @@ impl Writer {
         while let Some(mut group) = open.pop() {
             // A caller that is gone got a 503 and tries again, so its order now would be a second one.
             group.retain(|pending| !pending.reply.is_closed());
+            if group.is_empty() {
+                continue;
+            }
             match self.write(&group).await {
                 Ok(replies) => send(group, replies),
                 Err(Failure::Record { .. } | Failure::SomeRecord(_)) if group.len() > 1 => {

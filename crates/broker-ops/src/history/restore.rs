@@ -118,10 +118,7 @@ pub async fn restore(
     for owner in compacted {
         keep_lease(&mut lease, source).await?;
         // It appends even when the outbox is full: no relay empties it before the repair has ended.
-        let keys = append_all(&outbox, owner.as_ref(), KEYS, async |_| {
-            lease.hold(pool).await?;
-            Ok(())
-        });
+        let keys = append_all(&outbox, owner.as_ref(), KEYS, async |_| keep_lease(&mut lease, source).await);
         let keys = keys.await?;
         report(RestoreStep::Republished { topic: owner.topic(), keys });
     }

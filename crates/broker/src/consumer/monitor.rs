@@ -115,13 +115,13 @@ impl Monitor {
         gauged.retain(|partition| {
             let is_own = positions.contains_key(partition);
             if !is_own {
-                gauge_lag(partition, 0);
+                set_lag(partition, 0);
             }
             is_own
         });
         for (partition, position) in positions {
             if let Some(log) = logs.get(partition) {
-                gauge_lag(partition, (log.end - position.next.max(log.start)).max(0));
+                set_lag(partition, (log.end - position.next.max(log.start)).max(0));
                 gauged.insert(partition.clone());
             }
         }
@@ -153,7 +153,7 @@ fn is_answer(found: &Result<(), TopicsError>) -> bool {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-fn gauge_lag((topic, number): &Partition, lag: i64) {
+fn set_lag((topic, number): &Partition, lag: i64) {
     metrics::gauge!("consumer_lag", "topic" => topic.clone(), "partition" => number.to_string())
         .set(lag as f64);
 }

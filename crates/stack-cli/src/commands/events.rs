@@ -15,6 +15,7 @@ use time::macros::format_description;
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3);
 /// The maximum number of records that are sorted by time at once.
 const SORT_LIMIT: usize = 2000;
+/// The longest time for which records are collected before they are printed.
 const SORT_TIME: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(10);
 

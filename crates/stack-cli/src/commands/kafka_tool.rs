@@ -5,8 +5,9 @@ use crate::screen::complain;
 use crate::secured::ADMIN_PROPERTIES;
 use crate::tool_properties;
 use stack::{Home, home, kafka, maven};
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The main class of each tool, by the name of Kafka's script without `kafka-` and `.sh`.
 const TOOLS: [(&str, &str); 21] = [
@@ -56,24 +57,21 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         anyhow::bail!("there is no tool `{}`; the tools are {}", arguments.tool, names.join(", "));
     };
     let installed = maven::install(&home, |what| complain(what)).await?;
-    let mut command = kafka::tool(&installed, class)?;
-    if name == ADDRESS_LAST {
-        command.args(&arguments.arguments);
-    }
+    let (mut command, mut address) = (kafka::tool(&installed, class)?, Vec::<OsString>::new());
     let needs_no_address =
         arguments.arguments.iter().any(|word| word.starts_with("--bootstrap-") || word == "--help");
     if !needs_no_address && !WITHOUT_SERVER.contains(&name) {
         let local = Local::load()?;
         local.require_running(&["kafka"])?;
-        command.arg("--bootstrap-server").arg(local.brokers());
+        address.extend(["--bootstrap-server".into(), local.brokers().into()]);
         if !arguments.arguments.iter().any(|word| word.starts_with("--command-config")) {
-            command.args(login(&local)?.iter().flat_map(|file| [Path::new("--command-config"), file]));
+            address
+                .extend(login(&local)?.into_iter().flat_map(|file| ["--command-config".into(), file.into()]));
         }
     }
-    if name != ADDRESS_LAST {
-        command.args(&arguments.arguments);
-    }
-    Err(command.as_std_mut().exec().into())
+    let given = arguments.arguments.iter().map(OsString::from).collect();
+    let (first, last) = if name == ADDRESS_LAST { (given, address) } else { (address, given) };
+    Err(command.as_std_mut().args(first).args(last).exec().into())
 }
 
 /// Returns the file with which a tool logs in; `None`: this Kafka asks for no login.

@@ -1,5 +1,5 @@
-//! Periodic work: subscriptions expire, addresses of ended ones are forgotten, and unused rows are deleted. The same task finds
-//! what two concurrent transactions overlooked between them.
+//! Periodic work: subscriptions expire, addresses of ended ones are forgotten, and unused rows are deleted. The same task gives
+//! addresses to the subscriptions of a restored database.
 
 use std::time::Duration;
 
