@@ -94,16 +94,21 @@ build() {
 
 # Fails early when disk space or memory is short: a start that runs out of either midway leaves files and processes.
 need_room() {
-  local free memory folder
-  for folder in "$root" "$data"; do
-    while [ ! -e "$folder" ]; do folder="$(dirname "$folder")"; done
-    free="$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1024) }')"
-    [ "$free" -ge 2048 ] || fail "only $free MiB are free on the disk of $folder; 2048 are needed"
-  done
+  local memory
+  [ -x "$stack" ] || need_disk "$CARGO_TARGET_DIR" 2048
+  need_disk "$data" 1024
   if [ -r /proc/meminfo ] && [ ! -e "$data/run/kafka.pid" ]; then
     memory="$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)"
     [ "${memory:-1536}" -ge 1536 ] || fail "only $memory MiB of memory are available; 1536 are needed"
   fi
+}
+
+# need_disk FOLDER MIB
+need_disk() {
+  local folder="$1" free
+  while [ ! -e "$folder" ]; do folder="$(dirname "$folder")"; done
+  free="$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1024) }')"
+  [ "$free" -ge "$2" ] || fail "only $free MiB are free on the disk of $folder; $2 are needed"
 }
 
 . "$root/scripts/lib/prerequisites.sh"

@@ -32,7 +32,8 @@ pub mod topics;
 pub use caught_up::CaughtUp;
 pub use error::OpsError;
 pub use history::{
-    DatabaseAge, Forwarded, HistoryError, HistorySource, RestoreOptions, RestoreStep, restore, watch_history,
+    DatabaseAge, DatabaseReplaced, Forwarded, HistoryError, HistorySource, RestoreOptions, RestoreStep,
+    restore, watch_history,
 };
 pub use logs::LogReader;
 pub use reconcile::{Answer, Awaited, Finding, Place, Waiting, Waits, reconcile};

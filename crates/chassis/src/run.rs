@@ -90,7 +90,8 @@ pub(crate) async fn run(service: &Service, cli: &Cli) -> anyhow::Result<()> {
     }
     let compare = broker_ops::topics::watch(topics_settings, service.topics, differing, stop.clone());
     spawn(&mut running, compare);
-    spawn(&mut running, broker_ops::watch_history(source, found, stop.clone()));
+    let watched = broker_ops::watch_history(source, found, stop.clone());
+    running.spawn(async { Ok(watched.await?) });
     history.first_answer().await;
     schema.send_replace(true);
 

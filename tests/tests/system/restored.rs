@@ -190,6 +190,27 @@ async fn a_service_whose_database_goes_back_while_it_runs_ends_and_reads_again_w
     shop.system.quiesce().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_service_whose_database_is_replaced_while_it_runs_ends_although_only_its_own_events_are_lost() {
+    let shop = Shop::open().await;
+    shop.stock("MUG", 10).await;
+    shop.system.quiesce().await.unwrap();
+    back_up(&shop, "inventory").await;
+    shop.restock("MUG", 20).await;
+    shop.system.quiesce().await.unwrap();
+    // As after a failover to a replica that lagged: nobody stops the service.
+    shop.system.restore("inventory").await.unwrap();
+    let inventory = shop.system.service("inventory");
+    eventually("inventory ends", async || inventory.end()).await;
+    assert!(inventory.output().contains("which the database does not know"), "{}", inventory.output());
+
+    inventory.spawn().unwrap();
+    is_held(&shop, "inventory").await;
+    repair(&shop, "inventory").await;
+    shop.system.quiesce().await.unwrap();
+    assert_eq!(product(&shop, "MUG").await["available"], 30);
+}
+
 async fn product(shop: &Shop, sku: &str) -> Value {
     let get = shop.http().get(shop.at("inventory", &format!("/products/{sku}")));
     get.send().await.unwrap().json().await.unwrap()
