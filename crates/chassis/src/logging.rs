@@ -19,10 +19,11 @@ use crate::settings::LogFormat;
 /// several lines is shown below as a block.
 pub const NOTICE: &str = "notice";
 
-/// The default levels of libraries that log more than an operator wants (the broker crate reports rdkafka's errors), and of
-/// `audit`, operators' requests, which are logged at every level. `RUST_LOG` can override each.
-const QUIET: &str = "audit=info,librdkafka=warn,rdkafka=off,sqlx=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
-                     opentelemetry_sdk=warn,opentelemetry-otlp=warn";
+/// The default levels of libraries that log more than an operator wants (the broker crate reports rdkafka's errors; a pool replaces
+/// connections that Postgres has closed, and need not log each), and of `audit`, operators' requests, which are logged at every
+/// level. `RUST_LOG` can override each.
+const QUIET: &str = "audit=info,librdkafka=warn,rdkafka=off,sqlx=warn,sqlx_core::pool=error,hyper=warn,\
+                     hyper_util=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
