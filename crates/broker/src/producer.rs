@@ -9,7 +9,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -18,6 +18,12 @@ use tokio::sync::mpsc;
 use crate::kafka;
 use crate::outbox::Row;
 use crate::settings::Settings;
+
+/// The error of a row that librdkafka calls delivered without knowing its offset. When a request fails and a later one of the same
+/// partition succeeds, librdkafka infers that Kafka has the rows of both, because a broker accepts sequence numbers in order
+/// (`rd_kafka_dr_implicit_ack`). But a broker that knows nothing of a producer accepts any first number, so the earlier row can be
+/// lost: for example while a restarted broker takes over its partitions. Such a row is sent again; readers skip a repetition.
+pub(crate) const UNCONFIRMED: KafkaError = KafkaError::MessageProduction(RDKafkaErrorCode::NoOffset);
 
 /// The result of sending the row with this id.
 #[derive(Debug)]
@@ -82,7 +88,12 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Box<i64>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<i64>) {
-        self.unanswered.answer(*id, result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone()));
+        let result = match result {
+            Ok(message) if message.offset() < 0 => Err(UNCONFIRMED),
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.clone()),
+        };
+        self.unanswered.answer(*id, result);
     }
 }
 
@@ -137,6 +148,33 @@ impl Producer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    #[test]
+    fn a_row_that_the_client_only_infers_to_be_in_kafka_is_not_acknowledged() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.broker_round_trip_time(1, Duration::from_millis(100)).unwrap();
+        let single = [("KAFKA_CLIENT_BATCH_NUM_MESSAGES".to_owned(), "1".to_owned())];
+        let connection = Connection::of_variables(single.into_iter()).unwrap();
+        let settings =
+            Settings { brokers: cluster.bootstrap_servers(), connection, ..Settings::new("ledger", "") };
+        let (sender, mut acknowledgements) = mpsc::unbounded_channel();
+        let producer = Producer::new(&settings, sender).unwrap();
+        let row = Row { topic: "orders".to_owned(), key: None, value: Some(vec![1]), headers: Vec::new() };
+        producer.send(0, "orders", &row);
+        assert!(acknowledgements.blocking_recv().unwrap().result.is_ok());
+
+        // Of two requests in flight, the broker refuses the first for now, and accepts the second.
+        cluster
+            .request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS]);
+        producer.send(1, "orders", &row);
+        producer.send(2, "orders", &row);
+        let mut results: Vec<_> = [(); 2].map(|()| acknowledgements.blocking_recv().unwrap()).into();
+        results.sort_unstable_by_key(|found| found.id);
+        assert!(results[0].result.is_err() && results[1].result.is_ok(), "{results:?}");
+    }
 
     #[test]
     fn rows_without_a_result_are_refused_when_the_producer_is_gone() {

@@ -31,8 +31,11 @@ impl StaleClient {
         Self { settings, asked: Instant::now(), asking: None, answered: 0 }
     }
 
+    /// Notes that Kafka has answered this client: the login and the protocol are right, whatever Kafka said to a client with an
+    /// older password.
     pub(crate) fn reached(&mut self) {
         (self.asking, self.answered) = (None, 0);
+        self.settings.connection.clear();
     }
 
     /// Notes that the client has not reached Kafka. `true`: the client is stale and must be replaced; the count begins again

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 
 use crate::kafka::KafkaError;
+use crate::producer::UNCONFIRMED;
 use crate::settings::Settings;
 
 /// The shortest time between two replacements because of the same error.
@@ -24,6 +25,8 @@ pub(super) enum Refusal {
     Ended,
     /// Kafka answered, and refused a row of this topic.
     Topic(String),
+    /// Kafka answered, and whether it has the row is not known ([`UNCONFIRMED`]).
+    Unconfirmed,
 }
 
 impl Refusal {
@@ -33,6 +36,7 @@ impl Refusal {
             PurgeQueue, QueueFull, RequestTimedOut, Resolve,
         };
         match error.rdkafka_error_code() {
+            _ if *error == UNCONFIRMED => Self::Unconfirmed,
             Some(RDKafkaErrorCode::Fatal) => Self::Ended,
             Some(
                 AllBrokersDown
@@ -53,6 +57,7 @@ impl Refusal {
         let error = KafkaError::from(error.clone());
         match self {
             Self::Topic(_) if !error.is_forbidden() => error.to_string(),
+            Self::Unconfirmed => "Kafka has not confirmed events; they are sent again".to_owned(),
             _ => error.explain(settings),
         }
     }
@@ -74,6 +79,7 @@ impl Outages {
                 tracing::error!(error, events, "Kafka cannot be reached; events wait in the outbox");
             }
             Refusal::Ended => {}
+            Refusal::Unconfirmed => tracing::warn!(events, "{error}"),
             Refusal::Topic(topic) => {
                 tracing::error!(
                     topic,
@@ -94,6 +100,7 @@ impl Outages {
                 _ if lasts => {}
                 Refusal::Unreachable | Refusal::Ended => tracing::info!("Kafka takes events again"),
                 Refusal::Topic(topic) => tracing::info!(topic, "Kafka takes events of this topic again"),
+                Refusal::Unconfirmed => tracing::info!("Kafka has confirmed the events that were sent again"),
             }
             lasts
         });
@@ -112,7 +119,7 @@ impl Outages {
     pub(super) fn summary(&self) -> Option<String> {
         let line = |(refusal, error): (&Refusal, &String)| match refusal {
             Refusal::Unreachable => format!("Kafka cannot be reached: {error}"),
-            Refusal::Ended => error.clone(),
+            Refusal::Ended | Refusal::Unconfirmed => error.clone(),
             Refusal::Topic(topic) => format!("{topic}: {error}"),
         };
         let lines: Vec<String> = self.0.iter().map(line).collect();
@@ -159,6 +166,7 @@ mod tests {
     fn only_a_refusal_that_kafka_answered_concerns_a_single_topic() {
         let of = |code| Refusal::of("orders", &ClientError::MessageProduction(code));
         assert_eq!(of(RDKafkaErrorCode::MessageTimedOut), Refusal::Unreachable);
+        assert_eq!(Refusal::of("orders", &UNCONFIRMED), Refusal::Unconfirmed);
         for answered in [
             RDKafkaErrorCode::MessageSizeTooLarge,
             RDKafkaErrorCode::TopicAuthorizationFailed,

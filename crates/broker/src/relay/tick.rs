@@ -135,18 +135,24 @@ impl Relay {
                     let ended = self.fatal.text();
                     let refusal = if ended.is_some() { Refusal::Ended } else { Refusal::of(topic, &error) };
                     let why = ended.cloned().unwrap_or_else(|| refusal.explain(&error, &self.settings));
-                    answered |= matches!(refusal, Refusal::Topic(_));
+                    answered |= matches!(refusal, Refusal::Topic(_) | Refusal::Unconfirmed);
                     refused.push((id, refusal, why));
                 }
             }
         }
         if answered {
             self.stale_client.reached();
-        } else if !refused.is_empty() && self.fatal.text().is_none() {
+        } else if (!refused.is_empty() || self.is_idle_and_refused()) && self.fatal.text().is_none() {
             self.is_producer_stale = self.stale_client.missed().await;
         }
         self.refuse(refused);
         self.delete_acknowledged().await
+    }
+
+    /// Whether the producer has nothing to send while Kafka refuses connections: it may have an old password, and would learn
+    /// that only by its next row.
+    fn is_idle_and_refused(&self) -> bool {
+        self.settings.connection.refusal().is_some() && self.in_flight.sent().next().is_none()
     }
 
     async fn delete_acknowledged(&mut self) -> sqlx::Result<()> {

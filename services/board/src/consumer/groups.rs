@@ -17,6 +17,8 @@ use crate::live::Live;
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Clients keep the password with which they were created. After this many failed looks in a row they are created again.
+const TRIES: u32 = 3;
 
 /// The clients of one look: one for the members of all groups, and one for the committed offsets of each.
 struct Clients {
@@ -36,15 +38,16 @@ pub(crate) async fn watch_groups(
         Ok(clients) => clients,
         Err(error) => return tracing::error!(%error, "the board cannot create Kafka clients"),
     };
+    let mut failures: u32 = 0;
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let Some(seen) = stop.run_until_cancelled(clients.look()).await else { return };
-        // A client keeps the password with which it was created.
-        if settings.connection.refusal().is_some()
+        failures = if seen.is_err() { failures + 1 } else { 0 };
+        if failures >= TRIES
             && let Ok(again) = Clients::new(settings.clone())
         {
-            clients = again;
+            (clients, failures) = (again, 0);
         }
         stalled.send_replace(seen.is_err());
         update(&live, seen, &settings);

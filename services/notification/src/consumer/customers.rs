@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Consumers;
 use crate::store::contacts::{self, Contacts, Reach};
-use crate::store::{addressing, deliveries, erasure};
+use crate::store::{addressing, deliveries, erasure, stock};
 use crate::waitlist::addressing::Trigger;
 
 pub(crate) struct Customers(pub Consumers);
@@ -32,6 +32,8 @@ impl Handler for Customers {
     async fn load(&self, tx: &mut Tx, batch: &[Received<CustomerEvent>]) -> Result<State, Failure> {
         addressing::lock_for_contacts(tx).await?;
         let ids: Vec<Uuid> = batch.iter().map(|received| received.event.customer_id().uuid()).collect();
+        // With an address they can be notified; the wave of a restock may have passed without them.
+        stock::make_wave_due_for(tx, &ids).await?;
         Ok(State { contacts: contacts::load(tx, &ids).await?, ..State::default() })
     }
 

@@ -7,6 +7,7 @@ use broker::{Cause, Outbox};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use work::furthest;
 
 use super::addressing::{Addressing, Trigger};
@@ -50,6 +51,8 @@ async fn address_overlooked(outbox: &Outbox, addressing: &Addressing) -> sqlx::R
         return Ok(());
     }
     let mut tx = outbox.begin().await?;
+    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.uuid()).collect();
+    stock::make_wave_due_for(&mut tx, &ids).await?;
     let trigger = Trigger { cause: Cause::default(), at: OffsetDateTime::now_utc() };
     let customers = customers.into_iter().map(|customer| (customer, trigger.clone())).collect();
     addressing.run(&mut tx, &customers).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use system_tests::{BACK, Inbox, Placed, Shop, eventually};
+use system_tests::{BACK, Inbox, Placed, Shop, eventually, run};
 
 /// A wave interval that is longer than a test: a notified subscriber keeps the claim on a unit.
 const LONG: (&str, &str) = ("WAVE_INTERVAL", "1h");
@@ -211,4 +211,26 @@ async fn a_product_whose_wave_fails_does_not_hold_up_the_others() {
     inbox.mail("b@example.com", BACK).await;
     currency("EUR").await;
     inbox.mail("a@example.com", BACK).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_whose_address_arrives_after_the_restock_is_notified_at_once() {
+    let inbox = Inbox::open();
+    let shop = Shop::with_mail(&inbox, &[LONG]).await;
+    shop.stock("PEN", 0).await;
+    shop.system.quiesce().await.unwrap();
+    shop.system.service("notification").kill();
+    let placed = shop.order_sold_out("ada@example.com", "PEN", 1).await;
+    // The rewind skips the contact, so the order arrives without it.
+    run(&shop, "notification", &["rewind", "customers", "--to", "end"]).await.unwrap();
+    shop.system.service("notification").start().await.unwrap();
+    eventually("both channels wait", async || {
+        let rows = shop.notifications(&format!("order_id={}&status=waiting_for_contact", placed.id)).await;
+        (rows.len() == 2).then_some(())
+    })
+    .await;
+    shop.restock("PEN", 5).await;
+    shop.a_wave_has_passed(&inbox).await;
+    run(&shop, "order", &["republish", "customers"]).await.unwrap();
+    inbox.mail("ada@example.com", BACK).await;
 }
