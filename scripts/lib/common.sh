@@ -95,7 +95,7 @@ build() {
 # Fails early when disk space or memory is short: a start that runs out of either midway leaves files and processes.
 need_room() {
   local memory
-  [ -x "$stack" ] || need_disk "$CARGO_TARGET_DIR" 2048
+  [ -x "$stack" ] || need_disk "$CARGO_TARGET_DIR" 3072
   need_disk "$data" 1024
   if [ -r /proc/meminfo ] && [ ! -e "$data/run/kafka.pid" ]; then
     memory="$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)"
