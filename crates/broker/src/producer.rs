@@ -155,7 +155,6 @@ mod tests {
     fn a_row_that_the_client_only_infers_to_be_in_kafka_is_not_acknowledged() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("orders", 1, 1).unwrap();
-        cluster.broker_round_trip_time(1, Duration::from_millis(100)).unwrap();
         let single = [("KAFKA_CLIENT_BATCH_NUM_MESSAGES".to_owned(), "1".to_owned())];
         let connection = Connection::of_variables(single.into_iter()).unwrap();
         let settings =
@@ -166,6 +165,8 @@ mod tests {
         producer.send(0, "orders", &row);
         assert!(acknowledgements.blocking_recv().unwrap().result.is_ok());
 
+        // The second request leaves long before the answer to the first.
+        cluster.broker_round_trip_time(1, Duration::from_secs(1)).unwrap();
         // Of two requests in flight, the broker refuses the first for now, and accepts the second.
         cluster
             .request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS]);

@@ -31,8 +31,8 @@ impl StaleClient {
         Self { settings, asked: Instant::now(), asking: None, answered: 0 }
     }
 
-    /// Notes that Kafka has answered this client: the login and the protocol are right, whatever Kafka said to a client with an
-    /// older password.
+    /// Notes that Kafka has answered this client, or another one with the same settings: login and protocol are right, whatever
+    /// Kafka said to a client with an older password.
     pub(crate) fn reached(&mut self) {
         (self.asking, self.answered) = (None, 0);
         self.settings.connection.clear();

@@ -103,21 +103,18 @@ pub(crate) async fn make_wave_due(tx: &mut Tx, skus: &[&str]) -> sqlx::Result<()
     query.execute(&mut **tx).await.map(drop)
 }
 
-/// The same for the products in stock for which these customers wait by an order, and whose address is not known yet.
+/// The same for the products for which these customers wait by an order, while their address is not known.
 pub(crate) async fn make_wave_due_for(tx: &mut Tx, customers: &[Uuid]) -> sqlx::Result<()> {
-    let query = sqlx::query!(
-        r#"
-        UPDATE stock SET wave_at = now()
-        WHERE sku IN (
-            SELECT sku FROM stock
-            WHERE available > 0 AND sku IN (
-                SELECT subscriptions.sku FROM subscriptions
-                WHERE customer_id = ANY($1) AND email IS NULL AND state = 'waiting')
-            ORDER BY sku FOR UPDATE)
-        "#,
+    let skus = sqlx::query_scalar!(
+        "SELECT DISTINCT sku FROM subscriptions
+         WHERE customer_id = ANY($1) AND email IS NULL AND state = 'waiting'",
         customers,
     );
-    query.execute(&mut **tx).await.map(drop)
+    let skus = skus.fetch_all(&mut **tx).await?;
+    if skus.is_empty() {
+        return Ok(());
+    }
+    make_wave_due(tx, &column(&skus, String::as_str)).await
 }
 
 /// Makes due now the waves that are due later than `bound` from now, and returns the number of products.
